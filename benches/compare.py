@@ -1,0 +1,338 @@
+"""fanfold against NumPy + SciPy, numba, Polars and the speed of memory, side by side in one run.
+
+    python benches/compare.py                 all figures, and a record in benches/record/
+    python benches/compare.py --write         and the figures in README.md
+    python benches/compare.py --quick         a few seconds, no record
+    python benches/compare.py --only NAME     one figure (or several, with commas), no record
+
+All answers are checked before anything is timed. A goal that is missed is shown as missed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import timeit
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
+from typing import Any
+
+import numba
+import numpy as np
+import peers
+import probes
+import report
+from measuring import (
+    FULL,
+    QUICK,
+    Effort,
+    Figure,
+    Measured,
+    Row,
+    Task,
+    difference,
+    fastest,
+    in_pairs,
+    percent_of_speed,
+    summary,
+    times_as_fast,
+    times_the_time,
+)
+from numpy.typing import NDArray
+
+import fanfold as ff
+
+ELEVEN = list(peers.ELEVEN)
+EIGHT = list(peers.EIGHT)
+TWELVE = [*ELEVEN, ff.histogram(bins=peers.BINS, range=peers.RANGE)]
+SEED = 20_250_101
+
+
+class Bench:
+    """The arrays of the figures, each made once, and their right answers."""
+
+    def __init__(self, effort: Effort) -> None:
+        self.effort = effort
+
+    @cached_property
+    def x(self) -> NDArray[np.float64]:
+        """Standard normal float64."""
+        return np.random.default_rng(SEED).standard_normal(self.effort.elements)
+
+    @cached_property
+    def answers(self) -> peers.Answers:
+        """The twelve of `x`, from NumPy and SciPy."""
+        return peers.numpy_twelve(self.x)
+
+    @cached_property
+    def read(self) -> tuple[Task, str]:
+        """The fastest bare parallel read of `x`, and a note on all candidates."""
+        candidates = peers.bare_reads(self.x)
+        for task in candidates.values():
+            check({"sum": task()}, self.answers, self.x)
+        return fastest(candidates)
+
+
+def check(got: Mapping[str, Any], right: Mapping[str, Any], x: NDArray[Any]) -> None:
+    """Fail unless `got` agrees with the right answers: exactly, but for the rounding of what is added up."""
+    double = x.dtype == np.float64
+    for name, value in got.items():
+        if name == "histogram":
+            np.testing.assert_array_equal(getattr(value, "counts", value), right[name], err_msg=name)
+        elif name in ("min", "max", "argmin", "argmax", "count_nan"):
+            np.testing.assert_equal(float(value), float(right[name]), err_msg=name)
+        else:
+            close = 1e-10 if double else 1e-5
+            # The terms of the sum cancel: what is left is off by the rounding of all of them.
+            slack = x.size * (1e-14 if double else 1e-7) if name == "sum" else close
+            np.testing.assert_allclose(value, right[name], rtol=close, atol=slack, err_msg=name)
+
+
+def eleven_of(x: NDArray[Any]) -> Callable[[], Any]:
+    """Our eleven of `x`."""
+    return lambda: ff.run(x, ELEVEN)
+
+
+def checked(bench: Bench, task: Task) -> Task:
+    """`task`, called once and its answers compared with the right ones of `bench.x`."""
+    check(task(), bench.answers, bench.x)
+    return task
+
+
+# --------------------------------------------------------------------------- 20 million float64, all cores
+
+
+def numpy_twelve(bench: Bench) -> Measured:
+    ours = checked(bench, lambda: ff.run(bench.x, TWELVE))
+    return in_pairs(bench.effort, ours, lambda: peers.numpy_twelve(bench.x), times_as_fast)
+
+
+def numba_twelve(bench: Bench) -> Measured:
+    ours = checked(bench, lambda: ff.run(bench.x, TWELVE))
+    peer, note = fastest({name: checked(bench, task) for name, task in peers.numba_twelve(bench.x).items()})
+    return in_pairs(bench.effort, ours, peer, times_as_fast, note=note)
+
+
+def polars_eleven(bench: Bench) -> Measured:
+    ours = checked(bench, eleven_of(bench.x))
+    peer, note = fastest({name: checked(bench, task) for name, task in peers.polars_eleven(bench.x).items()})
+    return in_pairs(bench.effort, ours, peer, times_as_fast, note=note)
+
+
+def read_eleven(bench: Bench) -> Measured:
+    ours = checked(bench, eleven_of(bench.x))
+    read, note = bench.read
+    return in_pairs(bench.effort, ours, read, percent_of_speed, note=note)
+
+
+def read_mean(bench: Bench) -> Measured:
+    ours = checked(bench, lambda: ff.run(bench.x, ["mean"]))
+    read, note = bench.read
+    return in_pairs(bench.effort, ours, read, percent_of_speed, note=note)
+
+
+def eleven_over_mean(bench: Bench) -> Measured:
+    ours = checked(bench, eleven_of(bench.x))
+    mean = checked(bench, lambda: ff.run(bench.x, ["mean"]))
+    return in_pairs(bench.effort, ours, mean, times_the_time)
+
+
+def _linear(bench: Bench, functions: Sequence[Any]) -> Measured:
+    """Speed on all cores, in percent of the speed on one times the cores."""
+    cores = report.cores()
+    everywhere = checked(bench, lambda: ff.run(bench.x, functions))
+    alone = checked(bench, lambda: ff.run(bench.x, functions, workers=1))
+    return in_pairs(bench.effort, everywhere, alone, lambda a, b: 100.0 * b / (a * cores))
+
+
+def linear_eleven(bench: Bench) -> Measured:
+    return _linear(bench, ELEVEN)
+
+
+def linear_twelve(bench: Bench) -> Measured:
+    return _linear(bench, TWELVE)
+
+
+# --------------------------------------------------------------------------------- other types and layouts
+
+
+def float32_eleven(bench: Bench) -> Measured:
+    x = bench.x.astype(np.float32)
+    check(ff.run(x, ELEVEN), peers.numpy_eleven(x.astype(np.float64)), x)
+    return in_pairs(bench.effort, eleven_of(x), checked(bench, eleven_of(bench.x)), times_as_fast)
+
+
+def strided_eleven(bench: Bench) -> Measured:
+    x = np.random.default_rng(SEED + 1).standard_normal(2 * bench.effort.elements)[::2]
+    return _layout(bench, x, np.ascontiguousarray(x))
+
+
+def byteswapped_eleven(bench: Bench) -> Measured:
+    return _layout(bench, bench.x.astype(bench.x.dtype.newbyteorder()), bench.x)
+
+
+def _layout(bench: Bench, x: NDArray[Any], contiguous: NDArray[np.float64]) -> Measured:
+    """The time of an array that lies badly, over the time of the same elements side by side."""
+    right = peers.numpy_eleven(contiguous)
+    check(ff.run(x, ELEVEN), right, contiguous)
+    check(ff.run(contiguous, ELEVEN), right, contiguous)
+    return in_pairs(bench.effort, eleven_of(x), eleven_of(contiguous), times_the_time)
+
+
+# -------------------------------------------------------------------------------------------- small arrays
+
+
+def _statements(bench: Bench, ours: str, peer: str, names: Mapping[str, Any]) -> Measured:
+    """Time two statements, each in a loop of about two milliseconds."""
+
+    def looped(statement: str) -> Task:
+        timer = timeit.Timer(statement, globals={"np": np, "ff": ff, **names})
+        timer.timeit(1_000)
+        number = max(1, int(0.002 / (min(timer.repeat(5, 200)) / 200)))
+        return lambda: timer.timeit(number) / number
+
+    return in_pairs(
+        bench.effort, looped(ours), looped(peer), times_the_time, timer=lambda task: float(task())
+    )
+
+
+NUMPY_EIGHT = "x.mean(), x.std(), x.var(), x.sum(), x.min(), x.max(), x.argmin(), x.argmax()"
+
+
+def small_run(bench: Bench) -> Measured:
+    x = bench.x[:1_000].copy()
+    check(ff.run(x, EIGHT), peers.numpy_eleven(x), x)
+    return _statements(bench, "ff.run(x, functions)", NUMPY_EIGHT, {"x": x, "functions": EIGHT})
+
+
+def small_plan(bench: Bench) -> Measured:
+    x = bench.x[:1_000].copy()
+    plan = ff.plan(EIGHT, like=x)
+    check(plan.run(x), peers.numpy_eleven(x), x)
+    return _statements(bench, "plan.run(x)", NUMPY_EIGHT, {"x": x, "plan": plan})
+
+
+def tiny_mean(bench: Bench) -> Measured:
+    x = bench.x[:10].copy()
+    check(ff.run(x, "mean"), {"mean": x.mean()}, x)
+    return _statements(bench, "ff.run(x, 'mean')", "x.mean()", {"x": x})
+
+
+# --------------------------------------------------------------------------------------- memory and import
+
+
+def stream_memory(bench: Bench) -> Measured:
+    found = [probes.stream_memory(bench.effort.stream_elements) for _ in range(3)]
+    before = [probe["before"] for probe in found]
+    after = [probe["after"] for probe in found]
+    return summary(after, before, difference, unit="MiB", note=f"by {found[0]['how']}, with the pool's start")
+
+
+def import_time(bench: Bench) -> Measured:
+    with_ours: list[float] = []
+    alone: list[float] = []
+    for number in range(bench.effort.processes + 1):
+        pair = (probes.import_seconds("numpy, fanfold"), probes.import_seconds("numpy"))
+        if number:  # the first pair fills the caches
+            with_ours.append(pair[0])
+            alone.append(pair[1])
+    return summary(with_ours, alone, lambda ours, peer: 1e3 * (ours - peer))
+
+
+def import_threads(bench: Bench) -> Measured:
+    started = float(probes.threads_started())
+    return Measured(started, None, started, started, started, 1, "threads")
+
+
+FIGURES = [
+    Figure("numpy-twelve", "12 statistics of 20 M float64", "NumPy + SciPy, one after the other",
+           "at least", 55, 80, "x", numpy_twelve),
+    Figure("numba-twelve", "12 statistics of 20 M float64", "a fused parallel numba loop, written by hand",
+           "at least", 1.3, 2, "x", numba_twelve),
+    Figure("polars-eleven", "11 statistics (no histogram)", "Polars, one lazy `select`",
+           "at least", 6, 10, "x", polars_eleven),
+    Figure("read-eleven", "11 statistics", "a bare parallel read of the array",
+           "at least", 60, 80, "%", read_eleven),
+    Figure("read-mean", "`mean` alone", "a bare parallel read of the array",
+           "at least", 90, None, "%", read_mean),
+    Figure("eleven-over-mean", "11 statistics, time", "`mean` alone",
+           "at most", 1.8, None, "x", eleven_over_mean),
+    Figure("linear-eleven", "11 statistics, all cores", "`workers=1` times the cores",
+           "at least", 85, None, "%", linear_eleven),
+    Figure("linear-twelve", "12 statistics, all cores", "`workers=1` times the cores",
+           "at least", 85, None, "%", linear_twelve),
+    Figure("float32", "11 statistics of float32, elements per second", "float64",
+           "at least", 1.7, None, "x", float32_eleven),
+    Figure("strided", "11 statistics of `x[::2]`, time", "the same elements, contiguous",
+           "at most", 2.5, None, "x", strided_eleven),
+    Figure("byteswapped", "11 statistics, bytes swapped, time", "the same elements, native",
+           "at most", 2.5, None, "x", byteswapped_eleven),
+    Figure("small-run", "8 statistics of 1,000 elements, `ff.run`, time", "NumPy's eight calls",
+           "at most", 0.6, None, "x", small_run),
+    Figure("small-plan", "8 statistics of 1,000 elements, prepared plan, time", "NumPy's eight calls",
+           "at most", 0.3, None, "x", small_plan),
+    Figure("tiny-mean", "`mean` of 10 elements, `ff.run`, time", "`x.mean()`",
+           "at most", 2, None, "x", tiny_mean),
+    Figure("stream-memory", "peak memory over a run on 1.6 GB", "before the call",
+           "less than", 32, None, "MiB", stream_memory),
+    Figure("import-time", "`import numpy, fanfold`", "`import numpy`",
+           "at most", 40, None, "ms", import_time),
+    Figure("import-threads", "threads started by `import fanfold`", "none",
+           "at most", 0, None, "threads", import_threads),
+]  # fmt: skip
+
+
+def measure(figure: Figure, bench: Bench) -> Row:
+    """Measure one figure; what goes wrong is part of the result."""
+    try:
+        return Row(figure, figure.measure(bench))
+    except Exception as error:
+        text = " ".join(str(error).split())
+        return Row(figure, None, f"{type(error).__name__}: {text[:300]}")
+
+
+def main() -> int:
+    """Measure, show, record."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--quick", action="store_true", help="small arrays, few repetitions, no record")
+    parser.add_argument("--only", metavar="NAME", help="these figures only, with commas; no record")
+    parser.add_argument("--write", action="store_true", help="also rewrite the figures in README.md")
+    options = parser.parse_args()
+
+    names = [figure.name for figure in FIGURES]
+    chosen = options.only.split(",") if options.only else names
+    if unknown := set(chosen) - set(names):
+        parser.error(f"no figure {', '.join(sorted(unknown))}; there are: {', '.join(names)}")
+    partial = options.quick or options.only
+    if options.write and partial:
+        parser.error("--write needs all figures at full size: not with --quick or --only")
+    if options.write:
+        report.check_readme()
+
+    config = ff.show_config()
+    if config.get("debug"):
+        sys.exit("this is a debug build of fanfold: its figures mean nothing; build it with --release")
+    where = report.host(config) | {"numba_threads": numba.get_num_threads()}
+    print(report.about(where) + "\n", flush=True)
+
+    bench = Bench(QUICK if options.quick else FULL)
+    rows: list[Row] = []
+    for figure in FIGURES:
+        if figure.name in chosen:
+            rows.append(measure(figure, bench))
+            print(report.line(rows[-1]), flush=True)
+
+    print(f"\n{report.tally(rows)}" + (" (small arrays: not the figures)" if options.quick else ""))
+    if not partial:
+        for path in report.write_record(rows, where):
+            print(f"written: {path.relative_to(report.ROOT)}")
+        if options.write:
+            report.write_readme(rows, where)
+            print("written: README.md")
+    return 1 if any(row.measured is None for row in rows) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

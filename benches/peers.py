@@ -1,0 +1,341 @@
+"""What fanfold is measured against: NumPy + SciPy, numba, Polars and a bare parallel read.
+
+Every peer returns the same statistics under the same names: its answers are checked before it is timed.
+The numba peers are written for speed, not for looks: a figure takes the fastest of the candidates given here.
+"""
+
+# numba infers the types of what it compiles.
+# mypy: allow-untyped-defs, allow-untyped-calls
+# ruff: noqa: ANN001, ANN202, PLR0915
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+import polars as pl
+from numba import get_num_threads, njit, prange
+from numpy.typing import NDArray
+from scipy import stats
+
+Answers = dict[str, Any]
+
+BINS = 100
+RANGE = (-6.0, 6.0)
+ELEVEN = ("sum", "mean", "var", "std", "min", "max", "argmin", "argmax", "count_nan", "skew", "kurtosis")
+EIGHT = ("mean", "std", "var", "sum", "min", "max", "argmin", "argmax")
+
+# Elements of a block: 16 KiB of float64 stay in the first-level cache between the loops over a block.
+BLOCK = 2048
+# The bits of a float64 as an integer: all but the sign, and infinity (everything above it is NaN).
+MAGNITUDE = np.int64(0x7FFF_FFFF_FFFF_FFFF)
+INFINITY = np.int64(0x7FF0_0000_0000_0000)
+
+
+# ----------------------------------------------------------------------------------------- NumPy and SciPy
+
+
+def numpy_eleven(x: NDArray[Any]) -> Answers:
+    """The eleven statistics, one call after the other."""
+    return {
+        "sum": np.sum(x),
+        "mean": np.mean(x),
+        "var": np.var(x),
+        "std": np.std(x),
+        "min": np.min(x),
+        "max": np.max(x),
+        "argmin": np.argmin(x),
+        "argmax": np.argmax(x),
+        "count_nan": np.count_nonzero(np.isnan(x)),
+        "skew": stats.skew(x),
+        "kurtosis": stats.kurtosis(x),
+    }
+
+
+def numpy_twelve(x: NDArray[Any]) -> Answers:
+    """The eleven statistics and the histogram, one call after the other."""
+    return numpy_eleven(x) | {"histogram": np.histogram(x, BINS, RANGE)[0]}
+
+
+# --------------------------------------------------------------------------------------------------- numba
+
+
+@njit(parallel=True, fastmath=True)
+def _blocked(x, bits, bins, lo, hi):
+    """Every thread walks its part in cache-sized blocks, with loops that LLVM vectorises.
+
+    `fastmath` lets LLVM assume that there is no NaN, so NaNs are counted on the bits. Min and max of floats
+    are not vectorised, so they are taken on the bits too, turned into integers that sort like the floats.
+    The slots of the histogram are worked out in a loop of their own, as the counting cannot be vectorised.
+    """
+    n = x.size
+    threads = get_num_threads()
+    blocks = (n + BLOCK - 1) // BLOCK
+    share = (blocks + threads - 1) // threads
+    shift = x[: min(n, 1024)].mean()
+    scale = bins / (hi - lo)
+    above = float(bins)
+    # A row of 16 numbers is two cache lines: no two threads write to the same one.
+    power_sums = np.zeros((threads, 16))
+    extremes = np.zeros((threads, 16), np.int64)
+    counts = np.zeros((threads, 4, bins + 3), np.int64)
+    for t in prange(threads):
+        s1 = 0.0
+        s2 = 0.0
+        s3 = 0.0
+        s4 = 0.0
+        low = MAGNITUDE
+        high = -MAGNITUDE
+        at_low = 0
+        at_high = 0
+        nans = 0
+        own = counts[t]
+        slots = np.empty(BLOCK, np.uint16)
+        for block in range(t * share, min((t + 1) * share, blocks)):
+            first = block * BLOCK
+            last = min(first + BLOCK, n)
+            values = x[first:last]
+            words = bits[first:last]
+            q1 = 0.0
+            q2 = 0.0
+            q3 = 0.0
+            q4 = 0.0
+            least = MAGNITUDE
+            most = -MAGNITUDE
+            for i in range(values.size):
+                d = values[i] - shift
+                d2 = d * d
+                q1 += d
+                q2 += d2
+                q3 += d2 * d
+                q4 += d2 * d2
+                key = words[i] ^ ((words[i] >> 63) & MAGNITUDE)
+                least = min(least, key)
+                most = max(most, key)
+                nans += (words[i] & MAGNITUDE) > INFINITY
+            s1 += q1
+            s2 += q2
+            s3 += q3
+            s4 += q4
+            # A new extreme is rare: only then is the block searched for its place.
+            if least < low:
+                low = least
+                for i in range(values.size):
+                    if words[i] ^ ((words[i] >> 63) & MAGNITUDE) == least:
+                        at_low = first + i
+                        break
+            if most > high:
+                high = most
+                for i in range(values.size):
+                    if words[i] ^ ((words[i] >> 63) & MAGNITUDE) == most:
+                        at_high = first + i
+                        break
+            # Slot 0 is below the range, slot bins + 1 its upper edge, slot bins + 2 above it.
+            for i in range(values.size):
+                y = (values[i] - lo) * scale
+                y = y if y > -1.0 else -1.0
+                y = y if y <= above else above + 1.0
+                slots[i] = np.uint16(np.int32(y + 1.0))
+            # Four tables: neighbouring elements in the same bin do not wait for each other.
+            even = values.size // 4 * 4
+            for i in range(0, even, 4):
+                own[0, slots[i]] += 1
+                own[1, slots[i + 1]] += 1
+                own[2, slots[i + 2]] += 1
+                own[3, slots[i + 3]] += 1
+            for i in range(even, values.size):
+                own[0, slots[i]] += 1
+        power_sums[t, 0] = s1
+        power_sums[t, 1] = s2
+        power_sums[t, 2] = s3
+        power_sums[t, 3] = s4
+        extremes[t, 0] = low
+        extremes[t, 1] = at_low
+        extremes[t, 2] = high
+        extremes[t, 3] = at_high
+        extremes[t, 4] = nans
+    return shift, power_sums, extremes, counts
+
+
+def numba_blocked(x: NDArray[np.float64]) -> Answers:
+    """The twelve, fused and blocked by hand: what an expert arrives at after looking at the machine code."""
+    shift, power_sums, extremes, counts = _blocked(x, x.view(np.int64), BINS, *RANGE)
+    low = int(np.argmin(extremes[:, 0]))
+    high = int(np.argmax(extremes[:, 2]))
+    answers = _from_power_sums(x.size, shift, power_sums[:, :4].sum(axis=0))
+    at_low, at_high = int(extremes[low, 1]), int(extremes[high, 3])
+    nans = int(extremes[:, 4].sum())
+    if nans:
+        at_low = at_high = int(np.flatnonzero(np.isnan(x))[0])
+    answers |= {"min": x[at_low], "max": x[at_high], "argmin": at_low, "argmax": at_high, "count_nan": nans}
+    slots = counts.sum(axis=(0, 1))
+    slots[BINS] += slots[BINS + 1]  # the last bin is closed
+    return answers | {"histogram": slots[1 : BINS + 1]}
+
+
+@njit(parallel=True, fastmath=True)
+def _one_loop(x, bits, bins, lo, hi):
+    """Every thread walks its part once, with everything in the one loop."""
+    n = x.size
+    threads = get_num_threads()
+    share = (n + threads - 1) // threads
+    shift = x[: min(n, 1024)].mean()
+    scale = bins / (hi - lo)
+    power_sums = np.zeros((threads, 16))
+    places = np.zeros((threads, 16), np.int64)
+    counts = np.zeros((threads, bins), np.int64)
+    for t in prange(threads):
+        first = min(t * share, n)
+        values = x[first : min(first + share, n)]
+        words = bits[first : min(first + share, n)]
+        own = counts[t]
+        s1 = 0.0
+        s2 = 0.0
+        s3 = 0.0
+        s4 = 0.0
+        low = np.inf
+        high = -np.inf
+        at_low = 0
+        at_high = 0
+        nans = 0
+        for i in range(values.size):
+            value = values[i]
+            d = value - shift
+            d2 = d * d
+            s1 += d
+            s2 += d2
+            s3 += d2 * d
+            s4 += d2 * d2
+            if value < low:
+                low = value
+                at_low = first + i
+            if value > high:
+                high = value
+                at_high = first + i
+            nans += (words[i] & MAGNITUDE) > INFINITY
+            if lo <= value <= hi:
+                own[min(int((value - lo) * scale), bins - 1)] += 1
+        power_sums[t, 0] = s1
+        power_sums[t, 1] = s2
+        power_sums[t, 2] = s3
+        power_sums[t, 3] = s4
+        places[t, 0] = at_low
+        places[t, 1] = at_high
+        places[t, 2] = nans
+    return shift, power_sums, places, counts
+
+
+def numba_one_loop(x: NDArray[np.float64]) -> Answers:
+    """The twelve in one plain loop: what one writes first."""
+    shift, power_sums, places, counts = _one_loop(x, x.view(np.int64), BINS, *RANGE)
+    answers = _from_power_sums(x.size, shift, power_sums[:, :4].sum(axis=0))
+    at_low = int(places[np.argmin(x[places[:, 0]]), 0])
+    at_high = int(places[np.argmax(x[places[:, 1]]), 1])
+    nans = int(places[:, 2].sum())
+    if nans:
+        at_low = at_high = int(np.flatnonzero(np.isnan(x))[0])
+    answers |= {"min": x[at_low], "max": x[at_high], "argmin": at_low, "argmax": at_high, "count_nan": nans}
+    return answers | {"histogram": counts.sum(axis=0)}
+
+
+def _from_power_sums(n: int, shift: float, sums: NDArray[np.float64]) -> Answers:
+    """Moments from the sums of the first four powers of `x - shift`."""
+    a1, a2, a3, a4 = (float(s) / n for s in sums)
+    var = a2 - a1 * a1
+    third = a3 - 3 * a1 * a2 + 2 * a1**3
+    fourth = a4 - 4 * a1 * a3 + 6 * a1 * a1 * a2 - 3 * a1**4
+    return {
+        "sum": n * shift + float(sums[0]),
+        "mean": shift + a1,
+        "var": var,
+        "std": math.sqrt(var),
+        "skew": third / var**1.5,
+        "kurtosis": fourth / (var * var) - 3.0,
+    }
+
+
+def numba_twelve(x: NDArray[np.float64]) -> dict[str, Callable[[], Answers]]:
+    """The candidates for the hand-written loop."""
+    return {"blocked": lambda: numba_blocked(x), "one loop": lambda: numba_one_loop(x)}
+
+
+# -------------------------------------------------------------------------------------------------- Polars
+
+
+def polars_eleven(x: NDArray[np.float64]) -> dict[str, Callable[[], Answers]]:
+    """The eleven in one lazy `select`, on each of Polars' two engines; the Series is made beforehand."""
+    c = pl.col("x")
+    wanted: Mapping[str, pl.Expr] = {
+        "sum": c.sum(),
+        "mean": c.mean(),
+        "var": c.var(ddof=0),
+        "std": c.std(ddof=0),
+        "min": c.min(),
+        "max": c.max(),
+        "argmin": c.arg_min(),
+        "argmax": c.arg_max(),
+        "count_nan": c.is_nan().sum(),
+        "skew": c.skew(),
+        "kurtosis": c.kurtosis(),
+    }
+    query = pl.DataFrame({"x": x}).lazy().select([expr.alias(name) for name, expr in wanted.items()])
+    return {
+        "in-memory engine": lambda: query.collect(engine="in-memory").row(0, named=True),
+        "streaming engine": lambda: query.collect(engine="streaming").row(0, named=True),
+    }
+
+
+# -------------------------------------------------------------------------------------- bare parallel read
+
+
+@njit(parallel=True, fastmath=True)
+def _sum_prange(x):
+    total = 0.0
+    for i in prange(x.size):
+        total += x[i]
+    return total
+
+
+@njit(parallel=True, fastmath=True)
+def _sum_blocked(x):
+    n = x.size
+    threads = get_num_threads()
+    blocks = (n + BLOCK - 1) // BLOCK
+    share = (blocks + threads - 1) // threads
+    totals = np.zeros((threads, 16))
+    for t in prange(threads):
+        total = 0.0
+        for block in range(t * share, min((t + 1) * share, blocks)):
+            values = x[block * BLOCK : min(block * BLOCK + BLOCK, n)]
+            part = 0.0
+            for i in range(values.size):
+                part += values[i]
+            total += part
+        totals[t, 0] = total
+    return totals[:, 0].sum()
+
+
+@njit(nogil=True, fastmath=True)
+def _sum_serial(x):
+    total = 0.0
+    for i in range(x.size):
+        total += x[i]
+    return total
+
+
+def bare_reads(x: NDArray[np.float64]) -> dict[str, Callable[[], float]]:
+    """The candidates for the bare parallel read: each only adds up the array on all cores."""
+    threads = get_num_threads()
+    pool = ThreadPoolExecutor(threads)
+    parts = np.array_split(x, threads)
+    series = pl.Series("x", x)
+    return {
+        "numba prange sum": lambda: _sum_prange(x),
+        "numba blocked sum": lambda: _sum_blocked(x),
+        "numba sum in threads": lambda: sum(pool.map(_sum_serial, parts)),
+        "NumPy sum in threads": lambda: sum(pool.map(np.add.reduce, parts)),
+        "Polars sum": series.sum,
+    }

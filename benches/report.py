@@ -1,0 +1,196 @@
+"""The tables, the record and the figures in README.md."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import os
+import platform
+import re
+import subprocess
+from collections.abc import Sequence
+from dataclasses import asdict
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+from measuring import Figure, Measured, Row, seconds
+
+ROOT = Path(__file__).resolve().parent.parent
+RECORD = ROOT / "benches" / "record"
+README = ROOT / "README.md"
+MARKERS = re.compile(r"(<!-- figures:begin -->\n).*?(<!-- figures:end -->)", re.DOTALL)
+PEERS = ("numpy", "scipy", "numba", "llvmlite", "polars")
+
+
+def cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0))
+
+
+def host(config: dict[str, Any]) -> dict[str, Any]:
+    """Where and with what the figures are measured."""
+    model = re.search(r"^model name\s*:\s*(.+)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
+    return {
+        "date": date.today().isoformat(),
+        "cpu": model[1] if model else platform.processor(),
+        "cores": cores(),
+        "load_before": round(os.getloadavg()[0], 2),
+        "system": f"{platform.system()} {platform.machine()}",
+        "python": platform.python_version(),
+        "fanfold": {name: config.get(name) for name in ("version", "simd", "workers", "debug")},
+        "commit": commit(),
+        "peers": {name: importlib.metadata.version(name) for name in PEERS},
+    }
+
+
+def commit() -> str | None:
+    """The commit of the sources, with a + if they are changed; None outside of a repository."""
+    command = ["git", "-C", str(ROOT), "describe", "--always", "--dirty=+", "--exclude=*"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    return done.stdout.strip() if done.returncode == 0 else None
+
+
+def about(where: dict[str, Any]) -> str:
+    """The host in one line."""
+    ours = where["fanfold"]
+    peers = ", ".join(f"{name} {version}" for name, version in where["peers"].items())
+    return (
+        f"{where['date']}, {where['cpu']}, {where['cores']} cores (load before: {where['load_before']}), "
+        f"{where['system']}; fanfold {ours['version']} ({ours['simd']}, {ours['workers']} workers), "
+        f"Python {where['python']}, {peers}"
+    )
+
+
+def amount(value: float | None, unit: str) -> str:
+    """A measured amount with its unit."""
+    if value is None:
+        return "-"
+    return seconds(value) if unit == "s" else f"{value:.3g} {unit}".rstrip()
+
+
+def claimed(value: float, unit: str) -> str:
+    """A claimed value with its unit: `61.3 x`, `84 %`."""
+    digits = f"{value:.0f}" if unit == "threads" or abs(value) >= 100 else f"{value:.3g}"
+    return f"{digits} {unit}"
+
+
+def limit(figure: Figure, value: float | None) -> str:
+    """A goal or an aim."""
+    return "-" if value is None else f"{figure.sense} {value:g} {figure.unit}"
+
+
+def verdict(row: Row) -> str:
+    """Whether goal and aim are reached."""
+    if row.measured is None:
+        return "**no** (failed)"
+    if not row.goal_reached:
+        return "**no**"
+    if row.aim_reached is None:
+        return "yes"
+    return "yes, the aim too" if row.aim_reached else "yes, not the aim"
+
+
+def spread(measured: Measured, unit: str) -> str:
+    """The claim and how far it varied over the pairs."""
+    if measured.pairs == 1:
+        return claimed(measured.value, unit)
+    low, high = (claimed(v, unit).removesuffix(f" {unit}") for v in (measured.lowest, measured.highest))
+    return f"{claimed(measured.value, unit)} ({low} to {high})"
+
+
+def line(row: Row) -> str:
+    """A row for the terminal."""
+    figure, measured = row.figure, row.measured
+    head = f"{figure.name:<22}"
+    if measured is None:
+        return f"{head} FAILED: {row.error}"
+    reached = verdict(row).replace("**", "")
+    ours, peer = amount(measured.ours, measured.unit), amount(measured.peer, measured.unit)
+    return (
+        f"{head} ours {ours:>8}  peer {peer:>8}  "
+        f"{spread(measured, figure.unit):<28} goal {limit(figure, figure.goal):<18} {reached}"
+        + (f"\n{'':22} {measured.note}" if measured.note else "")
+    )
+
+
+def full_table(rows: Sequence[Row]) -> str:
+    """Every figure with everything that is known about it."""
+    lines = [
+        "| what | against | ours | peer | ratio (over the pairs) | goal | aim | reached |",
+        "| --- | --- | ---: | ---: | ---: | --- | --- | --- |",
+    ]
+    for row in rows:
+        figure, m = row.figure, row.measured
+        measured = ("-", "-", "-")
+        if m is not None:
+            measured = (amount(m.ours, m.unit), amount(m.peer, m.unit), spread(m, figure.unit))
+        goals = (limit(figure, figure.goal), limit(figure, figure.aim), verdict(row))
+        lines.append("| " + " | ".join((figure.what, figure.against, *measured, *goals)) + " |")
+    notes = [f"- {row.figure.what}, {row.figure.against}: {text}" for row in rows if (text := note(row))]
+    return "\n".join(lines) + ("\n\nNotes:\n\n" + "\n".join(notes) if notes else "")
+
+
+def note(row: Row) -> str:
+    """Say what else there is to a row."""
+    return f"failed: {row.error}" if row.measured is None else row.measured.note
+
+
+def compact_table(rows: Sequence[Row]) -> str:
+    """The table for README.md: no column that a reader can do without."""
+    lines = ["| what | against | ratio | goal | reached |", "| --- | --- | ---: | --- | --- |"]
+    for row in rows:
+        figure, m = row.figure, row.measured
+        value = "-" if m is None else claimed(m.value, figure.unit)
+        goal = limit(figure, figure.goal) + (f" (aim {figure.aim:g})" if figure.aim is not None else "")
+        lines.append("| " + " | ".join((figure.what, figure.against, value, goal, verdict(row))) + " |")
+    return "\n".join(lines)
+
+
+def tally(rows: Sequence[Row]) -> str:
+    """How many goals and aims are reached."""
+    aims = [row.aim_reached for row in rows if row.aim_reached is not None]
+    return (
+        f"{sum(row.goal_reached for row in rows)} of {len(rows)} goals reached, "
+        f"{sum(aims)} of {len(aims)} aims"
+    )
+
+
+def write_record(rows: Sequence[Row], where: dict[str, Any]) -> list[Path]:
+    """Write the record of this day, as data and to read."""
+    RECORD.mkdir(parents=True, exist_ok=True)
+    figures = [
+        {
+            **{k: v for k, v in vars(row.figure).items() if k != "measure"},
+            "measured": asdict(row.measured) if row.measured else None,
+            "error": row.error or None,
+            "goal_reached": row.goal_reached,
+            "aim_reached": row.aim_reached,
+        }
+        for row in rows
+    ]
+    data = RECORD / f"{where['date']}.json"
+    data.write_text(json.dumps({"host": where, "figures": figures}, indent=2) + "\n")
+    text = RECORD / f"{where['date']}.md"
+    text.write_text(
+        f"# Figures of {where['date']}\n\n{about(where)}.\n\n{tally(rows)}. "
+        "Medians; ours and the peer's timed in pairs, one next to the other; in parentheses the lowest and "
+        f"the highest ratio of a pair.\n\n{full_table(rows)}\n"
+    )
+    return [data, text]
+
+
+def check_readme() -> None:
+    """Fail early if README.md has no place for the figures."""
+    if not README.is_file() or not MARKERS.search(README.read_text()):
+        raise SystemExit("README.md has no lines <!-- figures:begin --> and <!-- figures:end -->")
+
+
+def write_readme(rows: Sequence[Row], where: dict[str, Any]) -> None:
+    """Put the figures between the markers in README.md."""
+    day = where["date"]
+    block = (
+        f"\n{compact_table(rows)}\n\n{tally(rows)}; measured on {about(where)} "
+        f"([all numbers](benches/record/{day}.md)).\n\n"
+    )
+    README.write_text(MARKERS.sub(lambda found: found[1] + block + found[2], README.read_text()))
