@@ -1,0 +1,39 @@
+"""fanfold: hand it your functions, and it runs them all over one shared array, in one pass, on every core.
+
+>>> import numpy as np, fanfold as ff
+>>> x = np.arange(10.0)
+>>> r = ff.run(x, ["mean", "max", ff.std(ddof=1)])
+>>> r["mean"], r["max"]
+(np.float64(4.5), np.float64(9.0))
+>>> r.report.passes
+1
+
+`run` answers once; `plan` prepares a call that is made often; `Pool` fixes the number of workers; `kernels` lists what
+has a name. Each named kernel is also a constructor of this module that takes its parameters: ``ff.std(ddof=1)``.
+"""
+
+from fanfold._core import Kernel, KernelPanic
+from fanfold.api import Plan, Pool, plan, run, show_config
+from fanfold.kernels import *  # noqa: F403 - one constructor for each kernel of the catalogue
+from fanfold.kernels import KernelInfo, Parameter, kernels
+from fanfold.kernels import __all__ as _constructors
+from fanfold.results import Histogram, Report, Results
+
+__version__: str = show_config()["version"]
+
+__all__ = [
+    "Histogram",
+    "Kernel",
+    "KernelInfo",
+    "KernelPanic",
+    "Parameter",
+    "Plan",
+    "Pool",
+    "Report",
+    "Results",
+    "kernels",
+    "plan",
+    "run",
+    "show_config",
+    *_constructors,
+]

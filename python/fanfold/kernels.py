@@ -1,0 +1,111 @@
+"""The catalogue of native kernels, and one constructor for each: ``ff.std(ddof=1)``.
+
+Nothing here is written by hand per kernel: names, parameters and documentation come from the compiled catalogue. The
+constructors' types are in ``kernels.pyi``, which ``make gen`` writes and a test keeps true.
+"""
+
+from typing import Any, NamedTuple
+
+from fanfold import _core
+
+
+class Parameter(NamedTuple):
+    """A parameter of a kernel."""
+
+    name: str
+    """NumPy's or SciPy's name."""
+    default: Any
+    """Its value if it is not given."""
+    accepts: str
+    """What it accepts, in words."""
+    doc: str
+    """What it means."""
+
+
+class KernelInfo(NamedTuple):
+    """What the catalogue knows of a kernel."""
+
+    name: str
+    """Its name, which is also the key of its result."""
+    doc: str
+    """What it means, and what it gives for empty arrays and NaN."""
+    parameters: tuple[Parameter, ...]
+    """What can be chosen."""
+    numpy: str
+    """The Python expression that gives the same answer, in ``x``, ``np``, ``stats``, ``special`` and the parameters."""
+    dtypes: tuple[str, ...]
+    """The element types that it takes."""
+    examples: tuple[dict[str, Any], ...]
+    """Choices of parameters, each as keyword arguments; the first is the defaults."""
+    passes: int
+    """Passes over memory that it takes alone, with the default parameters."""
+
+    @property
+    def summary(self) -> str:
+        """The first line of the documentation."""
+        return self.doc.split("\n", 1)[0]
+
+
+def kernels() -> list[KernelInfo]:
+    """The catalogue of native kernels, as data.
+
+    >>> import fanfold as ff
+    >>> {k.name: k.numpy for k in ff.kernels()}["std"]
+    'np.std(x, ddof=ddof)'
+    """
+    return [
+        KernelInfo(name, doc, tuple(Parameter(*p) for p in parameters), numpy, dtypes, _examples(examples), passes)
+        for name, doc, parameters, numpy, dtypes, examples, passes in _core.catalogue()
+    ]
+
+
+def _examples(texts: tuple[str, ...]) -> tuple[dict[str, Any], ...]:
+    # The texts are literals of the compiled catalogue, not anybody's input.
+    return ({}, *(eval(f"dict({text})", {"__builtins__": {"dict": dict}, "inf": float("inf")}) for text in texts))  # noqa: S307
+
+
+class Constructor:
+    """Makes a `Kernel` of one name from parameters, given by position or by name."""
+
+    def __init__(self, name: str, doc: str, parameters: tuple[Parameter, ...], numpy: str) -> None:
+        self.__name__ = self.__qualname__ = name
+        self.__module__ = "fanfold"
+        self.__doc__ = _docstring(doc, parameters, numpy)
+        self._parameters = parameters
+
+    def __call__(self, *args: Any, **parameters: Any) -> _core.Kernel:
+        names = [parameter.name for parameter in self._parameters]
+        if len(args) > len(names):
+            takes = f"takes {', '.join(names)}" if names else "takes no parameters"
+            raise TypeError(f"'{self.__name__}' {takes}, but {len(args)} positional arguments were given")
+        for name, value in zip(names, args, strict=False):
+            if name in parameters:
+                raise TypeError(f"'{self.__name__}': {name} was given by position and by name")
+            parameters[name] = value
+        return _core.Kernel(self.__name__, **parameters)
+
+    def __repr__(self) -> str:
+        return f"<constructor of fanfold kernel '{self.__name__}'>"
+
+    def __reduce__(self) -> str:
+        return self.__name__
+
+
+def _docstring(doc: str, parameters: tuple[Parameter, ...], numpy: str) -> str:
+    lines = [doc, "", f"The same as ``{numpy}``."]
+    if parameters:
+        lines += ["", "Parameters", "----------"]
+        for parameter in parameters:
+            lines += [f"{parameter.name} : {parameter.accepts}, default {parameter.default!r}", f"    {parameter.doc}"]
+    return "\n".join(lines)
+
+
+def restore(name: str, parameters: dict[str, Any]) -> _core.Kernel:
+    """Rebuilds a pickled kernel."""
+    return _core.Kernel(name, **parameters)
+
+
+_CONSTRUCTORS = {info.name: Constructor(info.name, info.doc, info.parameters, info.numpy) for info in kernels()}
+globals().update(_CONSTRUCTORS)
+
+__all__ = list(_CONSTRUCTORS)  # noqa: PLE0605 - the catalogue's names

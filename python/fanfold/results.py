@@ -1,0 +1,79 @@
+"""What a run gives back: a dict of results, and the report of how they came about."""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+
+class Histogram(NamedTuple):
+    """The value of the kernel ``histogram``, as ``np.histogram`` gives it."""
+
+    counts: npt.NDArray[np.int64]
+    """Elements in each bin."""
+    edges: npt.NDArray[Any]
+    """The bins' edges, one more than there are bins."""
+
+
+class Report(NamedTuple):
+    """What ran, and what it took."""
+
+    passes: int
+    """Sweeps over the array's memory by native kernels."""
+    bytes_read: int
+    """Bytes of the array that those sweeps read."""
+    bytes_copied: int
+    """Bytes of the array that were copied: always 0."""
+    workers: int
+    """Threads that computed; 1 is the calling thread."""
+    seconds: float
+    """From the call to the result."""
+    how: dict[str, str]
+    """For each key, ``"fused"`` (native, in the shared passes) or ``"plain"`` (called as an ordinary function)."""
+
+
+class Results(dict[str, Any]):
+    """The results by key, in the order asked: a real ``dict``, with a report.
+
+    >>> import numpy as np, fanfold as ff
+    >>> r = ff.run(np.arange(5), ["sum", "max"])
+    >>> dict(r)
+    {'sum': np.int64(10), 'max': np.int64(4)}
+    >>> r.report.how
+    {'sum': 'fused', 'max': 'fused'}
+    >>> r.errors
+    {}
+    """
+
+    __slots__ = ("_ran", "errors")
+
+    errors: dict[str, BaseException]
+    """The exception of each key that failed; empty unless ``on_error="return"``, or taken from an exception."""
+
+    def __init__(
+        self,
+        values: Mapping[str, Any],
+        errors: dict[str, BaseException],
+        ran: tuple[int, int, int, float, tuple[str, ...]],
+    ) -> None:
+        super().__init__(values)
+        self.errors = errors
+        self._ran = ran
+
+    @property
+    def report(self) -> Report:
+        """What ran, and what it took."""
+        passes, bytes_read, workers, seconds, plain = self._ran
+        how = {key: "plain" if key in plain else "fused" for key in (*self, *self.errors)}
+        return Report(passes, bytes_read, 0, workers, seconds, how)
+
+    def __repr__(self) -> str:
+        return f"Results({super().__repr__()})"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Results, (dict(self), self.errors, self._ran)
+
+    def copy(self) -> "Results":
+        """A shallow copy, with the same report."""
+        return Results(self, dict(self.errors), self._ran)

@@ -1,0 +1,632 @@
+//! The closed list of element types: what an array may hold ([`DType`]) and what a block holds once loaded ([`Item`]).
+//!
+//! The two differ in few places: float16 is loaded as `f32`, and both kinds of time are loaded as [`Time`]. The list
+//! of items is written once, in `for_each_item!`; blocks, buffers and the one dispatch macro follow from it.
+
+use std::fmt;
+
+use num_complex::Complex;
+
+/// The element type of an array, as NumPy names it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[allow(missing_docs)]
+pub enum DType {
+    Bool,
+    Int8,
+    Int16,
+    Int32,
+    Int64,
+    UInt8,
+    UInt16,
+    UInt32,
+    UInt64,
+    Float16,
+    Float32,
+    Float64,
+    Complex64,
+    Complex128,
+    Datetime64,
+    Timedelta64,
+}
+
+impl DType {
+    /// Every dtype, in NumPy's order.
+    pub const ALL: [DType; 16] = [
+        DType::Bool,
+        DType::Int8,
+        DType::Int16,
+        DType::Int32,
+        DType::Int64,
+        DType::UInt8,
+        DType::UInt16,
+        DType::UInt32,
+        DType::UInt64,
+        DType::Float16,
+        DType::Float32,
+        DType::Float64,
+        DType::Complex64,
+        DType::Complex128,
+        DType::Datetime64,
+        DType::Timedelta64,
+    ];
+
+    /// NumPy's name.
+    pub fn name(self) -> &'static str {
+        match self {
+            DType::Bool => "bool",
+            DType::Int8 => "int8",
+            DType::Int16 => "int16",
+            DType::Int32 => "int32",
+            DType::Int64 => "int64",
+            DType::UInt8 => "uint8",
+            DType::UInt16 => "uint16",
+            DType::UInt32 => "uint32",
+            DType::UInt64 => "uint64",
+            DType::Float16 => "float16",
+            DType::Float32 => "float32",
+            DType::Float64 => "float64",
+            DType::Complex64 => "complex64",
+            DType::Complex128 => "complex128",
+            DType::Datetime64 => "datetime64",
+            DType::Timedelta64 => "timedelta64",
+        }
+    }
+
+    /// Bytes of one element in memory.
+    pub fn size(self) -> usize {
+        match self {
+            DType::Bool | DType::Int8 | DType::UInt8 => 1,
+            DType::Int16 | DType::UInt16 | DType::Float16 => 2,
+            DType::Int32 | DType::UInt32 | DType::Float32 => 4,
+            DType::Int64 | DType::UInt64 | DType::Float64 => 8,
+            DType::Complex64 | DType::Datetime64 | DType::Timedelta64 => 8,
+            DType::Complex128 => 16,
+        }
+    }
+
+    /// float16, float32 or float64.
+    pub fn is_float(self) -> bool {
+        matches!(self, DType::Float16 | DType::Float32 | DType::Float64)
+    }
+
+    /// complex64 or complex128.
+    pub fn is_complex(self) -> bool {
+        matches!(self, DType::Complex64 | DType::Complex128)
+    }
+
+    /// datetime64 or timedelta64.
+    pub fn is_time(self) -> bool {
+        matches!(self, DType::Datetime64 | DType::Timedelta64)
+    }
+
+    /// Whether an element can be NaN (or NaT).
+    pub fn has_missing(self) -> bool {
+        self.is_float() || self.is_complex() || self.is_time()
+    }
+
+    /// The dtype of a mean: NumPy keeps floats as they are and gives float64 for integers.
+    pub fn mean_type(self) -> DType {
+        if self.is_float() || self.is_complex() { self } else { DType::Float64 }
+    }
+
+    /// The dtype of a sum or product: NumPy widens integers to 64 bits and keeps their sign.
+    pub fn sum_type(self) -> DType {
+        match self {
+            DType::Bool | DType::Int8 | DType::Int16 | DType::Int32 | DType::Int64 => DType::Int64,
+            DType::UInt8 | DType::UInt16 | DType::UInt32 | DType::UInt64 => DType::UInt64,
+            other => other,
+        }
+    }
+}
+
+impl fmt::Display for DType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// One byte of a bool array. Any non-zero byte is true, as in NumPy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Default)]
+#[repr(transparent)]
+pub struct Bool8(pub u8);
+
+/// One datetime64 or timedelta64: a count of units, or [`Time::NAT`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[repr(transparent)]
+pub struct Time(pub i64);
+
+impl Time {
+    /// "Not a time": the smallest 64-bit integer, as in NumPy.
+    pub const NAT: Time = Time(i64::MIN);
+}
+
+/// The list of items. `$go` is called with pairs of a variant's name and its type.
+macro_rules! for_each_item {
+    ($go:ident) => {
+        $go! {
+            Bool: $crate::dtype::Bool8,
+            Int8: i8,
+            Int16: i16,
+            Int32: i32,
+            Int64: i64,
+            UInt8: u8,
+            UInt16: u16,
+            UInt32: u32,
+            UInt64: u64,
+            Float32: f32,
+            Float64: f64,
+            Complex64: num_complex::Complex<f32>,
+            Complex128: num_complex::Complex<f64>,
+            Time: $crate::dtype::Time,
+        }
+    };
+}
+
+macro_rules! define_blocks {
+    ($($variant:ident: $item:ty,)*) => {
+        /// What a block holds.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        #[allow(missing_docs)]
+        pub enum ItemType { $($variant,)* }
+
+        /// A block: contiguous, native, aligned items that stay in cache while every sink visits them.
+        #[derive(Debug, Clone, Copy)]
+        #[allow(missing_docs)]
+        pub enum Block<'a> { $($variant(&'a [$item]),)* }
+
+        /// The owner of a block that is not borrowed from the array.
+        #[derive(Debug)]
+        #[allow(missing_docs)]
+        pub enum Buffer { $($variant(Vec<$item>),)* }
+
+        impl Block<'_> {
+            /// How many items.
+            pub fn len(&self) -> usize {
+                match self { $(Block::$variant(items) => items.len(),)* }
+            }
+
+            /// Whether there are none.
+            pub fn is_empty(&self) -> bool {
+                self.len() == 0
+            }
+        }
+
+        impl Buffer {
+            /// A buffer of `len` zeros.
+            pub fn new(item: ItemType, len: usize) -> Buffer {
+                match item { $(ItemType::$variant => Buffer::$variant(vec![<$item as Default>::default(); len]),)* }
+            }
+
+            /// The first `len` items as a block.
+            pub fn block(&self, len: usize) -> Block<'_> {
+                match self { $(Buffer::$variant(items) => Block::$variant(items.get(..len).unwrap_or(items)),)* }
+            }
+        }
+
+        $(
+            impl Sealed for $item {
+                const TYPE: ItemType = ItemType::$variant;
+
+                #[inline(always)]
+                fn of(block: Block<'_>) -> Option<&[Self]> {
+                    match block { Block::$variant(items) => Some(items), _ => None }
+                }
+
+                fn block(items: &[Self]) -> Block<'_> {
+                    Block::$variant(items)
+                }
+
+                fn of_mut(buffer: &mut Buffer) -> Option<&mut [Self]> {
+                    match buffer { Buffer::$variant(items) => Some(items), _ => None }
+                }
+            }
+        )*
+    };
+}
+
+/// The links between an item and the enums that list them.
+pub trait Sealed: Copy + Default + Send + Sync + fmt::Debug + PartialEq + 'static {
+    /// The item's place in the list.
+    const TYPE: ItemType;
+    /// The block's items, if they are of this type.
+    fn of(block: Block<'_>) -> Option<&[Self]>;
+    /// A block of these items.
+    fn block(items: &[Self]) -> Block<'_>;
+    /// The buffer's items, if they are of this type.
+    fn of_mut(buffer: &mut Buffer) -> Option<&mut [Self]>;
+}
+
+for_each_item!(define_blocks);
+
+/// What a kernel may read: one element of a block.
+pub trait Item: Sealed {
+    /// NaN or NaT.
+    #[inline(always)]
+    fn is_missing(self) -> bool {
+        false
+    }
+
+    /// Infinite, of either sign.
+    #[inline(always)]
+    fn is_infinite(self) -> bool {
+        false
+    }
+
+    /// Not zero; NaN is not zero.
+    fn is_nonzero(self) -> bool;
+}
+
+/// Items with an order. NaN and NaT are neither below nor above anything.
+pub trait Ordered: Item {
+    /// Nothing is below this.
+    const LOWEST: Self;
+    /// Nothing is above this.
+    const HIGHEST: Self;
+
+    /// `self < other`.
+    fn below(self, other: Self) -> bool;
+
+    /// The item as a number.
+    fn number(self) -> Number;
+}
+
+/// Integers and bools, summed exactly.
+pub trait Integer: Ordered {
+    /// The sum of a block of at most [`crate::view::BLOCK`] items.
+    fn sum(items: &[Self]) -> i128;
+    /// The item's value.
+    fn wide(self) -> i128;
+}
+
+/// A number without a width.
+#[derive(Debug, Clone, Copy, PartialEq)]
+#[allow(missing_docs)]
+pub enum Number {
+    Bool(bool),
+    Int(i64),
+    UInt(u64),
+    Float(f64),
+    Complex(Complex<f64>),
+}
+
+impl Number {
+    /// As a float; of a complex number the real part.
+    pub fn float(self) -> f64 {
+        match self {
+            Number::Bool(value) => f64::from(u8::from(value)),
+            Number::Int(value) => value as f64,
+            Number::UInt(value) => value as f64,
+            Number::Float(value) => value,
+            Number::Complex(value) => value.re,
+        }
+    }
+}
+
+macro_rules! integers {
+    ($($item:ty => $variant:ident, $sum:ident;)*) => { $(
+        impl Item for $item {
+            #[inline(always)]
+            fn is_nonzero(self) -> bool {
+                self != 0
+            }
+        }
+
+        impl Ordered for $item {
+            const LOWEST: Self = <$item>::MIN;
+            const HIGHEST: Self = <$item>::MAX;
+
+            #[inline(always)]
+            fn below(self, other: Self) -> bool {
+                self < other
+            }
+
+            fn number(self) -> Number {
+                Number::$variant(self.into())
+            }
+        }
+
+        impl Integer for $item {
+            #[inline(always)]
+            fn sum(items: &[Self]) -> i128 {
+                $sum(items, |item| item.into())
+            }
+
+            #[inline(always)]
+            fn wide(self) -> i128 {
+                self.into()
+            }
+        }
+    )* };
+}
+
+/// Exact for up to 2^31 items of at most 32 bits.
+#[inline(always)]
+fn narrow_sum<T: Copy>(items: &[T], widen: impl Fn(T) -> i64) -> i128 {
+    items.iter().map(|&item| widen(item)).sum::<i64>().into()
+}
+
+/// Exact for up to 2^31 items: the halves of each item are summed apart, so that no 64-bit lane can overflow.
+#[inline(always)]
+fn signed_sum(items: &[i64], _: impl Fn(i64) -> i128) -> i128 {
+    let (mut low, mut high) = (0_i64, 0_i64);
+    for &item in items {
+        low += item & 0xffff_ffff;
+        high += item >> 32;
+    }
+    (i128::from(high) << 32) + i128::from(low)
+}
+
+/// As [`signed_sum`], without a sign.
+#[inline(always)]
+fn unsigned_sum(items: &[u64], _: impl Fn(u64) -> i128) -> i128 {
+    let (mut low, mut high) = (0_u64, 0_u64);
+    for &item in items {
+        low += item & 0xffff_ffff;
+        high += item >> 32;
+    }
+    (i128::from(high) << 32) + i128::from(low)
+}
+
+integers! {
+    i8 => Int, narrow_sum;
+    i16 => Int, narrow_sum;
+    i32 => Int, narrow_sum;
+    i64 => Int, signed_sum;
+    u8 => UInt, narrow_sum;
+    u16 => UInt, narrow_sum;
+    u32 => UInt, narrow_sum;
+    u64 => UInt, unsigned_sum;
+}
+
+impl Item for Bool8 {
+    #[inline(always)]
+    fn is_nonzero(self) -> bool {
+        self.0 != 0
+    }
+}
+
+impl Ordered for Bool8 {
+    const LOWEST: Self = Bool8(0);
+    const HIGHEST: Self = Bool8(1);
+
+    #[inline(always)]
+    fn below(self, other: Self) -> bool {
+        (self.0 != 0) < (other.0 != 0)
+    }
+
+    fn number(self) -> Number {
+        Number::Bool(self.0 != 0)
+    }
+}
+
+impl Integer for Bool8 {
+    #[inline(always)]
+    fn sum(items: &[Self]) -> i128 {
+        narrow_sum(items, |item| i64::from(item.0 != 0))
+    }
+
+    #[inline(always)]
+    fn wide(self) -> i128 {
+        i128::from(self.0 != 0)
+    }
+}
+
+impl Item for Time {
+    #[inline(always)]
+    fn is_missing(self) -> bool {
+        self == Time::NAT
+    }
+
+    #[inline(always)]
+    fn is_nonzero(self) -> bool {
+        self.0 != 0
+    }
+}
+
+impl Ordered for Time {
+    const LOWEST: Self = Time(i64::MIN + 1);
+    const HIGHEST: Self = Time(i64::MAX);
+
+    #[inline(always)]
+    fn below(self, other: Self) -> bool {
+        // An unsigned comparison of shifted values would save the second test, but not for NaT on the right.
+        (self.0 < other.0) & (self.0 != i64::MIN) & (other.0 != i64::MIN)
+    }
+
+    fn number(self) -> Number {
+        Number::Int(self.0)
+    }
+}
+
+macro_rules! floats {
+    ($($item:ty),*) => { $(
+        impl Item for $item {
+            #[inline(always)]
+            #[allow(clippy::eq_op)]
+            fn is_missing(self) -> bool {
+                self != self
+            }
+
+            #[inline(always)]
+            fn is_infinite(self) -> bool {
+                self.abs() == <$item>::INFINITY
+            }
+
+            #[inline(always)]
+            fn is_nonzero(self) -> bool {
+                self != 0.0
+            }
+        }
+
+        impl Ordered for $item {
+            const LOWEST: Self = <$item>::NEG_INFINITY;
+            const HIGHEST: Self = <$item>::INFINITY;
+
+            #[inline(always)]
+            fn below(self, other: Self) -> bool {
+                self < other
+            }
+
+            fn number(self) -> Number {
+                Number::Float(self.into())
+            }
+        }
+
+        impl Item for Complex<$item> {
+            #[inline(always)]
+            fn is_missing(self) -> bool {
+                self.re.is_missing() | self.im.is_missing()
+            }
+
+            #[inline(always)]
+            fn is_infinite(self) -> bool {
+                self.re.is_infinite() | self.im.is_infinite()
+            }
+
+            #[inline(always)]
+            fn is_nonzero(self) -> bool {
+                self.re.is_nonzero() | self.im.is_nonzero()
+            }
+        }
+    )* };
+}
+
+floats!(f32, f64);
+
+impl DType {
+    /// What a block of such an array holds.
+    pub fn item(self) -> ItemType {
+        match self {
+            DType::Bool => ItemType::Bool,
+            DType::Int8 => ItemType::Int8,
+            DType::Int16 => ItemType::Int16,
+            DType::Int32 => ItemType::Int32,
+            DType::Int64 => ItemType::Int64,
+            DType::UInt8 => ItemType::UInt8,
+            DType::UInt16 => ItemType::UInt16,
+            DType::UInt32 => ItemType::UInt32,
+            DType::UInt64 => ItemType::UInt64,
+            DType::Float16 | DType::Float32 => ItemType::Float32,
+            DType::Float64 => ItemType::Float64,
+            DType::Complex64 => ItemType::Complex64,
+            DType::Complex128 => ItemType::Complex128,
+            DType::Datetime64 | DType::Timedelta64 => ItemType::Time,
+        }
+    }
+}
+
+/// Runs `$body` with `$T` standing for the item of an ordered dtype; complex dtypes, which have no order, take `$else`.
+macro_rules! with_ordered {
+    ($dtype:expr, $T:ident => $body:expr, else $else:expr) => {
+        match $dtype.item() {
+            $crate::dtype::ItemType::Bool => {
+                type $T = $crate::dtype::Bool8;
+                $body
+            }
+            $crate::dtype::ItemType::Int8 => {
+                type $T = i8;
+                $body
+            }
+            $crate::dtype::ItemType::Int16 => {
+                type $T = i16;
+                $body
+            }
+            $crate::dtype::ItemType::Int32 => {
+                type $T = i32;
+                $body
+            }
+            $crate::dtype::ItemType::Int64 => {
+                type $T = i64;
+                $body
+            }
+            $crate::dtype::ItemType::UInt8 => {
+                type $T = u8;
+                $body
+            }
+            $crate::dtype::ItemType::UInt16 => {
+                type $T = u16;
+                $body
+            }
+            $crate::dtype::ItemType::UInt32 => {
+                type $T = u32;
+                $body
+            }
+            $crate::dtype::ItemType::UInt64 => {
+                type $T = u64;
+                $body
+            }
+            $crate::dtype::ItemType::Float32 => {
+                type $T = f32;
+                $body
+            }
+            $crate::dtype::ItemType::Float64 => {
+                type $T = f64;
+                $body
+            }
+            $crate::dtype::ItemType::Time => {
+                type $T = $crate::dtype::Time;
+                $body
+            }
+            $crate::dtype::ItemType::Complex64 | $crate::dtype::ItemType::Complex128 => $else,
+        }
+    };
+}
+pub(crate) use with_ordered;
+
+/// Runs `$body` with `$T` standing for the item of any dtype.
+macro_rules! with_item {
+    ($dtype:expr, $T:ident => $body:expr) => {
+        match $dtype {
+            $crate::dtype::DType::Complex64 => { type $T = num_complex::Complex<f32>; $body }
+            $crate::dtype::DType::Complex128 => { type $T = num_complex::Complex<f64>; $body }
+            ordered => $crate::dtype::with_ordered!(ordered, $T => $body, else unreachable!("complex is matched above")),
+        }
+    };
+}
+pub(crate) use with_item;
+
+/// Runs `$body` with `$T` standing for the item of an integer or bool dtype; every other dtype takes `$else`.
+macro_rules! with_integer {
+    ($dtype:expr, $T:ident => $body:expr, else $else:expr) => {
+        match $dtype.item() {
+            $crate::dtype::ItemType::Bool => {
+                type $T = $crate::dtype::Bool8;
+                $body
+            }
+            $crate::dtype::ItemType::Int8 => {
+                type $T = i8;
+                $body
+            }
+            $crate::dtype::ItemType::Int16 => {
+                type $T = i16;
+                $body
+            }
+            $crate::dtype::ItemType::Int32 => {
+                type $T = i32;
+                $body
+            }
+            $crate::dtype::ItemType::Int64 => {
+                type $T = i64;
+                $body
+            }
+            $crate::dtype::ItemType::UInt8 => {
+                type $T = u8;
+                $body
+            }
+            $crate::dtype::ItemType::UInt16 => {
+                type $T = u16;
+                $body
+            }
+            $crate::dtype::ItemType::UInt32 => {
+                type $T = u32;
+                $body
+            }
+            $crate::dtype::ItemType::UInt64 => {
+                type $T = u64;
+                $body
+            }
+            _ => $else,
+        }
+    };
+}
+pub(crate) use with_integer;

@@ -1,0 +1,57 @@
+//! How a run is stopped: one flag that the workers read and the waiting thread sets.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use crate::error::Error;
+
+/// How long the waiting thread sleeps before it looks around.
+pub const POLL: Duration = Duration::from_millis(50);
+
+/// What the caller wants to happen while it waits.
+pub struct Control<'a> {
+    deadline: Option<(Instant, f64)>,
+    /// Asked every [`POLL`] by the waiting thread; `false` stops the run.
+    go_on: &'a (dyn Fn() -> bool + Sync),
+    stopped: AtomicBool,
+}
+
+impl<'a> Control<'a> {
+    /// `go_on` is called from the calling thread only.
+    pub fn new(timeout: Option<f64>, go_on: &'a (dyn Fn() -> bool + Sync)) -> Control<'a> {
+        // A timeout too long for the clock is none.
+        let deadline = timeout.and_then(|seconds| {
+            let limit = Duration::try_from_secs_f64(seconds).ok()?;
+            Some((Instant::now().checked_add(limit)?, seconds))
+        });
+        Control { deadline, go_on, stopped: AtomicBool::new(false) }
+    }
+
+    /// A run that nothing stops.
+    pub fn none() -> Control<'static> {
+        Control::new(None, &|| true)
+    }
+
+    /// Whether the run is to end.
+    pub fn is_stopped(&self) -> bool {
+        self.stopped.load(Ordering::Relaxed)
+    }
+
+    /// The flag alone: what the workers get to see.
+    pub(super) fn flag(&self) -> &AtomicBool {
+        &self.stopped
+    }
+
+    /// Looks around, from the calling thread. An error stops the run: the workers leave at their next block.
+    pub fn check(&self) -> Result<(), Error> {
+        let result = match self.deadline {
+            _ if !(self.go_on)() => Err(Error::Cancelled),
+            Some((deadline, seconds)) if Instant::now() >= deadline => Err(Error::Timeout { seconds }),
+            _ => Ok(()),
+        };
+        if result.is_err() {
+            self.stopped.store(true, Ordering::Relaxed);
+        }
+        result
+    }
+}

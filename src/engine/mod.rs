@@ -1,0 +1,23 @@
+//! Runs passes: who does the work, in what pieces, how the pieces are put together, and how it is stopped.
+//!
+//! The only part of the crate that knows threads. It promises:
+//!
+//! * pieces ([`CHUNK`]) depend on the array's length alone, and their states are combined in a fixed tree
+//!   ([`combine`]), so that the number of workers never shows in a result;
+//! * never more threads compute than the caller asked for ([`pool`]);
+//! * the calling thread stays responsive: it looks at its [`Control`] several times a second and can stop the work;
+//! * a panic in a kernel is that kernel's error and nobody else's.
+
+mod combine;
+mod control;
+mod latch;
+mod pass;
+mod pool;
+mod run;
+mod tasks;
+
+pub use control::{Control, POLL};
+pub use pass::{CHUNK, Pass, States};
+pub use pool::{Workers, available_workers, is_worker};
+pub use run::{Outcome, Prepared, is_small, run};
+pub use tasks::{Task, beside};

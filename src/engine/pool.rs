@@ -1,0 +1,109 @@
+//! The workers: one pool per process and worker count, built at first use.
+//!
+//! * Nothing is built at import, and rayon's global pool is never touched.
+//! * Threads do not survive a fork: in the child a pool is a husk whose first use would hang, and so would its
+//!   destructor. Pools are therefore listed under the process that built them, found only by that process, and never
+//!   dropped.
+//! * The list is a chain of first-wins cells: it has no lock, so a fork can catch none.
+
+use std::thread::available_parallelism;
+
+use once_cell::race::OnceBox;
+
+use crate::error::Error;
+
+/// Who computes.
+#[derive(Debug, Clone, Copy)]
+pub enum Workers {
+    /// The calling thread.
+    Caller,
+    /// This many threads of a pool; the caller waits.
+    Pool(&'static rayon::ThreadPool),
+}
+
+impl Workers {
+    /// This many workers. One is the calling thread; and a thread that is itself a worker (a function of a run that calls
+    /// another run) computes alone, so that nested runs share one budget and can never wait for each other.
+    pub fn new(workers: usize) -> Result<Workers, Error> {
+        if workers <= 1 || is_worker() { Ok(Workers::Caller) } else { pool(workers).map(Workers::Pool) }
+    }
+
+    /// How many.
+    pub fn count(self) -> usize {
+        match self {
+            Workers::Caller => 1,
+            Workers::Pool(pool) => pool.current_num_threads(),
+        }
+    }
+}
+
+/// Whether this thread belongs to a pool of this crate.
+pub fn is_worker() -> bool {
+    std::thread::current().name().is_some_and(|name| name.starts_with(THREAD_NAME))
+}
+
+const THREAD_NAME: &str = "fanfold-";
+
+/// The processors that this process may use: its affinity and its cgroup's quota are taken into account.
+pub fn available_workers() -> usize {
+    available_parallelism().map_or(1, std::num::NonZero::get)
+}
+
+/// A pool, and the process and worker count that it is listed under.
+struct Link {
+    process: u32,
+    workers: usize,
+    pool: rayon::ThreadPool,
+    next: OnceBox<Link>,
+}
+
+fn pool(workers: usize) -> Result<&'static rayon::ThreadPool, Error> {
+    static CHAIN: OnceBox<Link> = OnceBox::new();
+    let process = std::process::id();
+    let mut place = &CHAIN;
+    let mut fresh = None;
+    loop {
+        match place.get() {
+            Some(link) if link.process == process && link.workers == workers => return Ok(&link.pool),
+            Some(link) => place = &link.next,
+            None => {
+                let link = match fresh.take() {
+                    Some(link) => link,
+                    None => Box::new(Link { process, workers, pool: build(workers)?, next: OnceBox::new() }),
+                };
+                // Another thread may have been faster; then its link is looked at next, and ours is kept for the end.
+                fresh = place.set(link).err();
+            }
+        }
+    }
+}
+
+fn build(workers: usize) -> Result<rayon::ThreadPool, Error> {
+    rayon::ThreadPoolBuilder::new()
+        .num_threads(workers)
+        .thread_name(|index| format!("{THREAD_NAME}{index}"))
+        .build()
+        .map_err(|error| Error::Threads { workers, message: error.to_string() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pool_is_built_once_for_each_worker_count() {
+        let threads: Vec<_> =
+            (0..4).map(|_| std::thread::spawn(|| pool(3).map(std::ptr::from_ref).map(|p| p.addr()))).collect();
+        let mut found: Vec<_> = threads.into_iter().filter_map(|thread| thread.join().ok()).collect();
+        found.dedup();
+        assert_eq!(found.len(), 1);
+        assert!(pool(2).is_ok_and(|pool| pool.current_num_threads() == 2));
+    }
+
+    #[test]
+    fn a_worker_computes_alone() {
+        assert!(!is_worker());
+        let nested = pool(2).map(|pool| pool.install(|| Workers::new(4).map(Workers::count)));
+        assert_eq!(nested, Ok(Ok(1)));
+    }
+}

@@ -1,0 +1,154 @@
+//! Runs a plan: stage after stage, until every function has its answer.
+
+use std::borrow::Cow;
+
+use crate::dtype::DType;
+use crate::engine::control::Control;
+use crate::engine::pass::{Pass, States};
+use crate::engine::pool::Workers;
+use crate::error::Error;
+use crate::kernel::{Answer, Sink};
+use crate::plan::{Plan, Stage, Who};
+use crate::value::Value;
+use crate::view::View;
+
+/// A stage ready to be swept for. Made once per plan and dtype, used for every array.
+#[derive(Clone)]
+pub struct Prepared {
+    stage: Stage,
+    pass: Pass,
+    /// The functions that have no meaning for this dtype.
+    errors: Vec<(usize, Error)>,
+}
+
+impl Prepared {
+    /// Prepares a plan's first stage.
+    pub fn new(plan: &Plan, dtype: DType) -> Prepared {
+        let (stage, errors) = plan.stage(dtype);
+        Prepared { errors, ..Prepared::from(stage) }
+    }
+
+    /// The functions that have no meaning for this dtype, by their numbers.
+    pub fn errors(&self) -> &[(usize, Error)] {
+        &self.errors
+    }
+}
+
+impl From<Stage> for Prepared {
+    fn from(stage: Stage) -> Prepared {
+        let pass = Pass::new(stage.graph(), stage.sinks().to_vec());
+        Prepared { stage, pass, errors: Vec::new() }
+    }
+}
+
+/// What a run gave, and what it took.
+#[derive(Debug)]
+pub struct Outcome {
+    /// An answer for each call of the plan, in order.
+    pub values: Vec<Result<Value, Error>>,
+    /// Sweeps over the array.
+    pub passes: usize,
+    /// Bytes of the array that were read.
+    pub bytes_read: u64,
+}
+
+/// Runs the functions over the array. An error here is the whole run's: stopped, or NaN under `nan_policy="raise"`.
+pub fn run(
+    plan: &Plan,
+    first: &Prepared,
+    view: &View<'_>,
+    workers: Workers,
+    control: &Control<'_>,
+) -> Result<Outcome, Error> {
+    let len = view.len() as u64;
+    let mut values: Vec<Option<Result<Value, Error>>> = plan.calls().iter().map(|_| None).collect();
+    let mut place = |who: Who, value: Result<Value, Error>| match (who, value) {
+        (Who::Call(index), value) => {
+            if let Some(place) = values.get_mut(index) {
+                *place = Some(value.map_err(|error| named(error, plan, index)));
+            }
+            Ok(())
+        }
+        (Who::NanCheck, value) => match value? {
+            Value::Scalar(count, _) if count.float() > 0.0 => Err(Error::FoundNan { count: count.float() as u64 }),
+            _ => Ok(()),
+        },
+    };
+    for (index, error) in &first.errors {
+        place(Who::Call(*index), Err(error.clone()))?;
+    }
+    let mut passes = 0;
+    let mut prepared = Cow::Borrowed(first);
+    loop {
+        for (who, value) in prepared.stage.known(len) {
+            place(who, Ok(value))?;
+        }
+        if prepared.stage.is_done() {
+            break;
+        }
+        let states = sweep(&prepared, view, workers, control, &mut passes)?;
+        let mut next = Stage::new(view.dtype());
+        for (who, answer) in prepared.stage.finish(&states) {
+            match answer {
+                Ok(Answer::Value(value)) => place(who, Ok(value))?,
+                Ok(Answer::Next(request)) => next.add(who, request),
+                Err(error) => place(who, Err(error))?,
+            }
+        }
+        prepared = Cow::Owned(Prepared::from(next));
+    }
+    let values = values.into_iter().map(|value| match value {
+        Some(value) => value,
+        None => unreachable!("a stage ends with an answer for everyone who waited"),
+    });
+    let bytes_read = passes as u64 * len * view.dtype().size() as u64;
+    Ok(Outcome { values: values.collect(), passes, bytes_read })
+}
+
+/// A panic's error gets the name of the kernel that it hit.
+fn named(error: Error, plan: &Plan, index: usize) -> Error {
+    match (error, plan.calls().get(index)) {
+        (Error::Panic { message, .. }, Some(call)) => Error::Panic { kernel: call.entry.name.to_owned(), message },
+        (error, _) => error,
+    }
+}
+
+/// One stage's sweep. Where the array does not lie in its own order, the sinks that mind the order get a sweep of their
+/// own, and the others go through memory as it lies.
+fn sweep(
+    prepared: &Prepared,
+    view: &View<'_>,
+    workers: Workers,
+    control: &Control<'_>,
+    passes: &mut usize,
+) -> Result<States, Error> {
+    let Some(reordered) = view.in_memory_order() else {
+        *passes += 1;
+        return prepared.pass.run(view, workers, control);
+    };
+    let positional = |sink: &&Sink| sink.accumulator.positional();
+    let (by_position, others): (Vec<Sink>, Vec<Sink>) =
+        prepared.stage.sinks().iter().cloned().partition(|sink| positional(&sink));
+    let mut sweep = |sinks: Vec<Sink>, view: &View<'_>| {
+        if sinks.is_empty() {
+            return Ok(Vec::new());
+        }
+        *passes += 1;
+        Pass::new(prepared.stage.graph(), sinks).run(view, workers, control)
+    };
+    let mut by_position = sweep(by_position, view)?.into_iter();
+    let mut others = sweep(others, &reordered)?.into_iter();
+    let states = prepared.stage.sinks().iter().map(|sink| {
+        let state = if positional(&sink) { by_position.next() } else { others.next() };
+        match state {
+            Some(state) => state,
+            None => unreachable!("each sink was swept for once"),
+        }
+    });
+    Ok(states.collect())
+}
+
+/// Whether the calling thread does everything: handing work to sleeping threads takes longer than two chunks do.
+pub fn is_small(len: usize) -> bool {
+    Pass::chunks(len) <= 2
+}

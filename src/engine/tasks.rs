@@ -1,0 +1,46 @@
+//! Work that is not a pass (a plain Python function), beside the passes and on the same budget of workers.
+
+use crate::engine::control::Control;
+use crate::engine::latch::Latch;
+use crate::engine::pool::Workers;
+use crate::error::Error;
+
+/// Something to be called once, on a worker. It handles its own panics and errors.
+pub type Task<'a> = Box<dyn FnOnce() + Send + 'a>;
+
+/// Does the tasks and `main`, which runs the passes: side by side if there are several workers, the tasks first if there
+/// is only the calling thread. A stop leaves out the tasks that have not begun; those that have are waited for.
+pub fn beside<R>(
+    tasks: Vec<Task<'_>>,
+    workers: Workers,
+    control: &Control<'_>,
+    main: impl FnOnce() -> R,
+) -> Result<R, Error> {
+    if tasks.is_empty() {
+        return Ok(main());
+    }
+    match workers {
+        Workers::Caller => {
+            for task in tasks {
+                control.check()?;
+                task();
+            }
+            Ok(main())
+        }
+        Workers::Pool(pool) => {
+            let latch = Latch::new(tasks.len());
+            pool.in_place_scope(|scope| {
+                for task in tasks {
+                    scope.spawn(|_| {
+                        let _done = latch.guard();
+                        if !control.is_stopped() {
+                            task();
+                        }
+                    });
+                }
+                let result = main();
+                latch.wait(control).map(|()| result)
+            })
+        }
+    }
+}

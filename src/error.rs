@@ -1,0 +1,186 @@
+//! Everything that can go wrong, as one enum: what the value was and what would have been right.
+//!
+//! The messages name the argument, the value and the remedy; tests pin them. The core raises nothing else, and the Python
+//! face turns each variant into the built-in exception a NumPy user expects (`py/errors.rs`).
+
+use std::any::Any;
+use std::fmt;
+
+use crate::dtype::DType;
+
+/// What went wrong in a request, in a pass or in a finish.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub enum Error {
+    /// No kernel has this name.
+    UnknownKernel {
+        /// The name asked for.
+        name: String,
+        /// The nearest name of the catalogue, if one is near.
+        nearest: Option<&'static str>,
+    },
+    /// The kernel has no such parameter.
+    UnknownParameter {
+        /// The kernel's name.
+        kernel: &'static str,
+        /// The parameter's name as given.
+        parameter: String,
+        /// The parameters that the kernel has.
+        accepted: Vec<&'static str>,
+    },
+    /// The parameter's value is of the wrong type.
+    ParameterType {
+        /// The kernel's name.
+        kernel: &'static str,
+        /// The parameter's name.
+        parameter: &'static str,
+        /// The value as given.
+        value: String,
+        /// What is accepted.
+        expected: &'static str,
+    },
+    /// The parameter's value is outside what the kernel can do.
+    ParameterValue {
+        /// The kernel's name.
+        kernel: &'static str,
+        /// The parameter's name.
+        parameter: &'static str,
+        /// The value as given.
+        value: String,
+        /// What is accepted.
+        expected: String,
+    },
+    /// The kernel has no meaning for this element type.
+    UnsupportedDtype {
+        /// The kernel's name.
+        kernel: &'static str,
+        /// The array's element type.
+        dtype: DType,
+        /// The element types that the kernel takes.
+        accepted: &'static str,
+    },
+    /// An empty array, for a kernel that needs at least one element.
+    Empty {
+        /// The kernel's name.
+        kernel: &'static str,
+    },
+    /// Nothing but NaN, for a kernel that needs at least one other element.
+    AllNan {
+        /// The kernel's name.
+        kernel: &'static str,
+    },
+    /// `nan_policy="raise"` and there are NaN values.
+    FoundNan {
+        /// How many.
+        count: u64,
+    },
+    /// An integer result that does not fit the dtype that NumPy gives it.
+    Overflow {
+        /// The kernel's name.
+        kernel: &'static str,
+        /// The result's dtype.
+        dtype: DType,
+        /// What to do instead.
+        remedy: &'static str,
+    },
+    /// A histogram's range that the data made impossible.
+    HistogramRange {
+        /// The lower end found in the data.
+        low: f64,
+        /// The upper end found in the data.
+        high: f64,
+    },
+    /// The kernel's code panicked. A bug of ours, told as an error so that the others' results survive.
+    Panic {
+        /// The kernel's name.
+        kernel: String,
+        /// What the panic said.
+        message: String,
+    },
+    /// The deadline passed before the work was done.
+    Timeout {
+        /// The limit, in seconds.
+        seconds: f64,
+    },
+    /// The caller asked for the work to stop.
+    Cancelled,
+    /// The operating system refused to start the worker threads.
+    Threads {
+        /// How many were asked for.
+        workers: usize,
+        /// What the system said.
+        message: String,
+    },
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Error::UnknownKernel { name, nearest } => {
+                write!(f, "unknown function {name:?}")?;
+                match nearest {
+                    Some(nearest) => write!(f, ": did you mean '{nearest}'?"),
+                    None => {
+                        write!(f, ": fanfold.kernels() lists the names; any other function can be passed as a callable")
+                    }
+                }
+            }
+            Error::UnknownParameter { kernel, parameter, accepted } if accepted.is_empty() => {
+                write!(f, "'{kernel}' has no parameter '{parameter}': it takes none")
+            }
+            Error::UnknownParameter { kernel, parameter, accepted } => {
+                write!(f, "'{kernel}' has no parameter '{parameter}': it takes {}", accepted.join(", "))
+            }
+            Error::ParameterType { kernel, parameter, value, expected } => {
+                write!(f, "'{kernel}': {parameter} must be {expected}, not {value}")
+            }
+            Error::ParameterValue { kernel, parameter, value, expected } => {
+                write!(f, "'{kernel}': {parameter} must be {expected}, not {value}")
+            }
+            Error::UnsupportedDtype { kernel, dtype, accepted } => {
+                write!(f, "'{kernel}' has no meaning for an array of dtype {dtype}: it takes {accepted}")
+            }
+            Error::Empty { kernel } => {
+                write!(f, "'{kernel}' of an empty array does not exist: pass at least one element")
+            }
+            Error::AllNan { kernel } => {
+                write!(f, "'{kernel}' of an array of nothing but NaN does not exist: pass at least one other element")
+            }
+            Error::FoundNan { count } => write!(
+                f,
+                "nan_policy='raise' and the array holds {count} NaN: clean it, or pass nan_policy='omit' or 'propagate'"
+            ),
+            Error::Overflow { kernel, dtype, remedy } => {
+                write!(f, "'{kernel}': the exact result does not fit {dtype}: {remedy}")
+            }
+            Error::HistogramRange { low, high } => write!(
+                f,
+                "'histogram': the data's own range [{low}, {high}] is not finite: pass range=(low, high) or explicit bins"
+            ),
+            Error::Panic { kernel, message } => {
+                write!(f, "'{kernel}' panicked: {message}; this is a bug of fanfold, please report it")
+            }
+            Error::Timeout { seconds } => {
+                write!(
+                    f,
+                    "timeout={seconds} s passed before the work was done: pass a larger timeout or fewer functions"
+                )
+            }
+            Error::Cancelled => write!(f, "the work was cancelled"),
+            Error::Threads { workers, message } => {
+                write!(
+                    f,
+                    "workers={workers}: the system could not start that many threads ({message}): pass fewer workers"
+                )
+            }
+        }
+    }
+}
+
+impl std::error::Error for Error {}
+
+/// What a panic said, if it said it in words.
+pub(crate) fn panic_message(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "no message".to_owned())
+}

@@ -1,0 +1,224 @@
+//! How many elements are so: counts, `any` and `all`. Exact, whatever the order.
+
+use std::fmt;
+use std::marker::PhantomData;
+
+use crate::dtype::{Item, with_item};
+use crate::expr::Expression;
+use crate::kernel::{Accumulator, Entry, Input, Request, Takes};
+use crate::value::Value;
+
+/// The elements for which a test holds.
+#[derive(Debug, Clone, Copy)]
+struct Count<T, P> {
+    types: PhantomData<fn(T) -> P>,
+}
+
+/// A test of one element.
+trait Test: Clone + fmt::Debug + Send + Sync + 'static {
+    fn holds<T: Item>(item: T) -> bool;
+}
+
+#[derive(Debug, Clone)]
+struct Missing;
+
+impl Test for Missing {
+    #[inline(always)]
+    fn holds<T: Item>(item: T) -> bool {
+        item.is_missing()
+    }
+}
+
+#[derive(Debug, Clone)]
+struct Infinite;
+
+impl Test for Infinite {
+    #[inline(always)]
+    fn holds<T: Item>(item: T) -> bool {
+        item.is_infinite()
+    }
+}
+
+#[derive(Debug, Clone)]
+struct Nonzero;
+
+impl Test for Nonzero {
+    #[inline(always)]
+    fn holds<T: Item>(item: T) -> bool {
+        item.is_nonzero()
+    }
+}
+
+/// How many elements there were, and for how many the test held.
+#[derive(Debug, Clone, Copy, Default)]
+struct Counted {
+    all: u64,
+    held: u64,
+}
+
+impl<T: Item, P: Test> Accumulator for Count<T, P> {
+    type Item = T;
+    type State = Counted;
+
+    const ORDER_FREE: bool = true;
+
+    fn init(&self) -> Counted {
+        Counted::default()
+    }
+
+    #[inline(always)]
+    fn update(&self, state: &mut Counted, block: &[T], _: u64) {
+        // A block is short: 32 bits hold its count, in half the registers that 64 would take.
+        let held: u32 = block.iter().map(|&item| u32::from(P::holds(item))).sum();
+        state.all += block.len() as u64;
+        state.held += u64::from(held);
+    }
+
+    fn combine(&self, state: &mut Counted, next: Counted) {
+        state.all += next.all;
+        state.held += next.held;
+    }
+
+    fn cover(&self, _: &Self) -> Option<Self> {
+        Some(self.clone())
+    }
+}
+
+/// Counts the elements of an expression and makes something of it.
+fn counted<P: Test>(input: &Input, expression: Expression, finish: fn(&Counted) -> Value) -> Request {
+    with_item!(input.dtype, T => {
+        Request::new(expression, Count::<T, P> { types: PhantomData }, move |state| Ok(finish(state)))
+    })
+}
+
+/// The number of NaN values, which `nan_policy="raise"` asks of every array that can have any.
+pub(crate) fn missing(input: &Input) -> Request {
+    counted::<Missing>(input, input.elements(), |state| Value::count(state.held))
+}
+
+pub(super) static COUNT: Entry = Entry {
+    name: "count",
+    doc: "The number of elements.\n\nUnder ``nan_policy=\"omit\"`` those that are not NaN (or NaT).",
+    parameters: &[],
+    numpy: "x.size",
+    takes: Takes::Any,
+    examples: &[],
+    nan_policy: None,
+    passes: 0,
+    resolve: |_, input| {
+        if input.omits() {
+            Ok(counted::<Missing>(input, input.elements(), |state| Value::count(state.all - state.held)))
+        } else {
+            Ok(Request::Length(Value::count))
+        }
+    },
+};
+
+pub(super) static COUNT_NAN: Entry = Entry {
+    name: "count_nan",
+    doc: "The number of NaN (or NaT) elements, under every ``nan_policy``.",
+    parameters: &[],
+    numpy: "np.count_nonzero(np.isnan(x))",
+    takes: Takes::Any,
+    examples: &[],
+    nan_policy: None,
+    passes: 1,
+    resolve: |_, input| {
+        if input.dtype.has_missing() { Ok(missing(input)) } else { Ok(Request::Length(|_| Value::count(0))) }
+    },
+};
+
+pub(super) static COUNT_INF: Entry = Entry {
+    name: "count_inf",
+    doc: "The number of infinite elements, of either sign.",
+    parameters: &[],
+    numpy: "np.count_nonzero(np.isinf(x))",
+    takes: Takes::Numbers,
+    examples: &[],
+    nan_policy: None,
+    passes: 1,
+    resolve: |_, input| {
+        if input.dtype.has_missing() {
+            Ok(counted::<Infinite>(input, input.elements(), |state| Value::count(state.held)))
+        } else {
+            Ok(Request::Length(|_| Value::count(0)))
+        }
+    },
+};
+
+pub(super) static COUNT_NONZERO: Entry = Entry {
+    name: "count_nonzero",
+    doc: "The number of elements that are not zero. NaN is not zero.",
+    parameters: &[],
+    numpy: "np.count_nonzero(x)",
+    takes: Takes::Numbers,
+    examples: &[],
+    nan_policy: None,
+    passes: 1,
+    resolve: |_, input| Ok(counted::<Nonzero>(input, input.values(), |state| Value::count(state.held))),
+};
+
+pub(super) static ANY: Entry = Entry {
+    name: "any",
+    doc: "Whether at least one element is not zero. NaN is not zero; of an empty array ``False``.",
+    parameters: &[],
+    numpy: "np.any(x)",
+    takes: Takes::Numbers,
+    examples: &[],
+    nan_policy: None,
+    passes: 1,
+    resolve: |_, input| Ok(counted::<Nonzero>(input, input.values(), |state| Value::bool(state.held > 0))),
+};
+
+pub(super) static ALL: Entry = Entry {
+    name: "all",
+    doc: "Whether no element is zero. NaN is not zero; of an empty array ``True``.",
+    parameters: &[],
+    numpy: "np.all(x)",
+    takes: Takes::Numbers,
+    examples: &[],
+    nan_policy: None,
+    passes: 1,
+    resolve: |_, input| Ok(counted::<Nonzero>(input, input.values(), |state| Value::bool(state.held == state.all))),
+};
+
+/// A kernel that panics if it sees a 13, to prove that a panic sinks nobody else.
+#[cfg(feature = "test-kernels")]
+pub(super) static PANIC: Entry = Entry {
+    name: "panic",
+    doc: "For tests: panics if an element is 13, else counts.",
+    parameters: &[],
+    numpy: "x.size",
+    takes: Takes::Reals,
+    examples: &[],
+    nan_policy: None,
+    passes: 1,
+    resolve: |_, input| Ok(Request::new(input.floats(), PanicAtThirteen, |state| Ok(Value::count(*state)))),
+};
+
+#[cfg(feature = "test-kernels")]
+#[derive(Debug, Clone)]
+struct PanicAtThirteen;
+
+#[cfg(feature = "test-kernels")]
+impl Accumulator for PanicAtThirteen {
+    type Item = f64;
+    type State = u64;
+
+    fn init(&self) -> u64 {
+        0
+    }
+
+    fn update(&self, state: &mut u64, block: &[f64], _: u64) {
+        assert!(block.iter().all(|&x| x != 13.0), "thirteen");
+        *state += block.len() as u64;
+    }
+
+    fn combine(&self, state: &mut u64, next: u64) {
+        *state += next;
+    }
+
+    fn cover(&self, _: &Self) -> Option<Self> {
+        Some(self.clone())
+    }
+}

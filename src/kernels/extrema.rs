@@ -1,0 +1,327 @@
+//! The smallest and the largest element, and where they are: one state for `min`, `max`, `ptp`, `argmin`, `argmax` and
+//! their `nan…` versions.
+//!
+//! A block's extrema are found in lanes, without positions; only a block that beats the best so far is searched for the
+//! place. Among equal elements the first wins, whatever the order in which blocks arrive. NaN values are kept apart: the
+//! state knows where the first one is, and the finish decides what that means.
+
+use std::marker::PhantomData;
+
+use crate::dtype::{DType, Item, Number, Ordered, with_ordered};
+use crate::error::Error;
+use crate::expr::Expression;
+use crate::kernel::{Accumulator, Answer, Entry, Input, NanPolicy, Request, Takes};
+use crate::value::Value;
+
+/// Both extrema and their positions.
+#[derive(Debug, Clone, Copy)]
+struct Extrema<T> {
+    item: PhantomData<fn(T)>,
+    /// Whether the positions are asked for. They are tracked anyway; the array's own order is kept only if they are.
+    positions: bool,
+}
+
+impl<T> Extrema<T> {
+    fn new(positions: bool) -> Extrema<T> {
+        Extrema { item: PhantomData, positions }
+    }
+}
+
+/// An element and its number.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Found<T> {
+    item: T,
+    at: u64,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct ExtremaState<T> {
+    min: Option<Found<T>>,
+    max: Option<Found<T>>,
+    missing: Option<Found<T>>,
+}
+
+impl<T: Ordered> Accumulator for Extrema<T> {
+    type Item = T;
+    type State = ExtremaState<T>;
+
+    const ORDER_FREE: bool = true;
+
+    fn positional(&self) -> bool {
+        self.positions
+    }
+
+    fn init(&self) -> ExtremaState<T> {
+        ExtremaState { min: None, max: None, missing: None }
+    }
+
+    #[inline(always)]
+    fn update(&self, state: &mut ExtremaState<T>, block: &[T], start: u64) {
+        let (min, max, missing) = sweep(block);
+        if state.min.is_none_or(|best| min.below(best.item)) {
+            keep_first(&mut state.min, find(block, start, |item| item == min), |new, old| new.below(old));
+        }
+        if state.max.is_none_or(|best| best.item.below(max)) {
+            keep_first(&mut state.max, find(block, start, |item| item == max), |new, old| old.below(new));
+        }
+        if missing && state.missing.is_none() {
+            state.missing = find(block, start, Item::is_missing);
+        }
+    }
+
+    fn combine(&self, state: &mut ExtremaState<T>, next: ExtremaState<T>) {
+        keep_first(&mut state.min, next.min, |new, old| new.below(old));
+        keep_first(&mut state.max, next.max, |new, old| old.below(new));
+        keep_first(&mut state.missing, next.missing, |_, _| false);
+    }
+
+    fn cover(&self, other: &Self) -> Option<Self> {
+        Some(Extrema::new(self.positions || other.positions))
+    }
+}
+
+/// Keeps the better one; of equals the first.
+#[inline(always)]
+fn keep_first<T: Copy>(best: &mut Option<Found<T>>, new: Option<Found<T>>, better: impl Fn(T, T) -> bool) {
+    let Some(new) = new else { return };
+    let wins = |old: &Found<T>| better(new.item, old.item) || (new.at < old.at && !better(old.item, new.item));
+    if best.as_ref().is_none_or(wins) {
+        *best = Some(new);
+    }
+}
+
+/// A block's smallest and largest element, NaN aside, and whether there is a NaN. Without any other element the extrema
+/// are the ends of the type, which the search then does not find.
+#[inline(always)]
+fn sweep<T: Ordered>(block: &[T]) -> (T, T, bool) {
+    // As many lanes as fill two AVX-512 registers: enough to hide latency, few enough to stay in registers.
+    match size_of::<T>() {
+        1 => sweep_lanes::<T, 128>(block),
+        2 => sweep_lanes::<T, 64>(block),
+        4 => sweep_lanes::<T, 32>(block),
+        _ => sweep_lanes::<T, 16>(block),
+    }
+}
+
+#[inline(always)]
+fn sweep_lanes<T: Ordered, const LANES: usize>(block: &[T]) -> (T, T, bool) {
+    let mut mins = [T::HIGHEST; LANES];
+    let mut maxs = [T::LOWEST; LANES];
+    let mut missing = [false; LANES];
+    let (rows, rest) = block.as_chunks::<LANES>();
+    for row in rows {
+        for lane in 0..LANES {
+            let item = row[lane];
+            mins[lane] = if item.below(mins[lane]) { item } else { mins[lane] };
+            maxs[lane] = if maxs[lane].below(item) { item } else { maxs[lane] };
+            missing[lane] |= item.is_missing();
+        }
+    }
+    for (lane, &item) in rest.iter().enumerate() {
+        mins[lane] = if item.below(mins[lane]) { item } else { mins[lane] };
+        maxs[lane] = if maxs[lane].below(item) { item } else { maxs[lane] };
+        missing[lane] |= item.is_missing();
+    }
+    let min = mins.into_iter().fold(T::HIGHEST, |best, item| if item.below(best) { item } else { best });
+    let max = maxs.into_iter().fold(T::LOWEST, |best, item| if best.below(item) { item } else { best });
+    (min, max, missing.into_iter().fold(false, |any, lane| any | lane))
+}
+
+/// The first element for which the test holds.
+#[inline(always)]
+fn find<T: Ordered>(block: &[T], start: u64, test: impl Fn(T) -> bool) -> Option<Found<T>> {
+    const STEP: usize = 128;
+    // Whole steps are tested at once, which vectorises; the step that holds it is then searched item by item.
+    let holds = |step: &[T]| step.iter().fold(false, |any, &item| any | test(item));
+    let step = block.chunks(STEP).position(holds)?;
+    let first = step * STEP;
+    let within = block.get(first..)?.iter().position(|&item| test(item))?;
+    Some(Found { item: *block.get(first + within)?, at: start + (first + within) as u64 })
+}
+
+/// What a kernel of this family makes of the state.
+#[derive(Clone, Copy)]
+enum Asks {
+    Min,
+    Max,
+    Range,
+    ArgMin,
+    ArgMax,
+}
+
+fn extrema(input: &Input, asks: Asks) -> Result<Request, Error> {
+    let input = *input;
+    Ok(with_ordered!(input.dtype, T => {
+        let positions = matches!(asks, Asks::ArgMin | Asks::ArgMax);
+        Request::new(input.elements(), Extrema::<T>::new(positions), move |state| answer(&input, asks, state))
+    }, else return Err(Error::UnsupportedDtype {
+        kernel: input.kernel,
+        dtype: input.dtype,
+        accepted: Takes::Ordered.describe(),
+    })))
+}
+
+fn answer<T: Ordered>(input: &Input, asks: Asks, state: &ExtremaState<T>) -> Result<Value, Error> {
+    let Input { kernel, dtype, nan_policy } = *input;
+    let positional = matches!(asks, Asks::ArgMin | Asks::ArgMax);
+    let (min, max) = match (state.missing, state.min, state.max) {
+        (Some(missing), ..) if nan_policy != NanPolicy::Omit => (missing, missing),
+        (_, Some(min), Some(max)) => (min, max),
+        (Some(_), ..) if positional => return Err(Error::AllNan { kernel }),
+        (Some(missing), ..) => (missing, missing),
+        _ => return Err(Error::Empty { kernel }),
+    };
+    Ok(match asks {
+        Asks::Min => Value::Scalar(unsigned_zero(min.item), dtype),
+        Asks::Max => Value::Scalar(unsigned_zero(max.item), dtype),
+        Asks::ArgMin => Value::count(min.at),
+        Asks::ArgMax => Value::count(max.at),
+        Asks::Range if min.item.is_missing() => Value::Scalar(min.item.number(), range_type(dtype)),
+        Asks::Range => range(kernel, min.item.number(), max.item.number(), dtype)?,
+    })
+}
+
+/// Which of several equal zeros comes first depends on the order of the sweep; their sign is therefore not kept.
+fn unsigned_zero<T: Ordered>(item: T) -> Number {
+    match item.number() {
+        Number::Float(value) => Number::Float(value + 0.0),
+        other => other,
+    }
+}
+
+/// The distance of two times is a timedelta.
+fn range_type(dtype: DType) -> DType {
+    if dtype.is_time() { DType::Timedelta64 } else { dtype }
+}
+
+/// `max - min` in the array's dtype, where integers could wrap.
+fn range(kernel: &'static str, min: Number, max: Number, dtype: DType) -> Result<Value, Error> {
+    let exact = match (min, max) {
+        (Number::Float(min), Number::Float(max)) => return Ok(Value::float(max - min, dtype)),
+        (Number::Int(min), Number::Int(max)) => i128::from(max) - i128::from(min),
+        (Number::UInt(min), Number::UInt(max)) => i128::from(max) - i128::from(min),
+        (min, max) => unreachable!("{min:?} and {max:?} are of one ordered dtype"),
+    };
+    let bits = 8 * dtype.size();
+    let limit = if matches!(min, Number::UInt(_)) { 1_i128 << bits } else { 1_i128 << (bits - 1) };
+    if exact >= limit {
+        let remedy = "take 'max' and 'min' and subtract them in a wider dtype";
+        return Err(Error::Overflow { kernel, dtype, remedy });
+    }
+    let number = match min {
+        Number::UInt(_) => Number::UInt(u64::try_from(exact).unwrap_or(u64::MAX)),
+        _ => Number::Int(i64::try_from(exact).unwrap_or(i64::MAX)),
+    };
+    Ok(Value::Scalar(number, range_type(dtype)))
+}
+
+/// The largest item of a float64 expression, or 0 if there is none: the norm of order inf.
+pub(super) fn largest(input: &Input, expression: Expression) -> Request {
+    let dtype = input.dtype.mean_type();
+    Request::new(expression, Extrema::<f64>::new(false), move |state| {
+        let largest = state.missing.or(state.max).map_or(0.0, |found| found.item);
+        Ok(Value::float(largest, dtype))
+    })
+}
+
+/// The extrema of the array's elements, as float64: what a histogram without a range has to know first. NaN if there is
+/// a NaN that is not to be left out; `None` of no elements.
+pub(super) fn bounds(
+    input: &Input,
+    then: Vec<&'static str>,
+    next: impl Fn(Option<(f64, f64)>) -> Result<Answer, Error> + Send + Sync + 'static,
+) -> Result<Request, Error> {
+    let input = *input;
+    Ok(with_ordered!(input.dtype, T => {
+        Request::chain(input.elements(), Extrema::<T>::new(false), then, move |state| {
+            let float = |found: Option<Found<T>>| found.map(|found| found.item.number().float());
+            let missing = if input.omits() { None } else { state.missing.map(|_| (f64::NAN, f64::NAN)) };
+            next(missing.or(float(state.min).zip(float(state.max))))
+        })
+    }, else return Err(Error::UnsupportedDtype {
+        kernel: input.kernel,
+        dtype: input.dtype,
+        accepted: Takes::Reals.describe(),
+    })))
+}
+
+pub(super) static MIN: Entry = Entry {
+    name: "min",
+    doc: "The smallest element; NaN if there is a NaN.\n\nAn empty array raises ``ValueError``.",
+    parameters: &[],
+    numpy: "np.min(x)",
+    takes: Takes::Ordered,
+    examples: &[],
+    nan_policy: None,
+    passes: 1,
+    resolve: |_, input| extrema(input, Asks::Min),
+};
+
+pub(super) static NANMIN: Entry = MIN.omitting("nanmin", "np.nanmin(x)");
+
+pub(super) static MAX: Entry = Entry {
+    name: "max",
+    doc: "The largest element; NaN if there is a NaN.\n\nAn empty array raises ``ValueError``.",
+    parameters: &[],
+    numpy: "np.max(x)",
+    takes: Takes::Ordered,
+    examples: &[],
+    nan_policy: None,
+    passes: 1,
+    resolve: |_, input| extrema(input, Asks::Max),
+};
+
+pub(super) static NANMAX: Entry = MAX.omitting("nanmax", "np.nanmax(x)");
+
+pub(super) static PTP: Entry = Entry {
+    name: "ptp",
+    doc: "The range of the elements, \"peak to peak\": the largest less the smallest.\n\n\
+          An empty array raises ``ValueError``; an integer range that does not fit the array's dtype raises \
+          ``OverflowError`` instead of wrapping.",
+    parameters: &[],
+    numpy: "np.ptp(x)",
+    takes: Takes::Ordered,
+    examples: &[],
+    nan_policy: None,
+    passes: 1,
+    resolve: |_, input| {
+        if input.dtype == DType::Bool {
+            return Err(Error::UnsupportedDtype {
+                kernel: input.kernel,
+                dtype: input.dtype,
+                accepted: "integers, floats, datetime64 and timedelta64",
+            });
+        }
+        extrema(input, Asks::Range)
+    },
+};
+
+pub(super) static ARGMIN: Entry = Entry {
+    name: "argmin",
+    doc: "The position of the first smallest element in the flattened array, or of the first NaN.\n\n\
+          An empty array raises ``ValueError``.",
+    parameters: &[],
+    numpy: "np.argmin(x)",
+    takes: Takes::Ordered,
+    examples: &[],
+    nan_policy: None,
+    passes: 1,
+    resolve: |_, input| extrema(input, Asks::ArgMin),
+};
+
+pub(super) static NANARGMIN: Entry = ARGMIN.omitting("nanargmin", "np.nanargmin(x)");
+
+pub(super) static ARGMAX: Entry = Entry {
+    name: "argmax",
+    doc: "The position of the first largest element in the flattened array, or of the first NaN.\n\n\
+          An empty array raises ``ValueError``.",
+    parameters: &[],
+    numpy: "np.argmax(x)",
+    takes: Takes::Ordered,
+    examples: &[],
+    nan_policy: None,
+    passes: 1,
+    resolve: |_, input| extrema(input, Asks::ArgMax),
+};
+
+pub(super) static NANARGMAX: Entry = ARGMAX.omitting("nanargmax", "np.nanargmax(x)");

@@ -1,0 +1,114 @@
+//! The catalogue. A kernel is a block of its family's file and one line of the list below; tests, documentation, stubs
+//! and benchmarks follow from the list.
+
+mod counts;
+mod exponential;
+mod extrema;
+mod histogram;
+mod moments;
+mod order;
+mod product;
+mod sums;
+
+use crate::kernel::Entry;
+
+pub(crate) use counts::missing;
+
+/// Every kernel, in the order of the documentation.
+pub static CATALOGUE: &[&Entry] = &[
+    &counts::COUNT,
+    &counts::COUNT_NAN,
+    &counts::COUNT_INF,
+    &counts::COUNT_NONZERO,
+    &counts::ANY,
+    &counts::ALL,
+    &sums::SUM,
+    &sums::NANSUM,
+    &product::PROD,
+    &product::NANPROD,
+    &sums::MEAN,
+    &sums::NANMEAN,
+    &moments::VAR,
+    &moments::NANVAR,
+    &moments::STD,
+    &moments::NANSTD,
+    &moments::SEM,
+    &moments::SKEW,
+    &moments::KURTOSIS,
+    &moments::MOMENT,
+    &extrema::MIN,
+    &extrema::NANMIN,
+    &extrema::MAX,
+    &extrema::NANMAX,
+    &extrema::PTP,
+    &extrema::ARGMIN,
+    &extrema::NANARGMIN,
+    &extrema::ARGMAX,
+    &extrema::NANARGMAX,
+    &sums::NORM,
+    &sums::RMS,
+    &sums::MEAN_ABS,
+    &product::GMEAN,
+    &sums::HMEAN,
+    &exponential::LOGSUMEXP,
+    &order::IS_SORTED,
+    &histogram::HISTOGRAM,
+    #[cfg(feature = "test-kernels")]
+    &counts::PANIC,
+];
+
+/// The kernel of this name.
+pub fn find(name: &str) -> Option<&'static Entry> {
+    CATALOGUE.iter().copied().find(|entry| entry.name == name)
+}
+
+/// The kernel whose name is most like this one, if one is much like it.
+pub fn nearest(name: &str) -> Option<&'static str> {
+    let name = name.to_lowercase();
+    let near = CATALOGUE.iter().map(|entry| (distance(&name, entry.name), entry.name));
+    near.filter(|(distance, found)| *distance <= 1 + found.len() / 4).min().map(|(_, found)| found)
+}
+
+/// Levenshtein's edit distance: the fewest insertions, deletions and replacements of a letter.
+fn distance(left: &str, right: &str) -> usize {
+    let right: Vec<char> = right.chars().collect();
+    let mut row: Vec<usize> = (0..=right.len()).collect();
+    for (i, a) in left.chars().enumerate() {
+        let mut diagonal = i;
+        let mut before = i + 1;
+        for (place, &b) in row.iter_mut().skip(1).zip(&right) {
+            let replaced = diagonal + usize::from(a != b);
+            diagonal = *place;
+            before = replaced.min(diagonal + 1).min(before + 1);
+            *place = before;
+        }
+        if let Some(first) = row.first_mut() {
+            *first = i + 1;
+        }
+    }
+    row.last().copied().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_unique() {
+        let mut names: Vec<_> = CATALOGUE.iter().map(|entry| entry.name).collect();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), CATALOGUE.len());
+    }
+
+    #[test]
+    fn the_nearest_name_is_found() {
+        assert_eq!(nearest("meen"), Some("mean"));
+        assert_eq!(nearest("Mean"), Some("mean"));
+        assert_eq!(nearest("kurtsis"), Some("kurtosis"));
+        assert_eq!(nearest("stddev"), None);
+        assert_eq!(nearest("something else"), None);
+        assert_eq!(distance("kitten", "sitting"), 3);
+        assert_eq!(distance("", "abc"), 3);
+    }
+}

@@ -1,0 +1,460 @@
+//! Sums and central moments up to the fourth: one state for `sum`, `mean`, `var`, `std`, `sem`, `skew`, `kurtosis`.
+//!
+//! With n elements x, their mean μ and Mₚ = Σ (x − μ)ᵖ:
+//!
+//! * a block's sum is taken with Knuth's TwoSum (The Art of Computer Programming, vol. 2, §4.2.2, theorem B) in each lane,
+//!   so that it carries about twice the precision of a float64;
+//! * a block's moments are taken in a second loop over the block, which is in cache, as sums sₚ = Σ dᵖ of the deviations
+//!   d = x − m from the rounded mean m; what the rounding left over, e = s₁/n, is taken out again (Björck's correction for
+//!   p = 2, in Chan, Golub & LeVeque, The American Statistician 37 (1983), equation 1.7, and its binomial analogues):
+//!   M₂ = s₂ − n e², M₃ = s₃ − 3 e s₂ + 2 n e³, M₄ = s₄ − 4 e s₃ + 6 e² s₂ − 3 n e⁴;
+//! * blocks and chunks are merged with the formulas of Pébay (Sandia report SAND2008-6212, equations 2.1, 3.1 and
+//!   their case p = 4), with δ the difference of the means.
+//!
+//! The mean is kept as an unevaluated sum of two floats: δ is small beside μ, and one float would leave it few digits.
+
+use crate::dtype::DType;
+use crate::error::Error;
+use crate::kernel::{
+    Accepts, Accumulator, Answer, Arguments, DefaultValue, Entry, Input, NanPolicy, Parameter, Request, Takes,
+};
+use crate::value::Value;
+
+/// Lanes of a block's loops: two AVX-512 registers, four of AVX2. Part of a result's identity.
+const LANES: usize = 16;
+
+/// A float of about twice the precision: the unevaluated sum of two.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub(super) struct Double {
+    high: f64,
+    low: f64,
+}
+
+impl Double {
+    /// Rounded to one float. Overflow and infinities leave nonsense in the lower part, which is then not used.
+    #[inline(always)]
+    pub(super) fn value(self) -> f64 {
+        if self.high.is_finite() { self.high + self.low } else { self.high }
+    }
+
+    /// Adds a float.
+    #[inline(always)]
+    pub(super) fn add(&mut self, x: f64) {
+        let (high, error) = two_sum(self.high, x);
+        self.high = high;
+        self.low += error;
+    }
+
+    /// Adds another.
+    #[inline(always)]
+    pub(super) fn merge(&mut self, other: Double) {
+        self.add(other.high);
+        self.low += other.low;
+    }
+
+    /// Times a float.
+    #[inline(always)]
+    pub(super) fn scaled(self, factor: f64) -> Double {
+        Double { high: self.high * factor, low: self.low * factor }
+    }
+
+    /// The sum of a block of anything that gives a float.
+    #[inline(always)]
+    pub(super) fn sum<T: Copy>(block: &[T], float: impl Fn(T) -> f64) -> Double {
+        let mut high = [0.0; LANES];
+        let mut low = [0.0; LANES];
+        let (rows, rest) = block.as_chunks::<LANES>();
+        for row in rows {
+            for lane in 0..LANES {
+                let (sum, error) = two_sum(high[lane], float(row[lane]));
+                high[lane] = sum;
+                low[lane] += error;
+            }
+        }
+        let mut total = Double::default();
+        for lane in 0..LANES {
+            total.merge(Double { high: high[lane], low: low[lane] });
+        }
+        for &item in rest {
+            total.add(float(item));
+        }
+        total
+    }
+}
+
+/// The rounded sum and its exact error, without a branch.
+#[inline(always)]
+fn two_sum(a: f64, b: f64) -> (f64, f64) {
+    let sum = a + b;
+    let part = sum - a;
+    (sum, (a - (sum - part)) + (b - part))
+}
+
+/// Sums (order 1), sums and squares (order 2), or everything up to fourth powers (order 4).
+///
+/// A higher order gives the lower ones the same bits, so it serves their kernels as well.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Moments {
+    order: u8,
+}
+
+impl Moments {
+    pub(super) const SUM: Moments = Moments { order: 1 };
+    const SQUARES: Moments = Moments { order: 2 };
+    const FOURTH: Moments = Moments { order: 4 };
+}
+
+/// What [`Moments`] accumulates; without elements all zero.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub(super) struct MomentsState {
+    pub(super) count: u64,
+    pub(super) sum: Double,
+    mean: Double,
+    m2: f64,
+    m3: f64,
+    m4: f64,
+}
+
+impl MomentsState {
+    /// Σx / n; NaN without elements.
+    pub(super) fn mean(&self) -> f64 {
+        self.sum.value() / self.count as f64
+    }
+}
+
+impl Accumulator for Moments {
+    type Item = f64;
+    type State = MomentsState;
+
+    fn init(&self) -> MomentsState {
+        MomentsState::default()
+    }
+
+    #[inline(always)]
+    fn update(&self, state: &mut MomentsState, block: &[f64], _: u64) {
+        if block.is_empty() {
+            return;
+        }
+        let count = block.len() as u64;
+        let sum = Double::sum(block, |x| x);
+        let mut next = MomentsState { count, sum, ..MomentsState::default() };
+        if self.order >= 2 {
+            let n = count as f64;
+            let m = sum.value() / n;
+            let [s1, s2, s3, s4] = if self.order >= 4 { powers::<4>(block, m) } else { powers::<2>(block, m) };
+            let e = s1 / n;
+            next.mean = Double { high: m, low: e };
+            next.m2 = s2 - n * e * e;
+            next.m3 = s3 - 3.0 * e * s2 + 2.0 * n * e * e * e;
+            next.m4 = s4 - 4.0 * e * s3 + 6.0 * e * e * s2 - 3.0 * n * e * e * e * e;
+        }
+        self.combine(state, next);
+    }
+
+    #[inline(always)]
+    fn combine(&self, state: &mut MomentsState, next: MomentsState) {
+        if next.count == 0 || state.count == 0 {
+            if state.count == 0 {
+                *state = next;
+            }
+            return;
+        }
+        state.sum.merge(next.sum);
+        if self.order >= 2 {
+            let (a, b) = (state.count as f64, next.count as f64);
+            let n = a + b;
+            let delta = (next.mean.high - state.mean.high) + (next.mean.low - state.mean.low);
+            let (d_n, d2) = (delta / n, delta * delta);
+            state.m4 += next.m4
+                + d2 * d_n * d_n * a * b * ((a * a - a * b + b * b) / n)
+                + 6.0 * d_n * d_n * (a * a * next.m2 + b * b * state.m2)
+                + 4.0 * d_n * (a * next.m3 - b * state.m3);
+            state.m3 += next.m3 + d2 * d_n * (a * b / n) * (a - b) + 3.0 * d_n * (a * next.m2 - b * state.m2);
+            state.m2 += next.m2 + d2 * (a * b / n);
+            let (high, error) = two_sum(state.mean.high, d_n * b);
+            state.mean = Double { high, low: state.mean.low + error };
+        }
+        state.count += next.count;
+    }
+
+    fn cover(&self, other: &Self) -> Option<Self> {
+        Some(Moments { order: self.order.max(other.order) })
+    }
+}
+
+/// Σ (x − m)ᵖ for p = 1 … P, in lanes; zero above P.
+#[inline(always)]
+fn powers<const P: usize>(block: &[f64], m: f64) -> [f64; 4] {
+    let mut sums = [[0.0; LANES]; P];
+    let (rows, rest) = block.as_chunks::<LANES>();
+    for row in rows {
+        for lane in 0..LANES {
+            let d = row[lane] - m;
+            let mut power = d;
+            sums[0][lane] += d;
+            for sum in &mut sums[1..] {
+                power *= d;
+                sum[lane] += power;
+            }
+        }
+    }
+    let mut totals = [0.0; 4];
+    for (total, lanes) in totals.iter_mut().zip(&sums) {
+        *total = tree(*lanes);
+    }
+    for &x in rest {
+        let d = x - m;
+        let mut power = 1.0;
+        for total in &mut totals[..P] {
+            power *= d;
+            *total += power;
+        }
+    }
+    totals
+}
+
+/// The lanes' sum, halves first.
+#[inline(always)]
+pub(super) fn tree(mut lanes: [f64; LANES]) -> f64 {
+    let mut width = LANES;
+    while width > 1 {
+        width /= 2;
+        for lane in 0..width {
+            lanes[lane] += lanes[lane + width];
+        }
+    }
+    lanes[0]
+}
+
+/// A finish that turns moments into a float of NumPy's dtype.
+fn finish(
+    input: &Input,
+    moments: Moments,
+    value: impl Fn(&MomentsState) -> f64 + Send + Sync + 'static,
+) -> Result<Request, Error> {
+    let dtype = input.dtype.mean_type();
+    Ok(Request::new(input.floats(), moments, move |state| Ok(Value::float(value(state), dtype))))
+}
+
+/// M₂ / (n − ddof). NumPy divides by zero where n ≤ ddof; its `nan…` versions answer NaN there.
+fn variance(state: &MomentsState, ddof: f64, nan_policy: NanPolicy) -> f64 {
+    let freedom = state.count as f64 - ddof;
+    if state.count == 0 || (freedom <= 0.0 && nan_policy == NanPolicy::Omit) {
+        return f64::NAN;
+    }
+    state.m2 / freedom.max(0.0)
+}
+
+const DDOF: Parameter = Parameter {
+    name: "ddof",
+    accepts: Accepts::Number,
+    default: DefaultValue::Int(0),
+    doc: "Delta degrees of freedom: the divisor is ``n - ddof``.",
+};
+
+const BIAS: Parameter = Parameter {
+    name: "bias",
+    accepts: Accepts::Bool,
+    default: DefaultValue::Bool(true),
+    doc: "If ``False``, the estimate is corrected for statistical bias.",
+};
+
+pub(super) static VAR: Entry = Entry {
+    name: "var",
+    doc: "The variance: the sum of squared deviations from the mean over ``n - ddof``.\n\n\
+          NaN of an empty array; NaN or inf where ``n <= ddof``, as in NumPy. Computed in float64 in two passes over each \
+          block in cache, merged with Pébay's formulas (SAND2008-6212).",
+    parameters: &[DDOF],
+    numpy: "np.var(x, ddof=ddof)",
+    takes: Takes::Reals,
+    examples: &["ddof=1", "ddof=2.5"],
+    nan_policy: None,
+    passes: 1,
+    resolve: |arguments, input| {
+        let (ddof, policy) = (arguments.number("ddof"), input.nan_policy);
+        finish(input, Moments::SQUARES, move |state| variance(state, ddof, policy))
+    },
+};
+
+pub(super) static NANVAR: Entry = VAR.omitting("nanvar", "np.nanvar(x, ddof=ddof)");
+
+pub(super) static STD: Entry = Entry {
+    name: "std",
+    doc: "The standard deviation: the square root of the variance with the same ``ddof``.\n\n\
+          NaN of an empty array; NaN or inf where ``n <= ddof``, as in NumPy.",
+    numpy: "np.std(x, ddof=ddof)",
+    resolve: |arguments, input| {
+        let (ddof, policy) = (arguments.number("ddof"), input.nan_policy);
+        finish(input, Moments::SQUARES, move |state| variance(state, ddof, policy).sqrt())
+    },
+    ..VAR_PARTS
+};
+
+/// What `std` and `sem` have in common with `var`.
+const VAR_PARTS: Entry = Entry {
+    name: "",
+    doc: "",
+    parameters: &[DDOF],
+    numpy: "",
+    takes: Takes::Reals,
+    examples: &["ddof=1"],
+    nan_policy: None,
+    passes: 1,
+    resolve: |_, input| finish(input, Moments::SQUARES, |_| f64::NAN),
+};
+
+pub(super) static NANSTD: Entry = STD.omitting("nanstd", "np.nanstd(x, ddof=ddof)");
+
+pub(super) static SEM: Entry = Entry {
+    name: "sem",
+    doc: "The standard error of the mean: the standard deviation over the square root of n.\n\n\
+          NaN of an empty array. SciPy's ``stats.sem``, with its default ``ddof=1``.",
+    parameters: &[Parameter { default: DefaultValue::Int(1), ..DDOF }],
+    numpy: "stats.sem(x, axis=None, ddof=ddof)",
+    examples: &["ddof=0"],
+    resolve: |arguments, input| {
+        let (ddof, policy) = (arguments.number("ddof"), input.nan_policy);
+        finish(input, Moments::SQUARES, move |state| variance(state, ddof, policy).sqrt() / (state.count as f64).sqrt())
+    },
+    ..VAR_PARTS
+};
+
+/// SciPy's bound below which the data are constant up to rounding, and a normalised moment has no meaning.
+fn is_constant(state: &MomentsState, dtype: DType) -> bool {
+    let resolution = match dtype {
+        DType::Float16 => 1e-3,
+        DType::Float32 => 1e-6,
+        _ => 1e-15,
+    };
+    state.m2 / state.count as f64 <= (resolution * state.mean()).powi(2)
+}
+
+pub(super) static SKEW: Entry = Entry {
+    name: "skew",
+    doc: "The skewness: the third central moment over the 3/2 power of the second (Fisher-Pearson).\n\n\
+          NaN of an empty and of a constant array. SciPy's ``stats.skew``.",
+    parameters: &[BIAS],
+    numpy: "stats.skew(x, axis=None, bias=bias)",
+    takes: Takes::Reals,
+    examples: &["bias=False"],
+    nan_policy: None,
+    passes: 1,
+    resolve: |arguments, input| {
+        let (bias, dtype) = (arguments.bool("bias"), input.dtype);
+        finish(input, Moments::FOURTH, move |state| {
+            let n = state.count as f64;
+            if state.count == 0 || is_constant(state, dtype) {
+                return f64::NAN;
+            }
+            let skew = (state.m3 / n) / (state.m2 / n).powf(1.5);
+            if bias || state.count <= 2 { skew } else { ((n - 1.0) * n).sqrt() / (n - 2.0) * skew }
+        })
+    },
+};
+
+pub(super) static KURTOSIS: Entry = Entry {
+    name: "kurtosis",
+    doc: "The kurtosis: the fourth central moment over the square of the second.\n\n\
+          NaN of an empty and of a constant array. SciPy's ``stats.kurtosis``.",
+    parameters: &[
+        Parameter {
+            name: "fisher",
+            accepts: Accepts::Bool,
+            default: DefaultValue::Bool(true),
+            doc: "If ``True``, 3 is subtracted, so that a normal distribution has 0.",
+        },
+        BIAS,
+    ],
+    numpy: "stats.kurtosis(x, axis=None, fisher=fisher, bias=bias)",
+    takes: Takes::Reals,
+    examples: &["fisher=False", "bias=False"],
+    nan_policy: None,
+    passes: 1,
+    resolve: |arguments, input| {
+        let (fisher, bias, dtype) = (arguments.bool("fisher"), arguments.bool("bias"), input.dtype);
+        finish(input, Moments::FOURTH, move |state| {
+            let n = state.count as f64;
+            if state.count == 0 || is_constant(state, dtype) {
+                return f64::NAN;
+            }
+            let ratio = (state.m4 / n) / (state.m2 / n).powi(2);
+            let pearson = if bias || state.count <= 3 {
+                ratio
+            } else {
+                ((n * n - 1.0) * ratio - 3.0 * (n - 1.0).powi(2)) / ((n - 2.0) * (n - 3.0)) + 3.0
+            };
+            if fisher { pearson - 3.0 } else { pearson }
+        })
+    },
+};
+
+pub(super) static MOMENT: Entry = Entry {
+    name: "moment",
+    doc: "A central moment: the mean of the deviations from the mean, raised to ``order``.\n\n\
+          NaN of an empty array. SciPy's ``stats.moment``.",
+    parameters: &[Parameter {
+        name: "order",
+        accepts: Accepts::IntFrom(0),
+        default: DefaultValue::Int(1),
+        doc: "The power.",
+    }],
+    numpy: "stats.moment(x, order=order, axis=None)",
+    takes: Takes::Reals,
+    examples: &["order=2", "order=3", "order=4", "order=5", "order=8"],
+    nan_policy: None,
+    passes: 1,
+    resolve: moment,
+};
+
+fn moment(arguments: &Arguments, input: &Input) -> Result<Request, Error> {
+    let order = arguments.number("order");
+    let mean = |state: &MomentsState, sum: f64| sum / state.count as f64;
+    // The zeroth and first moments are constants, but of NaN they are NaN.
+    let constant = |state: &MomentsState, value: f64| if state.mean().is_nan() { f64::NAN } else { value };
+    match order as u64 {
+        0 => finish(input, Moments::SUM, move |state| constant(state, 1.0)),
+        1 => finish(input, Moments::SUM, move |state| constant(state, 0.0)),
+        2 => finish(input, Moments::SQUARES, move |state| mean(state, state.m2)),
+        3 => finish(input, Moments::FOURTH, move |state| mean(state, state.m3)),
+        4 => finish(input, Moments::FOURTH, move |state| mean(state, state.m4)),
+        _ => {
+            // Powers above the fourth are rare: a second pass around the known mean is simpler than merging them all.
+            let (dtype, expression) = (input.dtype.mean_type(), input.floats());
+            Ok(Request::chain(input.floats(), Moments::SUM, vec!["moment"], move |state| {
+                let (mean, n) = (state.mean(), state.count as f64);
+                let powers = CentralPower { mean, order };
+                let finish = move |sum: &Double| Ok(Value::float(sum.value() / n, dtype));
+                Ok(Answer::Next(Request::new(expression.clone(), powers, finish)))
+            }))
+        }
+    }
+}
+
+/// Σ (x − μ)ᵖ for a known μ.
+#[derive(Debug, Clone, PartialEq)]
+struct CentralPower {
+    mean: f64,
+    order: f64,
+}
+
+impl Accumulator for CentralPower {
+    type Item = f64;
+    type State = Double;
+
+    fn init(&self) -> Double {
+        Double::default()
+    }
+
+    #[inline(always)]
+    fn update(&self, state: &mut Double, block: &[f64], _: u64) {
+        state.merge(Double::sum(block, |x| (x - self.mean).powf(self.order)));
+    }
+
+    fn combine(&self, state: &mut Double, next: Double) {
+        state.merge(next);
+    }
+
+    fn cover(&self, other: &Self) -> Option<Self> {
+        (self == other).then(|| self.clone())
+    }
+}

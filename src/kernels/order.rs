@@ -1,0 +1,91 @@
+//! Whether the elements are in order.
+
+use std::marker::PhantomData;
+
+use crate::dtype::{Ordered, with_ordered};
+use crate::error::Error;
+use crate::kernel::{Accumulator, Entry, Request, Takes};
+use crate::value::Value;
+
+/// Whether each element is at most the next.
+#[derive(Debug, Clone, Copy)]
+struct Sorted<T> {
+    item: PhantomData<fn(T)>,
+}
+
+/// The ends of what was seen, and whether all between them is in order.
+#[derive(Debug, Clone, Copy)]
+struct SortedState<T> {
+    ends: Option<(T, T)>,
+    sorted: bool,
+}
+
+impl<T: Ordered> Accumulator for Sorted<T> {
+    type Item = T;
+    type State = SortedState<T>;
+
+    fn positional(&self) -> bool {
+        true
+    }
+
+    fn init(&self) -> SortedState<T> {
+        SortedState { ends: None, sorted: true }
+    }
+
+    #[inline(always)]
+    fn update(&self, state: &mut SortedState<T>, block: &[T], _: u64) {
+        let (Some(&first), Some(&last)) = (block.first(), block.last()) else { return };
+        // Once out of order, always out of order.
+        let sorted = state.sorted && pairs_in_order(block);
+        self.combine(state, SortedState { ends: Some((first, last)), sorted });
+    }
+
+    #[inline(always)]
+    fn combine(&self, state: &mut SortedState<T>, next: SortedState<T>) {
+        state.sorted &= next.sorted;
+        state.ends = match (state.ends, next.ends) {
+            (Some((first, last)), Some((other_first, other_last))) => {
+                state.sorted &= in_order(last, other_first);
+                Some((first, other_last))
+            }
+            (ends, None) | (None, ends) => ends,
+        };
+    }
+
+    fn cover(&self, _: &Self) -> Option<Self> {
+        Some(*self)
+    }
+}
+
+/// `left <= right`; never true of a NaN.
+#[inline(always)]
+fn in_order<T: Ordered>(left: T, right: T) -> bool {
+    left.below(right) | (left == right && !left.is_missing())
+}
+
+#[inline(always)]
+fn pairs_in_order<T: Ordered>(block: &[T]) -> bool {
+    let next = block.get(1..).unwrap_or_default();
+    block.iter().zip(next).fold(true, |sorted, (&left, &right)| sorted & in_order(left, right))
+}
+
+pub(super) static IS_SORTED: Entry = Entry {
+    name: "is_sorted",
+    doc: "Whether every element is at most the next one; ``False`` if there is a NaN among several elements.\n\n\
+          ``True`` of an empty array and of one element.",
+    parameters: &[],
+    numpy: "np.all(np.ravel(x)[:-1] <= np.ravel(x)[1:])",
+    takes: Takes::Ordered,
+    examples: &[],
+    nan_policy: None,
+    passes: 1,
+    resolve: |_, input| {
+        Ok(with_ordered!(input.dtype, T => {
+            Request::new(input.values(), Sorted::<T> { item: PhantomData }, |state| Ok(Value::bool(state.sorted)))
+        }, else return Err(Error::UnsupportedDtype {
+            kernel: input.kernel,
+            dtype: input.dtype,
+            accepted: Takes::Ordered.describe(),
+        })))
+    },
+};

@@ -1,0 +1,283 @@
+//! Products, and the geometric mean.
+//!
+//! A product of floats is kept as mantissa × 2ᵉˣᵖᵒⁿᵉⁿᵗ with an integer exponent: it neither overflows nor underflows on
+//! the way, so the result does not depend on the order in which large and small factors meet. The mantissas of a block,
+//! each in [1, 2), are multiplied in lanes; a lane takes 128 of them, and 2¹²⁸ is far from the end of a float64.
+//!
+//! The geometric mean is exp₂((exponent + log₂ mantissa) / n): one logarithm for the array instead of one per element.
+
+use std::marker::PhantomData;
+
+use crate::dtype::{Integer, with_integer};
+use crate::error::Error;
+use crate::kernel::{Accumulator, Arguments, Entry, Input, Request, Takes};
+use crate::kernels::sums::integer;
+use crate::value::Value;
+
+const LANES: usize = 16;
+const MANTISSA: u64 = (1 << 52) - 1;
+const BIAS: i64 = 1023;
+
+/// The product of floats.
+#[derive(Debug, Clone, Copy)]
+struct FloatProduct;
+
+/// The product of the factors that are neither zero, infinite nor NaN is ±mantissa × 2^exponent; the others are noted.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct FloatProductState {
+    count: u64,
+    mantissa: f64,
+    exponent: i64,
+    negative_product: bool,
+    negative_factor: bool,
+    zero: bool,
+    infinite: bool,
+    nan: bool,
+}
+
+impl FloatProductState {
+    const ONE: FloatProductState = FloatProductState {
+        count: 0,
+        mantissa: 1.0,
+        exponent: 0,
+        negative_product: false,
+        negative_factor: false,
+        zero: false,
+        infinite: false,
+        nan: false,
+    };
+
+    /// Multiplies by one factor.
+    #[inline(always)]
+    fn multiply(&mut self, x: f64) {
+        self.count += 1;
+        self.nan |= x.is_nan();
+        self.zero |= x == 0.0;
+        self.infinite |= x.is_infinite();
+        self.negative_product ^= x.is_sign_negative();
+        self.negative_factor |= x < 0.0;
+        if x.is_finite() && x != 0.0 {
+            // Subnormals are made normal first.
+            let (x, shift) = if x.is_normal() { (x, 0) } else { (x * 2_f64.powi(64), 64) };
+            self.exponent += exponent(x.to_bits()) - shift;
+            self.mantissa *= mantissa(x.to_bits());
+            self.normalise();
+        }
+    }
+
+    /// Brings the mantissa back into [1, 2).
+    #[inline(always)]
+    fn normalise(&mut self) {
+        self.exponent += exponent(self.mantissa.to_bits());
+        self.mantissa = mantissa(self.mantissa.to_bits());
+    }
+
+    /// The product.
+    fn value(&self) -> f64 {
+        let magnitude = match self {
+            FloatProductState { nan: true, .. } | FloatProductState { zero: true, infinite: true, .. } => {
+                return f64::NAN;
+            }
+            FloatProductState { zero: true, .. } => 0.0,
+            FloatProductState { infinite: true, .. } => f64::INFINITY,
+            _ => scale(self.mantissa, self.exponent),
+        };
+        if self.negative_product { -magnitude } else { magnitude }
+    }
+
+    /// The n-th root of the product; NaN if a factor is negative.
+    fn root(&self) -> f64 {
+        let value = self.value();
+        if self.count == 0 || self.negative_factor || value.is_nan() {
+            f64::NAN
+        } else if self.zero || self.infinite {
+            value.abs()
+        } else {
+            ((self.exponent as f64 + self.mantissa.log2()) / self.count as f64).exp2()
+        }
+    }
+}
+
+#[inline(always)]
+fn exponent(bits: u64) -> i64 {
+    ((bits >> 52) & 0x7ff).cast_signed() - BIAS
+}
+
+#[inline(always)]
+fn mantissa(bits: u64) -> f64 {
+    f64::from_bits((bits & MANTISSA) | (BIAS.cast_unsigned() << 52))
+}
+
+/// mantissa × 2^exponent, rounded once: the last step alone may be subnormal.
+fn scale(mantissa: f64, exponent: i64) -> f64 {
+    let exponent = exponent.clamp(-1100, 1100);
+    let first = exponent.clamp(-1000, 1000);
+    let power = |exponent: i64| f64::from_bits((exponent + BIAS).cast_unsigned() << 52);
+    mantissa * power(first) * power(exponent - first)
+}
+
+impl Accumulator for FloatProduct {
+    type Item = f64;
+    type State = FloatProductState;
+
+    fn init(&self) -> FloatProductState {
+        FloatProductState::ONE
+    }
+
+    #[inline(always)]
+    fn update(&self, state: &mut FloatProductState, block: &[f64], _: u64) {
+        let mut next = FloatProductState::ONE;
+        // Zero, subnormal, infinite and NaN are the numbers whose exponent has all bits clear or all bits set.
+        let special = |x: f64| (x.to_bits().wrapping_add(1 << 52) >> 53) & 0x3ff == 0;
+        if block.iter().fold(false, |any, &x| any | special(x)) {
+            block.iter().for_each(|&x| next.multiply(x));
+        } else {
+            let mut mantissas = [1.0; LANES];
+            let mut exponents = [0_i64; LANES];
+            let mut signs = [0_u64; LANES];
+            let mut any_sign = [0_u64; LANES];
+            let (rows, rest) = block.as_chunks::<LANES>();
+            for row in rows {
+                for lane in 0..LANES {
+                    let bits = row[lane].to_bits();
+                    mantissas[lane] *= mantissa(bits);
+                    exponents[lane] += exponent(bits);
+                    signs[lane] ^= bits;
+                    any_sign[lane] |= bits;
+                }
+            }
+            for lane in 0..LANES {
+                next.mantissa *= mantissa(mantissas[lane].to_bits());
+                next.exponent += exponents[lane] + exponent(mantissas[lane].to_bits());
+                next.normalise();
+                next.negative_product ^= signs[lane] >> 63 == 1;
+                next.negative_factor |= any_sign[lane] >> 63 == 1;
+            }
+            next.count = (rows.len() * LANES) as u64;
+            rest.iter().for_each(|&x| next.multiply(x));
+        }
+        self.combine(state, next);
+    }
+
+    #[inline(always)]
+    fn combine(&self, state: &mut FloatProductState, next: FloatProductState) {
+        state.count += next.count;
+        state.mantissa *= next.mantissa;
+        state.exponent += next.exponent;
+        state.normalise();
+        state.negative_product ^= next.negative_product;
+        state.negative_factor |= next.negative_factor;
+        state.zero |= next.zero;
+        state.infinite |= next.infinite;
+        state.nan |= next.nan;
+    }
+
+    fn cover(&self, _: &Self) -> Option<Self> {
+        Some(*self)
+    }
+}
+
+/// The exact product of integers, as long as it fits 64 bits.
+#[derive(Debug, Clone, Copy)]
+struct IntegerProduct<T> {
+    item: PhantomData<fn(T)>,
+}
+
+/// The magnitude of a product of integers other than zero never falls: once it is too large it stays so, and only a zero
+/// can still save the product.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct IntegerProductState {
+    magnitude: Option<u64>,
+    negative: bool,
+    zero: bool,
+}
+
+impl IntegerProductState {
+    #[inline(always)]
+    fn multiply(&mut self, magnitude: Option<u64>) {
+        self.magnitude = self.magnitude.zip(magnitude).and_then(|(left, right)| left.checked_mul(right));
+    }
+
+    /// The product, or one that fits no dtype.
+    fn exact(self) -> i128 {
+        match self.magnitude {
+            _ if self.zero => 0,
+            Some(magnitude) if self.negative => -i128::from(magnitude),
+            Some(magnitude) => magnitude.into(),
+            None => i128::MAX,
+        }
+    }
+}
+
+impl<T: Integer> Accumulator for IntegerProduct<T> {
+    type Item = T;
+    type State = IntegerProductState;
+
+    const ORDER_FREE: bool = true;
+
+    fn init(&self) -> IntegerProductState {
+        IntegerProductState { magnitude: Some(1), negative: false, zero: false }
+    }
+
+    #[inline(always)]
+    fn update(&self, state: &mut IntegerProductState, block: &[T], _: u64) {
+        for &item in block {
+            let value = item.wide();
+            state.zero |= value == 0;
+            state.negative ^= value < 0;
+            if value != 0 && state.magnitude.is_some() {
+                state.multiply(u64::try_from(value.unsigned_abs()).ok());
+            }
+        }
+    }
+
+    fn combine(&self, state: &mut IntegerProductState, next: IntegerProductState) {
+        state.zero |= next.zero;
+        state.negative ^= next.negative;
+        state.multiply(next.magnitude);
+    }
+
+    fn cover(&self, _: &Self) -> Option<Self> {
+        Some(self.clone())
+    }
+}
+
+pub(super) static PROD: Entry = Entry {
+    name: "prod",
+    doc: "The product; 1 of an empty array.\n\n\
+          Floats are multiplied with an exponent of 64 bits, so that nothing overflows or underflows on the way; integers \
+          exactly: a product that does not fit NumPy's result dtype raises ``OverflowError`` instead of wrapping.",
+    parameters: &[],
+    numpy: "np.prod(x)",
+    takes: Takes::Reals,
+    examples: &[],
+    nan_policy: None,
+    passes: 1,
+    resolve: prod,
+};
+
+pub(super) static NANPROD: Entry = PROD.omitting("nanprod", "np.nanprod(x)");
+
+fn prod(_: &Arguments, input: &Input) -> Result<Request, Error> {
+    let (kernel, dtype) = (input.kernel, input.dtype.sum_type());
+    Ok(with_integer!(input.dtype, T => {
+        let product = IntegerProduct::<T> { item: PhantomData };
+        Request::new(input.elements(), product, move |state| integer(kernel, state.exact(), dtype))
+    }, else Request::new(input.floats(), FloatProduct, move |state| Ok(Value::float(state.value(), dtype)))))
+}
+
+pub(super) static GMEAN: Entry = Entry {
+    name: "gmean",
+    doc: "The geometric mean: the n-th root of the product; 0 if an element is 0.\n\n\
+          NaN of an empty array, and if an element is negative. SciPy's ``stats.gmean``.",
+    parameters: &[],
+    numpy: "stats.gmean(x, axis=None)",
+    takes: Takes::Reals,
+    examples: &[],
+    nan_policy: None,
+    passes: 1,
+    resolve: |_, input| {
+        let dtype = input.dtype.mean_type();
+        Ok(Request::new(input.floats(), FloatProduct, move |state| Ok(Value::float(state.root(), dtype))))
+    },
+};

@@ -1,0 +1,286 @@
+//! Sums and what follows from them alone.
+//!
+//! Floats are summed with [`Moments`], which `var` and its kin share. Integers are summed exactly in 128 bits, complex
+//! numbers part by part. The elementwise steps (|x|, x²) are expressions, so that kernels share them too.
+
+use num_complex::Complex;
+
+use crate::dtype::{DType, Integer, Item, Number, with_integer};
+use crate::error::Error;
+use crate::expr::{Expression, Step};
+use crate::kernel::{Accepts, Accumulator, Arguments, DefaultValue, Entry, Input, Parameter, Request, Takes};
+use crate::kernels::extrema;
+use crate::kernels::moments::{Double, Moments, MomentsState};
+use crate::value::Value;
+
+/// The exact sum of integers.
+#[derive(Debug, Clone, Copy)]
+struct IntegerSum<T> {
+    item: std::marker::PhantomData<fn(T)>,
+}
+
+/// How many integers, and their sum: 2^63 items of 64 bits fit.
+#[derive(Debug, Clone, Copy, Default)]
+struct IntegerSumState {
+    count: u64,
+    sum: i128,
+}
+
+impl<T: Integer> Accumulator for IntegerSum<T> {
+    type Item = T;
+    type State = IntegerSumState;
+
+    const ORDER_FREE: bool = true;
+
+    fn init(&self) -> IntegerSumState {
+        IntegerSumState::default()
+    }
+
+    #[inline(always)]
+    fn update(&self, state: &mut IntegerSumState, block: &[T], _: u64) {
+        state.count += block.len() as u64;
+        state.sum += T::sum(block);
+    }
+
+    fn combine(&self, state: &mut IntegerSumState, next: IntegerSumState) {
+        state.count += next.count;
+        state.sum += next.sum;
+    }
+
+    fn cover(&self, _: &Self) -> Option<Self> {
+        Some(self.clone())
+    }
+}
+
+/// An exact integer in the dtype that NumPy gives it, or an error if it does not fit.
+pub(super) fn integer(kernel: &'static str, exact: i128, dtype: DType) -> Result<Value, Error> {
+    let number = match dtype {
+        DType::UInt64 => u64::try_from(exact).ok().map(Number::UInt),
+        _ => i64::try_from(exact).ok().map(Number::Int),
+    };
+    let remedy = "pass the array as float64 (x.astype(float)) for a rounded result, or use 'mean'";
+    number.map(|number| Value::Scalar(number, dtype)).ok_or(Error::Overflow { kernel, dtype, remedy })
+}
+
+/// The sum of complex numbers, part by part.
+#[derive(Debug, Clone, Copy)]
+struct ComplexSum<T> {
+    part: std::marker::PhantomData<fn(T)>,
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+struct ComplexSumState {
+    count: u64,
+    re: Double,
+    im: Double,
+}
+
+impl<T: Copy + Into<f64> + 'static> Accumulator for ComplexSum<T>
+where
+    Complex<T>: Item,
+    Self: std::fmt::Debug,
+{
+    type Item = Complex<T>;
+    type State = ComplexSumState;
+
+    fn init(&self) -> ComplexSumState {
+        ComplexSumState::default()
+    }
+
+    #[inline(always)]
+    fn update(&self, state: &mut ComplexSumState, block: &[Complex<T>], _: u64) {
+        state.count += block.len() as u64;
+        state.re.merge(Double::sum(block, |z| z.re.into()));
+        state.im.merge(Double::sum(block, |z| z.im.into()));
+    }
+
+    fn combine(&self, state: &mut ComplexSumState, next: ComplexSumState) {
+        state.count += next.count;
+        state.re.merge(next.re);
+        state.im.merge(next.im);
+    }
+
+    fn cover(&self, _: &Self) -> Option<Self> {
+        Some(self.clone())
+    }
+}
+
+fn complex(input: &Input, finish: fn(Complex<f64>, f64) -> Complex<f64>) -> Request {
+    let (expression, dtype) = (input.values(), input.dtype);
+    let finish = move |state: &ComplexSumState| {
+        let sum = Complex::new(state.re.value(), state.im.value());
+        Ok(Value::Scalar(Number::Complex(finish(sum, state.count as f64)), dtype))
+    };
+    let part = std::marker::PhantomData;
+    if dtype == DType::Complex64 {
+        Request::new(expression, ComplexSum::<f32> { part }, finish)
+    } else {
+        Request::new(expression, ComplexSum::<f64> { part: std::marker::PhantomData }, finish)
+    }
+}
+
+/// A finish that turns the sum of an expression into a float of NumPy's dtype.
+fn of_sum(input: &Input, expression: Expression, value: fn(&MomentsState) -> f64) -> Request {
+    let dtype = input.dtype.mean_type();
+    Request::new(expression, Moments::SUM, move |state| Ok(Value::float(value(state), dtype)))
+}
+
+pub(super) static SUM: Entry = Entry {
+    name: "sum",
+    doc: "The sum; 0 of an empty array.\n\n\
+          Floats are summed with about twice float64's precision and rounded once (Knuth's TwoSum); integers exactly: a sum \
+          that does not fit NumPy's result dtype raises ``OverflowError`` instead of wrapping.",
+    parameters: &[],
+    numpy: "np.sum(x)",
+    takes: Takes::Numbers,
+    examples: &[],
+    nan_policy: None,
+    passes: 1,
+    resolve: sum,
+};
+
+pub(super) static NANSUM: Entry = SUM.omitting("nansum", "np.nansum(x)");
+
+fn sum(_: &Arguments, input: &Input) -> Result<Request, Error> {
+    let (kernel, dtype) = (input.kernel, input.dtype.sum_type());
+    if dtype.is_complex() {
+        return Ok(complex(input, |sum, _| sum));
+    }
+    Ok(with_integer!(input.dtype, T => {
+        let sum = IntegerSum::<T> { item: std::marker::PhantomData };
+        Request::new(input.elements(), sum, move |state| integer(kernel, state.sum, dtype))
+    }, else of_sum(input, input.floats(), |state| state.sum.value())))
+}
+
+pub(super) static MEAN: Entry = Entry {
+    name: "mean",
+    doc: "The arithmetic mean: the sum over the number of elements; NaN of an empty array.\n\n\
+          Integers are summed exactly, so that no mean is lost to overflow.",
+    parameters: &[],
+    numpy: "np.mean(x)",
+    takes: Takes::Numbers,
+    examples: &[],
+    nan_policy: None,
+    passes: 1,
+    resolve: |_, input| {
+        if input.dtype.is_complex() {
+            return Ok(complex(input, |sum, count| sum / count));
+        }
+        Ok(with_integer!(input.dtype, T => {
+            let sum = IntegerSum::<T> { item: std::marker::PhantomData };
+            Request::new(input.elements(), sum, |state| {
+                Ok(Value::float(state.sum as f64 / state.count as f64, DType::Float64))
+            })
+        }, else of_sum(input, input.floats(), MomentsState::mean)))
+    },
+};
+
+pub(super) static NANMEAN: Entry = MEAN.omitting("nanmean", "np.nanmean(x)");
+
+pub(super) static RMS: Entry = Entry {
+    name: "rms",
+    doc: "The root mean square: the square root of the mean of squares; NaN of an empty array.",
+    parameters: &[],
+    numpy: "np.sqrt(np.mean(np.square(x * 1.0)))",
+    takes: Takes::Reals,
+    examples: &[],
+    nan_policy: None,
+    passes: 1,
+    resolve: |_, input| Ok(of_sum(input, input.floats().then(Step::Square), |state| state.mean().sqrt())),
+};
+
+pub(super) static MEAN_ABS: Entry = Entry {
+    name: "mean_abs",
+    doc: "The mean of the absolute values; NaN of an empty array.",
+    parameters: &[],
+    numpy: "np.mean(np.abs(x * 1.0))",
+    takes: Takes::Reals,
+    examples: &[],
+    nan_policy: None,
+    passes: 1,
+    resolve: |_, input| Ok(of_sum(input, input.floats().then(Step::Absolute), MomentsState::mean)),
+};
+
+pub(super) static NORM: Entry = Entry {
+    name: "norm",
+    doc: "The norm of the elements as one vector; 0 of an empty array.\n\n\
+          ``ord=2`` is the Euclidean norm, ``ord=1`` the sum and ``ord=inf`` the largest of the absolute values.",
+    parameters: &[Parameter {
+        name: "ord",
+        accepts: Accepts::NormOrder,
+        default: DefaultValue::Int(2),
+        doc: "The order: 1, 2 or inf.",
+    }],
+    numpy: "np.linalg.norm(np.ravel(x), ord=ord)",
+    takes: Takes::Reals,
+    examples: &["ord=1", "ord=inf"],
+    nan_policy: None,
+    passes: 1,
+    resolve: |arguments, input| {
+        let order = arguments.number("ord");
+        Ok(if order == 1.0 {
+            of_sum(input, input.floats().then(Step::Absolute), |state| state.sum.value())
+        } else if order == 2.0 {
+            of_sum(input, input.floats().then(Step::Square), |state| state.sum.value().sqrt())
+        } else {
+            extrema::largest(input, input.floats().then(Step::Absolute))
+        })
+    },
+};
+
+pub(super) static HMEAN: Entry = Entry {
+    name: "hmean",
+    doc: "The harmonic mean: n over the sum of reciprocals; 0 if an element is 0.\n\n\
+          NaN of an empty array, and if an element is negative. SciPy's ``stats.hmean``.",
+    parameters: &[],
+    numpy: "stats.hmean(x, axis=None)",
+    takes: Takes::Reals,
+    examples: &[],
+    nan_policy: None,
+    passes: 1,
+    resolve: |_, input| {
+        let dtype = input.dtype.mean_type();
+        Ok(Request::new(input.floats(), Reciprocals, move |state| {
+            let mean = if state.negative { f64::NAN } else { state.count as f64 / state.sum.value() };
+            Ok(Value::float(mean, dtype))
+        }))
+    },
+};
+
+/// The sum of reciprocals, and whether there was a negative element.
+#[derive(Debug, Clone, Copy)]
+struct Reciprocals;
+
+#[derive(Debug, Clone, Copy, Default)]
+struct ReciprocalsState {
+    count: u64,
+    sum: Double,
+    negative: bool,
+}
+
+impl Accumulator for Reciprocals {
+    type Item = f64;
+    type State = ReciprocalsState;
+
+    fn init(&self) -> ReciprocalsState {
+        ReciprocalsState::default()
+    }
+
+    #[inline(always)]
+    fn update(&self, state: &mut ReciprocalsState, block: &[f64], _: u64) {
+        state.count += block.len() as u64;
+        // The absolute value turns −0 into 0; other negative elements have no harmonic mean anyway.
+        state.sum.merge(Double::sum(block, |x| 1.0 / x.abs()));
+        state.negative |= block.iter().fold(false, |negative, &x| negative | (x < 0.0));
+    }
+
+    fn combine(&self, state: &mut ReciprocalsState, next: ReciprocalsState) {
+        state.count += next.count;
+        state.sum.merge(next.sum);
+        state.negative |= next.negative;
+    }
+
+    fn cover(&self, _: &Self) -> Option<Self> {
+        Some(*self)
+    }
+}

@@ -1,0 +1,36 @@
+//! fanfold: many statistics of one shared array, in one pass, on every core.
+//!
+//! # The way of the data, which is the way through the files
+//!
+//! | module | what it is for | what it uses |
+//! |---|---|---|
+//! | [`dtype`], [`value`], [`error`], [`simd`] | element types, answers, errors, instruction sets | nothing |
+//! | [`view`] | somebody else's memory, cut into blocks | the above |
+//! | [`expr`] | elementwise formulas over blocks | [`view`] |
+//! | [`kernel`] | what a kernel is: accumulator, finish, catalogue entry; the laws | [`expr`] |
+//! | [`kernels`] | the kernels, a file per family; `mod.rs` is the list | [`kernel`] |
+//! | [`plan`] | functions → sinks and who waits for them; touches no data | [`kernels`] |
+//! | [`engine`] | passes, chunks, workers, the fixed combine tree; the only part with threads | [`plan`] |
+//! | `py` | the Python face: convert, detach, call, convert back | [`engine`] |
+//!
+//! A module uses only what stands above it here. The core knows no Python: `cargo test --no-default-features` tests it.
+//!
+//! # Promises that hold everywhere
+//!
+//! * An array is never copied; what cannot be read where it lies is gathered block by block ([`view`]).
+//! * A result's bits depend on the elements and on the grid ([`view::BLOCK`], [`engine::CHUNK`]) only: not on the number
+//!   of workers, the instruction set, or the company of other functions.
+//! * Whatever a user or the environment can influence ends in an [`error::Error`], never in a panic.
+
+pub mod dtype;
+pub mod engine;
+pub mod error;
+pub mod expr;
+pub mod kernel;
+pub mod kernels;
+pub mod plan;
+#[cfg(feature = "python")]
+mod py;
+pub mod simd;
+pub mod value;
+pub mod view;

@@ -1,0 +1,200 @@
+//! Requests → passes: what is shared, what comes first, what follows. Made before any data is touched; printable.
+//!
+//! A [`Plan`] is the functions of a call. For a dtype it gives a [`Stage`]: the sinks of the first sweep, each once, and
+//! what waits for them. When the sweep is done, each waiting function gives its value or a further request, and those
+//! requests make the next stage, until nothing waits. The engine does the sweeping (`engine/run.rs`).
+
+use std::any::Any;
+use std::fmt::Write as _;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use crate::dtype::DType;
+use crate::error::{Error, panic_message};
+use crate::expr::Graph;
+use crate::kernel::{Answer, AnyState, Arguments, Entry, Erased, Input, NanPolicy, Request, Sink};
+use crate::kernels;
+use crate::value::Value;
+
+/// One use of a kernel.
+#[derive(Debug, Clone)]
+pub struct Call {
+    /// The kernel.
+    pub entry: &'static Entry,
+    /// Its checked parameters.
+    pub arguments: Arguments,
+}
+
+/// The native functions of a call, in order.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    calls: Vec<Call>,
+    nan_policy: NanPolicy,
+}
+
+impl Plan {
+    /// A plan of these uses of kernels.
+    pub fn new(calls: Vec<Call>, nan_policy: NanPolicy) -> Plan {
+        Plan { calls, nan_policy }
+    }
+
+    /// The uses of kernels.
+    pub fn calls(&self) -> &[Call] {
+        &self.calls
+    }
+
+    /// The first sweep over an array of this dtype, and for each function that has no meaning there, its number and why.
+    pub fn stage(&self, dtype: DType) -> (Stage, Vec<(usize, Error)>) {
+        let mut stage = Stage::new(dtype);
+        let mut errors = Vec::new();
+        for (index, call) in self.calls.iter().enumerate() {
+            match call.entry.request(&call.arguments, dtype, self.nan_policy) {
+                Ok(request) => stage.add(Who::Call(index), request),
+                Err(error) => errors.push((index, error)),
+            }
+        }
+        if self.nan_policy == NanPolicy::Raise && dtype.has_missing() {
+            let input = Input { kernel: "nan_policy", dtype, nan_policy: self.nan_policy };
+            stage.add(Who::NanCheck, kernels::missing(&input));
+        }
+        (stage, errors)
+    }
+
+    /// The passes over an array of this dtype, as text. `keys` are the functions' names in the result.
+    pub fn explain(&self, dtype: DType, keys: &[String]) -> String {
+        let (stage, errors) = self.stage(dtype);
+        let name = |who: Who| match who {
+            Who::Call(index) => keys.get(index).map_or("?", String::as_str),
+            Who::NanCheck => "(nan_policy)",
+        };
+        let mut text = String::new();
+        let known: Vec<&str> = stage.known.iter().map(|(who, _)| name(*who)).collect();
+        if !known.is_empty() {
+            let _ = writeln!(text, "known from the length: {}", known.join(", "));
+        }
+        if !stage.sinks.is_empty() {
+            let _ = writeln!(text, "pass 1 over {dtype}");
+        }
+        for (index, sink) in stage.sinks.iter().enumerate() {
+            let users: Vec<&str> =
+                stage.waiting.iter().filter(|waiting| waiting.sink == index).map(|waiting| name(waiting.who)).collect();
+            let _ = writeln!(
+                text,
+                "  {} of {} -> {}",
+                describe(sink.accumulator.as_ref()),
+                sink.expression,
+                users.join(", ")
+            );
+        }
+        let later: Vec<String> = stage
+            .waiting
+            .iter()
+            .filter(|waiting| !waiting.then.is_empty())
+            .map(|waiting| name(waiting.who).to_owned())
+            .collect();
+        if !later.is_empty() {
+            let _ = writeln!(text, "pass 2 over {dtype}");
+            for key in later {
+                let _ = writeln!(text, "  {key}, with what pass 1 found");
+            }
+        }
+        for (index, error) in errors {
+            let _ = writeln!(text, "cannot run {}: {error}", name(Who::Call(index)));
+        }
+        text
+    }
+}
+
+/// An accumulator's own description, without its type's internals.
+fn describe(accumulator: &dyn Erased) -> String {
+    let text = format!("{accumulator:?}");
+    text.split([' ', '{', '(', '<']).next().unwrap_or_default().to_lowercase()
+}
+
+/// Who waits for a state.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Who {
+    /// The function of this number.
+    Call(usize),
+    /// `nan_policy="raise"`, which looks at every array.
+    NanCheck,
+}
+
+#[derive(Clone)]
+struct Waiting {
+    who: Who,
+    sink: usize,
+    finish: Arc<dyn Fn(&AnyState) -> Result<Answer, Error> + Send + Sync>,
+    then: Vec<&'static str>,
+}
+
+/// The sinks of one sweep, and who waits for them.
+#[derive(Clone)]
+pub struct Stage {
+    dtype: DType,
+    sinks: Vec<Sink>,
+    waiting: Vec<Waiting>,
+    known: Vec<(Who, fn(u64) -> Value)>,
+}
+
+impl Stage {
+    /// A stage in which nobody waits.
+    pub fn new(dtype: DType) -> Stage {
+        Stage { dtype, sinks: Vec::new(), waiting: Vec::new(), known: Vec::new() }
+    }
+
+    /// Adds a request; its state is shared with one that is there already if either covers the other.
+    pub fn add(&mut self, who: Who, request: Request) {
+        let (sink, finish, then) = match request {
+            Request::Length(value) => return self.known.push((who, value)),
+            Request::Needs { sink, finish, then } => (sink, finish, then),
+        };
+        let shared = self.sinks.iter_mut().enumerate().filter(|(_, known)| known.expression == sink.expression);
+        let shared = shared.into_iter().find_map(|(index, known)| {
+            known.accumulator = known.accumulator.cover(sink.accumulator.as_ref())?;
+            Some(index)
+        });
+        let sink = shared.unwrap_or_else(|| {
+            self.sinks.push(sink);
+            self.sinks.len() - 1
+        });
+        self.waiting.push(Waiting { who, sink, finish, then });
+    }
+
+    /// Whether nobody waits: there is nothing to sweep for.
+    pub fn is_done(&self) -> bool {
+        self.waiting.is_empty()
+    }
+
+    /// What the array's length alone answers.
+    pub fn known(&self, len: u64) -> impl Iterator<Item = (Who, Value)> {
+        self.known.iter().map(move |(who, value)| (*who, value(len)))
+    }
+
+    /// What the sweep delivers to.
+    pub fn sinks(&self) -> &[Sink] {
+        &self.sinks
+    }
+
+    /// A graph for the sinks' expressions.
+    pub fn graph(&self) -> Graph {
+        Graph::new(self.dtype)
+    }
+
+    /// Turns the states, in the order of the sinks, into answers.
+    pub fn finish(&self, states: &[Result<AnyState, String>]) -> impl Iterator<Item = (Who, Result<Answer, Error>)> {
+        self.waiting.iter().map(|waiting| {
+            let answer = match states.get(waiting.sink) {
+                Some(Ok(state)) => {
+                    // One function's finish may not sink the others.
+                    let answer = catch_unwind(AssertUnwindSafe(|| (waiting.finish)(state)));
+                    let message = |panic: Box<dyn Any + Send>| panic_message(panic.as_ref());
+                    answer.unwrap_or_else(|panic| Err(Error::Panic { kernel: String::new(), message: message(panic) }))
+                }
+                Some(Err(message)) => Err(Error::Panic { kernel: String::new(), message: message.clone() }),
+                None => unreachable!("there is a state for each sink"),
+            };
+            (waiting.who, answer)
+        })
+    }
+}

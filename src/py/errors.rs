@@ -1,0 +1,35 @@
+//! The core's errors as Python exceptions: built-in classes where they mean the same, and one class of our own.
+
+use pyo3::exceptions::{PyMemoryError, PyOverflowError, PyRuntimeError, PyTimeoutError, PyTypeError, PyValueError};
+use pyo3::prelude::*;
+
+use crate::error::Error;
+
+pyo3::create_exception!(
+    fanfold,
+    KernelPanic,
+    PyRuntimeError,
+    "A kernel's code panicked. The other functions' results are not affected; please report it."
+);
+
+impl From<Error> for PyErr {
+    fn from(error: Error) -> PyErr {
+        let message = error.to_string();
+        match error {
+            Error::UnknownParameter { .. } | Error::ParameterType { .. } | Error::UnsupportedDtype { .. } => {
+                PyTypeError::new_err(message)
+            }
+            Error::UnknownKernel { .. }
+            | Error::ParameterValue { .. }
+            | Error::Empty { .. }
+            | Error::AllNan { .. }
+            | Error::FoundNan { .. }
+            | Error::HistogramRange { .. } => PyValueError::new_err(message),
+            Error::Overflow { .. } => PyOverflowError::new_err(message),
+            Error::Timeout { .. } => PyTimeoutError::new_err(message),
+            Error::Threads { .. } => PyMemoryError::new_err(message),
+            Error::Panic { .. } => KernelPanic::new_err(message),
+            Error::Cancelled => PyRuntimeError::new_err(message),
+        }
+    }
+}

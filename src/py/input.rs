@@ -1,0 +1,54 @@
+//! The input gate: a NumPy array becomes a [`View`], or a `TypeError` that says what to do.
+#![allow(unsafe_code)]
+
+use numpy::{PyArrayDescr, PyArrayDescrMethods, PyUntypedArray, PyUntypedArrayMethods};
+use pyo3::exceptions::PyTypeError;
+use pyo3::prelude::*;
+
+use crate::dtype::DType;
+use crate::view::View;
+
+/// A view of the array's memory. Nothing is copied; any strides, byte order and alignment will do.
+///
+/// The view borrows `array`, which keeps the memory alive. What it cannot keep is other threads from writing to it: see
+/// `view.rs` for what that may do.
+pub(super) fn view<'a>(array: &'a Bound<'_, PyUntypedArray>) -> PyResult<View<'a>> {
+    let (dtype, swapped) = dtype(&array.dtype())?;
+    // SAFETY: `as_array_ptr` points to a live array object for as long as `array` is borrowed.
+    let pointer = unsafe { (*array.as_array_ptr()).fields.data };
+    // SAFETY: NumPy keeps the invariant that data, shape, strides and itemsize of an array describe allocated memory for
+    // every index, and `array` is borrowed for 'a, which keeps that memory alive: `ndarray.resize` refuses while
+    // another reference exists, and there is ours. NumPy's allocations are initialised as far as a read of plain
+    // bytes is concerned (`np.empty` is memory with unspecified contents obtained from outside Rust). Misalignment
+    // and negative or zero strides are allowed by `View::new`.
+    Ok(unsafe { View::new(pointer.cast(), dtype, swapped, array.shape(), array.strides()) })
+}
+
+/// The dtype, and whether its elements are in the other byte order.
+pub(super) fn dtype(descr: &Bound<'_, PyArrayDescr>) -> PyResult<(DType, bool)> {
+    let dtype = match (descr.kind(), descr.itemsize()) {
+        (b'b', 1) => DType::Bool,
+        (b'i', 1) => DType::Int8,
+        (b'i', 2) => DType::Int16,
+        (b'i', 4) => DType::Int32,
+        (b'i', 8) => DType::Int64,
+        (b'u', 1) => DType::UInt8,
+        (b'u', 2) => DType::UInt16,
+        (b'u', 4) => DType::UInt32,
+        (b'u', 8) => DType::UInt64,
+        (b'f', 2) => DType::Float16,
+        (b'f', 4) => DType::Float32,
+        (b'f', 8) => DType::Float64,
+        (b'c', 8) => DType::Complex64,
+        (b'c', 16) => DType::Complex128,
+        (b'M', 8) => DType::Datetime64,
+        (b'm', 8) => DType::Timedelta64,
+        _ => {
+            return Err(PyTypeError::new_err(format!(
+                "data has dtype {descr}, which has no kernels: convert it first, for example with data.astype(float), \
+                 or pick one field of a structured array"
+            )));
+        }
+    };
+    Ok((dtype, descr.is_native_byteorder() == Some(false)))
+}

@@ -1,0 +1,42 @@
+//! The Python face: converts, detaches, calls the core, converts back. No statistic is computed here.
+
+mod errors;
+mod input;
+mod kernel;
+mod output;
+mod plan;
+
+use pyo3::prelude::*;
+
+/// The compiled half of fanfold. Private: `import fanfold` is the public face.
+#[pymodule(gil_used = false)]
+mod _core {
+    #[pymodule_export]
+    use super::errors::KernelPanic;
+    #[pymodule_export]
+    use super::kernel::{Kernel, catalogue};
+    #[pymodule_export]
+    use super::plan::Plan;
+    #[pymodule_export]
+    use super::{config, is_worker};
+}
+
+/// What this build is and what it found: version, whether it is a debug build, instruction sets, processors.
+#[pyfunction]
+fn config(py: Python<'_>) -> PyResult<Bound<'_, pyo3::types::PyDict>> {
+    use crate::simd::Level;
+    let config = pyo3::types::PyDict::new(py);
+    config.set_item("version", env!("CARGO_PKG_VERSION"))?;
+    config.set_item("debug", cfg!(debug_assertions))?;
+    config.set_item("simd", Level::current().name())?;
+    config.set_item("simd_available", Level::available().map(Level::name).collect::<Vec<_>>())?;
+    config.set_item("simd_problem", Level::forced().err())?;
+    config.set_item("workers", crate::engine::available_workers())?;
+    Ok(config)
+}
+
+/// Whether the calling thread is one of fanfold's own.
+#[pyfunction]
+fn is_worker() -> bool {
+    crate::engine::is_worker()
+}

@@ -1,0 +1,60 @@
+//! Values as NumPy scalars and arrays.
+
+use numpy::{PyArray1, PyUntypedArray, PyUntypedArrayMethods};
+use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
+use pyo3::types::PyComplex;
+
+use crate::dtype::{DType, Number};
+use crate::value::Value;
+
+/// A value as Python sees it. `array` is the input, whose unit a time needs.
+pub(super) fn object<'py>(value: &Value, array: &Bound<'py, PyUntypedArray>) -> PyResult<Bound<'py, PyAny>> {
+    let py = array.py();
+    match value {
+        Value::Scalar(Number::Int(ticks), dtype) if dtype.is_time() => time(*ticks, *dtype, array),
+        Value::Scalar(number, dtype) => scalar_type(py, *dtype)?.call1((plain(py, *number)?,)),
+        Value::Histogram { counts, edges, edges_dtype } => {
+            static HISTOGRAM: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+            let counts = PyArray1::from_slice(py, counts);
+            let edges = PyArray1::from_slice(py, edges).call_method1("astype", (edges_dtype.name(),))?;
+            let class = HISTOGRAM
+                .get_or_try_init(py, || Ok::<_, PyErr>(py.import("fanfold.results")?.getattr("Histogram")?.unbind()))?;
+            class.bind(py).call1((counts, edges))
+        }
+    }
+}
+
+fn plain(py: Python<'_>, number: Number) -> PyResult<Bound<'_, PyAny>> {
+    Ok(match number {
+        Number::Bool(value) => value.into_pyobject(py)?.to_owned().into_any(),
+        Number::Int(value) => value.into_pyobject(py)?.into_any(),
+        Number::UInt(value) => value.into_pyobject(py)?.into_any(),
+        Number::Float(value) => value.into_pyobject(py)?.into_any(),
+        Number::Complex(value) => PyComplex::from_doubles(py, value.re, value.im).into_any(),
+    })
+}
+
+/// NumPy's scalar type, `np.float64` and so on.
+fn scalar_type(py: Python<'_>, dtype: DType) -> PyResult<&Bound<'_, PyAny>> {
+    static TYPES: PyOnceLock<Vec<Py<PyAny>>> = PyOnceLock::new();
+    let types = TYPES.get_or_try_init(py, || {
+        let numpy = py.import("numpy")?;
+        let scalar = |dtype: &DType| Ok(numpy.call_method1("dtype", (dtype.name(),))?.getattr("type")?.unbind());
+        DType::ALL.iter().map(scalar).collect::<PyResult<Vec<_>>>()
+    })?;
+    match types.get(dtype as usize) {
+        Some(found) => Ok(found.bind(py)),
+        None => unreachable!("there is a scalar type for each dtype"),
+    }
+}
+
+/// A datetime64 or timedelta64 in the unit of the input.
+fn time<'py>(ticks: i64, dtype: DType, array: &Bound<'py, PyUntypedArray>) -> PyResult<Bound<'py, PyAny>> {
+    let py = array.py();
+    let numpy = py.import("numpy")?;
+    let (unit, step): (String, i64) = numpy.call_method1("datetime_data", (array.dtype(),))?.extract()?;
+    let unit = if unit == "generic" { unit } else { format!("{step}{unit}") };
+    let name = if unit == "generic" { dtype.name().to_owned() } else { format!("{}[{unit}]", dtype.name()) };
+    numpy.call_method1("int64", (ticks,))?.call_method1("view", (name,))
+}

@@ -1,0 +1,162 @@
+//! `Plan`: the native functions of a call, prepared once per dtype, and how a run of them waits for its answers.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+
+use numpy::{PyUntypedArray, PyUntypedArrayMethods};
+use pyo3::exceptions::PyRuntimeError;
+use pyo3::prelude::*;
+use pyo3::types::PyList;
+
+use crate::dtype::DType;
+use crate::engine::{self, Control, Outcome, Prepared, Task, Workers};
+use crate::error::Error;
+use crate::kernel::NanPolicy;
+use crate::plan::Plan as CorePlan;
+use crate::py::kernel::{Kernel, dtype_of};
+use crate::py::{input, output};
+
+/// Elements up to which a run is over before another thread could make use of the interpreter. NumPy draws the same line,
+/// lower.
+const ATTACHED: usize = 4096;
+
+/// The native functions of a call.
+#[pyclass(frozen, module = "fanfold._core")]
+pub(super) struct Plan {
+    plan: CorePlan,
+    prepared: Mutex<HashMap<DType, Arc<Prepared>>>,
+}
+
+/// What a run gives Python: the results of the kernels and then of the tasks, in order, `None` where one failed; the
+/// failures as (number, exception); then passes, bytes read, workers, seconds.
+type Answers<'py> = (Bound<'py, PyList>, Vec<(usize, Py<PyAny>)>, usize, u64, usize, f64);
+
+#[pymethods]
+impl Plan {
+    #[new]
+    fn new(kernels: Vec<Bound<'_, Kernel>>, nan_policy: &str) -> PyResult<Plan> {
+        let nan_policy = match nan_policy {
+            "propagate" => NanPolicy::Propagate,
+            "omit" => NanPolicy::Omit,
+            "raise" => NanPolicy::Raise,
+            // The Python half checks the word; this is for whoever bypasses it.
+            other => return Err(PyRuntimeError::new_err(format!("nan_policy={other:?} is unknown"))),
+        };
+        let calls = kernels.iter().map(|kernel| kernel.get().call.clone()).collect();
+        Ok(Plan { plan: CorePlan::new(calls, nan_policy), prepared: Mutex::new(HashMap::new()) })
+    }
+
+    /// The passes over such an array, as text.
+    fn explain(&self, keys: Vec<String>, like: &Bound<'_, PyAny>) -> PyResult<String> {
+        Ok(self.plan.explain(dtype_of(like)?, &keys))
+    }
+
+    /// The kernels that have no meaning for this array: (number, exception) of each. Touches no data.
+    fn problems(&self, py: Python<'_>, array: &Bound<'_, PyUntypedArray>) -> PyResult<Vec<(usize, Py<PyAny>)>> {
+        let (dtype, _) = input::dtype(&array.dtype())?;
+        let prepared = self.prepared(dtype);
+        Ok(prepared.errors().iter().map(|(index, error)| (*index, exception(py, error.clone()))).collect())
+    }
+
+    /// Runs the kernels over the array, and the tasks (functions without parameters) beside them. `workers` of 0 are as
+    /// many as there are processors.
+    #[pyo3(signature = (array, tasks, workers, timeout))]
+    fn run<'py>(
+        &self,
+        array: &Bound<'py, PyUntypedArray>,
+        tasks: Vec<Py<PyAny>>,
+        workers: usize,
+        timeout: Option<f64>,
+    ) -> PyResult<Answers<'py>> {
+        let py = array.py();
+        let started = Instant::now();
+        let view = input::view(array)?;
+        let prepared = self.prepared(view.dtype());
+        let small = view.len() <= ATTACHED && tasks.is_empty();
+        let (outcome, results, workers) = if small {
+            (engine::run(&self.plan, &prepared, &view, Workers::Caller, &Control::none()), Vec::new(), 1)
+        } else {
+            let workers = if workers == 0 { engine::available_workers() } else { workers };
+            let workers = if engine::is_small(view.len()) { Workers::Caller } else { Workers::new(workers)? };
+            let slots: Vec<Mutex<Option<PyResult<Py<PyAny>>>>> = tasks.iter().map(|_| Mutex::new(None)).collect();
+            let interrupt = Mutex::new(None);
+            let outcome = py.detach(|| {
+                let go_on = || check_signals(&interrupt);
+                let control = Control::new(timeout, &go_on);
+                let calls = tasks.iter().zip(&slots).map(|(task, slot)| -> Task<'_> {
+                    Box::new(move || fill(slot, Python::attach(|py| task.call0(py))))
+                });
+                engine::beside(calls.collect(), workers, &control, || {
+                    engine::run(&self.plan, &prepared, &view, workers, &control)
+                })
+                .flatten()
+            });
+            if let Some(interrupt) = take(&interrupt) {
+                return Err(interrupt);
+            }
+            (outcome, slots.iter().map(take).collect(), workers.count())
+        };
+        let (answers, mut errors) = (PyList::empty(py), Vec::new());
+        let mut append = |answer: Result<Bound<'py, PyAny>, PyErr>| match answer {
+            Ok(value) => answers.append(value),
+            Err(error) => {
+                errors.push((answers.len(), error.into_value(py).into_any()));
+                answers.append(py.None())
+            }
+        };
+        let (passes, bytes_read) = match outcome {
+            Ok(Outcome { values, passes, bytes_read }) => {
+                for value in values {
+                    append(value.map_err(PyErr::from).and_then(|value| output::object(&value, array)))?;
+                }
+                (passes, bytes_read)
+            }
+            // Every kernel has this answer, and the tasks keep theirs.
+            Err(error @ Error::FoundNan { .. }) => {
+                for _ in self.plan.calls() {
+                    append(Err(error.clone().into()))?;
+                }
+                (1, array.len() as u64 * view.dtype().size() as u64)
+            }
+            Err(error) => return Err(error.into()),
+        };
+        for result in results {
+            append(result.unwrap_or_else(|| Err(Error::Cancelled.into())).map(|value| value.into_bound(py)))?;
+        }
+        Ok((answers, errors, passes, bytes_read, workers, started.elapsed().as_secs_f64()))
+    }
+}
+
+impl Plan {
+    fn prepared(&self, dtype: DType) -> Arc<Prepared> {
+        let mut prepared = self.prepared.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(prepared.entry(dtype).or_insert_with(|| Arc::new(Prepared::new(&self.plan, dtype))))
+    }
+}
+
+/// Lets Python handle signals, from the waiting thread. An exception (Ctrl-C) is kept, and ends the run.
+fn check_signals(interrupt: &Mutex<Option<PyErr>>) -> bool {
+    let checked = Python::try_attach(|py| py.check_signals());
+    match checked {
+        Some(Ok(())) => true,
+        Some(Err(error)) => {
+            fill(interrupt, error);
+            false
+        }
+        // The interpreter is shutting down.
+        None => false,
+    }
+}
+
+fn fill<T>(slot: &Mutex<Option<T>>, value: T) {
+    *slot.lock().unwrap_or_else(PoisonError::into_inner) = Some(value);
+}
+
+fn take<T>(slot: &Mutex<Option<T>>) -> Option<T> {
+    slot.lock().unwrap_or_else(PoisonError::into_inner).take()
+}
+
+fn exception(py: Python<'_>, error: Error) -> Py<PyAny> {
+    PyErr::from(error).into_value(py).into_any()
+}

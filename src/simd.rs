@@ -1,0 +1,94 @@
+//! Run-time choice of the instruction set.
+//!
+//! Kernels are plain loops over fixed numbers of lanes. [`Level::run`] compiles such a loop once per instruction set and
+//! runs the best one this processor has. The number of lanes is the same everywhere and nothing here contracts a
+//! multiplication and an addition into one rounding, so every level gives the same bits.
+//!
+//! Whatever runs inside [`Level::run`] must be `#[inline(always)]` down to its loops: a function that is called, not
+//! inlined, is compiled for the baseline and silently slow.
+//!
+//! There is no unsafe code here: `fearless_simd`'s tokens prove that the processor has the features.
+
+use std::sync::OnceLock;
+
+use fearless_simd::Simd as _;
+
+/// The environment variable that forces a level: `baseline`, `avx2` or `avx512`.
+pub const VARIABLE: &str = "FANFOLD_SIMD";
+
+/// An instruction set that this processor has.
+#[derive(Debug, Clone, Copy)]
+pub struct Level(fearless_simd::Level);
+
+impl Level {
+    /// The level of this process: the best one, or what [`VARIABLE`] forces.
+    ///
+    /// Read once, at first use; a name that is unknown or that this processor lacks is ignored here and reported by
+    /// [`Level::forced`].
+    pub fn current() -> Level {
+        static CURRENT: OnceLock<Level> = OnceLock::new();
+        *CURRENT.get_or_init(|| Level::forced().ok().flatten().unwrap_or_else(Level::best))
+    }
+
+    /// The best level of this processor.
+    pub fn best() -> Level {
+        Level(fearless_simd::Level::new())
+    }
+
+    /// What [`VARIABLE`] asks for: `Ok(None)` if it is unset or empty.
+    pub fn forced() -> Result<Option<Level>, String> {
+        match std::env::var(VARIABLE) {
+            Ok(name) if !name.is_empty() => match Level::named(&name) {
+                Some(level) => Ok(Some(level)),
+                None => Err(format!(
+                    "{VARIABLE}={name:?} is not a level of this processor: use one of {}",
+                    Level::available().map(Level::name).collect::<Vec<_>>().join(", ")
+                )),
+            },
+            _ => Ok(None),
+        }
+    }
+
+    /// The level of this name, if this processor has it.
+    pub fn named(name: &str) -> Option<Level> {
+        Level::available().find(|level| level.name() == name)
+    }
+
+    /// The levels of this processor, from the plainest to the best.
+    pub fn available() -> impl Iterator<Item = Level> {
+        let best = fearless_simd::Level::new();
+        let mut levels = vec![Level(fearless_simd::Level::baseline())];
+        #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
+        {
+            levels.extend(best.as_avx2().map(|token| Level(fearless_simd::Level::Avx2(token))));
+            levels.extend(best.as_avx512().map(|token| Level(fearless_simd::Level::Avx512(token))));
+        }
+        #[cfg(not(any(target_arch = "x86", target_arch = "x86_64")))]
+        let _ = best;
+        levels.into_iter()
+    }
+
+    /// `"baseline"`, `"avx2"` or `"avx512"`.
+    pub fn name(self) -> &'static str {
+        match self.0 {
+            #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
+            fearless_simd::Level::Avx512(_) => "avx512",
+            #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
+            fearless_simd::Level::Avx2(_) => "avx2",
+            _ => "baseline",
+        }
+    }
+
+    /// Runs `work`, compiled for this level. `work` and all it calls must be `#[inline(always)]`.
+    #[inline(always)]
+    pub fn run<R>(self, work: impl FnOnce() -> R) -> R {
+        match self.0 {
+            #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
+            fearless_simd::Level::Avx512(token) => token.vectorize(work),
+            #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
+            fearless_simd::Level::Avx2(token) => token.vectorize(work),
+            // SSE4.2 gains these loops nothing over SSE2 and would cost a fourth copy of each.
+            _ => work(),
+        }
+    }
+}

@@ -1,0 +1,37 @@
+//! A finished answer as plain data: no Python in it, printable and comparable in tests.
+
+use crate::dtype::{DType, Number};
+
+/// What a kernel answers.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub enum Value {
+    /// One number, to be handed out as a NumPy scalar of this dtype.
+    Scalar(Number, DType),
+    /// Counts per bin, and the bins' edges in the dtype that NumPy gives them.
+    Histogram {
+        /// As many as there are bins.
+        counts: Vec<i64>,
+        /// One more than there are bins.
+        edges: Vec<f64>,
+        /// float16, float32 or float64; an explicit sequence of edges is handed back as it came.
+        edges_dtype: DType,
+    },
+}
+
+impl Value {
+    /// A float, rounded to `dtype` when it is handed out.
+    pub fn float(value: f64, dtype: DType) -> Value {
+        Value::Scalar(Number::Float(value), dtype)
+    }
+
+    /// A bool.
+    pub fn bool(value: bool) -> Value {
+        Value::Scalar(Number::Bool(value), DType::Bool)
+    }
+
+    /// A number of elements, or a position: NumPy's `intp`.
+    pub fn count(value: u64) -> Value {
+        Value::Scalar(Number::Int(i64::try_from(value).unwrap_or(i64::MAX)), DType::Int64)
+    }
+}

@@ -1,0 +1,310 @@
+//! A strided view of somebody else's memory, and how it is cut into blocks.
+//!
+//! A view never copies the array. A block of a contiguous, aligned, native array is borrowed where it lies; every other
+//! layout (strided, reversed, broadcast, byte-swapped, misaligned, float16) is gathered block by block into a scratch
+//! buffer that stays in cache, so that kernels only ever see contiguous native items.
+//!
+//! This module is the inner half of the input gate, and with `py/input.rs` the only place that reads foreign memory:
+//! hence its `unsafe`. All of it rests on one promise, made once, by the caller of [`View::new`].
+//!
+//! Another thread may write to the array during a run. Nothing here or in a kernel may therefore use a value read from
+//! a block as an index without a check on the very copy it uses: racing writes may make numbers meaningless, never
+//! memory unsafe.
+#![allow(unsafe_code)]
+
+use std::marker::PhantomData;
+
+use num_complex::Complex;
+
+use crate::dtype::{Block, Bool8, Buffer, DType, Sealed, Time};
+use crate::simd::Level;
+
+/// Items in a block. A float64 block and its scratch stay in the first-level cache of current processors.
+///
+/// Part of a result's identity: another value gives float sums other last bits.
+pub const BLOCK: usize = 2048;
+
+/// One axis, outermost first: how many steps, and how many bytes each.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Axis {
+    len: usize,
+    stride: isize,
+}
+
+/// Elements of one dtype at regular distances in memory, in a fixed order.
+#[derive(Debug, Clone)]
+pub struct View<'a> {
+    pointer: *const u8,
+    dtype: DType,
+    swapped: bool,
+    len: usize,
+    axes: Vec<Axis>,
+    memory: PhantomData<&'a [u8]>,
+}
+
+// SAFETY: a view only reads, and `View::new`'s promise (the memory stays allocated for 'a) does not depend on the thread.
+unsafe impl Send for View<'_> {}
+// SAFETY: as above; no method changes the view.
+unsafe impl Sync for View<'_> {}
+
+impl<'a> View<'a> {
+    /// A view in C order (the last axis runs fastest), as NumPy numbers the elements.
+    ///
+    /// `strides` are in bytes. `swapped` says that the elements are in the other byte order.
+    ///
+    /// # Safety
+    ///
+    /// For every index within `shape`, the `dtype.size()` bytes at `pointer + Σ index × stride` must be allocated and
+    /// initialised for `'a`. They may be misaligned. If other threads write to them meanwhile, numbers are meaningless.
+    pub unsafe fn new(pointer: *const u8, dtype: DType, swapped: bool, shape: &[usize], strides: &[isize]) -> View<'a> {
+        let len = shape.iter().product();
+        let axes = shape.iter().zip(strides).map(|(&len, &stride)| Axis { len, stride }).collect();
+        View { pointer, dtype, swapped: swapped && dtype.size() > 1, len, axes: merge(axes), memory: PhantomData }
+    }
+
+    /// A view of a slice.
+    pub fn of<T: Sealed>(items: &'a [T], dtype: DType) -> View<'a> {
+        assert!(dtype.item() == T::TYPE && dtype.size() == size_of::<T>(), "{dtype} does not describe the items");
+        // SAFETY: the slice is allocated and initialised for 'a, and its items lie `size_of::<T>()` bytes apart.
+        unsafe { View::new(items.as_ptr().cast(), dtype, false, &[items.len()], &[stride_of::<T>()]) }
+    }
+
+    /// The element type.
+    pub fn dtype(&self) -> DType {
+        self.dtype
+    }
+
+    /// How many elements.
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// The same elements in the order in which they lie in memory, or `None` if that is the order they are in.
+    ///
+    /// Sweeping memory in its own order is what makes Fortran-ordered and transposed arrays as fast as any; a kernel
+    /// that answers with a position, or that compares neighbours, has to take the view's own order.
+    pub fn in_memory_order(&self) -> Option<View<'a>> {
+        let mut axes = self.axes.clone();
+        axes.sort_by_key(|axis| std::cmp::Reverse(axis.stride.unsigned_abs()));
+        let view = View { axes: merge(axes), ..self.clone() };
+        (view.axes != self.axes).then_some(view)
+    }
+
+    /// Whether the blocks are borrowed where they lie: nothing is gathered.
+    pub fn is_borrowed(&self) -> bool {
+        let size = self.dtype.size();
+        let contiguous = match self.axes.as_slice() {
+            [] => true,
+            [axis] => usize::try_from(axis.stride) == Ok(size),
+            _ => false,
+        };
+        contiguous && !self.swapped && self.dtype != DType::Float16 && self.pointer.addr() % self.alignment() == 0
+    }
+
+    fn alignment(&self) -> usize {
+        match self.dtype {
+            DType::Complex64 => align_of::<f32>(),
+            DType::Complex128 => align_of::<f64>(),
+            other => other.size(),
+        }
+    }
+
+    /// The `len` elements from number `start` on as a block, gathered into `scratch` unless they can be borrowed.
+    ///
+    /// # Panics
+    ///
+    /// If the elements are not within the view, or `scratch` is too small or of another item type.
+    pub fn load<'b>(&'b self, level: Level, start: usize, len: usize, scratch: &'b mut Buffer) -> Block<'b> {
+        assert!(start.checked_add(len).is_some_and(|end| end <= self.len), "a block ends within its view");
+        macro_rules! load {
+            ($($dtype:ident: $item:ty, $native:expr, $swapped:expr;)*) => {
+                match self.dtype { $(DType::$dtype => {
+                    if self.is_borrowed() {
+                        self.borrow::<$item>(start, len)
+                    } else {
+                        let items = <$item as Sealed>::of_mut(scratch).and_then(|items| items.get_mut(..len));
+                        let Some(items) = items else { unreachable!("the scratch buffer fits the dtype") };
+                        if self.swapped {
+                            level.run(#[inline(always)] || self.gather(start, items, $swapped));
+                        } else {
+                            level.run(#[inline(always)] || self.gather(start, items, $native));
+                        }
+                        <$item as Sealed>::block(items)
+                    }
+                })* }
+            };
+        }
+        load! {
+            Bool: Bool8, Bool8, Bool8;
+            Int8: i8, |word: u8| word.cast_signed(), |word: u8| word.cast_signed();
+            Int16: i16, |word: u16| word.cast_signed(), |word: u16| word.swap_bytes().cast_signed();
+            Int32: i32, |word: u32| word.cast_signed(), |word: u32| word.swap_bytes().cast_signed();
+            Int64: i64, |word: u64| word.cast_signed(), |word: u64| word.swap_bytes().cast_signed();
+            UInt8: u8, |word: u8| word, |word: u8| word;
+            UInt16: u16, |word: u16| word, u16::swap_bytes;
+            UInt32: u32, |word: u32| word, u32::swap_bytes;
+            UInt64: u64, |word: u64| word, u64::swap_bytes;
+            Float16: f32, widen_half, |word: u16| widen_half(word.swap_bytes());
+            Float32: f32, f32::from_bits, |word: u32| f32::from_bits(word.swap_bytes());
+            Float64: f64, f64::from_bits, |word: u64| f64::from_bits(word.swap_bytes());
+            Complex64: Complex<f32>, |[re, im]: [u32; 2]| Complex::new(f32::from_bits(re), f32::from_bits(im)),
+                |[re, im]: [u32; 2]| Complex::new(f32::from_bits(re.swap_bytes()), f32::from_bits(im.swap_bytes()));
+            Complex128: Complex<f64>, |[re, im]: [u64; 2]| Complex::new(f64::from_bits(re), f64::from_bits(im)),
+                |[re, im]: [u64; 2]| Complex::new(f64::from_bits(re.swap_bytes()), f64::from_bits(im.swap_bytes()));
+            Datetime64: Time, |word: u64| Time(word.cast_signed()), |word: u64| Time(word.swap_bytes().cast_signed());
+            Timedelta64: Time, |word: u64| Time(word.cast_signed()), |word: u64| Time(word.swap_bytes().cast_signed());
+        }
+    }
+
+    /// A slice of the array itself.
+    fn borrow<T: Sealed>(&self, start: usize, len: usize) -> Block<'_> {
+        debug_assert!(self.is_borrowed() && start + len <= self.len);
+        // SAFETY: `load` checked that the elements are within the view and that `is_borrowed` holds: they lie
+        // contiguous, aligned and in native order; `View::new`'s caller promised that they are allocated and initialised
+        // for 'a, which outlives the borrow of self. Every bit pattern is a valid item. A racing write is outside
+        // Rust's memory model; the module's rule (never index by a value read twice) bounds what it can do.
+        let items = unsafe { std::slice::from_raw_parts(self.pointer.cast::<T>().add(start), len) };
+        T::block(items)
+    }
+
+    /// Fills `items` with the elements from number `start` on.
+    #[inline(always)]
+    fn gather<W: Copy, T>(&self, start: usize, items: &mut [T], convert: impl Fn(W) -> T) {
+        assert!(size_of::<W>() == self.dtype.size(), "a word is an element");
+        let Some((inner, outer)) = self.axes.split_last() else {
+            // SAFETY: a view without axes is one element, which `View::new`'s caller promised.
+            items.iter_mut().for_each(|item| *item = convert(unsafe { self.pointer.cast::<W>().read_unaligned() }));
+            return;
+        };
+        let mut index = start;
+        let mut rest = items;
+        while !rest.is_empty() {
+            let column = index % inner.len;
+            let run = rest.len().min(inner.len - column);
+            let (row, tail) = rest.split_at_mut(run);
+            let offset = offset_of(outer, index / inner.len) + offset(column, inner.stride);
+            // SAFETY: `load` checked that the elements `index .. index + run` are within the view, and `run` does not
+            // leave the innermost axis: each address is one that `View::new`'s caller promised. `wrapping_offset`
+            // and `read_unaligned` ask nothing more.
+            let read = |address: *const u8| convert(unsafe { address.cast::<W>().read_unaligned() });
+            let first = self.pointer.wrapping_offset(offset);
+            // A stride that the compiler knows lets it load whole vectors.
+            if inner.stride == stride_of::<W>() {
+                fill(row, first, stride_of::<W>(), read);
+            } else if inner.stride == 2 * stride_of::<W>() {
+                fill(row, first, 2 * stride_of::<W>(), read);
+            } else {
+                fill(row, first, inner.stride, read);
+            }
+            rest = tail;
+            index += run;
+        }
+    }
+}
+
+/// Reads one item per `stride` bytes.
+#[inline(always)]
+fn fill<T>(row: &mut [T], first: *const u8, stride: isize, read: impl Fn(*const u8) -> T) {
+    for (i, item) in row.iter_mut().enumerate() {
+        *item = read(first.wrapping_offset(offset(i, stride)));
+    }
+}
+
+/// The distance in bytes of step `index`. Wraps instead of overflowing: within a view the true product always fits.
+#[inline(always)]
+fn offset(index: usize, stride: isize) -> isize {
+    index.cast_signed().wrapping_mul(stride)
+}
+
+/// The distance in bytes of the row `index` of the outer axes.
+fn offset_of(outer: &[Axis], mut index: usize) -> isize {
+    let mut bytes = 0_isize;
+    for axis in outer.iter().rev() {
+        bytes = bytes.wrapping_add(offset(index % axis.len, axis.stride));
+        index /= axis.len;
+    }
+    bytes
+}
+
+#[inline(always)]
+const fn stride_of<T>() -> isize {
+    size_of::<T>().cast_signed()
+}
+
+/// Drops axes of one step and joins axes that continue each other, so that most arrays end with one axis.
+fn merge(axes: Vec<Axis>) -> Vec<Axis> {
+    let mut merged: Vec<Axis> = Vec::with_capacity(axes.len());
+    for axis in axes.into_iter().filter(|axis| axis.len != 1) {
+        match merged.last_mut() {
+            Some(outer) if outer.stride == offset(axis.len, axis.stride) => {
+                *outer = Axis { len: outer.len.saturating_mul(axis.len), stride: axis.stride };
+            }
+            _ => merged.push(axis),
+        }
+    }
+    merged
+}
+
+/// float16 to `f32`, exactly, in a form that vectorises: the exponent is rebased by a multiplication, which also
+/// normalises subnormals; infinities and NaN get their exponent back.
+#[inline(always)]
+fn widen_half(word: u16) -> f32 {
+    const REBASE: f32 = f32::from_bits((127 + 127 - 15) << 23);
+    let magnitude = f32::from_bits(u32::from(word & 0x7fff) << 13) * REBASE;
+    let special = if word & 0x7c00 == 0x7c00 { 0x7f80_0000 } else { 0 };
+    f32::from_bits(magnitude.to_bits() | special | (u32::from(word & 0x8000) << 16))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_half_widens_exactly() {
+        for word in 0..=u16::MAX {
+            let (ours, theirs) = (widen_half(word), half::f16::from_bits(word).to_f32());
+            assert!(ours.to_bits() == theirs.to_bits() || (ours.is_nan() && theirs.is_nan()), "{word:#06x}");
+        }
+    }
+
+    fn elements(view: &View<'_>) -> Vec<i32> {
+        let mut scratch = Buffer::new(view.dtype().item(), view.len());
+        match view.load(Level::current(), 0, view.len(), &mut scratch) {
+            Block::Int32(items) => items.to_vec(),
+            other => unreachable!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn gathers_any_layout_in_c_order() {
+        let memory: Vec<i32> = (0..24).collect();
+        let view = |first: usize, shape: &[usize], strides: &[isize]| {
+            let bytes: Vec<isize> = strides.iter().map(|stride| stride * 4).collect();
+            // SAFETY: every case below stays within `memory`.
+            unsafe { View::new(memory[first..].as_ptr().cast(), DType::Int32, false, shape, &bytes) }
+        };
+        assert_eq!(elements(&view(0, &[4, 6], &[6, 1])), memory);
+        assert!(view(0, &[4, 6], &[6, 1]).is_borrowed());
+        assert_eq!(elements(&view(23, &[24], &[-1])), memory.iter().rev().copied().collect::<Vec<_>>());
+        assert_eq!(elements(&view(0, &[3, 2], &[1, 3])), [0, 3, 1, 4, 2, 5]);
+        assert_eq!(elements(&view(5, &[2, 3], &[0, 0])), [5; 6]);
+        assert_eq!(elements(&view(7, &[], &[])), [7]);
+        assert_eq!(elements(&view(0, &[3, 0], &[1, 1])), [0; 0]);
+        assert_eq!(elements(&view(0, &[2, 3, 2], &[12, 4, 2])), [0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22]);
+    }
+
+    #[test]
+    fn memory_order_of_a_transposed_array_is_contiguous() {
+        let memory: Vec<f64> = vec![1.0; 12];
+        // SAFETY: shape and strides describe the twelve elements.
+        let view: View<'_> = unsafe { View::new(memory.as_ptr().cast(), DType::Float64, false, &[3, 4], &[8, 24]) };
+        assert!(!view.is_borrowed());
+        assert!(view.in_memory_order().is_some_and(|view| view.is_borrowed()));
+        assert!(View::of(&memory, DType::Float64).in_memory_order().is_none());
+    }
+}
