@@ -104,6 +104,19 @@ impl DType {
         self.is_float() || self.is_complex() || self.is_time()
     }
 
+    /// The nearest number of a float dtype; other dtypes leave it as it is.
+    ///
+    /// An operation in float64 followed by this gives what the operation in the narrower dtype gives, because float64 has
+    /// more than twice its digits (Figueroa, SIGNUM Newsletter 30 (1995), 21-26).
+    #[allow(clippy::cast_possible_truncation)]
+    pub fn round(self, x: f64) -> f64 {
+        match self {
+            DType::Float16 => half::f16::from_f64(x).to_f64(),
+            DType::Float32 => f64::from(x as f32),
+            _ => x,
+        }
+    }
+
     /// The dtype of a mean: NumPy keeps floats as they are and gives float64 for integers.
     pub fn mean_type(self) -> DType {
         if self.is_float() || self.is_complex() { self } else { DType::Float64 }

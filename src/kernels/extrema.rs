@@ -94,12 +94,12 @@ fn keep_first<T: Copy>(best: &mut Option<Found<T>>, new: Option<Found<T>>, bette
 /// are the ends of the type, which the search then does not find.
 #[inline(always)]
 fn sweep<T: Ordered>(block: &[T]) -> (T, T, bool) {
-    // As many lanes as fill two AVX-512 registers: enough to hide latency, few enough to stay in registers.
+    // As many lanes as fill four AVX-512 registers. With fewer the compiler unrolls them into scalar code.
     match size_of::<T>() {
-        1 => sweep_lanes::<T, 128>(block),
-        2 => sweep_lanes::<T, 64>(block),
-        4 => sweep_lanes::<T, 32>(block),
-        _ => sweep_lanes::<T, 16>(block),
+        1 => sweep_lanes::<T, 256>(block),
+        2 => sweep_lanes::<T, 128>(block),
+        4 => sweep_lanes::<T, 64>(block),
+        _ => sweep_lanes::<T, 32>(block),
     }
 }
 
@@ -109,19 +109,21 @@ fn sweep_lanes<T: Ordered, const LANES: usize>(block: &[T]) -> (T, T, bool) {
     let mut maxs = [T::LOWEST; LANES];
     let mut missing = [false; LANES];
     let (rows, rest) = block.as_chunks::<LANES>();
-    for row in rows {
-        for lane in 0..LANES {
-            let item = row[lane];
-            mins[lane] = if item.below(mins[lane]) { item } else { mins[lane] };
-            maxs[lane] = if maxs[lane].below(item) { item } else { maxs[lane] };
-            missing[lane] |= item.is_missing();
-        }
-    }
-    for (lane, &item) in rest.iter().enumerate() {
-        mins[lane] = if item.below(mins[lane]) { item } else { mins[lane] };
-        maxs[lane] = if maxs[lane].below(item) { item } else { maxs[lane] };
-        missing[lane] |= item.is_missing();
-    }
+    // The last row is filled up with an element that the block has anyway.
+    let Some(&filler) = block.first() else { return (T::HIGHEST, T::LOWEST, false) };
+    let mut last = [filler; LANES];
+    last[..rest.len()].copy_from_slice(rest);
+    rows.iter().chain([&last]).for_each(
+        #[inline(always)]
+        |row| {
+            for lane in 0..LANES {
+                let item = row[lane];
+                mins[lane] = if item.below(mins[lane]) { item } else { mins[lane] };
+                maxs[lane] = if maxs[lane].below(item) { item } else { maxs[lane] };
+                missing[lane] |= item.is_missing();
+            }
+        },
+    );
     let min = mins.into_iter().fold(T::HIGHEST, |best, item| if item.below(best) { item } else { best });
     let max = maxs.into_iter().fold(T::LOWEST, |best, item| if best.below(item) { item } else { best });
     (min, max, missing.into_iter().fold(false, |any, lane| any | lane))

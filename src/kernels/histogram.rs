@@ -55,21 +55,21 @@ impl Bins {
     /// range is the data's, in float64 if it was given.
     fn regular(count: usize, low: f64, high: f64, dtype: DType, computed_in: DType) -> Result<Bins, Error> {
         let (low, high) =
-            if low == high { (round(low - 0.5, computed_in), round(high + 0.5, computed_in)) } else { (low, high) };
-        let delta = round(high - low, computed_in);
-        let divisor = round(count as f64, computed_in);
-        let step = round(delta / divisor, computed_in);
+            if low == high { (computed_in.round(low - 0.5), computed_in.round(high + 0.5)) } else { (low, high) };
+        let delta = computed_in.round(high - low);
+        let divisor = computed_in.round(count as f64);
+        let step = computed_in.round(delta / divisor);
         let edge = |i: usize| {
-            let place = round(i as f64, computed_in);
+            let place = computed_in.round(i as f64);
             let offset = if step == 0.0 {
-                round(round(place / divisor, computed_in) * delta, computed_in)
+                computed_in.round(computed_in.round(place / divisor) * delta)
             } else {
-                round(place * step, computed_in)
+                computed_in.round(place * step)
             };
-            round(round(offset + low, computed_in), dtype)
+            dtype.round(computed_in.round(offset + low))
         };
         let mut edges: Vec<f64> = (0..count).map(edge).collect();
-        edges.push(round(high, dtype));
+        edges.push(dtype.round(high));
         if edges.is_sorted_by(|left, right| left < right) {
             Ok(Bins::between(edges, dtype))
         } else {
@@ -98,17 +98,6 @@ impl Bins {
             Some(&last) if x < last => self.edges.partition_point(|&edge| edge <= x).checked_sub(1).unwrap_or(count),
             _ => count,
         }
-    }
-}
-
-/// Rounds to a float dtype. One rounded operation in float64 and one more rounding give what an operation in the
-/// narrower dtype gives, because float64 has more than twice its digits (Figueroa, SIGNUM Newsletter 30 (1995)).
-fn round(x: f64, dtype: DType) -> f64 {
-    match dtype {
-        DType::Float16 => half::f16::from_f64(x).to_f64(),
-        #[allow(clippy::cast_possible_truncation)]
-        DType::Float32 => f64::from(x as f32),
-        _ => x,
     }
 }
 

@@ -53,12 +53,14 @@ pub static CATALOGUE: &[&Entry] = &[
     &exponential::LOGSUMEXP,
     &order::IS_SORTED,
     &histogram::HISTOGRAM,
-    #[cfg(feature = "test-kernels")]
-    &counts::PANIC,
 ];
 
 /// The kernel of this name.
 pub fn find(name: &str) -> Option<&'static Entry> {
+    #[cfg(feature = "test-kernels")]
+    if name == counts::PANIC.name {
+        return Some(&counts::PANIC);
+    }
     CATALOGUE.iter().copied().find(|entry| entry.name == name)
 }
 

@@ -2,7 +2,7 @@
 //!
 //! A product of floats is kept as mantissa × 2ᵉˣᵖᵒⁿᵉⁿᵗ with an integer exponent: it neither overflows nor underflows on
 //! the way, so the result does not depend on the order in which large and small factors meet. The mantissas of a block,
-//! each in [1, 2), are multiplied in lanes; a lane takes 128 of them, and 2¹²⁸ is far from the end of a float64.
+//! each in [1, 2), are multiplied in lanes; a lane takes 64 of them, and 2⁶⁴ is far from the end of a float64.
 //!
 //! The geometric mean is exp₂((exponent + log₂ mantissa) / n): one logarithm for the array instead of one per element.
 
@@ -14,7 +14,7 @@ use crate::kernel::{Accumulator, Arguments, Entry, Input, Request, Takes};
 use crate::kernels::sums::integer;
 use crate::value::Value;
 
-const LANES: usize = 16;
+const LANES: usize = 32;
 const MANTISSA: u64 = (1 << 52) - 1;
 const BIAS: i64 = 1023;
 
@@ -271,7 +271,7 @@ pub(super) static GMEAN: Entry = Entry {
     doc: "The geometric mean: the n-th root of the product; 0 if an element is 0.\n\n\
           NaN of an empty array, and if an element is negative. SciPy's ``stats.gmean``.",
     parameters: &[],
-    numpy: "stats.gmean(x, axis=None)",
+    numpy: "stats.gmean(x * 1.0, axis=None)",
     takes: Takes::Reals,
     examples: &[],
     nan_policy: None,

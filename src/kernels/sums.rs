@@ -233,7 +233,7 @@ pub(super) static HMEAN: Entry = Entry {
     doc: "The harmonic mean: n over the sum of reciprocals; 0 if an element is 0.\n\n\
           NaN of an empty array, and if an element is negative. SciPy's ``stats.hmean``.",
     parameters: &[],
-    numpy: "stats.hmean(x, axis=None)",
+    numpy: "stats.hmean(x * 1.0, axis=None)",
     takes: Takes::Reals,
     examples: &[],
     nan_policy: None,

@@ -13,6 +13,8 @@ pub(super) fn object<'py>(value: &Value, array: &Bound<'py, PyUntypedArray>) -> 
     let py = array.py();
     match value {
         Value::Scalar(Number::Int(ticks), dtype) if dtype.is_time() => time(*ticks, *dtype, array),
+        // Rounded here, because NumPy warns when a cast overflows, and an infinite result is no accident.
+        Value::Scalar(Number::Float(value), dtype) => scalar_type(py, *dtype)?.call1((dtype.round(*value),)),
         Value::Scalar(number, dtype) => scalar_type(py, *dtype)?.call1((plain(py, *number)?,)),
         Value::Histogram { counts, edges, edges_dtype } => {
             static HISTOGRAM: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
