@@ -426,6 +426,8 @@ pub enum Takes {
     Reals,
     /// Everything that has an order: reals and times.
     Ordered,
+    /// Everything that has an order and a difference: not bool.
+    Measured,
 }
 
 impl Takes {
@@ -436,6 +438,7 @@ impl Takes {
             Takes::Numbers => !dtype.is_time(),
             Takes::Reals => !dtype.is_time() && !dtype.is_complex(),
             Takes::Ordered => !dtype.is_complex(),
+            Takes::Measured => !dtype.is_complex() && dtype != DType::Bool,
         }
     }
 
@@ -446,6 +449,7 @@ impl Takes {
             Takes::Numbers => "bool, integers, floats and complex numbers",
             Takes::Reals => "bool, integers and floats",
             Takes::Ordered => "bool, integers, floats, datetime64 and timedelta64",
+            Takes::Measured => "integers, floats, datetime64 and timedelta64",
         }
     }
 }

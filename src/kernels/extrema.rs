@@ -282,20 +282,11 @@ pub(super) static PTP: Entry = Entry {
           ``OverflowError`` instead of wrapping.",
     parameters: &[],
     numpy: "np.ptp(x)",
-    takes: Takes::Ordered,
+    takes: Takes::Measured,
     examples: &[],
     nan_policy: None,
     passes: 1,
-    resolve: |_, input| {
-        if input.dtype == DType::Bool {
-            return Err(Error::UnsupportedDtype {
-                kernel: input.kernel,
-                dtype: input.dtype,
-                accepted: "integers, floats, datetime64 and timedelta64",
-            });
-        }
-        extrema(input, Asks::Range)
-    },
+    resolve: |_, input| extrema(input, Asks::Range),
 };
 
 pub(super) static ARGMIN: Entry = Entry {

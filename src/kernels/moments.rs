@@ -17,9 +17,7 @@
 
 use crate::dtype::DType;
 use crate::error::Error;
-use crate::kernel::{
-    Accepts, Accumulator, Answer, Arguments, DefaultValue, Entry, Input, NanPolicy, Parameter, Request, Takes,
-};
+use crate::kernel::{Accepts, Accumulator, Answer, Arguments, DefaultValue, Entry, Input, Parameter, Request, Takes};
 use crate::value::Value;
 
 /// Lanes of a block's loops: four AVX-512 registers. Part of a result's identity. With 16 lanes the compiler unrolls the
@@ -246,9 +244,9 @@ fn finish(
 }
 
 /// M₂ / (n − ddof). NumPy divides by zero where n ≤ ddof; its `nan…` versions answer NaN there.
-fn variance(state: &MomentsState, ddof: f64, nan_policy: NanPolicy) -> f64 {
+fn variance(state: &MomentsState, ddof: f64, omits: bool) -> f64 {
     let freedom = state.count as f64 - ddof;
-    if state.count == 0 || (freedom <= 0.0 && nan_policy == NanPolicy::Omit) {
+    if state.count == 0 || (freedom <= 0.0 && omits) {
         return f64::NAN;
     }
     state.m2 / freedom.max(0.0)
@@ -280,8 +278,8 @@ pub(super) static VAR: Entry = Entry {
     nan_policy: None,
     passes: 1,
     resolve: |arguments, input| {
-        let (ddof, policy) = (arguments.number("ddof"), input.nan_policy);
-        finish(input, Moments::SQUARES, move |state| variance(state, ddof, policy))
+        let (ddof, omits) = (arguments.number("ddof"), input.omits());
+        finish(input, Moments::SQUARES, move |state| variance(state, ddof, omits))
     },
 };
 
@@ -293,8 +291,8 @@ pub(super) static STD: Entry = Entry {
           NaN of an empty array; NaN or inf where ``n <= ddof``, as in NumPy.",
     numpy: "np.std(x, ddof=ddof)",
     resolve: |arguments, input| {
-        let (ddof, policy) = (arguments.number("ddof"), input.nan_policy);
-        finish(input, Moments::SQUARES, move |state| variance(state, ddof, policy).sqrt())
+        let (ddof, omits) = (arguments.number("ddof"), input.omits());
+        finish(input, Moments::SQUARES, move |state| variance(state, ddof, omits).sqrt())
     },
     ..VAR_PARTS
 };
@@ -322,8 +320,8 @@ pub(super) static SEM: Entry = Entry {
     numpy: "stats.sem(x, axis=None, ddof=ddof)",
     examples: &["ddof=0"],
     resolve: |arguments, input| {
-        let (ddof, policy) = (arguments.number("ddof"), input.nan_policy);
-        finish(input, Moments::SQUARES, move |state| variance(state, ddof, policy).sqrt() / (state.count as f64).sqrt())
+        let (ddof, omits) = (arguments.number("ddof"), input.omits());
+        finish(input, Moments::SQUARES, move |state| variance(state, ddof, omits).sqrt() / (state.count as f64).sqrt())
     },
     ..VAR_PARTS
 };
