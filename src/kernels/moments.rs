@@ -321,7 +321,10 @@ pub(super) static SEM: Entry = Entry {
     examples: &["ddof=0"],
     resolve: |arguments, input| {
         let (ddof, omits) = (arguments.number("ddof"), input.omits());
-        finish(input, Moments::SQUARES, move |state| variance(state, ddof, omits).sqrt() / (state.count as f64).sqrt())
+        finish(input, Moments::SQUARES, move |state| {
+            let error = variance(state, ddof, omits).sqrt() / (state.count as f64).sqrt();
+            if state.count <= 1 { f64::NAN } else { error }
+        })
     },
     ..VAR_PARTS
 };
