@@ -19,6 +19,9 @@ from typing import Any
 
 import numba
 import numpy as np
+from numpy.typing import NDArray
+
+import fanfold as ff
 import peers
 import probes
 import report
@@ -38,9 +41,6 @@ from measuring import (
     times_as_fast,
     times_the_time,
 )
-from numpy.typing import NDArray
-
-import fanfold as ff
 
 ELEVEN = list(peers.ELEVEN)
 EIGHT = list(peers.EIGHT)
@@ -286,7 +286,7 @@ def measure(figure: Figure, bench: Bench) -> Row:
     """Measure one figure; what goes wrong is part of the result."""
     try:
         return Row(figure, figure.measure(bench))
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 (whatever it is, it is shown)
         text = " ".join(str(error).split())
         return Row(figure, None, f"{type(error).__name__}: {text[:300]}")
 

@@ -66,7 +66,9 @@ def amount(value: float | None, unit: str) -> str:
     """A measured amount with its unit."""
     if value is None:
         return "-"
-    return seconds(value) if unit == "s" else f"{value:.3g} {unit}".rstrip()
+    if unit == "s":
+        return seconds(value)
+    return f"{value:.0f} {unit}" if abs(value) >= 100 else f"{value:.3g} {unit}"
 
 
 def claimed(value: float, unit: str) -> str:
