@@ -7,6 +7,9 @@ use std::fmt;
 
 use num_complex::Complex;
 
+use crate::lanes;
+use crate::simd::Simd;
+
 /// The element type of an array, as NumPy names it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[allow(missing_docs)]
@@ -281,6 +284,12 @@ pub trait Ordered: Item {
 
     /// The item as a number.
     fn number(self) -> Number;
+
+    /// The smallest and the largest item by a faster way than comparing, if there is one and none is missing.
+    #[inline(always)]
+    fn fast_extrema<S: Simd>(_: S, _: &[Self]) -> Option<(Self, Self)> {
+        None
+    }
 }
 
 /// Integers and bools, summed exactly.
@@ -452,7 +461,7 @@ impl Ordered for Time {
 }
 
 macro_rules! floats {
-    ($($item:ty),*) => { $(
+    ($($item:ty => $extrema:ident;)*) => { $(
         impl Item for $item {
             #[inline(always)]
             #[allow(clippy::eq_op)]
@@ -483,6 +492,11 @@ macro_rules! floats {
             fn number(self) -> Number {
                 Number::Float(self.into())
             }
+
+            #[inline(always)]
+            fn fast_extrema<S: Simd>(simd: S, items: &[Self]) -> Option<(Self, Self)> {
+                lanes::$extrema(simd, items)
+            }
         }
 
         impl Item for Complex<$item> {
@@ -504,7 +518,10 @@ macro_rules! floats {
     )* };
 }
 
-floats!(f32, f64);
+floats! {
+    f32 => extrema_f32;
+    f64 => extrema_f64;
+}
 
 impl DType {
     /// What a block of such an array holds.

@@ -22,7 +22,7 @@ use std::sync::Arc;
 use crate::dtype::{Block, DType, Item, Sealed};
 use crate::error::Error;
 use crate::expr::Expression;
-use crate::simd::Level;
+use crate::simd::{Level, Simd, Work};
 use crate::value::Value;
 
 /// How a state is built from blocks. The value itself holds the parameters that change the state.
@@ -44,8 +44,9 @@ pub trait Accumulator: Clone + fmt::Debug + Send + Sync + 'static {
     /// The state of no elements.
     fn init(&self) -> Self::State;
 
-    /// Takes a block whose first element has the number `start`. Must be `#[inline(always)]`, see [`crate::simd`].
-    fn update(&self, state: &mut Self::State, block: &[Self::Item], start: u64);
+    /// Takes a block whose first element has the number `start`. Must be `#[inline(always)]`, see [`crate::simd`], whose
+    /// token it gets for explicit vectors.
+    fn update<S: Simd>(&self, simd: S, state: &mut Self::State, block: &[Self::Item], start: u64);
 
     /// Takes the state of the elements that follow.
     fn combine(&self, state: &mut Self::State, next: Self::State);
@@ -75,6 +76,23 @@ pub trait Erased: fmt::Debug + Send + Sync {
     fn as_any(&self) -> &dyn Any;
 }
 
+/// One update, to be compiled once per instruction set.
+struct Update<'a, A: Accumulator> {
+    accumulator: &'a A,
+    state: &'a mut A::State,
+    items: &'a [A::Item],
+    start: u64,
+}
+
+impl<A: Accumulator> Work for Update<'_, A> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        self.accumulator.update(simd, self.state, self.items, self.start);
+    }
+}
+
 impl<A: Accumulator> Erased for A {
     fn order_free(&self) -> bool {
         A::ORDER_FREE
@@ -92,10 +110,7 @@ impl<A: Accumulator> Erased for A {
         let (Some(state), Some(items)) = (state.downcast_mut::<A::State>(), A::Item::of(block)) else {
             unreachable!("the plan pairs a sink with its own states and item type");
         };
-        level.run(
-            #[inline(always)]
-            || Accumulator::update(self, state, items, start),
-        );
+        level.run(Update { accumulator: self, state, items, start });
     }
 
     fn combine(&self, state: &mut AnyState, next: AnyState) {

@@ -4,7 +4,7 @@
 //!
 //! | module | what it is for | what it uses |
 //! |---|---|---|
-//! | [`dtype`], [`value`], [`error`], [`simd`] | element types, answers, errors, instruction sets | nothing |
+//! | [`dtype`], [`value`], [`error`], [`simd`], `lanes` | element types, answers, errors, instruction sets, the vector loops | nothing |
 //! | [`view`] | somebody else's memory, cut into blocks | the above |
 //! | [`expr`] | elementwise formulas over blocks | [`view`] |
 //! | [`kernel`] | what a kernel is: accumulator, finish, catalogue entry; the laws | [`expr`] |
@@ -28,6 +28,7 @@ pub mod error;
 pub mod expr;
 pub mod kernel;
 pub mod kernels;
+mod lanes;
 pub mod plan;
 #[cfg(feature = "python")]
 mod py;

@@ -1,8 +1,9 @@
 //! Run-time choice of the instruction set.
 //!
-//! Kernels are plain loops over fixed numbers of lanes. [`Level::run`] compiles such a loop once per instruction set and
-//! runs the best one this processor has. The number of lanes is the same everywhere and nothing here contracts a
-//! multiplication and an addition into one rounding, so every level gives the same bits.
+//! Kernels are loops over fixed numbers of lanes: plain ones where the compiler finds the vectors by itself, and over
+//! `fearless_simd`'s vectors in the few hottest, where it was measured to miss them (`lanes.rs`). [`Level::run`] compiles
+//! such a loop once per instruction set and runs the best one this processor has. The number of lanes is the same
+//! everywhere and nothing contracts a multiplication and an addition into one rounding, so every level gives the same bits.
 //!
 //! Whatever runs inside [`Level::run`] must be `#[inline(always)]` down to its loops: a function that is called, not
 //! inlined, is compiled for the baseline and silently slow.
@@ -11,7 +12,7 @@
 
 use std::sync::OnceLock;
 
-use fearless_simd::Simd as _;
+pub use fearless_simd::Simd;
 
 /// The environment variable that forces a level: `baseline`, `avx2` or `avx512`.
 pub const VARIABLE: &str = "FANFOLD_SIMD";
@@ -32,7 +33,7 @@ impl Level {
 
     /// The best level of this processor.
     pub fn best() -> Level {
-        Level(fearless_simd::Level::new())
+        Level::available().last().unwrap_or(Level(fearless_simd::Level::baseline()))
     }
 
     /// What [`VARIABLE`] asks for: `Ok(None)` if it is unset or empty.
@@ -79,16 +80,47 @@ impl Level {
         }
     }
 
-    /// Runs `work`, compiled for this level. `work` and all it calls must be `#[inline(always)]`.
+    /// Runs `work`, compiled for this level, and gives it the token that explicit vectors need.
     #[inline(always)]
-    pub fn run<R>(self, work: impl FnOnce() -> R) -> R {
+    pub fn run<W: Work>(self, work: W) -> W::Output {
         match self.0 {
             #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
-            fearless_simd::Level::Avx512(token) => token.vectorize(work),
+            fearless_simd::Level::Avx512(token) => with(token, work),
             #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
-            fearless_simd::Level::Avx2(token) => token.vectorize(work),
-            // SSE4.2 gains these loops nothing over SSE2 and would cost a fourth copy of each.
-            _ => work(),
+            fearless_simd::Level::Avx2(token) => with(token, work),
+            #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
+            fearless_simd::Level::Sse2(token) => with(token, work),
+            // SSE4.2, which `available` leaves out: it gains these loops little and would cost a fourth copy of each.
+            #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
+            _ => unreachable!("not among the available levels"),
+            #[cfg(not(any(target_arch = "x86", target_arch = "x86_64")))]
+            other => fearless_simd::dispatch!(other, token => with(token, work)),
         }
     }
+}
+
+/// Something to be compiled once per instruction set. It and all it calls must be `#[inline(always)]`.
+pub trait Work {
+    /// What it gives.
+    type Output;
+    /// Does it.
+    fn run<S: Simd>(self, simd: S) -> Self::Output;
+}
+
+/// A closure that leaves the vectors to the compiler.
+impl<R, F: FnOnce() -> R> Work for F {
+    type Output = R;
+
+    #[inline(always)]
+    fn run<S: Simd>(self, _: S) -> R {
+        self()
+    }
+}
+
+#[inline(always)]
+fn with<S: Simd, W: Work>(token: S, work: W) -> W::Output {
+    token.vectorize(
+        #[inline(always)]
+        || work.run(token),
+    )
 }

@@ -6,7 +6,8 @@
 //! then the Taylor series of eʳ to the 13th power, whose remainder is below 2⁻⁵⁷, then the exponent.
 
 use crate::kernel::{Accumulator, Entry, Request, Takes};
-use crate::kernels::moments::Double;
+use crate::lanes::Double;
+use crate::simd::Simd;
 use crate::value::Value;
 
 /// The largest element and the sum of exponentials relative to it.
@@ -29,11 +30,14 @@ impl Accumulator for ExponentialSum {
     }
 
     #[inline(always)]
-    fn update(&self, state: &mut ExponentialSumState, block: &[f64], _: u64) {
+    fn update<S: Simd>(&self, simd: S, state: &mut ExponentialSumState, block: &[f64], _: u64) {
         let largest = block.iter().fold(f64::NEG_INFINITY, |best, &x| if x > best { x } else { best });
         let nan = block.iter().fold(false, |nan, &x| nan | x.is_nan());
-        let sum =
-            if largest.is_finite() && !nan { Double::sum(block, |x| exp(x - largest)) } else { Double::default() };
+        let sum = if largest.is_finite() && !nan {
+            Double::sum_of(simd, block, |x| exp(x - largest))
+        } else {
+            Double::default()
+        };
         self.combine(state, ExponentialSumState { largest, sum, nan });
     }
 

@@ -11,6 +11,7 @@ use crate::dtype::{DType, Item, Number, Ordered, with_ordered};
 use crate::error::Error;
 use crate::expr::Expression;
 use crate::kernel::{Accumulator, Answer, Entry, Input, NanPolicy, Request, Takes};
+use crate::simd::Simd;
 use crate::value::Value;
 
 /// Both extrema and their positions.
@@ -56,8 +57,11 @@ impl<T: Ordered> Accumulator for Extrema<T> {
     }
 
     #[inline(always)]
-    fn update(&self, state: &mut ExtremaState<T>, block: &[T], start: u64) {
-        let (min, max, missing) = sweep(block);
+    fn update<S: Simd>(&self, simd: S, state: &mut ExtremaState<T>, block: &[T], start: u64) {
+        let (min, max, missing) = match T::fast_extrema(simd, block) {
+            Some((min, max)) => (min, max, false),
+            None => sweep(block),
+        };
         if state.min.is_none_or(|best| min.below(best.item)) {
             keep_first(&mut state.min, find(block, start, |item| item == min), |new, old| new.below(old));
         }

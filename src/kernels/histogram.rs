@@ -16,6 +16,7 @@ use crate::kernel::{
     Accepts, Accumulator, Answer, Argument, Arguments, DefaultValue, Entry, Input, Parameter, Request, Takes,
 };
 use crate::kernels::extrema;
+use crate::simd::Simd;
 use crate::value::Value;
 use crate::view::BLOCK;
 
@@ -155,7 +156,7 @@ impl Accumulator for Histogram {
     }
 
     #[inline(always)]
-    fn update(&self, counts: &mut Vec<u64>, block: &[f64], _: u64) {
+    fn update<S: Simd>(&self, _: S, counts: &mut Vec<u64>, block: &[f64], _: u64) {
         let mut places = [0_u32; BLOCK];
         let Some((scale, trust)) = self.bins.uniform else {
             let tables = self.bins.tables();

@@ -2,10 +2,7 @@
 //!
 //! With n elements x, their mean μ and Mₚ = Σ (x − μ)ᵖ:
 //!
-//! * a block's sum adds eight rows of lanes in a tree and takes their sum in with Knuth's TwoSum (The Art of Computer
-//!   Programming, vol. 2, §4.2.2, theorem B), which keeps the rounding errors: only the three additions of the tree round,
-//!   where pairwise summation rounds log₂ n times. TwoSum for every row would cost 2.4 times as much (measured in cache:
-//!   7.3 instead of 17 elements per nanosecond) and gains nothing that the final rounding leaves visible;
+//! * a block's sum is kept with its rounding errors ([`Double`], in `lanes.rs`);
 //! * a block's moments are taken in a second loop over the block, which is in cache, as sums sₚ = Σ dᵖ of the deviations
 //!   d = x − m from the rounded mean m; what the rounding left over, e = s₁/n, is taken out again (Björck's correction for
 //!   p = 2, in Chan, Golub & LeVeque, The American Statistician 37 (1983), equation 1.7, and its binomial analogues):
@@ -18,85 +15,9 @@
 use crate::dtype::DType;
 use crate::error::Error;
 use crate::kernel::{Accepts, Accumulator, Answer, Arguments, DefaultValue, Entry, Input, Parameter, Request, Takes};
+use crate::lanes::{Double, powers, two_sum};
+use crate::simd::Simd;
 use crate::value::Value;
-
-/// Lanes of a block's loops: four AVX-512 registers. Part of a result's identity. With 16 lanes the compiler unrolls the
-/// lanes into scalar code (measured: 1.8 instead of 11 elements per nanosecond).
-const LANES: usize = 32;
-
-/// Rows of lanes that are added as they are, in a tree, before the sum takes them in with its error.
-const GROUP: usize = 8;
-
-/// A float of about twice the precision: the unevaluated sum of two.
-#[derive(Debug, Clone, Copy, Default, PartialEq)]
-pub(super) struct Double {
-    high: f64,
-    low: f64,
-}
-
-impl Double {
-    /// Rounded to one float. Overflow and infinities leave nonsense in the lower part, which is then not used.
-    #[inline(always)]
-    pub(super) fn value(self) -> f64 {
-        if self.high.is_finite() { self.high + self.low } else { self.high }
-    }
-
-    /// Adds a float.
-    #[inline(always)]
-    pub(super) fn add(&mut self, x: f64) {
-        let (high, error) = two_sum(self.high, x);
-        self.high = high;
-        self.low += error;
-    }
-
-    /// Adds another.
-    #[inline(always)]
-    pub(super) fn merge(&mut self, other: Double) {
-        self.add(other.high);
-        self.low += other.low;
-    }
-
-    /// Times a float.
-    #[inline(always)]
-    pub(super) fn scaled(self, factor: f64) -> Double {
-        Double { high: self.high * factor, low: self.low * factor }
-    }
-
-    /// The sum of a block of anything that gives a float.
-    #[inline(always)]
-    pub(super) fn sum<T: Copy>(block: &[T], float: impl Fn(T) -> f64) -> Double {
-        let mut high = [0.0; LANES];
-        let mut low = [0.0; LANES];
-        let (rows, _) = block.as_chunks::<LANES>();
-        let (groups, _) = rows.as_chunks::<GROUP>();
-        for [a, b, c, d, e, f, g, h] in groups {
-            for lane in 0..LANES {
-                let left = (float(a[lane]) + float(b[lane])) + (float(c[lane]) + float(d[lane]));
-                let right = (float(e[lane]) + float(f[lane])) + (float(g[lane]) + float(h[lane]));
-                let (sum, error) = two_sum(high[lane], left + right);
-                high[lane] = sum;
-                low[lane] += error;
-            }
-        }
-        let rest = block.get(groups.len() * GROUP * LANES..).unwrap_or_default();
-        let mut total = Double::default();
-        for lane in 0..LANES {
-            total.merge(Double { high: high[lane], low: low[lane] });
-        }
-        for &item in rest {
-            total.add(float(item));
-        }
-        total
-    }
-}
-
-/// The rounded sum and its exact error, without a branch.
-#[inline(always)]
-fn two_sum(a: f64, b: f64) -> (f64, f64) {
-    let sum = a + b;
-    let part = sum - a;
-    (sum, (a - (sum - part)) + (b - part))
-}
 
 /// Sums (order 1), sums and squares (order 2), or everything up to fourth powers (order 4).
 ///
@@ -139,17 +60,18 @@ impl Accumulator for Moments {
     }
 
     #[inline(always)]
-    fn update(&self, state: &mut MomentsState, block: &[f64], _: u64) {
+    fn update<S: Simd>(&self, simd: S, state: &mut MomentsState, block: &[f64], _: u64) {
         if block.is_empty() {
             return;
         }
         let count = block.len() as u64;
-        let sum = Double::sum(block, |x| x);
+        let sum = Double::sum(simd, block);
         let mut next = MomentsState { count, sum, ..MomentsState::default() };
         if self.order >= 2 {
             let n = count as f64;
             let m = sum.value() / n;
-            let [s1, s2, s3, s4] = if self.order >= 4 { powers::<true>(block, m) } else { powers::<false>(block, m) };
+            let [s1, s2, s3, s4] =
+                if self.order >= 4 { powers::<S, true>(simd, block, m) } else { powers::<S, false>(simd, block, m) };
             let e = s1 / n;
             next.mean = Double { high: m, low: e };
             next.m2 = s2 - n * e * e;
@@ -188,49 +110,6 @@ impl Accumulator for Moments {
     fn cover(&self, other: &Self) -> Option<Self> {
         Some(Moments { order: self.order.max(other.order) })
     }
-}
-
-/// Σ (x − m)ᵖ for p = 1 … 4, in lanes; the upper two only if asked for.
-#[inline(always)]
-fn powers<const FOURTH: bool>(block: &[f64], m: f64) -> [f64; 4] {
-    let mut s1 = [0.0; LANES];
-    let mut s2 = [0.0; LANES];
-    let mut s3 = [0.0; LANES];
-    let mut s4 = [0.0; LANES];
-    let (rows, rest) = block.as_chunks::<LANES>();
-    // Lanes that the last row does not fill deviate by nothing. (A loop over the rest by itself would index the sums with a
-    // variable, and that alone keeps them out of the registers in the main loop.)
-    let mut last = [m; LANES];
-    last[..rest.len()].copy_from_slice(rest);
-    rows.iter().chain([&last]).for_each(
-        #[inline(always)]
-        |row| {
-            for lane in 0..LANES {
-                let d = row[lane] - m;
-                let square = d * d;
-                s1[lane] += d;
-                s2[lane] += square;
-                if FOURTH {
-                    s3[lane] += square * d;
-                    s4[lane] += square * square;
-                }
-            }
-        },
-    );
-    [tree(s1), tree(s2), tree(s3), tree(s4)]
-}
-
-/// The lanes' sum, halves first.
-#[inline(always)]
-fn tree(mut lanes: [f64; LANES]) -> f64 {
-    let mut width = LANES;
-    while width > 1 {
-        width /= 2;
-        for lane in 0..width {
-            lanes[lane] += lanes[lane + width];
-        }
-    }
-    lanes[0]
 }
 
 /// A finish that turns moments into a float of NumPy's dtype.
@@ -456,8 +335,8 @@ impl Accumulator for CentralPower {
     }
 
     #[inline(always)]
-    fn update(&self, state: &mut Double, block: &[f64], _: u64) {
-        state.merge(Double::sum(block, |x| (x - self.mean).powf(self.order)));
+    fn update<S: Simd>(&self, simd: S, state: &mut Double, block: &[f64], _: u64) {
+        state.merge(Double::sum_of(simd, block, |x| (x - self.mean).powf(self.order)));
     }
 
     fn combine(&self, state: &mut Double, next: Double) {

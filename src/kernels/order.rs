@@ -5,6 +5,7 @@ use std::marker::PhantomData;
 use crate::dtype::{Ordered, with_ordered};
 use crate::error::Error;
 use crate::kernel::{Accumulator, Entry, Request, Takes};
+use crate::simd::Simd;
 use crate::value::Value;
 
 /// Whether each element is at most the next.
@@ -33,7 +34,7 @@ impl<T: Ordered> Accumulator for Sorted<T> {
     }
 
     #[inline(always)]
-    fn update(&self, state: &mut SortedState<T>, block: &[T], _: u64) {
+    fn update<S: Simd>(&self, _: S, state: &mut SortedState<T>, block: &[T], _: u64) {
         let (Some(&first), Some(&last)) = (block.first(), block.last()) else { return };
         // Once out of order, always out of order.
         let sorted = state.sorted && pairs_in_order(block);

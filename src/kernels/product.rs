@@ -12,6 +12,7 @@ use crate::dtype::{Integer, with_integer};
 use crate::error::Error;
 use crate::kernel::{Accumulator, Arguments, Entry, Input, Request, Takes};
 use crate::kernels::sums::integer;
+use crate::simd::Simd;
 use crate::value::Value;
 
 const LANES: usize = 32;
@@ -125,7 +126,7 @@ impl Accumulator for FloatProduct {
     }
 
     #[inline(always)]
-    fn update(&self, state: &mut FloatProductState, block: &[f64], _: u64) {
+    fn update<S: Simd>(&self, _: S, state: &mut FloatProductState, block: &[f64], _: u64) {
         let mut next = FloatProductState::ONE;
         // Zero, subnormal, infinite and NaN are the numbers whose exponent has all bits clear or all bits set.
         let special = |x: f64| (x.to_bits().wrapping_add(1 << 52) >> 53) & 0x3ff == 0;
@@ -220,7 +221,7 @@ impl<T: Integer> Accumulator for IntegerProduct<T> {
     }
 
     #[inline(always)]
-    fn update(&self, state: &mut IntegerProductState, block: &[T], _: u64) {
+    fn update<S: Simd>(&self, _: S, state: &mut IntegerProductState, block: &[T], _: u64) {
         for &item in block {
             let value = item.wide();
             state.zero |= value == 0;

@@ -10,7 +10,9 @@ use crate::error::Error;
 use crate::expr::{Expression, Step};
 use crate::kernel::{Accepts, Accumulator, Arguments, DefaultValue, Entry, Input, Parameter, Request, Takes};
 use crate::kernels::extrema;
-use crate::kernels::moments::{Double, Moments, MomentsState};
+use crate::kernels::moments::{Moments, MomentsState};
+use crate::lanes::Double;
+use crate::simd::Simd;
 use crate::value::Value;
 
 /// The exact sum of integers.
@@ -37,7 +39,7 @@ impl<T: Integer> Accumulator for IntegerSum<T> {
     }
 
     #[inline(always)]
-    fn update(&self, state: &mut IntegerSumState, block: &[T], _: u64) {
+    fn update<S: Simd>(&self, _: S, state: &mut IntegerSumState, block: &[T], _: u64) {
         state.count += block.len() as u64;
         state.sum += T::sum(block);
     }
@@ -88,10 +90,10 @@ where
     }
 
     #[inline(always)]
-    fn update(&self, state: &mut ComplexSumState, block: &[Complex<T>], _: u64) {
+    fn update<S: Simd>(&self, simd: S, state: &mut ComplexSumState, block: &[Complex<T>], _: u64) {
         state.count += block.len() as u64;
-        state.re.merge(Double::sum(block, |z| z.re.into()));
-        state.im.merge(Double::sum(block, |z| z.im.into()));
+        state.re.merge(Double::sum_of(simd, block, |z| z.re.into()));
+        state.im.merge(Double::sum_of(simd, block, |z| z.im.into()));
     }
 
     fn combine(&self, state: &mut ComplexSumState, next: ComplexSumState) {
@@ -267,10 +269,10 @@ impl Accumulator for Reciprocals {
     }
 
     #[inline(always)]
-    fn update(&self, state: &mut ReciprocalsState, block: &[f64], _: u64) {
+    fn update<S: Simd>(&self, simd: S, state: &mut ReciprocalsState, block: &[f64], _: u64) {
         state.count += block.len() as u64;
         // The absolute value turns −0 into 0; other negative elements have no harmonic mean anyway.
-        state.sum.merge(Double::sum(block, |x| 1.0 / x.abs()));
+        state.sum.merge(Double::sum_of(simd, block, |x| 1.0 / x.abs()));
         state.negative |= block.iter().fold(false, |negative, &x| negative | (x < 0.0));
     }
 

@@ -1,0 +1,194 @@
+//! The hottest loops, over explicit vectors: sums with their errors, powers of deviations, extrema.
+//!
+//! Written with `fearless_simd`'s vectors because the compiler's own vectors come and go with the code around them. Measured
+//! on blocks in cache with AVX-512, in elements per nanosecond, explicit and (in parentheses) as plain loops over lanes:
+//! sum 17.7 (1.8 to 17.3), powers 9.5 (1.8 to 10.8), extrema 22.5 (2.1 to 12.5). A row is [`LANES`] floats on every
+//! processor, in as many registers as it takes, so the bits do not depend on the processor.
+
+use fearless_simd::{f32x16, f64x8, prelude::*};
+
+use crate::simd::Simd;
+
+/// Floats in a row. Part of a result's identity.
+pub(crate) const LANES: usize = 32;
+
+/// Rows that are added as they are, in a tree, before a sum takes them in with its error.
+const GROUP: usize = 8;
+
+/// A row of floats in vectors.
+type Row<S> = [f64x8<S>; 4];
+
+#[inline(always)]
+fn load<S: Simd>(simd: S, row: &[f64; LANES]) -> Row<S> {
+    let (vectors, _) = row.as_chunks::<8>();
+    std::array::from_fn(
+        #[inline(always)]
+        |i| f64x8::load_array_ref(simd, &vectors[i]),
+    )
+}
+
+/// A float of about twice the precision: the unevaluated sum of two.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub(crate) struct Double {
+    pub(crate) high: f64,
+    pub(crate) low: f64,
+}
+
+impl Double {
+    /// Rounded to one float. Overflow and infinities leave nonsense in the lower part, which is then not used.
+    #[inline(always)]
+    pub(crate) fn value(self) -> f64 {
+        if self.high.is_finite() { self.high + self.low } else { self.high }
+    }
+
+    /// Adds a float.
+    #[inline(always)]
+    pub(crate) fn add(&mut self, x: f64) {
+        let (high, error) = two_sum(self.high, x);
+        self.high = high;
+        self.low += error;
+    }
+
+    /// Adds another.
+    #[inline(always)]
+    pub(crate) fn merge(&mut self, other: Double) {
+        self.add(other.high);
+        self.low += other.low;
+    }
+
+    /// Times a float.
+    #[inline(always)]
+    pub(crate) fn scaled(self, factor: f64) -> Double {
+        Double { high: self.high * factor, low: self.low * factor }
+    }
+
+    /// The sum of floats.
+    ///
+    /// Eight rows are added in a tree, whose sum is taken in with Knuth's TwoSum (The Art of Computer Programming, vol. 2,
+    /// §4.2.2, theorem B), which keeps the rounding errors: only the three additions of the tree round, where pairwise
+    /// summation rounds log₂ n times. TwoSum for every row would cost 2.4 times as much.
+    #[inline(always)]
+    pub(crate) fn sum<S: Simd>(simd: S, items: &[f64]) -> Double {
+        let zero = f64x8::splat(simd, 0.0);
+        let (mut high, mut low) = ([zero; 4], [zero; 4]);
+        let (rows, _) = items.as_chunks::<LANES>();
+        let (groups, _) = rows.as_chunks::<GROUP>();
+        for group in groups {
+            let [a, b, c, d, e, f, g, h]: [Row<S>; GROUP] = std::array::from_fn(
+                #[inline(always)]
+                |i| load(simd, &group[i]),
+            );
+            for i in 0..4 {
+                let x = ((a[i] + b[i]) + (c[i] + d[i])) + ((e[i] + f[i]) + (g[i] + h[i]));
+                let sum = high[i] + x;
+                let part = sum - high[i];
+                low[i] += (high[i] - (sum - part)) + (x - part);
+                high[i] = sum;
+            }
+        }
+        let mut total = Double::default();
+        for i in 0..4 {
+            for (&high, &low) in high[i].to_array().iter().zip(&low[i].to_array()) {
+                total.merge(Double { high, low });
+            }
+        }
+        for &x in items.get(groups.len() * GROUP * LANES..).unwrap_or_default() {
+            total.add(x);
+        }
+        total
+    }
+
+    /// The sum of a function of items.
+    #[inline(always)]
+    pub(crate) fn sum_of<S: Simd, T: Copy>(simd: S, items: &[T], float: impl Fn(T) -> f64) -> Double {
+        let mut total = Double::default();
+        let mut floats = [0.0; GROUP * LANES];
+        for part in items.chunks(GROUP * LANES) {
+            for (place, &item) in floats.iter_mut().zip(part) {
+                *place = float(item);
+            }
+            total.merge(Double::sum(simd, floats.get(..part.len()).unwrap_or_default()));
+        }
+        total
+    }
+}
+
+/// The rounded sum and its exact error, without a branch.
+#[inline(always)]
+pub(crate) fn two_sum(a: f64, b: f64) -> (f64, f64) {
+    let sum = a + b;
+    let part = sum - a;
+    (sum, (a - (sum - part)) + (b - part))
+}
+
+/// Σ (x − m)ᵖ for p = 1 … 4; the upper two only if asked for.
+#[inline(always)]
+pub(crate) fn powers<S: Simd, const FOURTH: bool>(simd: S, items: &[f64], m: f64) -> [f64; 4] {
+    let zero = [f64x8::splat(simd, 0.0); 4];
+    let (mut s1, mut s2, mut s3, mut s4) = (zero, zero, zero, zero);
+    let mean = f64x8::splat(simd, m);
+    let (rows, rest) = items.as_chunks::<LANES>();
+    // Lanes that the last row does not fill deviate by nothing.
+    let mut last = [m; LANES];
+    last[..rest.len()].copy_from_slice(rest);
+    for row in rows.iter().chain([&last]) {
+        let row = load(simd, row);
+        for i in 0..4 {
+            let d = row[i] - mean;
+            let square = d * d;
+            s1[i] += d;
+            s2[i] += square;
+            if FOURTH {
+                s3[i] += square * d;
+                s4[i] += square * square;
+            }
+        }
+    }
+    [total(s1), total(s2), total(s3), total(s4)]
+}
+
+/// The row's sum, halves first.
+#[inline(always)]
+fn total<S: Simd>(row: Row<S>) -> f64 {
+    let [a, b, c, d, e, f, g, h] = ((row[0] + row[2]) + (row[1] + row[3])).to_array();
+    ((a + e) + (c + g)) + ((b + f) + (d + h))
+}
+
+/// The smallest and the largest of floats, or `None` if there is a NaN among them.
+///
+/// Processors disagree on the smaller of NaN and a number, and on that of two zeros; the first is why there is no answer
+/// then, and the second does not matter to a caller who searches for an equal.
+macro_rules! extrema {
+    ($name:ident, $float:ty, $vector:ident, $width:literal, $row:literal) => {
+        #[inline(always)]
+        pub(crate) fn $name<S: Simd>(simd: S, items: &[$float]) -> Option<($float, $float)> {
+            let mut min = [$vector::splat(simd, <$float>::INFINITY); 4];
+            let mut max = [$vector::splat(simd, <$float>::NEG_INFINITY); 4];
+            let mut ordered = [min[0].simd_eq(min[0]); 4];
+            let (rows, rest) = items.as_chunks::<$row>();
+            // The last row is filled up with an element that is there anyway.
+            let mut last = [*items.first()?; $row];
+            last[..rest.len()].copy_from_slice(rest);
+            for row in rows.iter().chain([&last]) {
+                let (vectors, _) = row.as_chunks::<$width>();
+                for i in 0..4 {
+                    let x = $vector::load_array_ref(simd, &vectors[i]);
+                    min[i] = x.min(min[i]);
+                    max[i] = x.max(max[i]);
+                    ordered[i] = ordered[i] & x.simd_eq(x);
+                }
+            }
+            if !(ordered[0] & ordered[1] & ordered[2] & ordered[3]).all_true() {
+                return None;
+            }
+            let min = min[0].min(min[1]).min(min[2].min(min[3])).to_array();
+            let max = max[0].max(max[1]).max(max[2].max(max[3])).to_array();
+            let min = min.into_iter().fold(<$float>::INFINITY, |best, x| if x < best { x } else { best });
+            let max = max.into_iter().fold(<$float>::NEG_INFINITY, |best, x| if x > best { x } else { best });
+            Some((min, max))
+        }
+    };
+}
+
+extrema!(extrema_f64, f64, f64x8, 8, 32);
+extrema!(extrema_f32, f32, f32x16, 16, 64);
