@@ -5,10 +5,12 @@
 //! rounding could have moved it across, it is corrected by a comparison with the true edges. For other bins the place is
 //! found by bisection.
 //!
-//! The guesses of a block go into a buffer in a loop that vectorises; the counting, which cannot, follows. Counts are
-//! kept four times over, so that equal neighbours do not wait for each other's store.
+//! The guesses of a block go into a buffer in a loop over vectors; the counting, which no vector can do, follows
+//! (`tally.rs`).
 
 use std::sync::Arc;
+
+use fearless_simd::{f64x8, prelude::*};
 
 use crate::dtype::DType;
 use crate::error::Error;
@@ -16,13 +18,10 @@ use crate::kernel::{
     Accepts, Accumulator, Answer, Argument, Arguments, DefaultValue, Entry, Input, Parameter, Request, Takes,
 };
 use crate::kernels::extrema;
+use crate::kernels::tally::{BYTE_PLACES, Tally};
 use crate::simd::Simd;
 use crate::value::Value;
 use crate::view::BLOCK;
-
-/// Tables that share the counting, up to this many bins: beyond, they would leave the cache.
-const TABLES: usize = 4;
-const BINS_FOR_TABLES: usize = 4096;
 
 /// Adding this to a number below 2⁵¹ rounds it to an integer, found in the lower bits.
 const ROUND: f64 = 6_755_399_441_055_744.0;
@@ -87,10 +86,6 @@ impl Bins {
         self.edges.len() - 1
     }
 
-    fn tables(&self) -> usize {
-        if self.count() <= BINS_FOR_TABLES { TABLES } else { 1 }
-    }
-
     /// The bin of x, from its number of edges at or below: the true place, whatever was guessed.
     fn bisect(&self, x: f64) -> usize {
         let count = self.count();
@@ -108,88 +103,122 @@ struct Histogram {
     bins: Arc<Bins>,
 }
 
-impl Histogram {
-    /// The places of a block in equal bins. `true` if a place needs a look at the edges.
+/// A bin's number as the buffer holds it.
+trait Place: Copy + Into<u64> + TryFrom<usize> {
+    const ZERO: Self;
+    /// The lower bits.
+    fn truncate(bits: u64) -> Self;
+}
+
+impl Place for u8 {
+    const ZERO: u8 = 0;
+
     #[inline(always)]
-    fn guess(&self, block: &[f64], places: &mut [u32; BLOCK], scale: f64, trust: f64) -> bool {
-        let [first, .., last] = self.bins.edges.as_slice() else { return true };
-        let outside = self.bins.count() as f64;
-        let near = 0.5 - trust;
-        let mut doubtful = 0_u64;
-        for (place, &x) in places.iter_mut().zip(block) {
-            let inside = (x >= *first) & (x <= *last);
-            let position = if inside { (x - *first) * scale - 0.5 } else { outside };
-            let rounded = position + ROUND;
-            let distance = (position - (rounded - ROUND)).abs();
-            doubtful |= u64::from(distance > near);
-            // The lower half of the bits is the integer.
-            #[allow(clippy::cast_possible_truncation)]
-            let low = rounded.to_bits() as u32;
-            *place = low;
+    #[allow(clippy::cast_possible_truncation)]
+    fn truncate(bits: u64) -> u8 {
+        bits as u8
+    }
+}
+
+impl Place for u32 {
+    const ZERO: u32 = 0;
+
+    #[inline(always)]
+    #[allow(clippy::cast_possible_truncation)]
+    fn truncate(bits: u64) -> u32 {
+        bits as u32
+    }
+}
+
+/// Places that are computed at a time.
+const ROW: usize = 16;
+
+impl Histogram {
+    /// The places of a block in bins of equal width.
+    #[inline(always)]
+    fn place<S: Simd, P: Place>(&self, simd: S, block: &[f64], (scale, trust): (f64, f64), places: &mut [P; BLOCK]) {
+        let [first, .., last] = self.bins.edges.as_slice() else { return };
+        let vector = |x: f64| f64x8::splat(simd, x);
+        let (first, last, scale) = (vector(*first), vector(*last), vector(scale));
+        let (half, round, outside) = (vector(0.5), vector(ROUND), vector(self.bins.count() as f64));
+        let mut farthest = [vector(0.0); 2];
+        let (rows, rest) = block.as_chunks::<ROW>();
+        // NaN is outside, and far from every edge.
+        let mut last_row = [f64::NAN; ROW];
+        last_row[..rest.len()].copy_from_slice(rest);
+        let (place_rows, _) = places.as_chunks_mut::<ROW>();
+        for (row, place_row) in rows.iter().chain([&last_row]).zip(place_rows) {
+            let (vectors, _) = row.as_chunks::<8>();
+            let mut bits = [0_u64; ROW];
+            let (bit_vectors, _) = bits.as_chunks_mut::<8>();
+            for i in 0..2 {
+                let x = f64x8::load_array_ref(simd, &vectors[i]);
+                let inside = x.simd_ge(first) & x.simd_le(last);
+                let position = inside.select((x - first) * scale - half, outside);
+                let rounded = position + round;
+                let distance = (position - (rounded - round)).abs();
+                farthest[i] = distance.simd_gt(farthest[i]).select(distance, farthest[i]);
+                bit_vectors[i] = rounded.to_array().map(f64::to_bits);
+            }
+            for i in 0..ROW {
+                place_row[i] = P::truncate(bits[i]);
+            }
         }
-        doubtful != 0
+        let farthest = farthest[0].to_array().into_iter().chain(farthest[1].to_array());
+        if farthest.fold(false, |any, distance| any | (distance > 0.5 - trust)) {
+            self.correct(block, places);
+        }
     }
 
-    /// Mends the places that are near an edge.
-    #[cold]
-    fn correct(&self, block: &[f64], places: &mut [u32; BLOCK], scale: f64, trust: f64) {
+    /// Mends the places that are on the wrong side of an edge: a guess is off by one bin at most.
+    #[inline(never)]
+    fn correct<P: Place>(&self, block: &[f64], places: &mut [P; BLOCK]) {
         let [first, .., last] = self.bins.edges.as_slice() else { return };
+        let top = self.bins.count() - 1;
         for (place, &x) in places.iter_mut().zip(block) {
-            let position = (x - first) * scale;
-            let doubtful = (position - position.round()).abs() <= 2.0 * trust;
-            if doubtful && x >= *first && x <= *last {
-                // Truncation cannot happen: equal bins are fewer than 2³⁰.
-                *place = u32::try_from(self.bins.bisect(x)).unwrap_or(u32::MAX);
+            if !(x >= *first && x <= *last) {
+                continue;
             }
+            let guess = usize::try_from((*place).into()).map_or(top, |guess| guess.min(top));
+            let (Some(&low), Some(&high)) = (self.bins.edges.get(guess), self.bins.edges.get(guess + 1)) else {
+                continue;
+            };
+            let mended = if x < low { guess.saturating_sub(1) } else { guess + usize::from(x >= high && guess < top) };
+            *place = P::try_from(mended).unwrap_or(*place);
         }
     }
 }
 
 impl Accumulator for Histogram {
     type Item = f64;
-    type State = Vec<u64>;
+    type State = Tally;
 
     const ORDER_FREE: bool = true;
 
-    fn init(&self) -> Vec<u64> {
-        vec![0; (self.bins.count() + 1) * self.bins.tables()]
+    fn init(&self) -> Tally {
+        Tally::new(self.bins.count() + 1)
     }
 
     #[inline(always)]
-    fn update<S: Simd>(&self, _: S, counts: &mut Vec<u64>, block: &[f64], _: u64) {
-        let mut places = [0_u32; BLOCK];
-        let Some((scale, trust)) = self.bins.uniform else {
-            let tables = self.bins.tables();
-            for &x in block {
-                if let Some(count) = counts.get_mut(self.bins.bisect(x) * tables) {
-                    *count += 1;
-                }
-            }
-            return;
+    fn update<S: Simd>(&self, simd: S, tally: &mut Tally, block: &[f64], _: u64) {
+        let Some(uniform) = self.bins.uniform else {
+            return block.iter().for_each(|&x| tally.count_one(self.bins.bisect(x)));
         };
         for part in block.chunks(BLOCK) {
-            if self.guess(part, &mut places, scale, trust) {
-                self.correct(part, &mut places, scale, trust);
-            }
-            let places = places.get(..part.len()).unwrap_or_default();
-            if self.bins.tables() == TABLES {
-                let (rows, rest) = places.as_chunks::<TABLES>();
-                for row in rows {
-                    for (table, &place) in row.iter().enumerate() {
-                        increment(counts, place as usize * TABLES + table);
-                    }
-                }
-                rest.iter().for_each(|&place| increment(counts, place as usize * TABLES));
+            if self.bins.count() < BYTE_PLACES {
+                let mut places = [u8::ZERO; BLOCK];
+                self.place(simd, part, uniform, &mut places);
+                tally.count_bytes(places.get(..part.len()).unwrap_or_default());
             } else {
-                places.iter().for_each(|&place| increment(counts, place as usize));
+                let mut places = [u32::ZERO; BLOCK];
+                self.place(simd, part, uniform, &mut places);
+                tally.count_words(places.get(..part.len()).unwrap_or_default());
             }
         }
     }
 
-    fn combine(&self, counts: &mut Vec<u64>, next: Vec<u64>) {
-        for (count, other) in counts.iter_mut().zip(next) {
-            *count += other;
-        }
+    fn combine(&self, tally: &mut Tally, next: Tally) {
+        tally.merge(next);
     }
 
     fn cover(&self, other: &Self) -> Option<Self> {
@@ -197,20 +226,12 @@ impl Accumulator for Histogram {
     }
 }
 
-/// Adds one to a count. The check costs nothing beside the store, and no data can make it write elsewhere.
-#[inline(always)]
-fn increment(counts: &mut [u64], place: usize) {
-    if let Some(count) = counts.get_mut(place) {
-        *count += 1;
-    }
-}
-
 /// The request for known bins.
 fn counts(input: &Input, bins: Bins) -> Request {
     let bins = Arc::new(bins);
-    Request::new(input.floats(), Histogram { bins: Arc::clone(&bins) }, move |state: &Vec<u64>| {
-        let of_bin = |tables: &[u64]| i64::try_from(tables.iter().sum::<u64>()).unwrap_or(i64::MAX);
-        let counts = state.chunks(bins.tables()).take(bins.count()).map(of_bin).collect();
+    Request::new(input.floats(), Histogram { bins: Arc::clone(&bins) }, move |tally: &Tally| {
+        let counts = tally.totals().into_iter().take(bins.count());
+        let counts = counts.map(|count| i64::try_from(count).unwrap_or(i64::MAX)).collect();
         Ok(Value::Histogram { counts, edges: bins.edges.clone(), edges_dtype: bins.dtype })
     })
 }

@@ -9,6 +9,7 @@ mod moments;
 mod order;
 mod product;
 mod sums;
+mod tally;
 
 use crate::kernel::Entry;
 
