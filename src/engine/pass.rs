@@ -18,7 +18,7 @@ use crate::view::{BLOCK, View};
 /// Elements in a chunk: what a worker takes at a time, and a leaf of the combine tree.
 ///
 /// Part of a result's identity, as [`BLOCK`] is.
-pub const CHUNK: usize = 32 * BLOCK;
+pub const CHUNK: usize = 16 * BLOCK;
 
 /// The state of each sink, or what its kernel's panic said.
 pub type States = Vec<Result<AnyState, String>>;
