@@ -260,6 +260,8 @@ pub enum Argument {
     Float(f64),
     /// A pair, a list or an array of numbers, and its dtype.
     Floats(Vec<f64>, DType),
+    /// An integer beyond 64 bits, as Python shows it: out of bounds everywhere.
+    Huge(String),
     /// Anything else, as Python shows it: accepted nowhere, named in the message.
     Other(String),
 }
@@ -276,7 +278,7 @@ impl fmt::Display for Argument {
                 let shown: Vec<String> = values.iter().take(4).map(ToString::to_string).collect();
                 write!(f, "[{}{}]", shown.join(", "), if values.len() > 4 { ", …" } else { "" })
             }
-            Argument::Other(text) => f.write_str(text),
+            Argument::Huge(text) | Argument::Other(text) => f.write_str(text),
         }
     }
 }
@@ -330,6 +332,9 @@ impl Accepts {
             }
             (Accepts::Range, Argument::Floats(pair, _)) => {
                 (true, matches!(pair.as_slice(), [low, high] if low <= high && (high - low).is_finite()))
+            }
+            (Accepts::Number | Accepts::IntFrom(_) | Accepts::NormOrder | Accepts::Bins, Argument::Huge(_)) => {
+                (true, false)
             }
             _ => (false, false),
         }

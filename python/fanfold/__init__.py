@@ -12,6 +12,7 @@
 has a name. Each named kernel is also a constructor of this module that takes its parameters: ``ff.std(ddof=1)``.
 """
 
+from fanfold import _core
 from fanfold._core import Kernel, KernelPanic
 from fanfold.api import Plan, Pool, plan, run, show_config
 from fanfold.kernels import *  # noqa: F403 - one constructor for each kernel of the catalogue
@@ -19,7 +20,7 @@ from fanfold.kernels import KernelInfo, Parameter, kernels
 from fanfold.kernels import __all__ as _constructors
 from fanfold.results import Histogram, Report, Results
 
-__version__: str = show_config()["version"]
+__version__: str = _core.config()["version"]
 
 __all__ = [
     "Histogram",

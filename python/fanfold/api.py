@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fanfold import _core
-from fanfold.results import Results
+from fanfold.results import Ran, Results
 
 type_NanPolicy = Literal["propagate", "omit", "raise"]
 type_OnError = Literal["raise", "return"]
@@ -38,7 +38,7 @@ class Plan:
 
     def __init__(self, functions: Functions, like: Any = None, nan_policy: type_NanPolicy = "propagate") -> None:
         problems: list[Exception] = []
-        if nan_policy not in ("propagate", "omit", "raise"):
+        if not _is_word(nan_policy, "propagate", "omit", "raise"):
             message = f"nan_policy must be 'propagate', 'omit' or 'raise', not {nan_policy!r}"
             problems.append(ValueError(message))
         named = _named(functions, problems)
@@ -60,10 +60,10 @@ class Plan:
         timeout: float | None = None,
     ) -> Results:
         """Runs the functions over an array; the parameters are those of `run`."""
-        if type(data) is not np.ndarray:
-            data = _checked_array(data)
-        if workers is not None or timeout is not None or on_error != "raise":
-            _check_options(workers, on_error, timeout)
+        if type(data) is not np.ndarray or workers is not None or timeout is not None or on_error != "raise":
+            _raise(_problems(data, workers, on_error, timeout), "the call cannot be run")
+            data = data.view(np.ndarray)
+            timeout = _seconds(timeout)
         native = self._native
         if on_error == "raise":
             problems = native.problems(data)
@@ -75,7 +75,7 @@ class Plan:
         values = dict(zip(self._keys, answers, strict=True))
         if self._plain:
             values = {key: values[key] for key in self._order}
-        ran = (passes, bytes_read, used, seconds, tuple(self._plain))
+        ran = (passes, bytes_read, used, seconds, self._order, self._plain)
         if not failures:
             return Results(values, {}, ran)
         return self._failed(values, failures, ran, on_error)
@@ -83,14 +83,11 @@ class Plan:
     def _failed(
         self,
         values: dict[str, Any],
-        failures: list[tuple[int, BaseException]],
-        ran: tuple[int, int, int, float, tuple[str, ...]],
+        failures: list[tuple[int, Exception]],
+        ran: Ran,
         on_error: type_OnError,
     ) -> Results:
         errors = {self._keys[index]: error for index, error in failures}
-        for error in errors.values():
-            if not isinstance(error, Exception):
-                raise error  # KeyboardInterrupt and its like are nobody's result.
         if on_error == "return":
             return Results(values | errors, errors, ran)
         good = Results({key: value for key, value in values.items() if key not in errors}, errors, ran)
@@ -145,7 +142,7 @@ class Pool:
     def __init__(self, workers: int | None = None) -> None:
         if isinstance(workers, Pool):
             raise TypeError("workers must be an integer or None, not a Pool")
-        _check_options(workers, "raise", None)
+        _raise(_option_problems(workers, "raise", None), "the pool cannot be made")
         self.workers = _core.config()["workers"] if workers is None else int(workers)
         self._closed = False
 
@@ -236,7 +233,15 @@ def run(
     >>> dict(ff.run(x, {"spread": spread, "largest": "nanmax"}))
     {'spread': 3.0, 'largest': np.float64(4.0)}
     """
-    return _planned(functions, nan_policy).run(data, workers=workers, on_error=on_error, timeout=timeout)
+    try:
+        planned = _planned(functions, nan_policy)
+    except Exception as error:  # noqa: BLE001 - it is raised again, together with the call's other problems
+        others = _problems(data, workers, on_error, timeout)
+        if not others:
+            raise
+        first = list(error.exceptions) if isinstance(error, ExceptionGroup) else [error]
+        raise _one([*first, *others], "the call cannot be run") from None
+    return planned.run(data, workers=workers, on_error=on_error, timeout=timeout)
 
 
 def plan(functions: Functions, *, like: Any = None, nan_policy: type_NanPolicy = "propagate") -> Plan:
@@ -305,6 +310,11 @@ def _named(functions: Any, problems: list[Exception]) -> dict[str, Any]:
             else:
                 problems.append(TypeError(f"functions: the keys of a dict must be strings, not {key!r}"))
         return named
+    if isinstance(functions, np.ndarray | bytes | bytearray):
+        shown = type(functions).__name__
+        advice = "the array comes first: run(data, functions)"
+        problems.append(TypeError(f"functions must be names, kernels, callables, or a dict of them, not {shown}: {advice}"))
+        return named
     single = isinstance(functions, str | _core.Kernel) or callable(functions)
     if not single and not isinstance(functions, Iterable):
         problems.append(TypeError(f"functions must be names, kernels, callables, or a dict of them, not {functions!r}"))
@@ -352,18 +362,23 @@ def _key(function: Any) -> str:
     return str(getattr(function, "__name__", type(function).__name__))
 
 
-def _checked_array(data: Any) -> npt.NDArray[Any]:
-    """An ndarray, or a subclass whose memory says all there is to say, as a plain ndarray."""
+def _problems(data: Any, workers: Any, on_error: Any, timeout: Any) -> list[Exception]:
+    """What is wrong with a call, its functions aside."""
+    problems: list[Exception] = []
     if isinstance(data, np.ma.MaskedArray):
         advice = "pass data.compressed(), or data.filled(np.nan) with nan_policy='omit'"
-        raise TypeError(f"data is a masked array, and its mask would be ignored: {advice}")
-    if not isinstance(data, np.ndarray):
-        shown = type(data).__name__
-        raise TypeError(f"data must be a numpy.ndarray, not {shown}: pass np.asarray(data)")
-    return data.view(np.ndarray)
+        problems.append(TypeError(f"data is a masked array, and its mask would be ignored: {advice}"))
+    elif not isinstance(data, np.ndarray):
+        problems.append(TypeError(f"data must be a numpy.ndarray, not {type(data).__name__}: pass np.asarray(data)"))
+    else:
+        try:
+            _core.Plan([], "propagate").problems(data)
+        except TypeError as error:  # a dtype without kernels
+            problems.append(error)
+    return problems + _option_problems(workers, on_error, timeout)
 
 
-def _check_options(workers: Any, on_error: Any, timeout: Any) -> None:
+def _option_problems(workers: Any, on_error: Any, timeout: Any) -> list[Exception]:
     problems: list[Exception] = []
     if isinstance(workers, Pool):
         if workers._closed:
@@ -374,15 +389,24 @@ def _check_options(workers: Any, on_error: Any, timeout: Any) -> None:
             problems.append(TypeError(f"{expected}, not {workers!r}"))
         elif not 1 <= workers <= MAX_WORKERS:
             problems.append(ValueError(f"{expected}, not {workers!r}"))
-    if on_error not in ("raise", "return"):
+    if not _is_word(on_error, "raise", "return"):
         problems.append(ValueError(f"on_error must be 'raise' or 'return', not {on_error!r}"))
     if timeout is not None:
         expected = "timeout must be a number of seconds > 0 or None"
         if isinstance(timeout, bool | np.bool_) or not isinstance(timeout, numbers.Real):
             problems.append(TypeError(f"{expected}, not {timeout!r}"))
-        elif not float(timeout) > 0:
+        elif not timeout > 0:
             problems.append(ValueError(f"{expected}, not {timeout!r}"))
-    _raise(problems, "the options are wrong")
+    return problems
+
+
+def _is_word(value: Any, *words: str) -> bool:
+    return isinstance(value, str) and value in words
+
+
+def _seconds(timeout: Any) -> float | None:
+    """The timeout as the compiled half takes it: one that no clock reaches is none."""
+    return float(timeout) if timeout is not None and timeout < 1e9 else None
 
 
 def _task(function: Callable[[npt.NDArray[Any]], Any], data: npt.NDArray[Any]) -> Callable[[], Any]:

@@ -1,6 +1,6 @@
 """What a run gives back: a dict of results, and the report of how they came about."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -33,6 +33,10 @@ class Report(NamedTuple):
     """For each key, ``"fused"`` (native, in the shared passes) or ``"plain"`` (called as an ordinary function)."""
 
 
+Ran = tuple[int, int, int, float, tuple[str, ...], Collection[str]]
+"""What a report is made from when it is asked for: passes, bytes read, workers, seconds, all keys, the plain ones."""
+
+
 class Results(dict[str, Any]):
     """The results by key, in the order asked: a real ``dict``, with a report.
 
@@ -55,7 +59,7 @@ class Results(dict[str, Any]):
         self,
         values: Mapping[str, Any],
         errors: dict[str, BaseException],
-        ran: tuple[int, int, int, float, tuple[str, ...]],
+        ran: Ran,
     ) -> None:
         super().__init__(values)
         self.errors = errors
@@ -64,8 +68,8 @@ class Results(dict[str, Any]):
     @property
     def report(self) -> Report:
         """What ran, and what it took."""
-        passes, bytes_read, workers, seconds, plain = self._ran
-        how = {key: "plain" if key in plain else "fused" for key in (*self, *self.errors)}
+        passes, bytes_read, workers, seconds, keys, plain = self._ran
+        how = {key: "plain" if key in plain else "fused" for key in keys}
         return Report(passes, bytes_read, 0, workers, seconds, how)
 
     def __repr__(self) -> str:

@@ -32,6 +32,11 @@ impl<'a> Control<'a> {
         Control::new(None, &|| true)
     }
 
+    /// Ends the run, from any thread.
+    pub fn stop(&self) {
+        self.stopped.store(true, Ordering::Relaxed);
+    }
+
     /// Whether the run is to end.
     pub fn is_stopped(&self) -> bool {
         self.stopped.load(Ordering::Relaxed)
@@ -50,7 +55,7 @@ impl<'a> Control<'a> {
             _ => Ok(()),
         };
         if result.is_err() {
-            self.stopped.store(true, Ordering::Relaxed);
+            self.stop();
         }
         result
     }

@@ -6,6 +6,7 @@
 //!   dropped.
 //! * The list is a chain of first-wins cells: it has no lock, so a fork can catch none.
 
+use std::cell::Cell;
 use std::thread::available_parallelism;
 
 use once_cell::race::OnceBox;
@@ -37,9 +38,21 @@ impl Workers {
     }
 }
 
-/// Whether this thread belongs to a pool of this crate.
+/// Whether this thread belongs to a pool of this crate, or does a run's tasks in a worker's place.
 pub fn is_worker() -> bool {
-    std::thread::current().name().is_some_and(|name| name.starts_with(THREAD_NAME))
+    STANDS_IN.get() || std::thread::current().name().is_some_and(|name| name.starts_with(THREAD_NAME))
+}
+
+/// Does something as a worker would: runs that are started from within compute alone.
+pub(super) fn as_worker<R>(action: impl FnOnce() -> R) -> R {
+    let before = STANDS_IN.replace(true);
+    let result = action();
+    STANDS_IN.set(before);
+    result
+}
+
+thread_local! {
+    static STANDS_IN: Cell<bool> = const { Cell::new(false) };
 }
 
 const THREAD_NAME: &str = "fanfold-";

@@ -2,11 +2,11 @@
 
 use crate::engine::control::Control;
 use crate::engine::latch::Latch;
-use crate::engine::pool::Workers;
+use crate::engine::pool::{Workers, as_worker};
 use crate::error::Error;
 
-/// Something to be called once, on a worker. It handles its own panics and errors.
-pub type Task<'a> = Box<dyn FnOnce() + Send + 'a>;
+/// Something to be called once, on a worker. It keeps its own result or error, and says whether the run is to go on.
+pub type Task<'a> = Box<dyn FnOnce() -> bool + Send + 'a>;
 
 /// Does the tasks and `main`, which runs the passes: side by side if there are several workers, the tasks first if there
 /// is only the calling thread. A stop leaves out the tasks that have not begun; those that have are waited for.
@@ -23,8 +23,11 @@ pub fn beside<R>(
         Workers::Caller => {
             for task in tasks {
                 control.check()?;
-                task();
+                if !as_worker(task) {
+                    return Err(Error::Cancelled);
+                }
             }
+            control.check()?;
             Ok(main())
         }
         Workers::Pool(pool) => {
@@ -33,13 +36,14 @@ pub fn beside<R>(
                 for task in tasks {
                     scope.spawn(|_| {
                         let _done = latch.guard();
-                        if !control.is_stopped() {
-                            task();
+                        if !control.is_stopped() && !task() {
+                            control.stop();
                         }
                     });
                 }
                 let result = main();
-                latch.wait(control).map(|()| result)
+                latch.wait(control)?;
+                if control.is_stopped() { Err(Error::Cancelled) } else { Ok(result) }
             })
         }
     }

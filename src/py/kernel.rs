@@ -83,10 +83,11 @@ fn argument(value: &Bound<'_, PyAny>) -> PyResult<Argument> {
         return Ok(Argument::Bool(value.is_truthy()?));
     }
     if value.is_instance_of::<PyInt>() || is("integer")? {
-        return Ok(value.extract().map_or_else(|_| other(value), Argument::Int));
+        return Ok(value.extract().map_or_else(|_| Argument::Huge(shown(value)), Argument::Int));
     }
     if value.is_instance_of::<PyFloat>() || is("floating")? {
-        return Ok(value.extract().map_or_else(|_| other(value), Argument::Float));
+        // A zero's sign means nothing to any parameter, but would tell equal kernels apart.
+        return Ok(value.extract().map_or_else(|_| other(value), |float: f64| Argument::Float(float + 0.0)));
     }
     if value.is_instance_of::<PyString>() {
         return Ok(other(value));
@@ -104,7 +105,12 @@ fn argument(value: &Bound<'_, PyAny>) -> PyResult<Argument> {
 }
 
 fn other(value: &Bound<'_, PyAny>) -> Argument {
-    Argument::Other(value.repr().map_or_else(|_| "an object without a repr".to_owned(), |repr| repr.to_string()))
+    Argument::Other(shown(value))
+}
+
+/// The value as a message shows it.
+fn shown(value: &Bound<'_, PyAny>) -> String {
+    value.repr().map_or_else(|_| "an object without a repr".to_owned(), |repr| repr.to_string())
 }
 
 /// An argument as a Python value.
@@ -118,7 +124,7 @@ fn object<'py>(py: Python<'py>, argument: &Argument) -> PyResult<Bound<'py, PyAn
             let values = py.import("numpy")?.call_method1("asarray", (values.clone(), dtype.name()))?;
             PyTuple::new(py, values.call_method0("tolist")?.try_iter()?.collect::<PyResult<Vec<_>>>()?)?.into_any()
         }
-        Argument::Other(text) => PyString::new(py, text).into_any(),
+        Argument::Huge(text) | Argument::Other(text) => PyString::new(py, text).into_any(),
     })
 }
 

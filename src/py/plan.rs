@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use numpy::{PyUntypedArray, PyUntypedArrayMethods};
-use pyo3::exceptions::PyRuntimeError;
+use pyo3::exceptions::{PyException, PyRuntimeError};
 use pyo3::prelude::*;
 use pyo3::types::PyList;
 
@@ -85,7 +85,16 @@ impl Plan {
                 let go_on = || check_signals(&interrupt);
                 let control = Control::new(timeout, &go_on);
                 let calls = tasks.iter().zip(&slots).map(|(task, slot)| -> Task<'_> {
-                    Box::new(move || fill(slot, Python::attach(|py| task.call0(py))))
+                    Box::new(move || {
+                        let (result, go_on) = Python::attach(|py| {
+                            let result = task.call0(py);
+                            // KeyboardInterrupt and its like are nobody's result: they end the run.
+                            let fatal = result.as_ref().is_err_and(|error| !error.is_instance_of::<PyException>(py));
+                            (result, !fatal)
+                        });
+                        fill(slot, result);
+                        go_on
+                    })
                 });
                 engine::beside(calls.collect(), workers, &control, || {
                     engine::run(&self.plan, &prepared, &view, workers, &control)
@@ -95,7 +104,16 @@ impl Plan {
             if let Some(interrupt) = take(&interrupt) {
                 return Err(interrupt);
             }
-            (outcome, slots.iter().map(take).collect(), workers.count())
+            let results: Vec<_> = slots.iter().map(take).collect();
+            let fatal = |result: &&Option<PyResult<Py<PyAny>>>| {
+                result
+                    .as_ref()
+                    .is_some_and(|result| result.as_ref().is_err_and(|error| !error.is_instance_of::<PyException>(py)))
+            };
+            if let Some(Some(Err(error))) = results.iter().find(fatal) {
+                return Err(error.clone_ref(py));
+            }
+            (outcome, results, workers.count())
         };
         let (answers, mut errors) = (PyList::empty(py), Vec::new());
         let mut append = |answer: Result<Bound<'py, PyAny>, PyErr>| match answer {
