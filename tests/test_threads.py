@@ -8,10 +8,11 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-import fanfold as ff
 import numpy as np
 import numpy.typing as npt
 import pytest
+
+import fanfold as ff
 from scripts import run_script
 
 pytestmark = pytest.mark.timeout(60)
@@ -475,10 +476,12 @@ def test_a_run_in_a_daemon_thread_does_not_keep_the_interpreter_from_exiting() -
     for workers in (1, 2):
         run_script(
             f"""
+            import functools
             begun = threading.Event()
             huge = np.broadcast_to(1.0, (10**6, 10**6))
             functions = [lambda v: begun.set(), 'mean']
-            threading.Thread(target=ff.run, args=(huge, functions), kwargs={{'workers': {workers}}}, daemon=True).start()
+            run = functools.partial(ff.run, huge, functions, workers={workers})
+            threading.Thread(target=run, daemon=True).start()
             begun.wait()
             """
         )
