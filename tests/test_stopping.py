@@ -18,7 +18,7 @@ import numpy.typing as npt
 import pytest
 
 import fanfold as ff
-from scripts import PRELUDE, run_script
+from fresh import PRELUDE, run_script
 
 pytestmark = [
     pytest.mark.timeout(60),
@@ -129,10 +129,7 @@ def test_ctrl_c_in_a_plain_function_raises_keyboard_interrupt(workers: int) -> N
     )
 
 
-SWALLOWED = pytest.mark.xfail(strict=True, reason="the passes go on although a function was interrupted")
-
-
-@pytest.mark.parametrize("workers", [pytest.param(1, marks=SWALLOWED), 2])
+@pytest.mark.parametrize("workers", [1, 2])
 def test_ctrl_c_in_a_plain_function_stops_the_passes_too(workers: int) -> None:
     interrupted_script(
         f"""
@@ -148,7 +145,6 @@ def test_ctrl_c_in_a_plain_function_stops_the_passes_too(workers: int) -> None:
     )
 
 
-@SWALLOWED
 @pytest.mark.parametrize("workers", [1, 2])
 def test_a_function_that_exits_the_interpreter_stops_the_passes_too(workers: int) -> None:
     with pytest.raises(SystemExit):
@@ -242,10 +238,7 @@ def busy(_: npt.NDArray[Any]) -> str:
     return "done"
 
 
-LATE = pytest.param(1, marks=pytest.mark.xfail(strict=True, reason="looked at before the functions only"))
-
-
-@pytest.mark.parametrize("workers", [LATE, 2])
+@pytest.mark.parametrize("workers", [1, 2])
 def test_a_timeout_that_passes_during_a_plain_function_is_told(workers: int) -> None:
     with pytest.raises(TimeoutError):
         ff.run(np.arange(1e6), busy, workers=workers, timeout=0.1)

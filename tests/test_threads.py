@@ -13,7 +13,7 @@ import numpy.typing as npt
 import pytest
 
 import fanfold as ff
-from scripts import run_script
+from fresh import run_script
 
 pytestmark = pytest.mark.timeout(60)
 
@@ -89,9 +89,7 @@ def test_all_threads_are_fanfolds_own_and_rayons_global_pool_is_never_created() 
 
 
 @pytest.mark.parametrize("workers", [1, 2, 3, 5])
-def test_exactly_as_many_callables_run_at_a_time_as_there_are_workers(
-    workers: int, large: npt.NDArray[Any]
-) -> None:
+def test_exactly_as_many_callables_run_at_a_time_as_there_are_workers(workers: int, large: npt.NDArray[Any]) -> None:
     lock, most, now = threading.Lock(), 0, 0
     # Passed only by as many callables together, so that fewer at a time would break it.
     together = threading.Barrier(workers)
@@ -174,16 +172,8 @@ def test_one_worker_is_the_calling_thread() -> None:
     )
 
 
-NESTED_1 = pytest.param(
-    1,
-    marks=pytest.mark.xfail(
-        strict=True, reason="the calling thread is not counted as a worker while it calls functions"
-    ),
-)
-
-
 @linux
-@pytest.mark.parametrize("workers", [NESTED_1, 2, 3])
+@pytest.mark.parametrize("workers", [1, 2, 3])
 def test_a_nested_run_shares_the_budget(workers: int) -> None:
     run_script(
         f"""
