@@ -191,9 +191,7 @@ def _statements(bench: Bench, ours: str, peer: str, names: Mapping[str, Any]) ->
         number = max(1, int(0.002 / (min(timer.repeat(5, 200)) / 200)))
         return lambda: timer.timeit(number) / number
 
-    return in_pairs(
-        bench.effort, looped(ours), looped(peer), times_the_time, timer=lambda task: float(task())
-    )
+    return in_pairs(bench.effort, looped(ours), looped(peer), times_the_time, timer=lambda task: float(task()))
 
 
 NUMPY_EIGHT = "x.mean(), x.std(), x.var(), x.sum(), x.min(), x.max(), x.argmin(), x.argmax()"
@@ -293,9 +291,7 @@ def measure(figure: Figure, bench: Bench) -> Row:
 
 def main() -> int:
     """Measure, show, record."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="small arrays, few repetitions, no record")
     parser.add_argument("--only", metavar="NAME", help="these figures only, with commas; no record")
     parser.add_argument("--write", action="store_true", help="also rewrite the figures in README.md")

@@ -112,9 +112,7 @@ def clock(task: Task) -> float:
     return time.perf_counter() - start
 
 
-def summary(
-    ours: Sequence[float], peer: Sequence[float], claim: Claim, *, unit: str = "s", note: str = ""
-) -> Measured:
+def summary(ours: Sequence[float], peer: Sequence[float], claim: Claim, *, unit: str = "s", note: str = "") -> Measured:
     """The claim from the medians and its spread over the pairs."""
     values = [claim(a, b) for a, b in zip(ours, peer, strict=True)]
     a, b = statistics.median(ours), statistics.median(peer)

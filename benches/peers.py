@@ -135,7 +135,7 @@ def _blocked(x, bits, bins, lo, hi):
             # Slot 0 is below the range, slot bins + 1 its upper edge, slot bins + 2 above it.
             for i in range(values.size):
                 y = (values[i] - lo) * scale
-                y = y if y > -1.0 else -1.0  # noqa: FURB136 (numba's max(float) is not vectorised)
+                y = y if y > -1.0 else -1.0
                 y = y if y <= above else above + 1.0
                 slots[i] = np.uint16(np.int32(y + 1.0))
             # Four tables: neighbouring elements in the same bin do not wait for each other.

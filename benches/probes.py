@@ -27,9 +27,7 @@ print(len(os.listdir("/proc/self/task")) - before)
 def run_python(*arguments: str) -> str:
     """The output of a fresh interpreter, started away from the sources."""
     with tempfile.TemporaryDirectory() as directory:
-        done = subprocess.run(
-            [sys.executable, *arguments], capture_output=True, text=True, check=False, cwd=directory
-        )
+        done = subprocess.run([sys.executable, *arguments], capture_output=True, text=True, check=False, cwd=directory)
     if done.returncode:
         raise RuntimeError(f"the probe failed:\n{done.stderr.strip()}")
     return done.stdout.strip()

@@ -152,10 +152,7 @@ def compact_table(rows: Sequence[Row]) -> str:
 def tally(rows: Sequence[Row]) -> str:
     """How many goals and aims are reached."""
     aims = [row.aim_reached for row in rows if row.aim_reached is not None]
-    return (
-        f"{sum(row.goal_reached for row in rows)} of {len(rows)} goals reached, "
-        f"{sum(aims)} of {len(aims)} aims"
-    )
+    return f"{sum(row.goal_reached for row in rows)} of {len(rows)} goals reached, {sum(aims)} of {len(aims)} aims"
 
 
 def write_record(rows: Sequence[Row], where: dict[str, Any]) -> list[Path]:

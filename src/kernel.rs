@@ -487,7 +487,8 @@ pub struct Entry {
     pub numpy: &'static str,
     /// The element types.
     pub takes: Takes,
-    /// Choices of parameters to be tested, shown and timed, as Python keyword arguments; the defaults come by themselves.
+    /// Choices of parameters to be tested, shown and timed, as keyword arguments that are Python literals (inf is 1e999); the
+    /// defaults come by themselves.
     pub examples: &'static [&'static str],
     /// The policy that the name itself demands: `nanmean` omits.
     pub nan_policy: Option<NanPolicy>,

@@ -8,16 +8,17 @@ import functools
 import numbers
 from collections.abc import Callable, Iterable, Mapping
 from types import TracebackType
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, cast
 
 import numpy as np
 import numpy.typing as npt
 
 from fanfold import _core
+from fanfold.kernels import Constructor
 from fanfold.results import Ran, Results
 
-type_NanPolicy = Literal["propagate", "omit", "raise"]
-type_OnError = Literal["raise", "return"]
+NanPolicy = Literal["propagate", "omit", "raise"]
+OnError = Literal["raise", "return"]
 
 Function = str | _core.Kernel | Callable[[npt.NDArray[Any]], Any]
 Functions = Function | Iterable[Function] | Mapping[str, Function]
@@ -34,9 +35,9 @@ class Plan:
     (np.float64(1.5), np.float64(2.5))
     """
 
-    __slots__ = ("_kernels", "_keys", "_like", "_native", "_nan_policy", "_order", "_plain")
+    __slots__ = ("_kernels", "_keys", "_like", "_nan_policy", "_native", "_order", "_plain")
 
-    def __init__(self, functions: Functions, like: Any = None, nan_policy: type_NanPolicy = "propagate") -> None:
+    def __init__(self, functions: Functions, like: Any = None, nan_policy: NanPolicy = "propagate") -> None:
         problems: list[Exception] = []
         if not _is_word(nan_policy, "propagate", "omit", "raise"):
             message = f"nan_policy must be 'propagate', 'omit' or 'raise', not {nan_policy!r}"
@@ -56,7 +57,7 @@ class Plan:
         data: npt.NDArray[Any],
         *,
         workers: "int | Pool | None" = None,
-        on_error: type_OnError = "raise",
+        on_error: OnError = "raise",
         timeout: float | None = None,
     ) -> Results:
         """Runs the functions over an array; the parameters are those of `run`."""
@@ -85,7 +86,7 @@ class Plan:
         values: dict[str, Any],
         failures: list[tuple[int, Exception]],
         ran: Ran,
-        on_error: type_OnError,
+        on_error: OnError,
     ) -> Results:
         errors = {self._keys[index]: error for index, error in failures}
         if on_error == "return":
@@ -151,8 +152,8 @@ class Pool:
         data: npt.NDArray[Any],
         functions: Functions,
         *,
-        nan_policy: type_NanPolicy = "propagate",
-        on_error: type_OnError = "raise",
+        nan_policy: NanPolicy = "propagate",
+        on_error: OnError = "raise",
         timeout: float | None = None,
     ) -> Results:
         """`fanfold.run` with this pool's workers."""
@@ -178,11 +179,11 @@ def run(
     functions: Functions,
     *,
     workers: int | Pool | None = None,
-    nan_policy: type_NanPolicy = "propagate",
-    on_error: type_OnError = "raise",
+    nan_policy: NanPolicy = "propagate",
+    on_error: OnError = "raise",
     timeout: float | None = None,
 ) -> Results:
-    """Runs all functions over one array: native kernels together in as few passes over memory as can be, without the GIL.
+    """Runs all functions over one array: native kernels together in as few passes as can be, without the GIL.
 
     Parameters
     ----------
@@ -191,13 +192,14 @@ def run(
         alignment, read-only and memory-mapped arrays too.
     functions : str, Kernel, callable, or an iterable or dict of them
         What to compute. A string is the name of a kernel (`kernels` lists them); ``ff.std(ddof=1)`` is a kernel with
-        parameters; any other callable is called with a read-only view of the array. In a dict the keys name the results,
-        otherwise the kernels' and functions' own names do.
+        parameters; any other callable is called with a read-only view of the array. In a dict the keys name the
+        results, otherwise the kernels' and functions' own names do.
     workers : int or Pool, optional
         How many threads compute. ``None`` is as many as there are processors for this process, 1 the calling thread.
         Small arrays are always left to the calling thread. The result does not depend on it, to the last bit.
     nan_policy : {"propagate", "omit", "raise"}
-        What NaN (and NaT) values mean to every kernel: they make most results NaN, are left out, or raise ``ValueError``.
+        What NaN (and NaT) values mean to every kernel: they make most results NaN, are left out, or raise
+        ``ValueError``.
     on_error : {"raise", "return"}
         What to do if functions fail: raise the exception (an ``ExceptionGroup`` if there are several), whose attribute
         ``results`` has the others' results; or return the exceptions in place of the results.
@@ -235,7 +237,7 @@ def run(
     """
     try:
         planned = _planned(functions, nan_policy)
-    except Exception as error:  # noqa: BLE001 - it is raised again, together with the call's other problems
+    except Exception as error:
         others = _problems(data, workers, on_error, timeout)
         if not others:
             raise
@@ -244,7 +246,7 @@ def run(
     return planned.run(data, workers=workers, on_error=on_error, timeout=timeout)
 
 
-def plan(functions: Functions, *, like: Any = None, nan_policy: type_NanPolicy = "propagate") -> Plan:
+def plan(functions: Functions, *, like: Any = None, nan_policy: NanPolicy = "propagate") -> Plan:
     """Prepares functions for arrays to come, and can explain what a run will do.
 
     Parameters
@@ -272,7 +274,7 @@ def show_config() -> dict[str, Any]:
     return config
 
 
-def _planned(functions: Functions, nan_policy: type_NanPolicy) -> Plan:
+def _planned(functions: Functions, nan_policy: NanPolicy) -> Plan:
     """A plan for the call; one that was made before if the functions are names and kernels only."""
     try:
         if isinstance(functions, list):
@@ -287,7 +289,7 @@ def _planned(functions: Functions, nan_policy: type_NanPolicy) -> Plan:
 _memory: dict[Any, Plan] = {}
 
 
-def _remembered(functions: Any, nan_policy: type_NanPolicy) -> Plan:
+def _remembered(functions: Any, nan_policy: NanPolicy) -> Plan:
     key = (functions, nan_policy)
     found = _memory.get(key)
     if found is None:
@@ -313,7 +315,9 @@ def _named(functions: Any, problems: list[Exception]) -> dict[str, Any]:
     if isinstance(functions, np.ndarray | bytes | bytearray):
         shown = type(functions).__name__
         advice = "the array comes first: run(data, functions)"
-        problems.append(TypeError(f"functions must be names, kernels, callables, or a dict of them, not {shown}: {advice}"))
+        problems.append(
+            TypeError(f"functions must be names, kernels, callables, or a dict of them, not {shown}: {advice}")
+        )
         return named
     single = isinstance(functions, str | _core.Kernel) or callable(functions)
     if not single and not isinstance(functions, Iterable):
@@ -339,7 +343,7 @@ def _resolved(function: Any, problems: list[Exception]) -> Any:
             return None
     if isinstance(function, _core.Kernel):
         return function
-    if isinstance(function, _constructor_type()):
+    if isinstance(function, Constructor):
         return function()
     if callable(function):
         return function
@@ -347,18 +351,11 @@ def _resolved(function: Any, problems: list[Exception]) -> Any:
     return None
 
 
-@functools.cache
-def _constructor_type() -> type:
-    from fanfold.kernels import Constructor
-
-    return Constructor
-
-
 def _key(function: Any) -> str:
     if isinstance(function, _core.Kernel):
         return function.name
-    while isinstance(function, functools.partial):
-        function = function.func
+    if isinstance(function, functools.partial):
+        return _key(function.func)
     return str(getattr(function, "__name__", type(function).__name__))
 
 
@@ -387,7 +384,7 @@ def _option_problems(workers: Any, on_error: Any, timeout: Any) -> list[Exceptio
         expected = f"workers must be an integer from 1 to {MAX_WORKERS}, a Pool or None"
         if isinstance(workers, bool | np.bool_) or not isinstance(workers, numbers.Integral):
             problems.append(TypeError(f"{expected}, not {workers!r}"))
-        elif not 1 <= workers <= MAX_WORKERS:
+        elif not 1 <= int(workers) <= MAX_WORKERS:
             problems.append(ValueError(f"{expected}, not {workers!r}"))
     if not _is_word(on_error, "raise", "return"):
         problems.append(ValueError(f"on_error must be 'raise' or 'return', not {on_error!r}"))
@@ -395,7 +392,7 @@ def _option_problems(workers: Any, on_error: Any, timeout: Any) -> list[Exceptio
         expected = "timeout must be a number of seconds > 0 or None"
         if isinstance(timeout, bool | np.bool_) or not isinstance(timeout, numbers.Real):
             problems.append(TypeError(f"{expected}, not {timeout!r}"))
-        elif not timeout > 0:
+        elif not cast("float", timeout) > 0:
             problems.append(ValueError(f"{expected}, not {timeout!r}"))
     return problems
 

@@ -1,9 +1,10 @@
 """The catalogue of native kernels, and one constructor for each: ``ff.std(ddof=1)``.
 
 Nothing here is written by hand per kernel: names, parameters and documentation come from the compiled catalogue. The
-constructors' types are in ``kernels.pyi``, which ``make gen`` writes and a test keeps true.
+constructors' types are in ``kernels.pyi``, which ``make generate`` writes and ``make lint`` checks.
 """
 
+import ast
 from typing import Any, NamedTuple
 
 from fanfold import _core
@@ -60,8 +61,10 @@ def kernels() -> list[KernelInfo]:
 
 
 def _examples(texts: tuple[str, ...]) -> tuple[dict[str, Any], ...]:
-    # The texts are literals of the compiled catalogue, not anybody's input.
-    return ({}, *(eval(f"dict({text})", {"__builtins__": {"dict": dict}, "inf": float("inf")}) for text in texts))  # noqa: S307
+    """The defaults, and each text, which holds keyword arguments, as a dict."""
+    calls = [ast.parse(f"f({text})", mode="eval").body for text in ("", *texts)]
+    keywords = [call.keywords for call in calls if isinstance(call, ast.Call)]
+    return tuple({str(word.arg): ast.literal_eval(word.value) for word in words} for words in keywords)
 
 
 class Constructor:
@@ -96,7 +99,10 @@ def _docstring(doc: str, parameters: tuple[Parameter, ...], numpy: str) -> str:
     if parameters:
         lines += ["", "Parameters", "----------"]
         for parameter in parameters:
-            lines += [f"{parameter.name} : {parameter.accepts}, default {parameter.default!r}", f"    {parameter.doc}"]
+            lines += [
+                f"{parameter.name} : {parameter.accepts}, default {parameter.default!r}",
+                f"    {parameter.doc}",
+            ]
     return "\n".join(lines)
 
 
@@ -105,7 +111,10 @@ def restore(name: str, parameters: dict[str, Any]) -> _core.Kernel:
     return _core.Kernel(name, **parameters)
 
 
-_CONSTRUCTORS = {info.name: Constructor(info.name, info.doc, info.parameters, info.numpy) for info in kernels()}
+_CONSTRUCTORS = {
+    name: Constructor(name, doc, tuple(Parameter(*p) for p in parameters), numpy)
+    for name, doc, parameters, numpy, *_ in _core.catalogue()
+}
 globals().update(_CONSTRUCTORS)
 
-__all__ = list(_CONSTRUCTORS)  # noqa: PLE0605 - the catalogue's names
+__all__ = list(_CONSTRUCTORS)

@@ -52,13 +52,13 @@ class Results(dict[str, Any]):
 
     __slots__ = ("_ran", "errors")
 
-    errors: dict[str, BaseException]
+    errors: dict[str, Exception]
     """The exception of each key that failed; empty unless ``on_error="return"``, or taken from an exception."""
 
     def __init__(
         self,
         values: Mapping[str, Any],
-        errors: dict[str, BaseException],
+        errors: dict[str, Exception],
         ran: Ran,
     ) -> None:
         super().__init__(values)

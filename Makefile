@@ -1,0 +1,111 @@
+# The verbs of this project. `make help` lists them; they install what they need, given Rust, Python >= 3.11 and make.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+# The interpreter of the virtual environment: what PYTHON says, or the first one that is new enough.
+PYTHON ?=
+FOUND = $(shell for python in $(PYTHON) python3 python3.13 python3.12 python3.11; do \
+	command -v $$python >/dev/null && $$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' && echo $$python && break; done)
+
+VENV := .venv
+BIN := $(abspath $(VENV))/bin
+# `cargo test` with the Python feature links against the interpreter's library, and has to find it again when it runs.
+LIBDIR = $(shell $(BIN)/python -c 'import sysconfig; print(sysconfig.get_config_var("LIBDIR"))')
+WITH_PYTHON = PYO3_PYTHON=$(BIN)/python LD_LIBRARY_PATH=$(LIBDIR):$${LD_LIBRARY_PATH:-}
+MATURIN = VIRTUAL_ENV=$(abspath $(VENV)) PATH="$(BIN):$$PATH" $(BIN)/maturin
+# Quiet, but not about failures.
+PIP = $(BIN)/python -m pip install --quiet --disable-pip-version-check
+
+say = @printf '\n== %s\n' "$(1)"
+
+.PHONY: help
+help:  ## this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 14
+
+.PHONY: demo
+demo: $(VENV)/.demo  ## build, and run the main job on real data: the flights of New York in 2013
+	$(call say,Building fanfold)
+	@$(MATURIN) develop --release --quiet
+	$(call say,Running the demo)
+	@$(BIN)/python examples/flights.py
+
+.PHONY: test
+test: lint test-rust test-python  ## everything: format, lints, types, and all tests of Rust, Python and the documentation
+	$(call say,All of it passed)
+
+.PHONY: lint
+lint: $(VENV)/.test build-test  ## format, lints and types
+	$(call say,Rust: format and lints)
+	@cargo fmt --check
+	@cargo clippy --quiet --all-targets --no-default-features -- -D warnings
+	@$(WITH_PYTHON) cargo clippy --quiet --all-targets --features test-kernels -- -D warnings
+	$(call say,Python: format, lints, types, stubs)
+	@$(BIN)/ruff check --quiet .
+	@$(BIN)/ruff format --check --quiet .
+	@$(BIN)/mypy
+	@$(BIN)/python -m mypy.stubtest fanfold --allowlist tests/stubtest-allowlist.txt
+	@$(BIN)/python scripts/generate.py --check
+
+.PHONY: test-rust
+test-rust: $(VENV)/.test  ## the tests of the core, without Python and with it
+	$(call say,Rust: tests without Python)
+	@cargo test --quiet --no-default-features
+	$(call say,Rust: tests with the Python face)
+	@$(WITH_PYTHON) cargo test --quiet
+
+.PHONY: test-python
+test-python: $(VENV)/.test build-test  ## the tests of the package, its docstrings, the README and the docs
+	$(call say,Python: tests)
+	@$(BIN)/python -m pytest --quiet
+
+.PHONY: build-test
+build-test: $(VENV)/.test
+	$(call say,Building fanfold with the kernel that panics on request)
+	@$(MATURIN) develop --release --quiet --features test-kernels
+
+.PHONY: bench
+bench: $(VENV)/.bench  ## every figure, side by side with the peers; records them and writes the README's table
+	@$(MATURIN) develop --release --quiet
+	@$(BIN)/python benches/compare.py --write
+	@cargo bench --no-default-features
+	@$(BIN)/python benches/callgrind.py
+
+.PHONY: wheel
+wheel: $(VENV)/.test  ## the wheel, into dist/
+	@rm -rf dist
+	@$(MATURIN) build --release --quiet --out dist
+	@ls dist
+
+.PHONY: test-wheel
+test-wheel: wheel  ## installs the wheel into a clean environment of every CPython >= 3.11 found, and tries it
+	@bash scripts/test-wheel.sh dist/*.whl
+
+.PHONY: generate
+generate: $(VENV)/.test build-test  ## rewrite what follows from the catalogue: stubs and docs/kernels.md
+	@$(BIN)/python scripts/generate.py
+
+.PHONY: format
+format: $(VENV)/.test  ## format Rust and Python
+	@cargo fmt
+	@$(BIN)/ruff check --quiet --fix . || true
+	@$(BIN)/ruff format --quiet .
+
+.PHONY: clean
+clean:  ## remove what the verbs made
+	@rm -rf $(VENV) dist target python/fanfold/*.so
+
+$(VENV)/.made:
+	@test -n "$(FOUND)" || { echo "No Python >= 3.11 was found: install one, or name it: make PYTHON=/path/to/python3.12"; exit 1; }
+	@command -v cargo >/dev/null || { echo "No cargo was found: install Rust (https://rustup.rs)"; exit 1; }
+	$(call say,Making a virtual environment with $(FOUND))
+	@$(FOUND) -m venv $(VENV)
+	@$(PIP) --upgrade pip
+	@touch $@
+
+# The extras of pyproject.toml, without building the package for them.
+$(VENV)/.demo $(VENV)/.test $(VENV)/.bench: $(VENV)/.made pyproject.toml scripts/extras.py
+	$(call say,Installing what '$(patsubst .%,%,$(notdir $@))' needs)
+	@$(PIP) 'maturin>=1.9.4,<2' $$($(BIN)/python scripts/extras.py $(patsubst .%,%,$(notdir $@)))
+	@touch $@

@@ -1,0 +1,116 @@
+"""Writes what follows from the compiled catalogue: the constructors' stubs and docs/kernels.md.
+
+``--check`` writes nothing and fails if a file is not what would be written.
+"""
+
+import sys
+import textwrap
+from pathlib import Path
+
+import fanfold as ff
+
+STUB = Path("python/fanfold/kernels.pyi")
+DOCS = Path("docs/kernels.md")
+
+# The types of parameters, by what the catalogue says they accept.
+TYPES = {
+    "True or False": "bool",
+    "a finite number": "float",
+    "an integer >= 0": "int",
+    "1, 2 or inf": "float",
+    "an integer from 1 to 100000000 or a rising sequence of at least two finite edges": "int | npt.ArrayLike",
+    "None or a pair of finite numbers (low, high) with low <= high": "tuple[float, float] | None",
+}
+
+HEADER = '''"""Generated from the catalogue by scripts/generate.py: do not edit."""
+
+from typing import Any, NamedTuple
+
+import numpy.typing as npt
+
+from fanfold import _core
+
+class Parameter(NamedTuple):
+    name: str
+    default: Any
+    accepts: str
+    doc: str
+
+class KernelInfo(NamedTuple):
+    name: str
+    doc: str
+    parameters: tuple[Parameter, ...]
+    numpy: str
+    dtypes: tuple[str, ...]
+    examples: tuple[dict[str, Any], ...]
+    passes: int
+    @property
+    def summary(self) -> str: ...
+
+def kernels() -> list[KernelInfo]: ...
+def restore(name: str, parameters: dict[str, Any]) -> _core.Kernel: ...
+
+class Constructor:
+    def __init__(self, name: str, doc: str, parameters: tuple[Parameter, ...], numpy: str) -> None: ...
+    def __call__(self, *args: Any, **parameters: Any) -> _core.Kernel: ...
+
+'''
+
+INTRODUCTION = """# The kernels
+
+Generated from the catalogue by `make generate`. Every kernel is tested against the NumPy or SciPy expression
+beside it, over all element types and array layouts ([tests/test_kernels.py](../tests/test_kernels.py)).
+
+A kernel is asked for by name, `ff.run(x, "std")`, or with parameters, `ff.run(x, ff.std(ddof=1))`. `nan_policy`
+means the same to all: `"propagate"` lets NaN through to the result, `"omit"` answers as if the NaN elements were not
+there (positions stay those of the whole array), `"raise"` raises `ValueError` if there is one. The kernels named
+`nan…` always omit.
+
+"""
+
+
+def stub() -> str:
+    """The constructors as typed functions."""
+    parts = [HEADER]
+    for kernel in ff.kernels():
+        parameters = ", ".join(f"{p.name}: {TYPES[p.accepts]} = ..." for p in kernel.parameters)
+        parts.append(f"def {kernel.name}({parameters}) -> _core.Kernel: ...\n")
+    names = "".join(f'    "{kernel.name}",\n' for kernel in ff.kernels())
+    parts.append(f"\n__all__ = [\n{names}]\n")
+    return "".join(parts)
+
+
+def documentation() -> str:
+    """A section for each kernel."""
+    parts = [INTRODUCTION]
+    for kernel in ff.kernels():
+        passes = {0: "no pass: known from the length", 1: "one pass"}.get(kernel.passes, f"{kernel.passes} passes")
+        parts.append(f"## {kernel.name}\n\n{_fill(kernel.doc)}\n\n")
+        parts.append(f"- the same as `{kernel.numpy}`\n- {passes}\n- dtypes: {', '.join(kernel.dtypes)}\n")
+        parts += [f"- `{p.name}={p.default!r}`: {p.accepts}. {_plain(p.doc)}\n" for p in kernel.parameters]
+        parts.append("\n")
+    return "".join(parts).rstrip() + "\n"
+
+
+def _plain(text: str) -> str:
+    return text.replace("``", "`")
+
+
+def _fill(doc: str) -> str:
+    return "\n\n".join(textwrap.fill(paragraph, 120) for paragraph in _plain(doc).split("\n\n"))
+
+
+def main() -> None:
+    """Writes the files, or checks them."""
+    stale = False
+    for path, text in ((STUB, stub()), (DOCS, documentation())):
+        if "--check" not in sys.argv:
+            path.write_text(text, encoding="utf-8")
+        elif not path.exists() or path.read_text(encoding="utf-8") != text:
+            print(f"{path} is not what the catalogue says: run `make generate`")
+            stale = True
+    sys.exit(stale)
+
+
+if __name__ == "__main__":
+    main()
