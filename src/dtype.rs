@@ -81,9 +81,8 @@ impl DType {
             DType::Bool | DType::Int8 | DType::UInt8 => 1,
             DType::Int16 | DType::UInt16 | DType::Float16 => 2,
             DType::Int32 | DType::UInt32 | DType::Float32 => 4,
-            DType::Int64 | DType::UInt64 | DType::Float64 => 8,
-            DType::Complex64 | DType::Datetime64 | DType::Timedelta64 => 8,
             DType::Complex128 => 16,
+            _ => 8,
         }
     }
 
@@ -121,11 +120,13 @@ impl DType {
     }
 
     /// The dtype of a mean: NumPy keeps floats as they are and gives float64 for integers.
+    #[must_use]
     pub fn mean_type(self) -> DType {
         if self.is_float() || self.is_complex() { self } else { DType::Float64 }
     }
 
     /// The dtype of a sum or product: NumPy widens integers to 64 bits and keeps their sign.
+    #[must_use]
     pub fn sum_type(self) -> DType {
         match self {
             DType::Bool | DType::Int8 | DType::Int16 | DType::Int32 | DType::Int64 => DType::Int64,
@@ -413,7 +414,7 @@ impl Ordered for Bool8 {
 
     #[inline(always)]
     fn below(self, other: Self) -> bool {
-        (self.0 != 0) < (other.0 != 0)
+        (self.0 == 0) & (other.0 != 0)
     }
 
     fn number(self) -> Number {

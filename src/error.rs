@@ -72,7 +72,7 @@ pub enum Error {
     /// `nan_policy="raise"` and there are NaN values.
     FoundNan {
         /// How many.
-        count: u64,
+        count: i64,
     },
     /// An integer result that does not fit the dtype that NumPy gives it.
     Overflow {

@@ -147,7 +147,8 @@ pub enum Answer {
     Next(Request),
 }
 
-type Finish = dyn Fn(&AnyState) -> Result<Answer, Error> + Send + Sync;
+/// How a finished state becomes an answer.
+pub(crate) type Finish = dyn Fn(&AnyState) -> Result<Answer, Error> + Send + Sync;
 
 /// What one function asks of a pass, and what it makes of the answer.
 #[derive(Clone)]
@@ -320,8 +321,9 @@ impl Accepts {
     /// Whether the value's type is right at all, and whether the value is.
     fn check(self, argument: &Argument) -> (bool, bool) {
         match (self, argument) {
-            (Accepts::Bool, Argument::Bool(_)) | (Accepts::Range, Argument::None) => (true, true),
-            (Accepts::Number, Argument::Int(_)) => (true, true),
+            (Accepts::Bool, Argument::Bool(_))
+            | (Accepts::Range, Argument::None)
+            | (Accepts::Number, Argument::Int(_)) => (true, true),
             (Accepts::Number, Argument::Float(value)) => (true, value.is_finite()),
             (Accepts::IntFrom(least), Argument::Int(value)) => (true, value >= &least),
             (Accepts::NormOrder, Argument::Int(value)) => (true, matches!(value, 1 | 2)),
@@ -424,6 +426,11 @@ impl Arguments {
         }
     }
 
+    /// The value of an integer.
+    pub fn int(&self, name: &str) -> i64 {
+        if let Argument::Int(value) = self.get(name) { *value } else { 0 }
+    }
+
     /// The value of a bool.
     pub fn bool(&self, name: &str) -> bool {
         self.get(name) == &Argument::Bool(true)
@@ -500,6 +507,7 @@ pub struct Entry {
 
 impl Entry {
     /// The kernel under its `nan…` name.
+    #[must_use]
     pub const fn omitting(&self, name: &'static str, numpy: &'static str) -> Entry {
         Entry { name, numpy, nan_policy: Some(NanPolicy::Omit), ..*self }
     }

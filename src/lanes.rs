@@ -175,7 +175,7 @@ macro_rules! extrema {
                     let x = $vector::load_array_ref(simd, &vectors[i]);
                     min[i] = x.min(min[i]);
                     max[i] = x.max(max[i]);
-                    ordered[i] = ordered[i] & x.simd_eq(x);
+                    ordered[i] &= x.simd_eq(x);
                 }
             }
             if !(ordered[0] & ordered[1] & ordered[2] & ordered[3]).all_true() {

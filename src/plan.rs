@@ -12,7 +12,7 @@ use std::sync::Arc;
 use crate::dtype::DType;
 use crate::error::{Error, panic_message};
 use crate::expr::Graph;
-use crate::kernel::{Answer, AnyState, Arguments, Entry, Erased, Input, NanPolicy, Request, Sink};
+use crate::kernel::{Answer, AnyState, Arguments, Entry, Erased, Finish, Input, NanPolicy, Request, Sink};
 use crate::kernels;
 use crate::value::Value;
 
@@ -120,11 +120,14 @@ pub enum Who {
     NanCheck,
 }
 
+/// What no element has to be read for: the answer follows from how many there are.
+type OfLength = fn(u64) -> Value;
+
 #[derive(Clone)]
 struct Waiting {
     who: Who,
     sink: usize,
-    finish: Arc<dyn Fn(&AnyState) -> Result<Answer, Error> + Send + Sync>,
+    finish: Arc<Finish>,
     then: Vec<&'static str>,
 }
 
@@ -134,7 +137,7 @@ pub struct Stage {
     dtype: DType,
     sinks: Vec<Sink>,
     waiting: Vec<Waiting>,
-    known: Vec<(Who, fn(u64) -> Value)>,
+    known: Vec<(Who, OfLength)>,
 }
 
 impl Stage {

@@ -64,6 +64,10 @@ impl<'a> View<'a> {
     }
 
     /// A view of a slice.
+    ///
+    /// # Panics
+    ///
+    /// If `dtype` is not one whose items are `T`s: a bug of the caller's code, whatever the data.
     pub fn of<T: Sealed>(items: &'a [T], dtype: DType) -> View<'a> {
         assert!(dtype.item() == T::TYPE && dtype.size() == size_of::<T>(), "{dtype} does not describe the items");
         // SAFETY: the slice is allocated and initialised for 'a, and its items lie `size_of::<T>()` bytes apart.
@@ -104,7 +108,10 @@ impl<'a> View<'a> {
             [axis] => usize::try_from(axis.stride) == Ok(size),
             _ => false,
         };
-        contiguous && !self.swapped && self.dtype != DType::Float16 && self.pointer.addr() % self.alignment() == 0
+        contiguous
+            && !self.swapped
+            && self.dtype != DType::Float16
+            && self.pointer.addr().is_multiple_of(self.alignment())
     }
 
     fn alignment(&self) -> usize {
@@ -179,7 +186,8 @@ impl<'a> View<'a> {
         assert!(size_of::<W>() == self.dtype.size(), "a word is an element");
         let Some((inner, outer)) = self.axes.split_last() else {
             // SAFETY: a view without axes is one element, which `View::new`'s caller promised.
-            items.iter_mut().for_each(|item| *item = convert(unsafe { self.pointer.cast::<W>().read_unaligned() }));
+            let read = || convert(unsafe { self.pointer.cast::<W>().read_unaligned() });
+            items.fill_with(read);
             return;
         };
         let mut index = start;

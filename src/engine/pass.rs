@@ -151,9 +151,9 @@ impl<'a> Run<'a> {
             }
             let blocks = evaluator.evaluate(start, BLOCK.min(end - start));
             for (index, (node, sink)) in self.pass.sinks.iter().enumerate() {
-                let state = match (states.get_mut(index), free.get_mut(index)) {
-                    (Some(state @ Some(_)), _) | (_, Some(state @ Some(_))) => state,
-                    _ => continue,
+                let (states, free) = (states.get_mut(index), free.get_mut(index));
+                let Some(state) = [states, free].into_iter().flatten().find(|state| state.is_some()) else {
+                    continue;
                 };
                 let update = |state: &mut AnyState| {
                     sink.accumulator.update(self.level, state, blocks.get(*node), start as u64);

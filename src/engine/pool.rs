@@ -106,7 +106,7 @@ mod tests {
     #[test]
     fn a_pool_is_built_once_for_each_worker_count() {
         let threads: Vec<_> =
-            (0..4).map(|_| std::thread::spawn(|| pool(3).map(std::ptr::from_ref).map(|p| p.addr()))).collect();
+            (0..4).map(|_| std::thread::spawn(|| pool(3).map(|pool| std::ptr::from_ref(pool).addr()))).collect();
         let mut found: Vec<_> = threads.into_iter().filter_map(|thread| thread.join().ok()).collect();
         found.dedup();
         assert_eq!(found.len(), 1);

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use crate::dtype::DType;
+use crate::dtype::{DType, Number};
 use crate::engine::control::Control;
 use crate::engine::pass::{Pass, States};
 use crate::engine::pool::Workers;
@@ -70,7 +70,7 @@ pub fn run(
             Ok(())
         }
         (Who::NanCheck, value) => match value? {
-            Value::Scalar(count, _) if count.float() > 0.0 => Err(Error::FoundNan { count: count.float() as u64 }),
+            Value::Scalar(Number::Int(count), _) if count > 0 => Err(Error::FoundNan { count }),
             _ => Ok(()),
         },
     };

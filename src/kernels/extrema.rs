@@ -63,7 +63,7 @@ impl<T: Ordered> Accumulator for Extrema<T> {
             None => sweep(block),
         };
         if state.min.is_none_or(|best| min.below(best.item)) {
-            keep_first(&mut state.min, find(block, start, |item| item == min), |new, old| new.below(old));
+            keep_first(&mut state.min, find(block, start, |item| item == min), Ordered::below);
         }
         if state.max.is_none_or(|best| best.item.below(max)) {
             keep_first(&mut state.max, find(block, start, |item| item == max), |new, old| old.below(new));
@@ -74,7 +74,7 @@ impl<T: Ordered> Accumulator for Extrema<T> {
     }
 
     fn combine(&self, state: &mut ExtremaState<T>, next: ExtremaState<T>) {
-        keep_first(&mut state.min, next.min, |new, old| new.below(old));
+        keep_first(&mut state.min, next.min, Ordered::below);
         keep_first(&mut state.max, next.max, |new, old| old.below(new));
         keep_first(&mut state.missing, next.missing, |_, _| false);
     }

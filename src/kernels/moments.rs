@@ -296,11 +296,11 @@ pub(super) static MOMENT: Entry = Entry {
 };
 
 fn moment(arguments: &Arguments, input: &Input) -> Result<Request, Error> {
-    let order = arguments.number("order");
+    let order = arguments.int("order");
     let mean = |state: &MomentsState, sum: f64| sum / state.count as f64;
     // The zeroth and first moments are constants, but of NaN they are NaN.
     let constant = |state: &MomentsState, value: f64| if state.mean().is_nan() { f64::NAN } else { value };
-    match order as u64 {
+    match order {
         0 => finish(input, Moments::SUM, move |state| constant(state, 1.0)),
         1 => finish(input, Moments::SUM, move |state| constant(state, 0.0)),
         2 => finish(input, Moments::SQUARES, move |state| mean(state, state.m2)),
@@ -311,7 +311,7 @@ fn moment(arguments: &Arguments, input: &Input) -> Result<Request, Error> {
             let (dtype, expression) = (input.dtype.mean_type(), input.floats());
             Ok(Request::chain(input.floats(), Moments::SUM, vec!["moment"], move |state| {
                 let (mean, n) = (state.mean(), state.count as f64);
-                let powers = CentralPower { mean, order };
+                let powers = CentralPower { mean, order: order as f64 };
                 let finish = move |sum: &Double| Ok(Value::float(sum.value() / n, dtype));
                 Ok(Answer::Next(Request::new(expression.clone(), powers, finish)))
             }))

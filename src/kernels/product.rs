@@ -25,6 +25,7 @@ struct FloatProduct;
 
 /// The product of the factors that are neither zero, infinite nor NaN is ±mantissa × 2^exponent; the others are noted.
 #[derive(Debug, Clone, Copy, PartialEq)]
+#[allow(clippy::struct_excessive_bools)] // each is a fact of its own; none excludes another
 struct FloatProductState {
     count: u64,
     mantissa: f64,
@@ -131,7 +132,9 @@ impl Accumulator for FloatProduct {
         // Zero, subnormal, infinite and NaN are the numbers whose exponent has all bits clear or all bits set.
         let special = |x: f64| (x.to_bits().wrapping_add(1 << 52) >> 53) & 0x3ff == 0;
         if block.iter().fold(false, |any, &x| any | special(x)) {
-            block.iter().for_each(|&x| next.multiply(x));
+            for &x in block {
+                next.multiply(x);
+            }
         } else {
             let mut mantissas = [1.0; LANES];
             let mut exponents = [0_i64; LANES];
@@ -155,7 +158,9 @@ impl Accumulator for FloatProduct {
                 next.negative_factor |= any_sign[lane] >> 63 == 1;
             }
             next.count = (rows.len() * LANES) as u64;
-            rest.iter().for_each(|&x| next.multiply(x));
+            for &x in rest {
+                next.multiply(x);
+            }
         }
         self.combine(state, next);
     }
@@ -239,7 +244,7 @@ impl<T: Integer> Accumulator for IntegerProduct<T> {
     }
 
     fn cover(&self, _: &Self) -> Option<Self> {
-        Some(self.clone())
+        Some(*self)
     }
 }
 

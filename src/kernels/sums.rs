@@ -50,7 +50,7 @@ impl<T: Integer> Accumulator for IntegerSum<T> {
     }
 
     fn cover(&self, _: &Self) -> Option<Self> {
-        Some(self.clone())
+        Some(*self)
     }
 }
 
@@ -103,7 +103,7 @@ where
     }
 
     fn cover(&self, _: &Self) -> Option<Self> {
-        Some(self.clone())
+        Some(*self)
     }
 }
 

@@ -1,5 +1,8 @@
 //! The Python face: converts, detaches, calls the core, converts back. No statistic is computed here.
 
+// PyO3 hands arguments over by value.
+#![allow(clippy::needless_pass_by_value)]
+
 mod errors;
 mod input;
 mod kernel;

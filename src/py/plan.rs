@@ -155,6 +155,7 @@ impl Plan {
 
 /// Lets Python handle signals, from the waiting thread. An exception (Ctrl-C) is kept, and ends the run.
 fn check_signals(interrupt: &Mutex<Option<PyErr>>) -> bool {
+    #[allow(clippy::redundant_closure_for_method_calls)] // the method alone is not general enough in its lifetime
     let checked = Python::try_attach(|py| py.check_signals());
     match checked {
         Some(Ok(())) => true,
