@@ -1,0 +1,645 @@
+"""What goes wrong is told at once and together: the argument, the value and the remedy. Nothing else is lost by it.
+
+The messages are pinned: whoever changes one reads it here again, as a user would.
+"""
+
+import dataclasses
+import functools
+import pickle
+import sys
+import traceback
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+import fanfold as ff
+
+nan, inf = float("nan"), float("inf")
+x = np.arange(5.0)
+empty = np.array([])
+SECOND = np.timedelta64(1, "s")
+large = np.random.default_rng(5).normal(size=300_000)
+
+
+def array(values: Any, dtype: Any = None) -> npt.NDArray[Any]:
+    return np.array(values, dtype)
+
+
+def closed() -> ff.Pool:
+    with ff.Pool(workers=2) as pool:
+        return pool
+
+
+class Broken:
+    def __repr__(self) -> str:
+        raise RuntimeError("this repr is broken")
+
+
+DATA = "data must be a numpy.ndarray, not {}: pass np.asarray(data)"
+DTYPE = (
+    "data has dtype {}, which has no kernels: convert it first, for example with data.astype(float), "
+    "or pick one field of a structured array"
+)
+MASKED = (
+    "data is a masked array, and its mask would be ignored: "
+    "pass data.compressed(), or data.filled(np.nan) with nan_policy='omit'"
+)
+TAKES = "'{}' has no meaning for an array of dtype {}: it takes {}"
+FUNCTIONS = "functions must be names, kernels, callables, or a dict of them, not {}"
+NEITHER = "functions: {} is neither a name, a kernel nor a callable"
+UNKNOWN = 'unknown function "{}": fanfold.kernels() lists the names; any other function can be passed as a callable'
+MEANT = "unknown function \"{}\": did you mean '{}'?"
+TWO = "functions: two have the key '{}'; pass a dict {{name: function}} instead"
+WORKERS = "workers must be an integer from 1 to 1024, a Pool or None, not {}"
+TIMEOUT = "timeout must be a number of seconds > 0 or None, not {}"
+NAN_POLICY = "nan_policy must be 'propagate', 'omit' or 'raise', not {}"
+ON_ERROR = "on_error must be 'raise' or 'return', not {}"
+CLOSED = "workers is fanfold.Pool(workers=2), which was closed: run inside its with block"
+DDOF = "'std': ddof must be a finite number, not {}"
+ORDER = "'moment': order must be an integer >= 0, not {}"
+ORD = "'norm': ord must be 1, 2 or inf, not {}"
+BINS = (
+    "'histogram': bins must be an integer from 1 to 100000000 or a rising sequence of at least two finite edges, not {}"
+)
+RANGE = "'histogram': range must be None or a pair of finite numbers (low, high) with low <= high, not {}"
+DATA_RANGE = "'histogram': the data's own range [{}] is not finite: pass range=(low, high) or explicit bins"
+EMPTY = "'{}' of an empty array does not exist: pass at least one element"
+ALL_NAN = "'{}' of an array of nothing but NaN does not exist: pass at least one other element"
+FOUND_NAN = "nan_policy='raise' and the array holds {} NaN: clean it, or pass nan_policy='omit' or 'propagate'"
+OVERFLOW = (
+    "'{}': the exact result does not fit {}: "
+    "pass the array as float64 (x.astype(float)) for a rounded result, or use 'mean'"
+)
+
+MESSAGES = [
+    # data
+    ("ff.run(None, 'mean')", TypeError, DATA.format("NoneType")),
+    ("ff.run([1.0, 2.0], 'mean')", TypeError, DATA.format("list")),
+    ("ff.run('mean', 'mean')", TypeError, DATA.format("str")),
+    ("ff.run(2.0, 'mean')", TypeError, DATA.format("float")),
+    ("ff.run(np.float64(2), 'mean')", TypeError, DATA.format("float64")),
+    ("ff.run(memoryview(b'123'), 'mean')", TypeError, DATA.format("memoryview")),
+    ("ff.run(np.ma.array([1, 2]), 'mean')", TypeError, MASKED),
+    ("ff.run(array([None]), 'mean')", TypeError, DTYPE.format("object")),
+    ("ff.run(array(['a']), 'mean')", TypeError, DTYPE.format("<U1")),
+    ("ff.run(array([b'a']), 'mean')", TypeError, DTYPE.format("|S1")),
+    ("ff.run(array([b'a'], 'V3'), 'mean')", TypeError, DTYPE.format("|V3")),
+    ("ff.run(np.zeros(2, 'f4,i2'), 'mean')", TypeError, DTYPE.format("[('f0', '<f4'), ('f1', '<i2')]")),
+    ("ff.run(array(['a']), len)", TypeError, DTYPE.format("<U1")),
+    ("ff.plan('mean').run([1])", TypeError, DATA.format("list")),
+    ("ff.Pool(1).run([1], 'mean')", TypeError, DATA.format("list")),
+    # a dtype without meaning for the kernel
+    ("ff.run(array([True]), 'ptp')", TypeError,
+     TAKES.format("ptp", "bool", "integers, floats, datetime64 and timedelta64")),
+    ("ff.run(array([1j]), 'std')", TypeError, TAKES.format("std", "complex128", "bool, integers and floats")),
+    ("ff.run(array([1j], 'c8'), 'max')", TypeError,
+     TAKES.format("max", "complex64", "bool, integers, floats, datetime64 and timedelta64")),
+    ("ff.run(array([0], 'M8[s]'), 'mean')", TypeError,
+     TAKES.format("mean", "datetime64", "bool, integers, floats and complex numbers")),
+    ("ff.run(array([0], 'm8[s]'), 'sum')", TypeError,
+     TAKES.format("sum", "timedelta64", "bool, integers, floats and complex numbers")),
+    ("ff.plan('std').run(array([1j]))", TypeError, TAKES.format("std", "complex128", "bool, integers and floats")),
+    # functions
+    ("ff.run(x, None)", TypeError, FUNCTIONS.format("None")),
+    ("ff.run(x, 3)", TypeError, FUNCTIONS.format("3")),
+    ("ff.run(x, b'mean')", TypeError, FUNCTIONS.format("bytes: the array comes first: run(data, functions)")),
+    ("ff.run(x, x)", TypeError, FUNCTIONS.format("ndarray: the array comes first: run(data, functions)")),
+    ("ff.run(x, ff.plan('mean'))", TypeError, FUNCTIONS.format("fanfold.Plan(['mean'])")),
+    ("ff.run(x, ['mean', 3])", TypeError, NEITHER.format("3")),
+    ("ff.run(x, ['mean', None])", TypeError, NEITHER.format("None")),
+    ("ff.run(x, ['mean', ['std']])", TypeError, NEITHER.format("['std']")),
+    ("ff.run(x, {'a': None})", TypeError, NEITHER.format("None")),
+    ("ff.run(x, {'a': ['mean']})", TypeError, NEITHER.format("['mean']")),
+    ("ff.run(x, {1: 'mean'})", TypeError, "functions: the keys of a dict must be strings, not 1"),
+    ("ff.run(x, {None: 'mean'})", TypeError, "functions: the keys of a dict must be strings, not None"),
+    ("ff.run(x, 'meen')", ValueError, MEANT.format("meen", "mean")),
+    ("ff.run(x, 'MEAN')", ValueError, MEANT.format("MEAN", "mean")),
+    ("ff.run(x, 'nan_std')", ValueError, MEANT.format("nan_std", "nanstd")),
+    ("ff.run(x, {'a': 'arg_max'})", ValueError, MEANT.format("arg_max", "argmax")),
+    ("ff.run(x, 'average')", ValueError, UNKNOWN.format("average")),
+    ("ff.run(x, '')", ValueError, UNKNOWN.format("")),
+    ("ff.plan('kurtsis')", ValueError, MEANT.format("kurtsis", "kurtosis")),
+    ("ff.Kernel('meen')", ValueError, MEANT.format("meen", "mean")),
+    ("ff.run(x, ['mean', 'mean'])", ValueError, TWO.format("mean")),
+    ("ff.run(x, ['mean', np.mean])", ValueError, TWO.format("mean")),
+    ("ff.run(x, [ff.std(), ff.std(ddof=1)])", ValueError, TWO.format("std")),
+    ("ff.run(x, [lambda v: 1, lambda v: 2])", ValueError, TWO.format("<lambda>")),
+    # workers
+    ("ff.run(x, 'mean', workers=0)", ValueError, WORKERS.format("0")),
+    ("ff.run(x, 'mean', workers=-1)", ValueError, WORKERS.format("-1")),
+    ("ff.run(x, 'mean', workers=1025)", ValueError, WORKERS.format("1025")),
+    ("ff.run(x, 'mean', workers=10**9)", ValueError, WORKERS.format("1000000000")),
+    ("ff.run(x, 'mean', workers=2**64)", ValueError, WORKERS.format("18446744073709551616")),
+    ("ff.run(x, 'mean', workers=1.5)", TypeError, WORKERS.format("1.5")),
+    ("ff.run(x, 'mean', workers=2.0)", TypeError, WORKERS.format("2.0")),
+    ("ff.run(x, 'mean', workers=nan)", TypeError, WORKERS.format("nan")),
+    ("ff.run(x, 'mean', workers=True)", TypeError, WORKERS.format("True")),
+    ("ff.run(x, 'mean', workers=np.True_)", TypeError, WORKERS.format(repr(np.True_))),
+    ("ff.run(x, 'mean', workers='2')", TypeError, WORKERS.format("'2'")),
+    ("ff.run(x, 'mean', workers=array(2))", TypeError, WORKERS.format("array(2)")),
+    ("ff.plan('mean').run(x, workers=0)", ValueError, WORKERS.format("0")),
+    ("ff.run(x, 'mean', workers=closed())", ValueError, CLOSED),
+    ("closed().run(x, 'mean')", ValueError, CLOSED),
+    ("ff.Pool(workers=0)", ValueError, WORKERS.format("0")),
+    ("ff.Pool('2')", TypeError, WORKERS.format("'2'")),
+    ("ff.Pool(ff.Pool(1))", TypeError, "workers must be an integer or None, not a Pool"),
+    # the other options
+    ("ff.run(x, 'mean', nan_policy='ignore')", ValueError, NAN_POLICY.format("'ignore'")),
+    ("ff.run(x, 'mean', nan_policy=None)", ValueError, NAN_POLICY.format("None")),
+    ("ff.run(x, 'mean', nan_policy=['omit'])", ValueError, NAN_POLICY.format("['omit']")),
+    ("ff.plan('mean', nan_policy='Omit')", ValueError, NAN_POLICY.format("'Omit'")),
+    ("ff.run(x, 'mean', on_error='ignore')", ValueError, ON_ERROR.format("'ignore'")),
+    ("ff.run(x, 'mean', on_error=None)", ValueError, ON_ERROR.format("None")),
+    ("ff.run(x, 'mean', timeout=0)", ValueError, TIMEOUT.format("0")),
+    ("ff.run(x, 'mean', timeout=-1)", ValueError, TIMEOUT.format("-1")),
+    ("ff.run(x, 'mean', timeout=nan)", ValueError, TIMEOUT.format("nan")),
+    ("ff.run(x, 'mean', timeout='1')", TypeError, TIMEOUT.format("'1'")),
+    ("ff.run(x, 'mean', timeout=True)", TypeError, TIMEOUT.format("True")),
+    ("ff.run(x, 'mean', timeout=1j)", TypeError, TIMEOUT.format("1j")),
+    ("ff.run(x, 'mean', timeout=array(1.0))", TypeError, TIMEOUT.format("array(1.)")),
+    # what Python itself says is enough
+    ("ff.run(x)", TypeError, "run() missing 1 required positional argument: 'functions'"),
+    ("ff.run(x, 'mean', 2)", TypeError, "run() takes 2 positional arguments but 3 were given"),
+    ("ff.run(x, 'mean', axis=0)", TypeError, "run() got an unexpected keyword argument 'axis'"),
+    ("ff.plan('mean').run(x, nan_policy='omit')", TypeError,
+     "Plan.run() got an unexpected keyword argument 'nan_policy'"),
+    # parameters of kernels
+    ("ff.std(dof=1)", TypeError, "'std' has no parameter 'dof': it takes ddof"),
+    ("ff.mean(axis=0)", TypeError, "'mean' has no parameter 'axis': it takes none"),
+    ("ff.histogram(bin=3)", TypeError, "'histogram' has no parameter 'bin': it takes bins, range"),
+    ("ff.Kernel('std', dof=1)", TypeError, "'std' has no parameter 'dof': it takes ddof"),
+    ("ff.std(1, 2)", TypeError, "'std' takes ddof, but 2 positional arguments were given"),
+    ("ff.mean(1, 2)", TypeError, "'mean' takes no parameters, but 2 positional arguments were given"),
+    ("ff.std(1, ddof=1)", TypeError, "'std': ddof was given by position and by name"),
+    ("ff.std(ddof='1')", TypeError, DDOF.format("'1'")),
+    ("ff.std(ddof=None)", TypeError, DDOF.format("None")),
+    ("ff.std(ddof=True)", TypeError, DDOF.format("True")),
+    ("ff.std(ddof=[1])", TypeError, DDOF.format("[1]")),
+    ("ff.std(ddof=1j)", TypeError, DDOF.format("1j")),
+    ("ff.std(ddof=Broken())", TypeError, DDOF.format("an object without a repr")),
+    ("ff.std(ddof=inf)", ValueError, DDOF.format("inf")),
+    ("ff.std(ddof=-10**20)", ValueError, DDOF.format("-100000000000000000000")),
+    ("ff.kurtosis(fisher=None)", TypeError, "'kurtosis': fisher must be True or False, not None"),
+    ("ff.kurtosis(bias=1)", TypeError, "'kurtosis': bias must be True or False, not 1"),
+    ("ff.moment(order=-1)", ValueError, ORDER.format("-1")),
+    ("ff.moment(order=2**63)", ValueError, ORDER.format("9223372036854775808")),
+    ("ff.moment(order=2.5)", TypeError, ORDER.format("2.5")),
+    ("ff.moment(order=[1, 2])", TypeError, ORDER.format("[1, 2]")),
+    ("ff.moment(order=None)", TypeError, ORDER.format("None")),
+    ("ff.norm(ord=3)", ValueError, ORD.format("3")),
+    ("ff.norm(ord=0)", ValueError, ORD.format("0")),
+    ("ff.norm(ord=-inf)", ValueError, ORD.format("-inf")),
+    ("ff.norm(ord='fro')", TypeError, ORD.format("'fro'")),
+    ("ff.histogram(bins=0)", ValueError, BINS.format("0")),
+    ("ff.histogram(bins=-1)", ValueError, BINS.format("-1")),
+    ("ff.histogram(bins=10**8 + 1)", ValueError, BINS.format("100000001")),
+    ("ff.histogram(bins=10**20)", ValueError, BINS.format("100000000000000000000")),
+    ("ff.histogram(bins=2.5)", TypeError, BINS.format("2.5")),
+    ("ff.histogram(bins=True)", TypeError, BINS.format("True")),
+    ("ff.histogram(bins=None)", TypeError, BINS.format("None")),
+    ("ff.histogram(bins='auto')", TypeError, BINS.format("'auto'")),
+    ("ff.histogram(bins=[1, 3, 2])", ValueError, BINS.format("[1, 3, 2]")),
+    ("ff.histogram(bins=[1])", ValueError, BINS.format("[1]")),
+    ("ff.histogram(bins=[])", ValueError, BINS.format("[]")),
+    ("ff.histogram(bins=[0, inf])", ValueError, BINS.format("[0, inf]")),
+    ("ff.histogram(bins=[5, 4, 3, 2, 1])", ValueError, BINS.format("[5, 4, 3, 2, …]")),
+    ("ff.histogram(bins=[[1, 2], [3, 4]])", TypeError, BINS.format("[[1, 2], [3, 4]]")),
+    ("ff.histogram(bins=[1, [2, 3]])", TypeError, BINS.format("[1, [2, 3]]")),
+    ("ff.histogram(bins=['a', 'b'])", TypeError, BINS.format("['a', 'b']")),
+    ("ff.histogram(bins={1, 2})", TypeError, BINS.format("{1, 2}")),
+    ("ff.histogram(range=5)", TypeError, RANGE.format("5")),
+    ("ff.histogram(range='01')", TypeError, RANGE.format("'01'")),
+    ("ff.histogram(range=(None, 1))", TypeError, RANGE.format("(None, 1)")),
+    ("ff.histogram(range=[1, 0])", ValueError, RANGE.format("[1, 0]")),
+    ("ff.histogram(range=[0])", ValueError, RANGE.format("[0]")),
+    ("ff.histogram(range=[0, 1, 2])", ValueError, RANGE.format("[0, 1, 2]")),
+    ("ff.histogram(range=[0, inf])", ValueError, RANGE.format("[0, inf]")),
+    ("ff.histogram(bins=[0, 1, 2], range=[1, 0])", ValueError, RANGE.format("[1, 0]")),
+    # what only the data can tell
+    ("ff.run(empty, 'min')", ValueError, EMPTY.format("min")),
+    ("ff.run(empty, 'ptp')", ValueError, EMPTY.format("ptp")),
+    ("ff.run(empty, 'argmax')", ValueError, EMPTY.format("argmax")),
+    ("ff.run(array([nan, nan]), 'nanargmax')", ValueError, ALL_NAN.format("nanargmax")),
+    ("ff.run(array([nan]), 'argmin', nan_policy='omit')", ValueError, ALL_NAN.format("argmin")),
+    ("ff.run(array([1, nan, nan]), 'mean', nan_policy='raise')", ValueError, FOUND_NAN.format("2")),
+    ("ff.run(array([2**62, 2**62]), 'sum')", OverflowError, OVERFLOW.format("sum", "int64")),
+    ("ff.run(array([-(2**62)] * 3), 'sum')", OverflowError, OVERFLOW.format("sum", "int64")),
+    ("ff.run(array([2**63] * 2, 'u8'), 'nansum')", OverflowError, OVERFLOW.format("nansum", "uint64")),
+    ("ff.run(array([2**40] * 2), 'prod')", OverflowError, OVERFLOW.format("prod", "int64")),
+    ("ff.run(array([-128, 127], 'i1'), 'ptp')", OverflowError,
+     "'ptp': the exact result does not fit int8: take 'max' and 'min' and subtract them in a wider dtype"),
+    ("ff.run(array([0, inf]), 'histogram')", ValueError, DATA_RANGE.format("0, inf")),
+    ("ff.run(array([1, np.nextafter(1, 2)]), 'histogram')", ValueError,
+     "'histogram': bins must be few enough to be told apart in float64 between 1 and 1.0000000000000002, not 10"),
+]  # fmt: skip
+
+# Known bugs, with the message that there should be.
+BUGS = [
+    ("C2", "ff.std(ddof=nan)", ValueError, DDOF.format("nan")),
+    ("C2", "ff.moment(order=1.0)", TypeError, ORDER.format("1.0")),
+    ("C2", "ff.histogram(bins=10.0)", TypeError, BINS.format("10.0")),
+    ("C2", "ff.histogram(bins=1e20)", TypeError, BINS.format("1e+20")),
+    ("C2", "ff.histogram(bins=[0, nan, 1])", ValueError, BINS.format("[0.0, nan, 1.0]")),
+    ("C2", "ff.histogram(range=(nan, 1))", ValueError, RANGE.format("(nan, 1)")),
+    ("C2", "ff.histogram(range=(1, 0))", ValueError, RANGE.format("(1, 0)")),
+    ("C2", "ff.run(array([0, nan]), 'histogram')", ValueError, DATA_RANGE.format("nan, nan")),
+    ("C3", "ff.run(x, 'mean', timeout=SECOND)", TypeError, TIMEOUT.format(repr(SECOND))),
+    ("C3", "ff.std(ddof=SECOND)", TypeError, DDOF.format(repr(SECOND))),
+    ("C4", "ff.histogram(bins=np.ma.array([0.0, 1.0], mask=[0, 1]))", TypeError, BINS.format("a masked array")),
+    ("C5", "ff.run(x, [Broken()])", TypeError, NEITHER.format("an object without a repr")),
+    ("C5", "ff.run(x, 'mean', workers=Broken())", TypeError, WORKERS.format("an object without a repr")),
+    ("C5", "ff.run(x, 'mean', workers=10**5000)", ValueError, WORKERS.format("an object without a repr")),
+    ("C6", "ff.run(x, 'mean\\ud800')", ValueError, MEANT.format("mean\\ud800", "mean")),
+    ("C8", "ff.histogram(range=(0, 10**30))", ValueError, RANGE.format("(0, 1000000000000000000000000000000)")),
+    ("C11", "ff.plan('mean', like='nonsense')", TypeError, "like must be an array or a dtype, not 'nonsense'"),
+    ("C11", "ff.plan('mean', like=[1.0])", TypeError, "like must be an array or a dtype, not [1.0]"),
+    ("C19", "ff.run(x, 'mean', on_error=array([1, 2]))", ValueError, ON_ERROR.format("array([1, 2])")),
+    ("C12", "closed().__enter__()", ValueError, "fanfold.Pool(workers=2) was closed: make a new one"),
+]
+
+
+CASES = [pytest.param(*case, id=case[0]) for case in MESSAGES] + [
+    pytest.param(*case, id=case[0], marks=pytest.mark.xfail(strict=True, reason=bug)) for bug, *case in BUGS
+]
+
+
+@pytest.mark.parametrize(("call", "kind", "message"), CASES)
+def test_what_is_wrong_is_said(call: str, kind: type[Exception], message: str) -> None:
+    with pytest.raises(Exception) as caught:
+        eval(call)
+    assert (type(caught.value), str(caught.value)) == (kind, message)
+
+
+@pytest.mark.parametrize(
+    "call",
+    ["ff.run(x, [])", "ff.run(x, ())", "ff.run(x, {})", "ff.plan([]).run(x)", "ff.run(empty, iter([]))"],
+)
+def test_no_functions_have_no_results(call: str) -> None:
+    assert eval(call) == {}
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [("workers", np.int8(2)), ("workers", 1024), ("timeout", np.float32(9)), ("timeout", 10**400), ("timeout", inf)],
+)
+def test_options_are_as_wide_as_their_meaning(option: str, value: Any) -> None:
+    assert ff.run(x, "mean", **{option: value}) == {"mean": 2.0}
+
+
+# ---- together, and before anything is done ----
+
+
+def never(_: npt.NDArray[Any]) -> None:
+    raise AssertionError("called although the call cannot be run")
+
+
+def told(error: BaseException) -> list[tuple[type, str]]:
+    """What an exception tells, or each exception of a group."""
+    errors = error.exceptions if isinstance(error, ExceptionGroup) else [error]
+    return [(type(one), str(one)) for one in errors]
+
+
+def test_all_problems_of_a_call_are_told_together() -> None:
+    with pytest.raises(ExceptionGroup) as caught:
+        functions = [never, "meen", "std", ff.std(ddof=1), None]
+        ff.run([1.0], functions, workers=0, nan_policy="x", on_error="y", timeout=-1)  # type: ignore[arg-type]
+    assert caught.value.message == "the call cannot be run"
+    assert told(caught.value) == [
+        (ValueError, NAN_POLICY.format("'x'")),
+        (ValueError, MEANT.format("meen", "mean")),
+        (ValueError, TWO.format("std")),
+        (TypeError, NEITHER.format("None")),
+        (TypeError, DATA.format("list")),
+        (ValueError, WORKERS.format("0")),
+        (ValueError, ON_ERROR.format("'y'")),
+        (ValueError, TIMEOUT.format("-1")),
+    ]
+
+
+def test_every_kernel_without_a_meaning_for_the_dtype_is_told() -> None:
+    with pytest.raises(ExceptionGroup) as caught:
+        ff.run(array([1j]), [never, "std", "mean", "skew"])
+    assert caught.value.message == "the functions cannot be run on this array"
+    assert told(caught.value) == [
+        (TypeError, TAKES.format(kernel, "complex128", "bool, integers and floats")) for kernel in ("std", "skew")
+    ]
+
+
+@pytest.mark.xfail(strict=True, reason="C13")
+def test_dtypes_and_options_are_told_together() -> None:
+    with pytest.raises(ExceptionGroup) as caught:
+        ff.run(array([1j]), "std", workers=0)
+    assert [kind for kind, _ in told(caught.value)] == [TypeError, ValueError]
+
+
+@pytest.mark.parametrize("swapped", [(["mean", len], x), ("mean", x), (ff.mean(), large)])
+def test_swapped_arguments_are_two_problems_not_one_for_each_element(swapped: Any) -> None:
+    with pytest.raises(ExceptionGroup) as caught:
+        ff.run(*swapped)
+    assert told(caught.value) == [
+        (TypeError, FUNCTIONS.format("ndarray: the array comes first: run(data, functions)")),
+        (TypeError, DATA.format(type(swapped[0]).__name__)),
+    ]
+
+
+@pytest.mark.parametrize("data", [x, large], ids=["small", "large"])
+@pytest.mark.parametrize(
+    ("functions", "options"),
+    [
+        ([never, "meen"], {}),
+        ([never, never], {}),
+        ([never, 3], {}),
+        ({"a": never, 1: "mean"}, {}),
+        (never, {"workers": 0}),
+        (never, {"timeout": -1}),
+        (never, {"nan_policy": "x"}),
+        (never, {"on_error": "x"}),
+        (never, {"workers": closed()}),
+    ],
+)
+def test_no_function_is_called_when_the_call_is_wrong(data: Any, functions: Any, options: Any) -> None:
+    with pytest.raises((TypeError, ValueError)):
+        ff.run(data, functions, **options)
+
+
+@pytest.mark.parametrize("data", [array(["a"]), np.ma.array([1.0]), [1.0]], ids=["dtype", "masked", "list"])
+def test_no_function_is_called_on_data_that_cannot_be(data: Any) -> None:
+    with pytest.raises(TypeError):
+        ff.run(data, never)
+
+
+# ---- failures ----
+
+
+def boom(_: npt.NDArray[Any]) -> None:
+    raise ValueError("boom")
+
+
+def bang(_: npt.NDArray[Any]) -> None:
+    raise KeyError("bang")
+
+
+def note(key: str) -> list[str]:
+    return [f"raised by the function '{key}' that was passed to fanfold"]
+
+
+everywhere = pytest.mark.parametrize(
+    ("data", "workers"), [(x, None), (large, 1), (large, 2)], ids=["small", "large-1", "large-2"]
+)
+
+
+@everywhere
+def test_a_failing_function_leaves_the_others_their_results(data: npt.NDArray[Any], workers: int | None) -> None:
+    want = ff.run(data, ["mean", len], workers=workers)
+    r = ff.run(data, ["mean", boom, len], workers=workers, on_error="return")
+    assert list(r) == ["mean", "boom", "len"]
+    assert {"mean": r["mean"], "len": r["len"]} == want
+    assert r.errors == {"boom": r["boom"]}
+    assert told(r["boom"]) == [(ValueError, "boom")]
+    assert r.report.how == {"mean": "fused", "boom": "plain", "len": "plain"}
+
+    with pytest.raises(ValueError) as caught:
+        ff.run(data, ["mean", boom, len], workers=workers)
+    assert str(caught.value) == "boom"
+    results = caught.value.results  # type: ignore[attr-defined]
+    assert isinstance(results, ff.Results)
+    assert results == want
+    assert results.errors == {"boom": caught.value}
+    assert results.report.how == r.report.how
+
+
+@everywhere
+def test_a_failure_has_its_own_traceback_and_names_the_key(data: npt.NDArray[Any], workers: int | None) -> None:
+    with pytest.raises(ValueError) as caught:
+        ff.run(data, {"mine": boom, "mean": "mean"}, workers=workers)
+    assert traceback.extract_tb(caught.value.__traceback__)[-1].name == "boom"
+    assert caught.value.__notes__ == note("mine")
+
+
+@everywhere
+def test_several_failures_are_a_group(data: npt.NDArray[Any], workers: int | None) -> None:
+    with pytest.raises(ExceptionGroup) as caught:
+        ff.run(data, [bang, "mean", boom], workers=workers)
+    assert caught.value.message == "2 of 3 functions failed"
+    assert told(caught.value) == [(KeyError, "'bang'"), (ValueError, "boom")]
+    assert [error.__notes__ for error in caught.value.exceptions] == [note("bang"), note("boom")]
+    assert caught.value.results == ff.run(data, "mean")  # type: ignore[attr-defined]
+
+
+def test_kernels_fail_beside_functions() -> None:
+    r = ff.run(empty, ["argmin", boom, "sum", "max"], on_error="return")
+    assert {key: str(error) for key, error in r.errors.items()} == {
+        "argmin": EMPTY.format("argmin"),
+        "boom": "boom",
+        "max": EMPTY.format("max"),
+    }
+    assert r["sum"] == 0
+
+
+@pytest.mark.xfail(strict=True, reason="C14")
+def test_failures_are_told_in_the_order_asked() -> None:
+    assert list(ff.run(empty, [boom, "argmin"], on_error="return").errors) == ["boom", "argmin"]
+
+
+def test_a_dtype_without_a_meaning_is_a_failure_like_others_if_failures_are_returned() -> None:
+    r = ff.run(array([1j]), ["std", "mean", boom], on_error="return")
+    assert r["mean"] == 1j
+    assert {key: type(error) for key, error in r.errors.items()} == {"std": TypeError, "boom": ValueError}
+
+
+def test_nan_under_raise_fails_the_kernels_and_leaves_the_functions_their_results() -> None:
+    r = ff.run(array([1, nan]), ["mean", len, "max"], nan_policy="raise", on_error="return")
+    assert r["len"] == 2
+    assert [str(r[key]) for key in ("mean", "max")] == [FOUND_NAN.format("1")] * 2
+
+
+@pytest.mark.parametrize("kernel", ["sum", "prod", "nansum", "nanprod"])
+def test_an_overflow_of_integers_leaves_the_others_their_results(kernel: str) -> None:
+    r = ff.run(np.full(large.size, 2**62), [kernel, "mean", "max"], on_error="return", workers=2)
+    assert told(r[kernel]) == [(OverflowError, OVERFLOW.format(kernel, "int64"))]
+    assert (r["mean"], r["max"]) == (2.0**62, 2**62)
+
+
+@everywhere
+@pytest.mark.parametrize("kind", [SystemExit, KeyboardInterrupt, GeneratorExit, BaseException])
+@pytest.mark.parametrize("on_error", ["raise", "return"])
+def test_what_is_no_exception_ends_the_run(kind: Any, on_error: Any, data: Any, workers: Any) -> None:
+    def leave(_: npt.NDArray[Any]) -> None:
+        raise kind("leave")
+
+    with pytest.raises(kind, match="leave") as caught:
+        ff.run(data, [leave, "mean"], workers=workers, on_error=on_error)
+    assert traceback.extract_tb(caught.value.__traceback__)[-1].name == "leave"
+    assert ff.run(data, "count", workers=workers) == {"count": data.size}
+
+
+@pytest.mark.parametrize("kind", [StopIteration, StopAsyncIteration, MemoryError, RecursionError, Warning])
+def test_odd_exceptions_are_failures_like_others(kind: Any) -> None:
+    def odd(_: npt.NDArray[Any]) -> None:
+        raise kind("odd")
+
+    assert told(ff.run(x, [odd, "mean"], on_error="return")["odd"]) == [(kind, "odd")]
+
+
+def test_endless_recursion_of_a_function_is_its_own_failure() -> None:
+    def deeper(v: npt.NDArray[Any]) -> Any:
+        return deeper(v)
+
+    for workers in (1, 2):
+        r = ff.run(large, [deeper, "count"], workers=workers, on_error="return")
+        assert isinstance(r["deeper"], RecursionError)
+        assert r["count"] == large.size
+
+
+def test_a_group_raised_by_a_function_stays_one_failure() -> None:
+    own = ExceptionGroup("own", [ValueError("a"), TypeError("b")])
+
+    def group(_: npt.NDArray[Any]) -> None:
+        raise own
+
+    with pytest.raises(ExceptionGroup) as caught:
+        ff.run(x, [group, "mean"])
+    assert caught.value is own
+    assert own.__notes__ == note("group")
+
+
+@pytest.mark.xfail(strict=True, reason="C10")
+def test_an_exception_that_takes_no_attributes_comes_out_as_it_is() -> None:
+    @dataclasses.dataclass(frozen=True)
+    class Frozen(Exception):
+        code: int
+
+    def fail(_: npt.NDArray[Any]) -> None:
+        raise Frozen(3)
+
+    with pytest.raises(Frozen):
+        ff.run(x, [fail, "mean"])
+
+
+def assign(v: npt.NDArray[Any]) -> None:
+    v[...] = 0
+
+
+def add(v: npt.NDArray[Any]) -> None:
+    v += 1
+
+
+def sort(v: npt.NDArray[Any]) -> None:
+    v.sort()
+
+
+def out(v: npt.NDArray[Any]) -> None:
+    np.negative(v, out=v)
+
+
+def unlock(v: npt.NDArray[Any]) -> None:
+    v.flags.writeable = True
+    v[...] = 0
+
+
+@everywhere
+@pytest.mark.parametrize("function", [assign, add, sort, out], ids=lambda function: function.__name__)
+def test_functions_that_try_to_write_get_numpys_own_error(function: Any, data: Any, workers: Any) -> None:
+    before = data.tobytes()
+    with pytest.raises(ValueError, match="read-only"):
+        ff.run(data, [function, "mean"], workers=workers)
+    assert data.tobytes() == before
+    assert data.flags.writeable
+
+
+def test_a_function_that_takes_other_arguments_says_so_itself() -> None:
+    with pytest.raises(TypeError, match="missing 1 required positional argument: 'w'") as caught:
+        ff.run(x, lambda v, w: 1)  # type: ignore[arg-type, misc]
+    assert caught.value.__notes__ == note("<lambda>")
+
+
+# ---- panics ----
+
+
+@functools.cache
+def can_panic() -> bool:
+    try:
+        ff.Kernel("panic")
+    except ValueError:
+        return False
+    return True
+
+
+panics = pytest.mark.skipif(not can_panic(), reason="needs the feature test-kernels")
+PANIC = "'panic' panicked: thirteen; this is a bug of fanfold, please report it"
+
+
+def thirteen(size: int) -> npt.NDArray[np.float64]:
+    """Random numbers, one of which is 13, which makes the kernel panic."""
+    data = np.random.default_rng(13).normal(size=size)
+    data[size * 2 // 3] = 13
+    return data
+
+
+@panics
+@pytest.mark.parametrize(("size", "workers"), [(10, 1), (300_000, 1), (300_000, 2), (300_000, 3)])
+def test_a_panic_is_an_exception_and_leaves_the_others_their_results(size: int, workers: int) -> None:
+    data, others = thirteen(size), ["mean", "std", "argmax", len]
+    want = ff.run(data, others, workers=workers)
+    for _ in range(3):
+        r = ff.run(data, ["panic", *others], workers=workers, on_error="return")
+        assert {key: r[key] for key in want} == want
+        assert told(r["panic"]) == [(ff.KernelPanic, PANIC)]
+
+        with pytest.raises(ff.KernelPanic) as caught:
+            ff.run(data, ["panic", *others], workers=workers)
+        assert str(caught.value) == PANIC
+        assert caught.value.results == want  # type: ignore[attr-defined]
+    # The pool lives on, and so does the kernel.
+    assert ff.run(data + 100, ["panic", len], workers=workers) == {"panic": size, "len": size}
+
+
+@panics
+def test_a_panic_beside_a_failing_function_is_one_of_a_group() -> None:
+    with pytest.raises(ExceptionGroup) as caught:
+        ff.run(thirteen(300_000), ["panic", boom, "count"], workers=2)
+    assert told(caught.value) == [(ff.KernelPanic, PANIC), (ValueError, "boom")]
+    assert caught.value.results == {"count": 300_000}  # type: ignore[attr-defined]
+
+
+def test_a_kernel_panic_is_a_runtime_error() -> None:
+    assert ff.KernelPanic.__mro__[:2] == (ff.KernelPanic, RuntimeError)
+    assert (ff.KernelPanic.__module__, ff.KernelPanic.__name__) == ("fanfold", "KernelPanic")
+
+
+# ---- travelling ----
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        "ff.run(x, 'meen')",
+        "ff.run([1], 'meen')",
+        "ff.run(x, 'mean', timeout=-1)",
+        "ff.run(empty, ['max', 'sum'])",
+        "ff.run(empty, ['max', 'min', 'sum'])",
+        "ff.run(array([2**62] * 2), ['sum', 'max'])",
+        "ff.run(x, [boom, 'mean'])",
+        "ff.run(x, [boom, bang, 'mean'])",
+        pytest.param("ff.run(array([13.0]), ['panic', 'sum'])", marks=panics),
+    ],
+)
+def test_errors_can_be_pickled_with_the_others_results(call: str) -> None:
+    with pytest.raises(Exception) as caught:
+        eval(call)
+    back = pickle.loads(pickle.dumps(caught.value))
+    assert type(back) is type(caught.value)
+    assert told(back) == told(caught.value)
+    assert getattr(back, "results", None) == getattr(caught.value, "results", None)
+
+
+def test_an_error_is_shown_with_its_note_and_without_fanfolds_inner_life(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(ValueError) as caught:
+        ff.run(x, [boom])
+    traceback.print_exception(caught.value, file=sys.stdout)
+    shown = capsys.readouterr().out
+    assert shown.endswith(f"ValueError: boom\n{note('boom')[0]}\n")
+    assert "During handling of" not in shown
+    assert "direct cause" not in shown
