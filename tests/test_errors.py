@@ -534,11 +534,6 @@ def out(v: npt.NDArray[Any]) -> None:
     np.negative(v, out=v)
 
 
-def unlock(v: npt.NDArray[Any]) -> None:
-    v.flags.writeable = True
-    v[...] = 0
-
-
 @everywhere
 @pytest.mark.parametrize("function", [assign, add, sort, out], ids=lambda function: function.__name__)
 def test_functions_that_try_to_write_get_numpys_own_error(function: Any, data: Any, workers: Any) -> None:
