@@ -298,6 +298,16 @@ def test_ill_conditioned_sums(n: int) -> None:
     assert abs(one(x, "mean") - exact / x.size) <= (bound + 2 * UNIT * abs(exact)) / x.size
 
 
+@pytest.mark.parametrize("n", [100, 5000, 70_000])
+@pytest.mark.parametrize("place", [0.0, 0.3])
+def test_small_numbers_are_not_drowned_by_large_ones(n: int, place: float) -> None:
+    """Added one by one to 2⁵³, ones would all be lost; the bound is that of the test before."""
+    x = np.insert(np.ones(n), int(place * n), 2.0**53)
+    x = np.append(x, -(2.0**53))
+    assert np.cumsum(x)[-1] <= place * n + 2
+    assert abs(one(x, "sum") - n) <= (3 if n >= 256 else 0) * UNIT * (2.0**54 + n)
+
+
 @pytest.mark.parametrize("n", [1, 2, 3, 31, 32, 33, 255, 256, 257, 4095, 4096, 4097, 70_000])
 def test_sums_of_few_bits_are_exact(n: int) -> None:
     """No addition rounds: the sum must be exact at every length, whatever the tree."""
