@@ -1,0 +1,52 @@
+//! Every use of every kernel that the catalogue shows: with the defaults, and with each of its examples.
+
+use fanfold::dtype::DType;
+use fanfold::kernel::{Argument, Arguments, NanPolicy};
+use fanfold::kernels::CATALOGUE;
+use fanfold::plan::{Call, Plan};
+
+/// All uses, in the order of the catalogue.
+pub(crate) fn uses() -> Vec<Call> {
+    let uses = CATALOGUE.iter().flat_map(|&entry| {
+        let given = [""].iter().chain(entry.examples).map(|example| keywords(example));
+        given.map(move |given| Call { entry, arguments: Arguments::check(entry, &given).unwrap() })
+    });
+    uses.collect()
+}
+
+/// All uses in one plan.
+pub(crate) fn fused(nan_policy: NanPolicy) -> Plan {
+    Plan::new(uses(), nan_policy)
+}
+
+/// The use as it is written in Python.
+pub(crate) fn name(call: &Call) -> String {
+    let arguments: Vec<String> = call.arguments.iter().map(|(name, value)| format!("{name}={value}")).collect();
+    format!("{}({})", call.entry.name, arguments.join(", "))
+}
+
+/// Keyword arguments in Python's notation: `bins=7, range=(-3.0, 3.0)`.
+fn keywords(text: &str) -> Vec<(String, Argument)> {
+    let mut given = Vec::new();
+    let mut rest = text;
+    while let Some((name, value)) = rest.split_once('=') {
+        // A value ends at the comma before the next keyword.
+        let end = value.find('=').map_or(value.len(), |next| value[..next].rfind(',').unwrap());
+        given.push((name.trim_start_matches([',', ' ']).to_owned(), literal(&value[..end])));
+        rest = &value[end..];
+    }
+    given
+}
+
+fn literal(text: &str) -> Argument {
+    let inner = text.trim_matches(['[', ']', '(', ')']);
+    if inner != text {
+        let dtype = if inner.contains('.') { DType::Float64 } else { DType::Int64 };
+        return Argument::Floats(inner.split(',').map(|number| number.trim().parse().unwrap()).collect(), dtype);
+    }
+    match text {
+        "True" => Argument::Bool(true),
+        "False" => Argument::Bool(false),
+        number => number.parse().map_or_else(|_| Argument::Float(number.parse().unwrap()), Argument::Int),
+    }
+}
