@@ -1,0 +1,73 @@
+//! What is timed (`benches/engine.rs`) and whose instructions are counted (`examples/hot.rs`): plans, and arrays for them.
+
+use fanfold::dtype::DType;
+use fanfold::engine::{Control, Outcome, Prepared, Workers, run};
+use fanfold::kernel::{Argument, Arguments, NanPolicy};
+use fanfold::kernels::{self, CATALOGUE};
+use fanfold::plan::{Call, Plan};
+use fanfold::view::View;
+
+/// The eleven statistics of `benches/compare.py`.
+const ELEVEN: [&str; 11] =
+    ["sum", "mean", "var", "std", "min", "max", "argmin", "argmax", "count_nan", "skew", "kurtosis"];
+
+/// A plan for float64, and what it is called.
+pub(crate) struct Workload {
+    pub(crate) name: &'static str,
+    plan: Plan,
+    prepared: Prepared,
+}
+
+impl Workload {
+    fn new(name: &'static str, calls: Vec<Call>) -> Workload {
+        let plan = Plan::new(calls, NanPolicy::Propagate);
+        let prepared = Prepared::new(&plan, DType::Float64);
+        Workload { name, plan, prepared }
+    }
+
+    /// Each kernel that has to look at the elements, with its defaults.
+    pub(crate) fn kernels() -> impl Iterator<Item = Workload> {
+        let entries = CATALOGUE.iter().filter(|entry| entry.passes > 0);
+        entries.map(|entry| Workload::new(entry.name, vec![call(entry.name, &[])]))
+    }
+
+    /// The eleven, and with a histogram the twelve.
+    pub(crate) fn plans() -> [Workload; 2] {
+        let eleven: Vec<Call> = ELEVEN.iter().map(|name| call(name, &[])).collect();
+        let range = Argument::Floats(vec![-6.0, 6.0], DType::Float64);
+        let histogram = call("histogram", &[("bins".to_owned(), Argument::Int(100)), ("range".to_owned(), range)]);
+        let twelve = [eleven.clone(), vec![histogram]].concat();
+        [Workload::new("eleven", eleven), Workload::new("twelve", twelve)]
+    }
+
+    /// An array worth the plan's while.
+    pub(crate) fn array(&self, len: usize) -> Vec<f64> {
+        let mut array = normal(len);
+        if self.name == "is_sorted" {
+            // It looks no further once it knows that the answer is no.
+            array.sort_by(f64::total_cmp);
+        }
+        array
+    }
+
+    /// Runs the plan.
+    pub(crate) fn run(&self, view: &View<'_>, workers: Workers) -> Outcome {
+        run(&self.plan, &self.prepared, view, workers, &Control::none()).unwrap()
+    }
+}
+
+fn call(name: &str, given: &[(String, Argument)]) -> Call {
+    let entry = kernels::find(name).unwrap();
+    Call { entry, arguments: Arguments::check(entry, given).unwrap() }
+}
+
+/// Bell-shaped around 0 with spread 1, the same everywhere: sums of three numbers of a Weyl sequence, scrambled.
+fn normal(len: usize) -> Vec<f64> {
+    let uniform = |number: u64| {
+        let word = number.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        let word = (word ^ (word >> 32)).wrapping_mul(0xd6e8_feb8_6659_fd93);
+        (word >> 11) as f64 / (1_u64 << 53) as f64
+    };
+    let normal = |number: u64| 2.0 * (uniform(3 * number) + uniform(3 * number + 1) + uniform(3 * number + 2) - 1.5);
+    (1..=len as u64).map(normal).collect()
+}
