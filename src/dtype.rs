@@ -113,7 +113,7 @@ impl DType {
     #[allow(clippy::cast_possible_truncation)]
     pub fn round(self, x: f64) -> f64 {
         match self {
-            DType::Float16 => half::f16::from_f64(x).to_f64(),
+            DType::Float16 => half::f16::from_f32(to_odd(x)).to_f64(),
             DType::Float32 => f64::from(x as f32),
             _ => x,
         }
@@ -136,6 +136,22 @@ impl DType {
     }
 }
 
+/// A float64 as float32, rounded so that rounding that once more to float16 gives the nearest: to the neighbour whose
+/// last bit is odd if it is not exact (Boldo & Melquiond, IEEE Transactions on Computers 57 (2008), theorem 2).
+///
+/// `half` rounds twice to nearest where the processor has F16C, and once where it has not, so results would depend on it.
+#[allow(clippy::cast_possible_truncation)]
+fn to_odd(x: f64) -> f32 {
+    let near = x as f32;
+    let error = x - f64::from(near);
+    if error == 0.0 || !error.is_finite() || near.to_bits() & 1 == 1 {
+        return near;
+    }
+    // The other neighbour: away from zero if x lies beyond what it was rounded to.
+    let beyond = (error > 0.0) == (x > 0.0);
+    f32::from_bits(if beyond { near.to_bits() + 1 } else { near.to_bits() - 1 })
+}
+
 impl fmt::Display for DType {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())
@@ -143,9 +159,16 @@ impl fmt::Display for DType {
 }
 
 /// One byte of a bool array. Any non-zero byte is true, as in NumPy.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Default)]
+#[derive(Debug, Clone, Copy, Default)]
 #[repr(transparent)]
 pub struct Bool8(pub u8);
+
+impl PartialEq for Bool8 {
+    #[inline(always)]
+    fn eq(&self, other: &Bool8) -> bool {
+        (self.0 == 0) == (other.0 == 0)
+    }
+}
 
 /// One datetime64 or timedelta64: a count of units, or [`Time::NAT`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

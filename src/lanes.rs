@@ -12,7 +12,7 @@ use crate::simd::Simd;
 /// Floats in a row. Part of a result's identity.
 pub(crate) const LANES: usize = 32;
 
-/// Rows that are added as they are, in a tree, before a sum takes them in with its error.
+/// Rows that are added among themselves before a total takes them in.
 const GROUP: usize = 8;
 
 /// A row of floats in vectors.
@@ -122,6 +122,9 @@ pub(crate) fn two_sum(a: f64, b: f64) -> (f64, f64) {
 }
 
 /// Σ (x − m)ᵖ for p = 1 … 4; the upper two only if asked for.
+///
+/// Eight rows have a sum of their own before the total takes it in: a block's 128 rows then round 24 times one upon the
+/// other, not 128 times, which is what NumPy's pairwise sums do to so many.
 #[inline(always)]
 pub(crate) fn powers<S: Simd, const FOURTH: bool>(simd: S, items: &[f64], m: f64) -> [f64; 4] {
     let zero = [f64x8::splat(simd, 0.0); 4];
@@ -131,17 +134,25 @@ pub(crate) fn powers<S: Simd, const FOURTH: bool>(simd: S, items: &[f64], m: f64
     // Lanes that the last row does not fill deviate by nothing.
     let mut last = [m; LANES];
     last[..rest.len()].copy_from_slice(rest);
-    for row in rows.iter().chain([&last]) {
-        let row = load(simd, row);
+    for group in rows.chunks(GROUP).chain([[last].as_slice()]) {
         for i in 0..4 {
-            let d = row[i] - mean;
-            let square = d * d;
-            s1[i] += d;
-            s2[i] += square;
-            if FOURTH {
-                s3[i] += square * d;
-                s4[i] += square * square;
+            let zero = f64x8::splat(simd, 0.0);
+            let (mut p1, mut p2, mut p3, mut p4) = (zero, zero, zero, zero);
+            for row in group {
+                let (vectors, _) = row.as_chunks::<8>();
+                let d = f64x8::load_array_ref(simd, &vectors[i]) - mean;
+                let square = d * d;
+                p1 += d;
+                p2 += square;
+                if FOURTH {
+                    p3 += square * d;
+                    p4 += square * square;
+                }
             }
+            s1[i] += p1;
+            s2[i] += p2;
+            s3[i] += p3;
+            s4[i] += p4;
         }
     }
     [total(s1), total(s2), total(s3), total(s4)]

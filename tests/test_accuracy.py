@@ -209,18 +209,13 @@ def draw(distribution: str, dtype: str, case: Case) -> list[Array]:
     return [np.abs(x) for x in samples] if case.positive else samples
 
 
-# Terms all alike, which a lane adds up one by one with ever the same rounding: "powers" in lanes.rs.
-plain_sums = pytest.mark.xfail(reason="A4: a block's powers are added up plainly, NumPy's pairwise", strict=True)
-
-
 def comparisons() -> Iterator[Any]:
     for case in CASES:
         for distribution in DISTRIBUTIONS:
             name = str(case.kernel)
             if (name, distribution) == ("logsumexp", "large"):
                 continue  # e to the 10³⁰ is beyond all decimals.
-            worse = distribution == "two values" and name in {"var", "std", "sem", "kurtosis"}
-            yield pytest.param(case, distribution, id=f"{name}-{distribution}", marks=[plain_sums] if worse else [])
+            yield pytest.param(case, distribution, id=f"{name}-{distribution}")
 
 
 @pytest.mark.parametrize(("case", "distribution"), list(comparisons()))
@@ -244,7 +239,6 @@ def test_narrow_floats_are_rounded_once(case: Case, distribution: str, dtype: st
             assert ulps(answer, exact) <= 0.5 + (1e-6 if dtype == "float32" else 2e-3)
 
 
-@pytest.mark.xfail(reason="A1: float64 is rounded to float32 before float16", strict=True)
 def test_float16_is_rounded_from_the_exact_answer() -> None:
     x = np.array([2048, 1, 2.0**-24], np.float16)
     assert one(x, "sum") == 2050
@@ -342,7 +336,6 @@ def test_moments_of_shifted_data(shift: float, n: int) -> None:
         assert abs(Fraction(float(one(x, ff.kurtosis(fisher=False)))) - kurtosis) <= 16 * UNIT * kurtosis
 
 
-@pytest.mark.xfail(reason="A3: SciPy 1.17 compares with eps, not with ten times as much", strict=True)
 def test_float32_far_from_zero_is_not_taken_for_constant() -> None:
     x = (1e6 + np.random.default_rng(5).normal(size=100) * 0.9).astype(np.float32)
     exact = central(x, 3) / root(central(x, 2) ** 3)

@@ -96,6 +96,14 @@ sizes = pytest.mark.parametrize(
 )
 
 
+def test_any_byte_but_zero_is_true_and_one_true_is_like_another() -> None:
+    x = np.zeros(20_000, np.uint8)
+    x[[777, 800, 1024, 9999]] = 255, 2, 1, 128
+    r = ff.run(x.view(np.bool_), ["max", "argmax", "sum"])
+    assert dict(r) == {"max": True, "argmax": 777, "sum": 4}
+    assert ff.run(np.array([2, 1, 255], np.uint8).view(np.bool_), "is_sorted")["is_sorted"]
+
+
 def equal(left: dict[str, Any], right: dict[str, Any]) -> bool:
     def bits(value: Any) -> Any:
         return [bits(part) for part in value] if isinstance(value, ff.Histogram) else np.asarray(value).tobytes()

@@ -140,7 +140,7 @@ pub(super) static COUNT_INF: Entry = Entry {
     passes: 1,
     resolve: |_, input| {
         if input.dtype.has_missing() {
-            Ok(counted::<Infinite>(input, input.elements(), |state| Value::count(state.held)))
+            Ok(counted::<Infinite>(input, input.values(), |state| Value::count(state.held)))
         } else {
             Ok(Request::Length(|_| Value::count(0)))
         }

@@ -62,13 +62,13 @@ impl<T: Ordered> Accumulator for Extrema<T> {
             Some((min, max)) => (min, max, false),
             None => sweep(block),
         };
-        if state.min.is_none_or(|best| min.below(best.item)) {
+        if state.min.is_none_or(|best| min.below(best.item) || (start < best.at && min == best.item)) {
             keep_first(&mut state.min, find(block, start, |item| item == min), Ordered::below);
         }
-        if state.max.is_none_or(|best| best.item.below(max)) {
+        if state.max.is_none_or(|best| best.item.below(max) || (start < best.at && max == best.item)) {
             keep_first(&mut state.max, find(block, start, |item| item == max), |new, old| old.below(new));
         }
-        if missing && state.missing.is_none() {
+        if missing && state.missing.is_none_or(|first| start < first.at) {
             state.missing = find(block, start, Item::is_missing);
         }
     }

@@ -74,9 +74,9 @@ impl Accumulator for Moments {
                 if self.order >= 4 { powers::<S, true>(simd, block, m) } else { powers::<S, false>(simd, block, m) };
             let e = s1 / n;
             next.mean = Double { high: m, low: e };
-            next.m2 = s2 - n * e * e;
-            next.m3 = s3 - 3.0 * e * s2 + 2.0 * n * e * e * e;
-            next.m4 = s4 - 4.0 * e * s3 + 6.0 * e * e * s2 - 3.0 * n * e * e * e * e;
+            next.m2 = plus(s2, -n * e * e);
+            next.m3 = plus(s3, -3.0 * e * s2 + 2.0 * n * e * e * e);
+            next.m4 = plus(s4, -4.0 * e * s3 + 6.0 * e * e * s2 - 3.0 * n * e * e * e * e);
         }
         self.combine(state, next);
     }
@@ -95,12 +95,15 @@ impl Accumulator for Moments {
             let n = a + b;
             let delta = (next.mean.high - state.mean.high) + (next.mean.low - state.mean.low);
             let (d_n, d2) = (delta / n, delta * delta);
-            state.m4 += next.m4
-                + d2 * d_n * d_n * a * b * ((a * a - a * b + b * b) / n)
-                + 6.0 * d_n * d_n * (a * a * next.m2 + b * b * state.m2)
-                + 4.0 * d_n * (a * next.m3 - b * state.m3);
-            state.m3 += next.m3 + d2 * d_n * (a * b / n) * (a - b) + 3.0 * d_n * (a * next.m2 - b * state.m2);
-            state.m2 += next.m2 + d2 * (a * b / n);
+            state.m4 = plus(
+                state.m4 + next.m4,
+                d2 * d_n * d_n * a * b * ((a * a - a * b + b * b) / n)
+                    + 6.0 * d_n * d_n * (a * a * next.m2 + b * b * state.m2)
+                    + 4.0 * d_n * (a * next.m3 - b * state.m3),
+            );
+            state.m3 =
+                plus(state.m3 + next.m3, d2 * d_n * (a * b / n) * (a - b) + 3.0 * d_n * (a * next.m2 - b * state.m2));
+            state.m2 = plus(state.m2 + next.m2, d2 * (a * b / n));
             let (high, error) = two_sum(state.mean.high, d_n * b);
             state.mean = Double { high, low: state.mean.low + error };
         }
@@ -110,6 +113,12 @@ impl Accumulator for Moments {
     fn cover(&self, other: &Self) -> Option<Self> {
         Some(Moments { order: self.order.max(other.order) })
     }
+}
+
+/// A sum and what corrects it; a sum of powers that has overflowed stays infinite, whatever nonsense the correction is.
+#[inline(always)]
+fn plus(sum: f64, correction: f64) -> f64 {
+    if sum.is_infinite() { sum } else { sum + correction }
 }
 
 /// A finish that turns moments into a float of NumPy's dtype.
@@ -148,8 +157,9 @@ const BIAS: Parameter = Parameter {
 pub(super) static VAR: Entry = Entry {
     name: "var",
     doc: "The variance: the sum of squared deviations from the mean over ``n - ddof``.\n\n\
-          NaN of an empty array; NaN or inf where ``n <= ddof``, as in NumPy. Computed in float64 in two passes over each \
-          block in cache, merged with Pébay's formulas (SAND2008-6212).",
+          NaN of an empty array; NaN or inf where ``n <= ddof``, as in NumPy, and NaN if NaN values are omitted, as in \
+          ``np.nanvar``. Computed in float64 in two passes over each block in cache, merged with Pébay's formulas \
+          (SAND2008-6212).",
     parameters: &[DDOF],
     numpy: "np.var(x, ddof=ddof)",
     takes: Takes::Reals,
@@ -208,14 +218,14 @@ pub(super) static SEM: Entry = Entry {
     ..VAR_PARTS
 };
 
-/// SciPy's bound below which the data are constant up to rounding, and a normalised moment has no meaning.
+/// SciPy's bound (since 1.17) below which the data are constant up to rounding, and a normalised moment has no meaning.
 fn is_constant(state: &MomentsState, dtype: DType) -> bool {
-    let resolution = match dtype {
-        DType::Float16 => 1e-3,
-        DType::Float32 => 1e-6,
-        _ => 1e-15,
+    let epsilon = match dtype {
+        DType::Float16 => f64::powi(2.0, -10),
+        DType::Float32 => f64::from(f32::EPSILON),
+        _ => f64::EPSILON,
     };
-    state.m2 / state.count as f64 <= (resolution * state.mean()).powi(2)
+    state.m2 / state.count as f64 <= (epsilon * state.mean()).powi(2)
 }
 
 pub(super) static SKEW: Entry = Entry {

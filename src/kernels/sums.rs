@@ -130,8 +130,9 @@ fn of_sum(input: &Input, expression: Expression, value: fn(&MomentsState) -> f64
 pub(super) static SUM: Entry = Entry {
     name: "sum",
     doc: "The sum; 0 of an empty array.\n\n\
-          Floats are summed with about twice float64's precision and rounded once (Knuth's TwoSum); integers exactly: a sum \
-          that does not fit NumPy's result dtype raises ``OverflowError`` instead of wrapping.",
+          Floats are summed in float64 with their rounding errors carried along (Knuth's TwoSum, once for every eight \
+          elements of a lane): the error is that of at most four roundings of each element, whatever their number. Integers \
+          are summed exactly: a sum that does not fit NumPy's result dtype raises ``OverflowError`` instead of wrapping.",
     parameters: &[],
     numpy: "np.sum(x)",
     takes: Takes::Numbers,
