@@ -7,6 +7,7 @@ use std::fmt;
 
 use num_complex::Complex;
 
+use crate::ahead::Ahead;
 use crate::lanes;
 use crate::simd::Simd;
 
@@ -311,7 +312,7 @@ pub trait Ordered: Item {
 
     /// The smallest and the largest item by a faster way than comparing, if there is one and none is missing.
     #[inline(always)]
-    fn fast_extrema<S: Simd>(_: S, _: &[Self]) -> Option<(Self, Self)> {
+    fn fast_extrema<S: Simd>(_: S, _: &[Self], _: &Ahead) -> Option<(Self, Self)> {
         None
     }
 }
@@ -518,8 +519,8 @@ macro_rules! floats {
             }
 
             #[inline(always)]
-            fn fast_extrema<S: Simd>(simd: S, items: &[Self]) -> Option<(Self, Self)> {
-                lanes::$extrema(simd, items)
+            fn fast_extrema<S: Simd>(simd: S, items: &[Self], ahead: &Ahead) -> Option<(Self, Self)> {
+                lanes::$extrema(simd, items, ahead)
             }
         }
 

@@ -17,8 +17,10 @@
 
 use std::any::Any;
 use std::fmt;
+use std::ops::Deref;
 use std::sync::Arc;
 
+use crate::ahead::Ahead;
 use crate::dtype::{Block, DType, Item, Sealed};
 use crate::error::Error;
 use crate::expr::Expression;
@@ -44,15 +46,33 @@ pub trait Accumulator: Clone + fmt::Debug + Send + Sync + 'static {
     /// The state of no elements.
     fn init(&self) -> Self::State;
 
-    /// Takes a block whose first element has the number `start`. Must be `#[inline(always)]`, see [`crate::simd`], whose
-    /// token it gets for explicit vectors.
-    fn update<S: Simd>(&self, simd: S, state: &mut Self::State, block: &[Self::Item], start: u64);
+    /// Takes a block. Must be `#[inline(always)]`, see [`crate::simd`], whose token it gets for explicit vectors.
+    fn update<S: Simd>(&self, simd: S, state: &mut Self::State, block: Items<'_, Self::Item>);
 
     /// Takes the state of the elements that follow.
     fn combine(&self, state: &mut Self::State, next: Self::State);
 
     /// One accumulator whose states serve both, if there is one.
     fn cover(&self, other: &Self) -> Option<Self>;
+}
+
+/// The items of a block: a slice, and what is known of it.
+#[derive(Debug, Clone, Copy)]
+pub struct Items<'a, T> {
+    slice: &'a [T],
+    /// The number of the first one.
+    pub start: u64,
+    /// What the sweep will read next, for loops to ask for.
+    pub ahead: &'a Ahead,
+}
+
+impl<T> Deref for Items<'_, T> {
+    type Target = [T];
+
+    #[inline(always)]
+    fn deref(&self) -> &[T] {
+        self.slice
+    }
 }
 
 /// A state whose type only its accumulator knows.
@@ -67,7 +87,7 @@ pub trait Erased: fmt::Debug + Send + Sync {
     /// See [`Accumulator::init`].
     fn init(&self) -> AnyState;
     /// See [`Accumulator::update`]; chooses the instruction set.
-    fn update(&self, level: Level, state: &mut AnyState, block: Block<'_>, start: u64);
+    fn update(&self, level: Level, state: &mut AnyState, block: Block<'_>, start: u64, ahead: &Ahead);
     /// See [`Accumulator::combine`].
     fn combine(&self, state: &mut AnyState, next: AnyState);
     /// See [`Accumulator::cover`].
@@ -80,8 +100,7 @@ pub trait Erased: fmt::Debug + Send + Sync {
 struct Update<'a, A: Accumulator> {
     accumulator: &'a A,
     state: &'a mut A::State,
-    items: &'a [A::Item],
-    start: u64,
+    block: Items<'a, A::Item>,
 }
 
 impl<A: Accumulator> Work for Update<'_, A> {
@@ -89,7 +108,7 @@ impl<A: Accumulator> Work for Update<'_, A> {
 
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
-        self.accumulator.update(simd, self.state, self.items, self.start);
+        self.accumulator.update(simd, self.state, self.block);
     }
 }
 
@@ -106,11 +125,11 @@ impl<A: Accumulator> Erased for A {
         Box::new(Accumulator::init(self))
     }
 
-    fn update(&self, level: Level, state: &mut AnyState, block: Block<'_>, start: u64) {
-        let (Some(state), Some(items)) = (state.downcast_mut::<A::State>(), A::Item::of(block)) else {
+    fn update(&self, level: Level, state: &mut AnyState, block: Block<'_>, start: u64, ahead: &Ahead) {
+        let (Some(state), Some(slice)) = (state.downcast_mut::<A::State>(), A::Item::of(block)) else {
             unreachable!("the plan pairs a sink with its own states and item type");
         };
-        level.run(Update { accumulator: self, state, items, start });
+        level.run(Update { accumulator: self, state, block: Items { slice, start, ahead } });
     }
 
     fn combine(&self, state: &mut AnyState, next: AnyState) {

@@ -7,6 +7,7 @@
 
 use fearless_simd::{f32x16, f64x8, prelude::*};
 
+use crate::ahead::Ahead;
 use crate::simd::Simd;
 
 /// Floats in a row. Part of a result's identity.
@@ -68,12 +69,13 @@ impl Double {
     /// §4.2.2, theorem B), which keeps the rounding errors: only the three additions of the tree round, where pairwise
     /// summation rounds log₂ n times. TwoSum for every row would cost 2.4 times as much.
     #[inline(always)]
-    pub(crate) fn sum<S: Simd>(simd: S, items: &[f64]) -> Double {
+    pub(crate) fn sum<S: Simd>(simd: S, items: &[f64], ahead: &Ahead) -> Double {
         let zero = f64x8::splat(simd, 0.0);
         let (mut high, mut low) = ([zero; 4], [zero; 4]);
         let (rows, _) = items.as_chunks::<LANES>();
         let (groups, _) = rows.as_chunks::<GROUP>();
         for group in groups {
+            ahead.ask::<GROUP>();
             let [a, b, c, d, e, f, g, h]: [Row<S>; GROUP] = std::array::from_fn(
                 #[inline(always)]
                 |i| load(simd, &group[i]),
@@ -100,14 +102,14 @@ impl Double {
 
     /// The sum of a function of items.
     #[inline(always)]
-    pub(crate) fn sum_of<S: Simd, T: Copy>(simd: S, items: &[T], float: impl Fn(T) -> f64) -> Double {
+    pub(crate) fn sum_of<S: Simd, T: Copy>(simd: S, items: &[T], ahead: &Ahead, float: impl Fn(T) -> f64) -> Double {
         let mut total = Double::default();
         let mut floats = [0.0; GROUP * LANES];
         for part in items.chunks(GROUP * LANES) {
             for (place, &item) in floats.iter_mut().zip(part) {
                 *place = float(item);
             }
-            total.merge(Double::sum(simd, floats.get(..part.len()).unwrap_or_default()));
+            total.merge(Double::sum(simd, floats.get(..part.len()).unwrap_or_default(), ahead));
         }
         total
     }
@@ -126,7 +128,7 @@ pub(crate) fn two_sum(a: f64, b: f64) -> (f64, f64) {
 /// Eight rows have a sum of their own before the total takes it in: a block's 128 rows then round 24 times one upon the
 /// other, not 128 times, which is what NumPy's pairwise sums do to so many.
 #[inline(always)]
-pub(crate) fn powers<S: Simd, const FOURTH: bool>(simd: S, items: &[f64], m: f64) -> [f64; 4] {
+pub(crate) fn powers<S: Simd, const FOURTH: bool>(simd: S, items: &[f64], ahead: &Ahead, m: f64) -> [f64; 4] {
     let zero = [f64x8::splat(simd, 0.0); 4];
     let (mut s1, mut s2, mut s3, mut s4) = (zero, zero, zero, zero);
     let mean = f64x8::splat(simd, m);
@@ -135,6 +137,8 @@ pub(crate) fn powers<S: Simd, const FOURTH: bool>(simd: S, items: &[f64], m: f64
     let mut last = [m; LANES];
     last[..rest.len()].copy_from_slice(rest);
     for group in rows.chunks(GROUP).chain([[last].as_slice()]) {
+        // The slowest of the loops here asks for the most.
+        ahead.ask::<{ 2 * GROUP }>();
         for i in 0..4 {
             let zero = f64x8::splat(simd, 0.0);
             let (mut p1, mut p2, mut p3, mut p4) = (zero, zero, zero, zero);
@@ -172,7 +176,7 @@ fn total<S: Simd>(row: Row<S>) -> f64 {
 macro_rules! extrema {
     ($name:ident, $float:ty, $vector:ident, $width:literal, $row:literal) => {
         #[inline(always)]
-        pub(crate) fn $name<S: Simd>(simd: S, items: &[$float]) -> Option<($float, $float)> {
+        pub(crate) fn $name<S: Simd>(simd: S, items: &[$float], ahead: &Ahead) -> Option<($float, $float)> {
             let mut min = [$vector::splat(simd, <$float>::INFINITY); 4];
             let mut max = [$vector::splat(simd, <$float>::NEG_INFINITY); 4];
             let mut ordered = [min[0].simd_eq(min[0]); 4];
@@ -181,6 +185,7 @@ macro_rules! extrema {
             let mut last = [*items.first()?; $row];
             last[..rest.len()].copy_from_slice(rest);
             for row in rows.iter().chain([&last]) {
+                ahead.ask::<1>();
                 let (vectors, _) = row.as_chunks::<$width>();
                 for i in 0..4 {
                     let x = $vector::load_array_ref(simd, &vectors[i]);

@@ -4,7 +4,7 @@
 //!
 //! | module | what it is for | what it uses |
 //! |---|---|---|
-//! | [`dtype`], [`value`], [`error`], [`simd`], `lanes` | element types, answers, errors, instruction sets, the vector loops | nothing |
+//! | [`dtype`], [`value`], [`error`], [`simd`], [`ahead`], `lanes` | element types, answers, errors, instruction sets, reading ahead, the vector loops | nothing |
 //! | [`view`] | somebody else's memory, cut into blocks | the above |
 //! | [`expr`] | elementwise formulas over blocks | [`view`] |
 //! | [`kernel`] | what a kernel is: accumulator, finish, catalogue entry; the laws | [`expr`] |
@@ -22,6 +22,7 @@
 //!   of workers, the instruction set, or the company of other functions.
 //! * Whatever a user or the environment can influence ends in an [`error::Error`], never in a panic.
 
+pub mod ahead;
 pub mod dtype;
 pub mod engine;
 pub mod error;

@@ -8,7 +8,7 @@
 //! Whatever runs inside [`Level::run`] must be `#[inline(always)]` down to its loops: a function that is called, not
 //! inlined, is compiled for the baseline and silently slow.
 //!
-//! There is no unsafe code here: `fearless_simd`'s tokens prove that the processor has the features.
+//! `fearless_simd`'s tokens prove that the processor has the features, without unsafe code; that is for [`prefetch`] only.
 
 use std::sync::OnceLock;
 
@@ -97,6 +97,20 @@ impl Level {
             other => fearless_simd::dispatch!(other, token => with(token, work)),
         }
     }
+}
+
+/// Asks for the cache line of an address, which is no access: any address will do. Does nothing where Rust offers no way.
+#[inline(always)]
+#[allow(unsafe_code)]
+pub(crate) fn prefetch(address: usize) {
+    #[cfg(target_arch = "x86_64")]
+    {
+        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        // SAFETY: every x86-64 processor has the instruction (it is part of SSE), and it faults on no address.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(std::ptr::without_provenance(address)) };
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = address;
 }
 
 /// Something to be compiled once per instruction set. It and all it calls must be `#[inline(always)]`.

@@ -13,9 +13,11 @@
 #![allow(unsafe_code)]
 
 use std::marker::PhantomData;
+use std::ops::Range;
 
 use num_complex::Complex;
 
+use crate::ahead::LINE;
 use crate::dtype::{Block, Bool8, Buffer, DType, Sealed, Time};
 use crate::simd::Level;
 
@@ -112,6 +114,19 @@ impl<'a> View<'a> {
             && !self.swapped
             && self.dtype != DType::Float16
             && self.pointer.addr().is_multiple_of(self.alignment())
+    }
+
+    /// The addresses of the `len` elements from number `start` on, as far as there are so many; empty if they do not lie
+    /// one after the other, at least as close as cache lines.
+    pub fn memory(&self, start: usize, len: usize) -> Range<usize> {
+        let end = start.saturating_add(len).min(self.len);
+        match self.axes.as_slice() {
+            [Axis { stride, .. }] if start < end && (1..=LINE.cast_signed()).contains(stride) => {
+                let address = |index: usize| self.pointer.addr().wrapping_add_signed(offset(index, *stride));
+                address(start)..address(end)
+            }
+            _ => 0..0,
+        }
     }
 
     fn alignment(&self) -> usize {
@@ -305,6 +320,21 @@ mod tests {
         assert_eq!(elements(&view(7, &[], &[])), [7]);
         assert_eq!(elements(&view(0, &[3, 0], &[1, 1])), [0; 0]);
         assert_eq!(elements(&view(0, &[2, 3, 2], &[12, 4, 2])), [0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22]);
+    }
+
+    #[test]
+    fn tells_where_elements_lie_if_they_lie_close() {
+        let memory = [0_i16; 100];
+        let first = memory.as_ptr().addr();
+        // SAFETY: every case below stays within `memory`.
+        let view = |len: usize, stride: isize| unsafe {
+            View::new(memory.as_ptr().cast(), DType::Int16, false, &[len], &[stride])
+        };
+        assert_eq!(view(100, 2).memory(10, 20), first + 20..first + 60);
+        assert_eq!(view(50, 4).memory(40, 20), first + 160..first + 200);
+        assert_eq!(view(100, 2).memory(100, 20), 0..0);
+        assert_eq!(view(2, 128).memory(0, 2), 0..0);
+        assert_eq!(view(100, 0).memory(0, 2), 0..0);
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
+use crate::ahead::Ahead;
 use crate::engine::combine::Tree;
 use crate::engine::control::{Control, POLL};
 use crate::engine::latch::{Latch, lock};
@@ -112,6 +113,7 @@ impl<'a> Run<'a> {
     /// One worker: takes the next chunk until there is none. `between` is called between chunks.
     fn work(&self, mut between: impl FnMut() -> Result<(), Error>) -> Result<(), Error> {
         let mut evaluator = Evaluator::new(self.view, &self.pass.graph, self.level);
+        let ahead = Ahead::default();
         let mut free = self.fresh(true);
         loop {
             let chunk = self.next.fetch_add(1, Ordering::Relaxed);
@@ -119,7 +121,7 @@ impl<'a> Run<'a> {
                 break;
             }
             let mut states = self.fresh(false);
-            if !self.sweep(chunk, &mut evaluator, &mut states, &mut free) {
+            if !self.sweep(chunk, &mut evaluator, &ahead, &mut states, &mut free) {
                 break;
             }
             self.tree.hand_in(chunk, states, |left, right| self.combine(left, right));
@@ -140,6 +142,7 @@ impl<'a> Run<'a> {
         &self,
         chunk: usize,
         evaluator: &mut Evaluator<'_>,
+        ahead: &Ahead,
         states: &mut [Option<AnyState>],
         free: &mut [Option<AnyState>],
     ) -> bool {
@@ -149,6 +152,9 @@ impl<'a> Run<'a> {
             if self.stopped.load(Ordering::Relaxed) {
                 return false;
             }
+            // The chunk that nobody has taken yet is the one that this worker will most likely take.
+            let next = if start + BLOCK < end { start + BLOCK } else { self.next.load(Ordering::Relaxed) * CHUNK };
+            ahead.expect(self.view.memory(next, BLOCK));
             let blocks = evaluator.evaluate(start, BLOCK.min(end - start));
             for (index, (node, sink)) in self.pass.sinks.iter().enumerate() {
                 let (states, free) = (states.get_mut(index), free.get_mut(index));
@@ -156,7 +162,7 @@ impl<'a> Run<'a> {
                     continue;
                 };
                 let update = |state: &mut AnyState| {
-                    sink.accumulator.update(self.level, state, blocks.get(*node), start as u64);
+                    sink.accumulator.update(self.level, state, blocks.get(*node), start as u64, ahead);
                 };
                 self.guard(index, state, update);
             }

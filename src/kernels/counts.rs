@@ -5,7 +5,7 @@ use std::marker::PhantomData;
 
 use crate::dtype::{Item, with_item};
 use crate::expr::Expression;
-use crate::kernel::{Accumulator, Entry, Input, Request, Takes};
+use crate::kernel::{Accumulator, Entry, Input, Items, Request, Takes};
 use crate::simd::Simd;
 use crate::value::Value;
 
@@ -68,7 +68,7 @@ impl<T: Item, P: Test> Accumulator for Count<T, P> {
     }
 
     #[inline(always)]
-    fn update<S: Simd>(&self, _: S, state: &mut Counted, block: &[T], _: u64) {
+    fn update<S: Simd>(&self, _: S, state: &mut Counted, block: Items<'_, T>) {
         // A block is short: 32 bits hold its count, in half the registers that 64 would take.
         let held: u32 = block.iter().map(|&item| u32::from(P::holds(item))).sum();
         state.all += block.len() as u64;
@@ -210,7 +210,7 @@ impl Accumulator for PanicAtThirteen {
         0
     }
 
-    fn update<S: Simd>(&self, _: S, state: &mut u64, block: &[f64], _: u64) {
+    fn update<S: Simd>(&self, _: S, state: &mut u64, block: Items<'_, f64>) {
         assert!(block.iter().all(|&x| x != 13.0), "thirteen");
         *state += block.len() as u64;
     }

@@ -5,7 +5,7 @@
 //! with |r| ≤ ln 2 / 2 (Cody & Waite's two-part ln 2, Software Manual for the Elementary Functions, 1980, chapter 6),
 //! then the Taylor series of eʳ to the 13th power, whose remainder is below 2⁻⁵⁷, then the exponent.
 
-use crate::kernel::{Accumulator, Entry, Request, Takes};
+use crate::kernel::{Accumulator, Entry, Items, Request, Takes};
 use crate::lanes::Double;
 use crate::simd::Simd;
 use crate::value::Value;
@@ -30,11 +30,11 @@ impl Accumulator for ExponentialSum {
     }
 
     #[inline(always)]
-    fn update<S: Simd>(&self, simd: S, state: &mut ExponentialSumState, block: &[f64], _: u64) {
+    fn update<S: Simd>(&self, simd: S, state: &mut ExponentialSumState, block: Items<'_, f64>) {
         let largest = block.iter().fold(f64::NEG_INFINITY, |best, &x| if x > best { x } else { best });
         let nan = block.iter().fold(false, |nan, &x| nan | x.is_nan());
         let sum = if largest.is_finite() && !nan {
-            Double::sum_of(simd, block, |x| exp(x - largest))
+            Double::sum_of(simd, &block, block.ahead, |x| exp(x - largest))
         } else {
             Double::default()
         };

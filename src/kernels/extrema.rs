@@ -10,7 +10,7 @@ use std::marker::PhantomData;
 use crate::dtype::{DType, Item, Number, Ordered, with_ordered};
 use crate::error::Error;
 use crate::expr::Expression;
-use crate::kernel::{Accumulator, Answer, Entry, Input, NanPolicy, Request, Takes};
+use crate::kernel::{Accumulator, Answer, Entry, Input, Items, NanPolicy, Request, Takes};
 use crate::simd::Simd;
 use crate::value::Value;
 
@@ -57,19 +57,19 @@ impl<T: Ordered> Accumulator for Extrema<T> {
     }
 
     #[inline(always)]
-    fn update<S: Simd>(&self, simd: S, state: &mut ExtremaState<T>, block: &[T], start: u64) {
-        let (min, max, missing) = match T::fast_extrema(simd, block) {
+    fn update<S: Simd>(&self, simd: S, state: &mut ExtremaState<T>, block: Items<'_, T>) {
+        let (min, max, missing) = match T::fast_extrema(simd, &block, block.ahead) {
             Some((min, max)) => (min, max, false),
-            None => sweep(block),
+            None => sweep(&block),
         };
-        if state.min.is_none_or(|best| min.below(best.item) || (start < best.at && min == best.item)) {
-            keep_first(&mut state.min, find(block, start, |item| item == min), Ordered::below);
+        if state.min.is_none_or(|best| min.below(best.item) || (block.start < best.at && min == best.item)) {
+            keep_first(&mut state.min, find(&block, block.start, |item| item == min), Ordered::below);
         }
-        if state.max.is_none_or(|best| best.item.below(max) || (start < best.at && max == best.item)) {
-            keep_first(&mut state.max, find(block, start, |item| item == max), |new, old| old.below(new));
+        if state.max.is_none_or(|best| best.item.below(max) || (block.start < best.at && max == best.item)) {
+            keep_first(&mut state.max, find(&block, block.start, |item| item == max), |new, old| old.below(new));
         }
-        if missing && state.missing.is_none_or(|first| start < first.at) {
-            state.missing = find(block, start, Item::is_missing);
+        if missing && state.missing.is_none_or(|first| block.start < first.at) {
+            state.missing = find(&block, block.start, Item::is_missing);
         }
     }
 

@@ -12,10 +12,11 @@ use std::sync::Arc;
 
 use fearless_simd::{f64x8, prelude::*};
 
+use crate::ahead::Ahead;
 use crate::dtype::DType;
 use crate::error::Error;
 use crate::kernel::{
-    Accepts, Accumulator, Answer, Argument, Arguments, DefaultValue, Entry, Input, Parameter, Request, Takes,
+    Accepts, Accumulator, Answer, Argument, Arguments, DefaultValue, Entry, Input, Items, Parameter, Request, Takes,
 };
 use crate::kernels::extrema;
 use crate::kernels::tally::{BYTE_PLACES, Tally};
@@ -136,7 +137,14 @@ const ROW: usize = 16;
 impl Histogram {
     /// The places of a block in bins of equal width.
     #[inline(always)]
-    fn place<S: Simd, P: Place>(&self, simd: S, block: &[f64], (scale, trust): (f64, f64), places: &mut [P; BLOCK]) {
+    fn place<S: Simd, P: Place>(
+        &self,
+        simd: S,
+        block: &[f64],
+        ahead: &Ahead,
+        (scale, trust): (f64, f64),
+        places: &mut [P; BLOCK],
+    ) {
         let [first, .., last] = self.bins.edges.as_slice() else { return };
         let vector = |x: f64| f64x8::splat(simd, x);
         let (first, last, scale) = (vector(*first), vector(*last), vector(scale));
@@ -148,6 +156,7 @@ impl Histogram {
         last_row[..rest.len()].copy_from_slice(rest);
         let (place_rows, _) = places.as_chunks_mut::<ROW>();
         for (row, place_row) in rows.iter().chain([&last_row]).zip(place_rows) {
+            ahead.ask::<1>();
             let (vectors, _) = row.as_chunks::<8>();
             let mut bits = [0_u64; ROW];
             let (bit_vectors, _) = bits.as_chunks_mut::<8>();
@@ -157,7 +166,8 @@ impl Histogram {
                 let position = inside.select((x - first) * scale - half, outside);
                 let rounded = position + round;
                 let distance = (position - (rounded - round)).abs();
-                farthest[i] = distance.simd_gt(farthest[i]).select(distance, farthest[i]);
+                // Never NaN: what is outside was given a place.
+                farthest[i] = distance.max(farthest[i]);
                 bit_vectors[i] = rounded.to_array().map(f64::to_bits);
             }
             for i in 0..ROW {
@@ -200,18 +210,18 @@ impl Accumulator for Histogram {
     }
 
     #[inline(always)]
-    fn update<S: Simd>(&self, simd: S, tally: &mut Tally, block: &[f64], _: u64) {
+    fn update<S: Simd>(&self, simd: S, tally: &mut Tally, block: Items<'_, f64>) {
         let Some(uniform) = self.bins.uniform else {
             return block.iter().for_each(|&x| tally.count_one(self.bins.bisect(x)));
         };
         for part in block.chunks(BLOCK) {
             if self.bins.count() < BYTE_PLACES {
                 let mut places = [u8::ZERO; BLOCK];
-                self.place(simd, part, uniform, &mut places);
+                self.place(simd, part, block.ahead, uniform, &mut places);
                 tally.count_bytes(places.get(..part.len()).unwrap_or_default());
             } else {
                 let mut places = [u32::ZERO; BLOCK];
-                self.place(simd, part, uniform, &mut places);
+                self.place(simd, part, block.ahead, uniform, &mut places);
                 tally.count_words(places.get(..part.len()).unwrap_or_default());
             }
         }

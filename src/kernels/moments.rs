@@ -14,7 +14,9 @@
 
 use crate::dtype::DType;
 use crate::error::Error;
-use crate::kernel::{Accepts, Accumulator, Answer, Arguments, DefaultValue, Entry, Input, Parameter, Request, Takes};
+use crate::kernel::{
+    Accepts, Accumulator, Answer, Arguments, DefaultValue, Entry, Input, Items, Parameter, Request, Takes,
+};
 use crate::lanes::{Double, powers, two_sum};
 use crate::simd::Simd;
 use crate::value::Value;
@@ -60,18 +62,21 @@ impl Accumulator for Moments {
     }
 
     #[inline(always)]
-    fn update<S: Simd>(&self, simd: S, state: &mut MomentsState, block: &[f64], _: u64) {
+    fn update<S: Simd>(&self, simd: S, state: &mut MomentsState, block: Items<'_, f64>) {
         if block.is_empty() {
             return;
         }
         let count = block.len() as u64;
-        let sum = Double::sum(simd, block);
+        let sum = Double::sum(simd, &block, block.ahead);
         let mut next = MomentsState { count, sum, ..MomentsState::default() };
         if self.order >= 2 {
             let n = count as f64;
             let m = sum.value() / n;
-            let [s1, s2, s3, s4] =
-                if self.order >= 4 { powers::<S, true>(simd, block, m) } else { powers::<S, false>(simd, block, m) };
+            let [s1, s2, s3, s4] = if self.order >= 4 {
+                powers::<S, true>(simd, &block, block.ahead, m)
+            } else {
+                powers::<S, false>(simd, &block, block.ahead, m)
+            };
             let e = s1 / n;
             next.mean = Double { high: m, low: e };
             next.m2 = plus(s2, -n * e * e);
@@ -345,8 +350,8 @@ impl Accumulator for CentralPower {
     }
 
     #[inline(always)]
-    fn update<S: Simd>(&self, simd: S, state: &mut Double, block: &[f64], _: u64) {
-        state.merge(Double::sum_of(simd, block, |x| (x - self.mean).powf(self.order)));
+    fn update<S: Simd>(&self, simd: S, state: &mut Double, block: Items<'_, f64>) {
+        state.merge(Double::sum_of(simd, &block, block.ahead, |x| (x - self.mean).powf(self.order)));
     }
 
     fn combine(&self, state: &mut Double, next: Double) {

@@ -4,7 +4,7 @@ use std::marker::PhantomData;
 
 use crate::dtype::{Ordered, with_ordered};
 use crate::error::Error;
-use crate::kernel::{Accumulator, Entry, Request, Takes};
+use crate::kernel::{Accumulator, Entry, Items, Request, Takes};
 use crate::simd::Simd;
 use crate::value::Value;
 
@@ -34,10 +34,10 @@ impl<T: Ordered> Accumulator for Sorted<T> {
     }
 
     #[inline(always)]
-    fn update<S: Simd>(&self, _: S, state: &mut SortedState<T>, block: &[T], _: u64) {
+    fn update<S: Simd>(&self, _: S, state: &mut SortedState<T>, block: Items<'_, T>) {
         let (Some(&first), Some(&last)) = (block.first(), block.last()) else { return };
         // Once out of order, always out of order.
-        let sorted = state.sorted && pairs_in_order(block);
+        let sorted = state.sorted && pairs_in_order(&block);
         self.combine(state, SortedState { ends: Some((first, last)), sorted });
     }
 

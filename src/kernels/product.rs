@@ -10,7 +10,7 @@ use std::marker::PhantomData;
 
 use crate::dtype::{Integer, with_integer};
 use crate::error::Error;
-use crate::kernel::{Accumulator, Arguments, Entry, Input, Request, Takes};
+use crate::kernel::{Accumulator, Arguments, Entry, Input, Items, Request, Takes};
 use crate::kernels::sums::integer;
 use crate::simd::Simd;
 use crate::value::Value;
@@ -127,12 +127,12 @@ impl Accumulator for FloatProduct {
     }
 
     #[inline(always)]
-    fn update<S: Simd>(&self, _: S, state: &mut FloatProductState, block: &[f64], _: u64) {
+    fn update<S: Simd>(&self, _: S, state: &mut FloatProductState, block: Items<'_, f64>) {
         let mut next = FloatProductState::ONE;
         // Zero, subnormal, infinite and NaN are the numbers whose exponent has all bits clear or all bits set.
         let special = |x: f64| (x.to_bits().wrapping_add(1 << 52) >> 53) & 0x3ff == 0;
         if block.iter().fold(false, |any, &x| any | special(x)) {
-            for &x in block {
+            for &x in block.iter() {
                 next.multiply(x);
             }
         } else {
@@ -226,8 +226,8 @@ impl<T: Integer> Accumulator for IntegerProduct<T> {
     }
 
     #[inline(always)]
-    fn update<S: Simd>(&self, _: S, state: &mut IntegerProductState, block: &[T], _: u64) {
-        for &item in block {
+    fn update<S: Simd>(&self, _: S, state: &mut IntegerProductState, block: Items<'_, T>) {
+        for &item in block.iter() {
             let value = item.wide();
             state.zero |= value == 0;
             state.negative ^= value < 0;

@@ -8,7 +8,7 @@ use num_complex::Complex;
 use crate::dtype::{DType, Integer, Item, Number, with_integer};
 use crate::error::Error;
 use crate::expr::{Expression, Step};
-use crate::kernel::{Accepts, Accumulator, Arguments, DefaultValue, Entry, Input, Parameter, Request, Takes};
+use crate::kernel::{Accepts, Accumulator, Arguments, DefaultValue, Entry, Input, Items, Parameter, Request, Takes};
 use crate::kernels::extrema;
 use crate::kernels::moments::{Moments, MomentsState};
 use crate::lanes::Double;
@@ -39,9 +39,9 @@ impl<T: Integer> Accumulator for IntegerSum<T> {
     }
 
     #[inline(always)]
-    fn update<S: Simd>(&self, _: S, state: &mut IntegerSumState, block: &[T], _: u64) {
+    fn update<S: Simd>(&self, _: S, state: &mut IntegerSumState, block: Items<'_, T>) {
         state.count += block.len() as u64;
-        state.sum += T::sum(block);
+        state.sum += T::sum(&block);
     }
 
     fn combine(&self, state: &mut IntegerSumState, next: IntegerSumState) {
@@ -90,10 +90,10 @@ where
     }
 
     #[inline(always)]
-    fn update<S: Simd>(&self, simd: S, state: &mut ComplexSumState, block: &[Complex<T>], _: u64) {
+    fn update<S: Simd>(&self, simd: S, state: &mut ComplexSumState, block: Items<'_, Complex<T>>) {
         state.count += block.len() as u64;
-        state.re.merge(Double::sum_of(simd, block, |z| z.re.into()));
-        state.im.merge(Double::sum_of(simd, block, |z| z.im.into()));
+        state.re.merge(Double::sum_of(simd, &block, block.ahead, |z| z.re.into()));
+        state.im.merge(Double::sum_of(simd, &block, block.ahead, |z| z.im.into()));
     }
 
     fn combine(&self, state: &mut ComplexSumState, next: ComplexSumState) {
@@ -270,10 +270,10 @@ impl Accumulator for Reciprocals {
     }
 
     #[inline(always)]
-    fn update<S: Simd>(&self, simd: S, state: &mut ReciprocalsState, block: &[f64], _: u64) {
+    fn update<S: Simd>(&self, simd: S, state: &mut ReciprocalsState, block: Items<'_, f64>) {
         state.count += block.len() as u64;
         // The absolute value turns −0 into 0; other negative elements have no harmonic mean anyway.
-        state.sum.merge(Double::sum_of(simd, block, |x| 1.0 / x.abs()));
+        state.sum.merge(Double::sum_of(simd, &block, block.ahead, |x| 1.0 / x.abs()));
         state.negative |= block.iter().fold(false, |negative, &x| negative | (x < 0.0));
     }
 

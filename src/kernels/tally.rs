@@ -23,7 +23,6 @@ const PAIRS: usize = BYTE_PLACES * BYTE_PLACES;
 /// How often each place occurred.
 #[derive(Debug, Clone)]
 pub(super) struct Tally {
-    places: usize,
     tables: usize,
     counts: Vec<u64>,
     seen: usize,
@@ -36,7 +35,7 @@ impl Tally {
     /// No occurrences of any of this many places.
     pub(super) fn new(places: usize) -> Tally {
         let tables = if (BYTE_PLACES + 1..=PLACES_FOR_TABLES).contains(&places) { TABLES } else { 1 };
-        Tally { places, tables, counts: vec![0; places * tables], seen: 0, pairs: Vec::new(), unsettled: 0 }
+        Tally { tables, counts: vec![0; places * tables], seen: 0, pairs: Vec::new(), unsettled: 0 }
     }
 
     /// Counts places below 256; those that are out of bounds are ignored.
@@ -93,25 +92,14 @@ impl Tally {
     /// Moves the counts of pairs to those of their halves.
     #[inline(never)]
     fn settle(&mut self) {
-        // Bytes are only used with a single table: a place is its own index.
-        for (second, row) in self.pairs.chunks_exact_mut(BYTE_PLACES).take(self.places).enumerate() {
-            let mut total = 0;
-            for (count, pairs) in self.counts.iter_mut().zip(row) {
-                total += u64::from(*pairs);
-                *count += u64::from(*pairs);
-                *pairs = 0;
-            }
-            if let Some(count) = self.counts.get_mut(second) {
-                *count += total;
-            }
-        }
+        add_pairs(&mut self.counts, &self.pairs);
+        self.pairs.fill(0);
         self.unsettled = 0;
     }
 
     /// Adds the occurrences of another tally of as many places.
-    pub(super) fn merge(&mut self, mut other: Tally) {
-        self.settle();
-        other.settle();
+    pub(super) fn merge(&mut self, other: Tally) {
+        add_pairs(&mut self.counts, &other.pairs);
         for (count, more) in self.counts.iter_mut().zip(other.counts) {
             *count += more;
         }
@@ -119,9 +107,23 @@ impl Tally {
 
     /// How often each place occurred.
     pub(super) fn totals(&self) -> Vec<u64> {
-        let mut settled = self.clone();
-        settled.settle();
-        settled.counts.chunks(self.tables).map(|tables| tables.iter().sum()).collect()
+        let mut counts = self.counts.clone();
+        add_pairs(&mut counts, &self.pairs);
+        counts.chunks(self.tables).map(|tables| tables.iter().sum()).collect()
+    }
+}
+
+/// Adds the counts of pairs to those of their halves. Pairs are of bytes, whose only table has a place at its own index.
+fn add_pairs(counts: &mut [u64], pairs: &[u16]) {
+    for (second, row) in pairs.chunks_exact(BYTE_PLACES).take(counts.len()).enumerate() {
+        let mut total = 0;
+        for (count, &pairs) in counts.iter_mut().zip(row) {
+            total += u64::from(pairs);
+            *count += u64::from(pairs);
+        }
+        if let Some(count) = counts.get_mut(second) {
+            *count += total;
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! The engine on paper: one sink at a time, one thread, no cleverness. Laws are about how a sink is swept for, so that is
 //! what the caller gives.
 
+use fanfold::ahead::Ahead;
 use fanfold::dtype::Number;
 use fanfold::engine::{CHUNK, Control, Prepared, Workers, run};
 use fanfold::error::Error;
@@ -100,7 +101,7 @@ pub(crate) fn update(
     let mut evaluator = Evaluator::new(view, &graph, level);
     for start in starts {
         let blocks = evaluator.evaluate(start, BLOCK.min(end - start));
-        sink.accumulator.update(level, state, blocks.get(node), start as u64);
+        sink.accumulator.update(level, state, blocks.get(node), start as u64, &Ahead::default());
     }
 }
 
