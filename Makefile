@@ -14,6 +14,9 @@ BIN := $(abspath $(VENV))/bin
 # `cargo test` with the Python feature links against the interpreter's library, and has to find it again when it runs.
 LIBDIR = $(shell $(BIN)/python -c 'import sysconfig; print(sysconfig.get_config_var("LIBDIR"))')
 WITH_PYTHON = PYO3_PYTHON=$(BIN)/python LD_LIBRARY_PATH=$(LIBDIR):$${LD_LIBRARY_PATH:-}
+# cargo starts the tests with what this variable of the host's name says.
+HOST = $(shell rustc -vV | sed -n 's/^host: //p' | tr a-z- A-Z_)
+UNDER_VALGRIND = CARGO_TARGET_$(HOST)_RUNNER="valgrind --quiet --error-exitcode=9"
 MATURIN = VIRTUAL_ENV=$(abspath $(VENV)) PATH="$(BIN):$$PATH" $(BIN)/maturin
 # Quiet, but not about failures.
 PIP = $(BIN)/python -m pip install --quiet --disable-pip-version-check
@@ -52,6 +55,10 @@ lint: $(VENV)/.test build-test  ## format, lints and types
 test-rust: $(VENV)/.test  ## the tests of the core, without Python and with it
 	$(call say,Rust: tests without Python)
 	@cargo test --quiet --no-default-features
+	$(call say,Rust: overwritten arrays under valgrind)
+	@if command -v valgrind >/dev/null; \
+	then $(UNDER_VALGRIND) cargo test --quiet --no-default-features --test race; \
+	else echo "left out: there is no valgrind here"; fi
 	$(call say,Rust: tests with the Python face)
 	@$(WITH_PYTHON) cargo test --quiet
 

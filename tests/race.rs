@@ -1,0 +1,75 @@
+//! Another thread overwrites the array while it is swept: numbers may come out meaningless, memory stays whole.
+//!
+//! The array is a heap block of exactly its size, so that valgrind sees a read beyond its ends: `make test-rust` runs
+//! this file under valgrind too, where there is one.
+
+#![allow(unsafe_code, reason = "a view of memory is made by promising that the memory is there")]
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+#[path = "support/uses.rs"]
+mod uses;
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use fanfold::dtype::DType;
+use fanfold::engine::{Control, Prepared, Workers, run};
+use fanfold::error::Error;
+use fanfold::kernel::NanPolicy;
+use fanfold::view::View;
+
+/// Numbers that send a kernel another way when they turn up between two looks at the same place: zeros, ones, NaN,
+/// infinities, the ends of the integers, numbers beyond every bin.
+const WORDS: [u64; 8] = [
+    0,
+    0x3ff0_0000_0000_0000,
+    0x7ff8_0000_0000_0000,
+    0x7ff0_0000_0000_0000,
+    0xfff0_0000_0000_0000,
+    0x7fff_ffff_ffff_ffff,
+    0x8000_0000_0000_0000,
+    u64::MAX,
+];
+
+/// Sweeps over `words` while another thread writes to them.
+fn sweep_beside_a_writer(words: &[AtomicU64], sweep: impl Fn()) {
+    let done = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            for (word, number) in words.iter().cycle().zip((0..).step_by(3)) {
+                word.store(WORDS[(number >> 4 ^ number) % WORDS.len()], Ordering::Relaxed);
+                if done.load(Ordering::Relaxed) {
+                    break;
+                }
+            }
+        });
+        sweep();
+        done.store(true, Ordering::Relaxed);
+    });
+}
+
+#[test]
+fn every_kernel_of_every_dtype_survives_a_writer() {
+    let words: Vec<AtomicU64> = (0..10_000).map(AtomicU64::new).collect();
+    for dtype in DType::ALL {
+        let len = size_of_val(words.as_slice()) / dtype.size();
+        let size = dtype.size().cast_signed();
+        for (len, stride) in [(len, size), (len / 3, 3 * size)] {
+            // SAFETY: `len` elements, `stride` bytes apart, fill `words` or a part of it. They change meanwhile, which is
+            // what `View::new` allows.
+            let view = unsafe { View::new(words.as_ptr().cast(), dtype, false, &[len], &[stride]) };
+            for policy in [NanPolicy::Propagate, NanPolicy::Omit, NanPolicy::Raise] {
+                let plan = uses::fused(policy);
+                let prepared = Prepared::new(&plan, dtype);
+                sweep_beside_a_writer(&words, || {
+                    let run = run(&plan, &prepared, &view, Workers::new(2).unwrap(), &Control::none());
+                    // An error of the whole run: a NaN was found under `Raise`.
+                    let answers = run.map_or_else(|error| vec![Err(error)], |outcome| outcome.values);
+                    for (call, answer) in plan.calls().iter().zip(answers) {
+                        let panicked = matches!(answer, Err(Error::Panic { .. }));
+                        assert!(!panicked, "{} of {dtype}: {answer:?}", uses::name(call));
+                    }
+                });
+            }
+        }
+    }
+}
