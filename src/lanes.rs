@@ -123,15 +123,38 @@ pub(crate) fn two_sum(a: f64, b: f64) -> (f64, f64) {
     (sum, (a - (sum - part)) + (b - part))
 }
 
-/// Σ (x − m)ᵖ for p = 1 … 4; the upper two only if asked for.
+/// Floats that are computed with as float64, into which they widen exactly.
+pub(crate) trait Wide: Copy + Into<f64> {
+    /// The first (0) or second (1) half of a row.
+    fn half<S: Simd>(simd: S, row: &[Self; LANES], half: usize) -> [f64x8<S>; 2];
+}
+
+impl Wide for f64 {
+    #[inline(always)]
+    fn half<S: Simd>(simd: S, row: &[f64; LANES], half: usize) -> [f64x8<S>; 2] {
+        let (vectors, _) = row.as_chunks::<8>();
+        [f64x8::load_array_ref(simd, &vectors[2 * half]), f64x8::load_array_ref(simd, &vectors[2 * half + 1])]
+    }
+}
+
+impl Wide for f32 {
+    #[inline(always)]
+    fn half<S: Simd>(simd: S, row: &[f32; LANES], half: usize) -> [f64x8<S>; 2] {
+        let (vectors, _) = row.as_chunks::<16>();
+        let (low, high) = simd.widen_f32x16(f32x16::load_array_ref(simd, &vectors[half]));
+        [low, high]
+    }
+}
+
+/// Σ (x − m)ᵖ for p = 1 … `ORDER` (1, 2 or 4); the others are 0.
 ///
 /// Eight rows have a sum of their own before the total takes it in: a block's 128 rows then round 24 times one upon the
 /// other, not 128 times, which is what NumPy's pairwise sums do to so many.
 #[inline(always)]
-pub(crate) fn powers<S: Simd, const FOURTH: bool>(simd: S, items: &[f64], ahead: &Ahead, m: f64) -> [f64; 4] {
+pub(crate) fn powers<S: Simd, T: Wide, const ORDER: u8>(simd: S, items: &[T], ahead: &Ahead, m: T) -> [f64; 4] {
     let zero = [f64x8::splat(simd, 0.0); 4];
-    let (mut s1, mut s2, mut s3, mut s4) = (zero, zero, zero, zero);
-    let mean = f64x8::splat(simd, m);
+    let mut totals = [zero; 4];
+    let mean = f64x8::splat(simd, m.into());
     let (rows, rest) = items.as_chunks::<LANES>();
     // Lanes that the last row does not fill deviate by nothing.
     let mut last = [m; LANES];
@@ -139,27 +162,33 @@ pub(crate) fn powers<S: Simd, const FOURTH: bool>(simd: S, items: &[f64], ahead:
     for group in rows.chunks(GROUP).chain([[last].as_slice()]) {
         // The slowest of the loops here asks for the most.
         ahead.ask::<{ 2 * GROUP }>();
-        for i in 0..4 {
-            let zero = f64x8::splat(simd, 0.0);
-            let (mut p1, mut p2, mut p3, mut p4) = (zero, zero, zero, zero);
+        for half in 0..2 {
+            let mut parts = [[zero[0]; 2]; 4];
             for row in group {
-                let (vectors, _) = row.as_chunks::<8>();
-                let d = f64x8::load_array_ref(simd, &vectors[i]) - mean;
-                let square = d * d;
-                p1 += d;
-                p2 += square;
-                if FOURTH {
-                    p3 += square * d;
-                    p4 += square * square;
+                let x = T::half(simd, row, half);
+                for i in 0..2 {
+                    let d = x[i] - mean;
+                    parts[0][i] += d;
+                    if ORDER >= 2 {
+                        let square = d * d;
+                        parts[1][i] += square;
+                        if ORDER >= 4 {
+                            parts[2][i] += square * d;
+                            parts[3][i] += square * square;
+                        }
+                    }
                 }
             }
-            s1[i] += p1;
-            s2[i] += p2;
-            s3[i] += p3;
-            s4[i] += p4;
+            for (total, part) in totals.iter_mut().zip(parts) {
+                total[2 * half] += part[0];
+                total[2 * half + 1] += part[1];
+            }
         }
     }
-    [total(s1), total(s2), total(s3), total(s4)]
+    totals.map(
+        #[inline(always)]
+        |row| total(row),
+    )
 }
 
 /// The row's sum, halves first.

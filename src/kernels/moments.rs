@@ -3,7 +3,7 @@
 //! With n elements x, their mean μ and Mₚ = Σ (x − μ)ᵖ:
 //!
 //! * a block's sum is kept with its rounding errors ([`Double`], in `lanes.rs`);
-//! * a block's moments are taken in a second loop over the block, which is in cache, as sums sₚ = Σ dᵖ of the deviations
+//! * a block's moments are taken in a second loop over the block (float32: in the only one), as sums sₚ = Σ dᵖ of the deviations
 //!   d = x − m from the rounded mean m; what the rounding left over, e = s₁/n, is taken out again (Björck's correction for
 //!   p = 2, in Chan, Golub & LeVeque, The American Statistician 37 (1983), equation 1.7, and its binomial analogues):
 //!   M₂ = s₂ − n e², M₃ = s₃ − 3 e s₂ + 2 n e³, M₄ = s₄ − 4 e s₃ + 6 e² s₂ − 3 n e⁴;
@@ -12,27 +12,31 @@
 //!
 //! The mean is kept as an unevaluated sum of two floats: δ is small beside μ, and one float would leave it few digits.
 
-use crate::dtype::DType;
+use std::marker::PhantomData;
+
+use crate::ahead::Ahead;
+use crate::dtype::{DType, Item, ItemType};
 use crate::error::Error;
 use crate::kernel::{
     Accepts, Accumulator, Answer, Arguments, DefaultValue, Entry, Input, Items, Parameter, Request, Takes,
 };
-use crate::lanes::{Double, powers, two_sum};
+use crate::lanes::{Double, LANES, powers, two_sum};
 use crate::simd::Simd;
 use crate::value::Value;
 
 /// Sums (order 1), sums and squares (order 2), or everything up to fourth powers (order 4).
 ///
 /// A higher order gives the lower ones the same bits, so it serves their kernels as well.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Moments {
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Moments<T> {
     order: u8,
+    item: PhantomData<fn(T)>,
 }
 
-impl Moments {
-    pub(super) const SUM: Moments = Moments { order: 1 };
-    const SQUARES: Moments = Moments { order: 2 };
-    const FOURTH: Moments = Moments { order: 4 };
+impl<T> Moments<T> {
+    pub(super) fn up_to(order: u8) -> Moments<T> {
+        Moments { order, item: PhantomData }
+    }
 }
 
 /// What [`Moments`] accumulates; without elements all zero.
@@ -47,14 +51,30 @@ pub(super) struct MomentsState {
 }
 
 impl MomentsState {
+    /// From the sums of powers of deviations from `mean`, of which e is taken out.
+    #[inline(always)]
+    fn about(mean: f64, len: usize, sum: Double, [s1, s2, s3, s4]: [f64; 4]) -> MomentsState {
+        let n = len as f64;
+        let e = s1 / n;
+        let (high, low) = two_sum(mean, e);
+        MomentsState {
+            count: len as u64,
+            sum,
+            mean: Double { high, low },
+            m2: plus(s2, -n * e * e),
+            m3: plus(s3, -3.0 * e * s2 + 2.0 * n * e * e * e),
+            m4: plus(s4, -4.0 * e * s3 + 6.0 * e * e * s2 - 3.0 * n * e * e * e * e),
+        }
+    }
+
     /// Σx / n; NaN without elements.
     pub(super) fn mean(&self) -> f64 {
         self.sum.value() / self.count as f64
     }
 }
 
-impl Accumulator for Moments {
-    type Item = f64;
+impl<T: HasMoments> Accumulator for Moments<T> {
+    type Item = T;
     type State = MomentsState;
 
     fn init(&self) -> MomentsState {
@@ -62,28 +82,10 @@ impl Accumulator for Moments {
     }
 
     #[inline(always)]
-    fn update<S: Simd>(&self, simd: S, state: &mut MomentsState, block: Items<'_, f64>) {
-        if block.is_empty() {
-            return;
+    fn update<S: Simd>(&self, simd: S, state: &mut MomentsState, block: Items<'_, T>) {
+        if !block.is_empty() {
+            self.combine(state, T::moments(simd, &block, block.ahead, self.order));
         }
-        let count = block.len() as u64;
-        let sum = Double::sum(simd, &block, block.ahead);
-        let mut next = MomentsState { count, sum, ..MomentsState::default() };
-        if self.order >= 2 {
-            let n = count as f64;
-            let m = sum.value() / n;
-            let [s1, s2, s3, s4] = if self.order >= 4 {
-                powers::<S, true>(simd, &block, block.ahead, m)
-            } else {
-                powers::<S, false>(simd, &block, block.ahead, m)
-            };
-            let e = s1 / n;
-            next.mean = Double { high: m, low: e };
-            next.m2 = plus(s2, -n * e * e);
-            next.m3 = plus(s3, -3.0 * e * s2 + 2.0 * n * e * e * e);
-            next.m4 = plus(s4, -4.0 * e * s3 + 6.0 * e * e * s2 - 3.0 * n * e * e * e * e);
-        }
-        self.combine(state, next);
     }
 
     #[inline(always)]
@@ -116,7 +118,54 @@ impl Accumulator for Moments {
     }
 
     fn cover(&self, other: &Self) -> Option<Self> {
-        Some(Moments { order: self.order.max(other.order) })
+        Some(Moments::up_to(self.order.max(other.order)))
+    }
+}
+
+/// Floats whose moments are known.
+pub(super) trait HasMoments: Item {
+    /// The moments of a block, which is not empty, up to this order.
+    fn moments<S: Simd>(simd: S, block: &[Self], ahead: &Ahead, order: u8) -> MomentsState;
+}
+
+impl HasMoments for f64 {
+    /// The sum first, then the powers of deviations from the rounded mean.
+    #[inline(always)]
+    fn moments<S: Simd>(simd: S, block: &[f64], ahead: &Ahead, order: u8) -> MomentsState {
+        let sum = Double::sum(simd, block, ahead);
+        let mean = sum.value() / block.len() as f64;
+        match order {
+            1 => MomentsState { count: block.len() as u64, sum, ..MomentsState::default() },
+            2 => MomentsState::about(mean, block.len(), sum, powers::<S, f64, 2>(simd, block, ahead, mean)),
+            _ => MomentsState::about(mean, block.len(), sum, powers::<S, f64, 4>(simd, block, ahead, mean)),
+        }
+    }
+}
+
+impl HasMoments for f32 {
+    /// All in one loop, about the mean m of the block's first elements.
+    ///
+    /// Float64 has 29 more digits than the data, so deviations from m are exact unless they are tiny, and nothing of note
+    /// is lost where e is taken out: m being a mean of 32 of the elements, M₂ ≥ 32 e², so that n e² ≤ 128 M₂. Measured for
+    /// eleven statistics, in cache: 0.19 ns per element where widening first and two loops took 0.29.
+    #[inline(always)]
+    fn moments<S: Simd>(simd: S, block: &[f32], ahead: &Ahead, order: u8) -> MomentsState {
+        let first = block.get(..LANES).unwrap_or(block);
+        #[allow(clippy::cast_possible_truncation)]
+        let mean = (first.iter().map(|&x| f64::from(x)).sum::<f64>() / first.len() as f64) as f32;
+        // Infinities and NaN have to reach the sum as what they are.
+        let about = if mean.is_finite() { mean } else { 0.0 };
+        let mut sums = match order {
+            1 => powers::<S, f32, 1>(simd, block, ahead, about),
+            2 => powers::<S, f32, 2>(simd, block, ahead, about),
+            _ => powers::<S, f32, 4>(simd, block, ahead, about),
+        };
+        let n = block.len() as f64;
+        let (high, low) = two_sum(f64::from(about) * n, sums[0]);
+        if !sums[0].is_finite() {
+            sums = [f64::NAN; 4];
+        }
+        MomentsState::about(about.into(), block.len(), Double { high, low }, sums)
     }
 }
 
@@ -126,14 +175,27 @@ fn plus(sum: f64, correction: f64) -> f64 {
     if sum.is_infinite() { sum } else { sum + correction }
 }
 
-/// A finish that turns moments into a float of NumPy's dtype.
-fn finish(
+/// What follows from the moments of the elements that count, up to an order.
+pub(super) fn moments(
     input: &Input,
-    moments: Moments,
+    order: u8,
+    then: Vec<&'static str>,
+    finish: impl Fn(&MomentsState) -> Result<Answer, Error> + Send + Sync + 'static,
+) -> Request {
+    match input.dtype.item() {
+        ItemType::Float32 => Request::chain(input.values(), Moments::<f32>::up_to(order), then, finish),
+        _ => Request::chain(input.floats(), Moments::<f64>::up_to(order), then, finish),
+    }
+}
+
+/// A float of NumPy's dtype that follows from the moments.
+pub(super) fn finish(
+    input: &Input,
+    order: u8,
     value: impl Fn(&MomentsState) -> f64 + Send + Sync + 'static,
 ) -> Result<Request, Error> {
     let dtype = input.dtype.mean_type();
-    Ok(Request::new(input.floats(), moments, move |state| Ok(Value::float(value(state), dtype))))
+    Ok(moments(input, order, Vec::new(), move |state| Ok(Answer::Value(Value::float(value(state), dtype)))))
 }
 
 /// M₂ / (n − ddof). NumPy divides by zero where n ≤ ddof; its `nan…` versions answer NaN there.
@@ -173,7 +235,7 @@ pub(super) static VAR: Entry = Entry {
     passes: 1,
     resolve: |arguments, input| {
         let (ddof, omits) = (arguments.number("ddof"), input.omits());
-        finish(input, Moments::SQUARES, move |state| variance(state, ddof, omits))
+        finish(input, 2, move |state| variance(state, ddof, omits))
     },
 };
 
@@ -186,7 +248,7 @@ pub(super) static STD: Entry = Entry {
     numpy: "np.std(x, ddof=ddof)",
     resolve: |arguments, input| {
         let (ddof, omits) = (arguments.number("ddof"), input.omits());
-        finish(input, Moments::SQUARES, move |state| variance(state, ddof, omits).sqrt())
+        finish(input, 2, move |state| variance(state, ddof, omits).sqrt())
     },
     ..VAR_PARTS
 };
@@ -201,7 +263,7 @@ const VAR_PARTS: Entry = Entry {
     examples: &["ddof=1"],
     nan_policy: None,
     passes: 1,
-    resolve: |_, input| finish(input, Moments::SQUARES, |_| f64::NAN),
+    resolve: |_, input| finish(input, 2, |_| f64::NAN),
 };
 
 pub(super) static NANSTD: Entry = STD.omitting("nanstd", "np.nanstd(x, ddof=ddof)");
@@ -215,7 +277,7 @@ pub(super) static SEM: Entry = Entry {
     examples: &["ddof=0"],
     resolve: |arguments, input| {
         let (ddof, omits) = (arguments.number("ddof"), input.omits());
-        finish(input, Moments::SQUARES, move |state| {
+        finish(input, 2, move |state| {
             let error = variance(state, ddof, omits).sqrt() / (state.count as f64).sqrt();
             if state.count <= 1 { f64::NAN } else { error }
         })
@@ -245,7 +307,7 @@ pub(super) static SKEW: Entry = Entry {
     passes: 1,
     resolve: |arguments, input| {
         let (bias, dtype) = (arguments.bool("bias"), input.dtype);
-        finish(input, Moments::FOURTH, move |state| {
+        finish(input, 4, move |state| {
             let n = state.count as f64;
             if state.count == 0 || is_constant(state, dtype) {
                 return f64::NAN;
@@ -276,7 +338,7 @@ pub(super) static KURTOSIS: Entry = Entry {
     passes: 1,
     resolve: |arguments, input| {
         let (fisher, bias, dtype) = (arguments.bool("fisher"), arguments.bool("bias"), input.dtype);
-        finish(input, Moments::FOURTH, move |state| {
+        finish(input, 4, move |state| {
             let n = state.count as f64;
             if state.count == 0 || is_constant(state, dtype) {
                 return f64::NAN;
@@ -316,15 +378,15 @@ fn moment(arguments: &Arguments, input: &Input) -> Result<Request, Error> {
     // The zeroth and first moments are constants, but of NaN they are NaN.
     let constant = |state: &MomentsState, value: f64| if state.mean().is_nan() { f64::NAN } else { value };
     match order {
-        0 => finish(input, Moments::SUM, move |state| constant(state, 1.0)),
-        1 => finish(input, Moments::SUM, move |state| constant(state, 0.0)),
-        2 => finish(input, Moments::SQUARES, move |state| mean(state, state.m2)),
-        3 => finish(input, Moments::FOURTH, move |state| mean(state, state.m3)),
-        4 => finish(input, Moments::FOURTH, move |state| mean(state, state.m4)),
+        0 => finish(input, 1, move |state| constant(state, 1.0)),
+        1 => finish(input, 1, move |state| constant(state, 0.0)),
+        2 => finish(input, 2, move |state| mean(state, state.m2)),
+        3 => finish(input, 4, move |state| mean(state, state.m3)),
+        4 => finish(input, 4, move |state| mean(state, state.m4)),
         _ => {
             // Powers above the fourth are rare: a second pass around the known mean is simpler than merging them all.
             let (dtype, expression) = (input.dtype.mean_type(), input.floats());
-            Ok(Request::chain(input.floats(), Moments::SUM, vec!["moment"], move |state| {
+            Ok(moments(input, 1, vec!["moment"], move |state| {
                 let (mean, n) = (state.mean(), state.count as f64);
                 let powers = CentralPower { mean, order: order as f64 };
                 let finish = move |sum: &Double| Ok(Value::float(sum.value() / n, dtype));

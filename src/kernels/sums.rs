@@ -10,7 +10,7 @@ use crate::error::Error;
 use crate::expr::{Expression, Step};
 use crate::kernel::{Accepts, Accumulator, Arguments, DefaultValue, Entry, Input, Items, Parameter, Request, Takes};
 use crate::kernels::extrema;
-use crate::kernels::moments::{Moments, MomentsState};
+use crate::kernels::moments::{self, Moments, MomentsState};
 use crate::lanes::Double;
 use crate::simd::Simd;
 use crate::value::Value;
@@ -124,15 +124,16 @@ fn complex(input: &Input, finish: fn(Complex<f64>, f64) -> Complex<f64>) -> Requ
 /// A finish that turns the sum of an expression into a float of NumPy's dtype.
 fn of_sum(input: &Input, expression: Expression, value: fn(&MomentsState) -> f64) -> Request {
     let dtype = input.dtype.mean_type();
-    Request::new(expression, Moments::SUM, move |state| Ok(Value::float(value(state), dtype)))
+    Request::new(expression, Moments::<f64>::up_to(1), move |state| Ok(Value::float(value(state), dtype)))
 }
 
 pub(super) static SUM: Entry = Entry {
     name: "sum",
     doc: "The sum; 0 of an empty array.\n\n\
-          Floats are summed in float64 with their rounding errors carried along (Knuth's TwoSum, once for every eight \
-          elements of a lane): the error is that of at most four roundings of each element, whatever their number. Integers \
-          are summed exactly: a sum that does not fit NumPy's result dtype raises ``OverflowError`` instead of wrapping.",
+          float64 is summed with its rounding errors carried along (Knuth's TwoSum, once for every eight elements of a \
+          lane): the error is that of at most four roundings of each element, whatever their number. Narrower floats are \
+          summed in float64. Integers are summed exactly: a sum that does not fit NumPy's result dtype raises \
+          ``OverflowError`` instead of wrapping.",
     parameters: &[],
     numpy: "np.sum(x)",
     takes: Takes::Numbers,
@@ -152,7 +153,7 @@ fn sum(_: &Arguments, input: &Input) -> Result<Request, Error> {
     Ok(with_integer!(input.dtype, T => {
         let sum = IntegerSum::<T> { item: std::marker::PhantomData };
         Request::new(input.elements(), sum, move |state| integer(kernel, state.sum, dtype))
-    }, else of_sum(input, input.floats(), |state| state.sum.value())))
+    }, else moments::finish(input, 1, |state| state.sum.value())?))
 }
 
 pub(super) static MEAN: Entry = Entry {
@@ -174,7 +175,7 @@ pub(super) static MEAN: Entry = Entry {
             Request::new(input.elements(), sum, |state| {
                 Ok(Value::float(state.sum as f64 / state.count as f64, DType::Float64))
             })
-        }, else of_sum(input, input.floats(), MomentsState::mean)))
+        }, else moments::finish(input, 1, MomentsState::mean)?))
     },
 };
 
