@@ -77,8 +77,11 @@ impl Plan {
         let (outcome, results, workers) = if small {
             (engine::run(&self.plan, &prepared, &view, Workers::Caller, &Control::none()), Vec::new(), 1)
         } else {
-            let workers = if workers == 0 { engine::available_workers() } else { workers };
-            let workers = if engine::is_small(view.len()) { Workers::Caller } else { Workers::new(workers)? };
+            let workers = match workers {
+                _ if engine::is_small(view.len()) => Workers::Caller,
+                0 => Workers::new(engine::available_workers())?,
+                count => Workers::new(count)?,
+            };
             let slots: Vec<Mutex<Option<PyResult<Py<PyAny>>>>> = tasks.iter().map(|_| Mutex::new(None)).collect();
             let interrupt = Mutex::new(None);
             let outcome = py.detach(|| {
