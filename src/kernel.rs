@@ -527,8 +527,8 @@ pub struct Entry {
 impl Entry {
     /// The kernel under its `nan…` name.
     #[must_use]
-    pub const fn omitting(&self, name: &'static str, numpy: &'static str) -> Entry {
-        Entry { name, numpy, nan_policy: Some(NanPolicy::Omit), ..*self }
+    pub const fn omitting(&self, name: &'static str, numpy: &'static str, doc: &'static str) -> Entry {
+        Entry { name, numpy, doc, nan_policy: Some(NanPolicy::Omit), ..*self }
     }
 
     /// The request of one use of the kernel on such an array.

@@ -86,7 +86,11 @@ impl<T: Item, P: Test> Accumulator for Count<T, P> {
 }
 
 /// Counts the elements of an expression and makes something of it.
-fn counted<P: Test>(input: &Input, expression: Expression, finish: fn(&Counted) -> Value) -> Request {
+fn counted<P: Test>(
+    input: &Input,
+    expression: Expression,
+    finish: impl Fn(&Counted) -> Value + Send + Sync + 'static,
+) -> Request {
     with_item!(input.dtype, T => {
         Request::new(expression, Count::<T, P> { types: PhantomData }, move |state| Ok(finish(state)))
     })
@@ -95,6 +99,14 @@ fn counted<P: Test>(input: &Input, expression: Expression, finish: fn(&Counted) 
 /// The number of NaN values, which `nan_policy="raise"` asks of every array that can have any.
 pub(crate) fn missing(input: &Input) -> Request {
     counted::<Missing>(input, input.elements(), |state| Value::count(state.held))
+}
+
+/// What is the same for all arrays but those with a NaN among the elements that count, or without any: theirs is NaN.
+pub(super) fn constant(input: &Input, value: f64) -> Request {
+    let dtype = input.dtype.mean_type();
+    counted::<Missing>(input, input.values(), move |state| {
+        Value::float(if state.held > 0 || state.all == 0 { f64::NAN } else { value }, dtype)
+    })
 }
 
 pub(super) static COUNT: Entry = Entry {

@@ -263,7 +263,11 @@ pub(super) static MIN: Entry = Entry {
     resolve: |_, input| extrema(input, Asks::Min),
 };
 
-pub(super) static NANMIN: Entry = MIN.omitting("nanmin", "np.nanmin(x)");
+pub(super) static NANMIN: Entry = MIN.omitting(
+    "nanmin",
+    "np.nanmin(x)",
+    "The smallest element, NaN left out; NaN if all are NaN.\n\nAn empty array raises ``ValueError``.",
+);
 
 pub(super) static MAX: Entry = Entry {
     name: "max",
@@ -277,7 +281,11 @@ pub(super) static MAX: Entry = Entry {
     resolve: |_, input| extrema(input, Asks::Max),
 };
 
-pub(super) static NANMAX: Entry = MAX.omitting("nanmax", "np.nanmax(x)");
+pub(super) static NANMAX: Entry = MAX.omitting(
+    "nanmax",
+    "np.nanmax(x)",
+    "The largest element, NaN left out; NaN if all are NaN.\n\nAn empty array raises ``ValueError``.",
+);
 
 pub(super) static PTP: Entry = Entry {
     name: "ptp",
@@ -306,7 +314,7 @@ pub(super) static ARGMIN: Entry = Entry {
     resolve: |_, input| extrema(input, Asks::ArgMin),
 };
 
-pub(super) static NANARGMIN: Entry = ARGMIN.omitting("nanargmin", "np.nanargmin(x)");
+pub(super) static NANARGMIN: Entry = ARGMIN.omitting("nanargmin", "np.nanargmin(x)", "The position of the first smallest element in the flattened array, where NaN (and NaT) are left out.\n\nAn array without any other element raises ``ValueError``.");
 
 pub(super) static ARGMAX: Entry = Entry {
     name: "argmax",
@@ -321,4 +329,4 @@ pub(super) static ARGMAX: Entry = Entry {
     resolve: |_, input| extrema(input, Asks::ArgMax),
 };
 
-pub(super) static NANARGMAX: Entry = ARGMAX.omitting("nanargmax", "np.nanargmax(x)");
+pub(super) static NANARGMAX: Entry = ARGMAX.omitting("nanargmax", "np.nanargmax(x)", "The position of the first largest element in the flattened array, where NaN (and NaT) are left out.\n\nAn array without any other element raises ``ValueError``.");

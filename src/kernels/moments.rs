@@ -20,6 +20,7 @@ use crate::error::Error;
 use crate::kernel::{
     Accepts, Accumulator, Answer, Arguments, DefaultValue, Entry, Input, Items, Parameter, Request, Takes,
 };
+use crate::kernels::counts;
 use crate::lanes::{Double, LANES, powers, two_sum};
 use crate::simd::Simd;
 use crate::value::Value;
@@ -239,7 +240,11 @@ pub(super) static VAR: Entry = Entry {
     },
 };
 
-pub(super) static NANVAR: Entry = VAR.omitting("nanvar", "np.nanvar(x, ddof=ddof)");
+pub(super) static NANVAR: Entry = VAR.omitting(
+    "nanvar",
+    "np.nanvar(x, ddof=ddof)",
+    "The variance, NaN left out; NaN where no more than ``ddof`` elements are left.\n\nComputed as ``var`` is.",
+);
 
 pub(super) static STD: Entry = Entry {
     name: "std",
@@ -266,7 +271,7 @@ const VAR_PARTS: Entry = Entry {
     resolve: |_, input| finish(input, 2, |_| f64::NAN),
 };
 
-pub(super) static NANSTD: Entry = STD.omitting("nanstd", "np.nanstd(x, ddof=ddof)");
+pub(super) static NANSTD: Entry = STD.omitting("nanstd", "np.nanstd(x, ddof=ddof)", "The standard deviation, NaN left out; NaN where no more than ``ddof`` elements are left.\n\nComputed as ``std`` is.");
 
 pub(super) static SEM: Entry = Entry {
     name: "sem",
@@ -375,11 +380,9 @@ pub(super) static MOMENT: Entry = Entry {
 fn moment(arguments: &Arguments, input: &Input) -> Result<Request, Error> {
     let order = arguments.int("order");
     let mean = |state: &MomentsState, sum: f64| sum / state.count as f64;
-    // The zeroth and first moments are constants, but of NaN they are NaN.
-    let constant = |state: &MomentsState, value: f64| if state.mean().is_nan() { f64::NAN } else { value };
     match order {
-        0 => finish(input, 1, move |state| constant(state, 1.0)),
-        1 => finish(input, 1, move |state| constant(state, 0.0)),
+        0 => Ok(counts::constant(input, 1.0)),
+        1 => Ok(counts::constant(input, 0.0)),
         2 => finish(input, 2, move |state| mean(state, state.m2)),
         3 => finish(input, 4, move |state| mean(state, state.m3)),
         4 => finish(input, 4, move |state| mean(state, state.m4)),

@@ -4,7 +4,7 @@
 //! the way, so the result does not depend on the order in which large and small factors meet. The mantissas of a block,
 //! each in [1, 2), are multiplied in lanes; a lane takes 64 of them, and 2⁶⁴ is far from the end of a float64.
 //!
-//! The geometric mean is exp₂((exponent + log₂ mantissa) / n): one logarithm for the array instead of one per element.
+//! The geometric mean is 2^q exp₂((r + log₂ mantissa) / n), where the exponent is q n + r: one logarithm for the array instead of one per element.
 
 use std::marker::PhantomData;
 
@@ -95,7 +95,11 @@ impl FloatProductState {
         } else if self.zero || self.infinite {
             value.abs()
         } else {
-            ((self.exponent as f64 + self.mantissa.log2()) / self.count as f64).exp2()
+            // The exponent's whole part goes past the logarithm, where it would take up the digits. No mean is larger than
+            // the largest element, but its last rounding may be.
+            let n = self.count.cast_signed();
+            let (whole, rest) = (self.exponent.div_euclid(n), self.exponent.rem_euclid(n));
+            scale(((rest as f64 + self.mantissa.log2()) / n as f64).exp2(), whole).min(f64::MAX)
         }
     }
 }
@@ -262,7 +266,11 @@ pub(super) static PROD: Entry = Entry {
     resolve: prod,
 };
 
-pub(super) static NANPROD: Entry = PROD.omitting("nanprod", "np.nanprod(x)");
+pub(super) static NANPROD: Entry = PROD.omitting(
+    "nanprod",
+    "np.nanprod(x)",
+    "The product, NaN left out; 1 if nothing is left.\n\nComputed as ``prod`` is.",
+);
 
 fn prod(_: &Arguments, input: &Input) -> Result<Request, Error> {
     let (kernel, dtype) = (input.kernel, input.dtype.sum_type());

@@ -143,7 +143,8 @@ pub(super) static SUM: Entry = Entry {
     resolve: sum,
 };
 
-pub(super) static NANSUM: Entry = SUM.omitting("nansum", "np.nansum(x)");
+pub(super) static NANSUM: Entry =
+    SUM.omitting("nansum", "np.nansum(x)", "The sum, NaN left out; 0 if nothing is left.\n\nAs accurate as ``sum``.");
 
 fn sum(_: &Arguments, input: &Input) -> Result<Request, Error> {
     let (kernel, dtype) = (input.kernel, input.dtype.sum_type());
@@ -179,7 +180,11 @@ pub(super) static MEAN: Entry = Entry {
     },
 };
 
-pub(super) static NANMEAN: Entry = MEAN.omitting("nanmean", "np.nanmean(x)");
+pub(super) static NANMEAN: Entry = MEAN.omitting(
+    "nanmean",
+    "np.nanmean(x)",
+    "The arithmetic mean, NaN left out; NaN if nothing is left.\n\nAs accurate as ``mean``.",
+);
 
 pub(super) static RMS: Entry = Entry {
     name: "rms",
