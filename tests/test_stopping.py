@@ -25,8 +25,6 @@ pytestmark = [
     pytest.mark.skipif(sys.platform == "win32", reason="sends POSIX signals"),
 ]
 
-cancelled = pytest.mark.xfail(strict=True, reason="C1: a timeout beside functions is told as a cancellation")
-
 # 10**12 elements in 8 bytes: a sweep over them takes many minutes.
 HUGE = np.broadcast_to(1.0, (10**6, 10**6))
 
@@ -195,11 +193,7 @@ def test_ctrl_c_waits_for_functions_that_have_begun_and_begins_no_more() -> None
     ids=["one kernel", "all kernels", "beside a function", "explicit bins"],
 )
 @pytest.mark.parametrize("on_error", ["raise", "return"])
-def test_a_timeout_ends_a_run_promptly(
-    functions: Any, workers: int, on_error: Any, request: pytest.FixtureRequest
-) -> None:
-    if functions == ["mean", len] and workers > 1:
-        request.applymarker(cancelled)
+def test_a_timeout_ends_a_run_promptly(functions: Any, workers: int, on_error: Any) -> None:
     started = time.monotonic()
     with pytest.raises(TimeoutError) as caught:
         ff.run(HUGE, functions, workers=workers, timeout=0.125, on_error=on_error)
@@ -266,7 +260,6 @@ def test_functions_that_have_not_begun_when_the_timeout_passes_never_begin(worke
 # ---- signal handlers ----
 
 
-@cancelled
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
 def test_no_signal_handler_is_installed() -> None:
     run_script(
@@ -353,7 +346,6 @@ def send_when_busy() -> None:
 # ---- nothing is left behind ----
 
 
-@cancelled
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
 def test_the_pool_lives_on_after_stops_and_nothing_is_leaked() -> None:
     run_script(
@@ -382,7 +374,7 @@ def test_the_pool_lives_on_after_stops_and_nothing_is_leaked() -> None:
     )
 
 
-@pytest.mark.parametrize("workers", [1, pytest.param(2, marks=cancelled)])
+@pytest.mark.parametrize("workers", [1, 2])
 def test_a_stopped_run_lets_go_of_the_array_and_the_functions(workers: int) -> None:
     class Function:
         def __call__(self, v: npt.NDArray[Any]) -> int:

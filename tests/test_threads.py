@@ -250,7 +250,6 @@ def test_a_grandchild_answers_rightly() -> None:
     fork_script("compare(); child(lambda: (compare(), child(compare), compare())); compare()")
 
 
-@pytest.mark.xfail(strict=True, reason="C1: a timeout beside functions is told as a cancellation")
 @forks
 def test_a_child_forked_during_a_pass_answers_rightly_and_the_run_goes_on() -> None:
     fork_script(

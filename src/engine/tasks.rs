@@ -14,10 +14,10 @@ pub fn beside<R>(
     tasks: Vec<Task<'_>>,
     workers: Workers,
     control: &Control<'_>,
-    main: impl FnOnce() -> R,
+    main: impl FnOnce() -> Result<R, Error>,
 ) -> Result<R, Error> {
     if tasks.is_empty() {
-        return Ok(main());
+        return main();
     }
     match workers {
         Workers::Caller => {
@@ -28,7 +28,7 @@ pub fn beside<R>(
                 }
             }
             control.check()?;
-            Ok(main())
+            main()
         }
         Workers::Pool(pool) => {
             let latch = Latch::new(tasks.len());
@@ -42,8 +42,11 @@ pub fn beside<R>(
                     });
                 }
                 let result = main();
-                latch.wait(control)?;
-                if control.is_stopped() { Err(Error::Cancelled) } else { Ok(result) }
+                if !control.is_stopped() {
+                    latch.wait(control)?;
+                }
+                // A run that `main` itself has stopped, for a timeout say, ends as it says; else it was a task.
+                if control.is_stopped() { result.and(Err(Error::Cancelled)) } else { result }
             })
         }
     }

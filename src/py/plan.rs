@@ -102,7 +102,6 @@ impl Plan {
                 engine::beside(calls.collect(), workers, &control, || {
                     engine::run(&self.plan, &prepared, &view, workers, &control)
                 })
-                .flatten()
             });
             if let Some(interrupt) = take(&interrupt) {
                 return Err(interrupt);
