@@ -59,6 +59,11 @@ pub enum Error {
         /// The element types that the kernel takes.
         accepted: &'static str,
     },
+    /// No kernel has a meaning for such elements.
+    ForeignDtype {
+        /// The array's dtype, as NumPy shows it.
+        dtype: String,
+    },
     /// An empty array, for a kernel that needs at least one element.
     Empty {
         /// The kernel's name.
@@ -73,6 +78,8 @@ pub enum Error {
     FoundNan {
         /// How many.
         count: i64,
+        /// The array's element type.
+        dtype: DType,
     },
     /// An integer result that does not fit the dtype that NumPy gives it.
     Overflow {
@@ -140,15 +147,21 @@ impl fmt::Display for Error {
             Error::UnsupportedDtype { kernel, dtype, accepted } => {
                 write!(f, "'{kernel}' has no meaning for an array of dtype {dtype}: it takes {accepted}")
             }
+            Error::ForeignDtype { dtype } => write!(
+                f,
+                "data has dtype {dtype}, which has no kernels: convert it first, for example with data.astype(float), or \
+                 pick one field of a structured array"
+            ),
             Error::Empty { kernel } => {
                 write!(f, "'{kernel}' of an empty array does not exist: pass at least one element")
             }
             Error::AllNan { kernel } => {
                 write!(f, "'{kernel}' of an array of nothing but NaN does not exist: pass at least one other element")
             }
-            Error::FoundNan { count } => write!(
+            Error::FoundNan { count, dtype } => write!(
                 f,
-                "nan_policy='raise' and the array holds {count} NaN: clean it, or pass nan_policy='omit' or 'propagate'"
+                "nan_policy='raise' and the array holds {count} {}: clean it, or pass nan_policy='omit' or 'propagate'",
+                if dtype.is_time() { "NaT" } else { "NaN" }
             ),
             Error::Overflow { kernel, dtype, remedy } => {
                 write!(f, "'{kernel}': the exact result does not fit {dtype}: {remedy}")

@@ -261,7 +261,7 @@ fn to_raise_on_nan_is_to_count_them_and_else_to_answer_as_ever() {
         let missing = len - Array::without_missing(content, dtype, len).view().len();
         let raised = engine(&fused(NanPolicy::Raise), &array.view(), 1);
         if missing > 0 {
-            assert_eq!(raised.unwrap_err(), Error::FoundNan { count: missing.try_into().unwrap() }, "{dtype}");
+            assert_eq!(raised.unwrap_err(), Error::FoundNan { count: missing.try_into().unwrap(), dtype }, "{dtype}");
         } else {
             let plan = fused(NanPolicy::Propagate);
             let expected = engine(&plan, &array.view(), 1).unwrap();

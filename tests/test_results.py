@@ -65,7 +65,7 @@ def test_results_are_written_as_json() -> None:
 
 
 COPIES = [
-    pytest.param(copy.copy, marks=pytest.mark.xfail(strict=True, reason="C25")),
+    copy.copy,
     copy.deepcopy,
     ff.Results.copy,
     lambda r: pickle.loads(pickle.dumps(r)),
@@ -384,6 +384,8 @@ EXPLAINED = {
           extrema of x -> max
         cannot run mean: 'mean' has no meaning for an array of dtype datetime64: it takes bool, integers, floats and """
     "complex numbers",
+    'ff.plan(len, like="U1")': """
+        plain function: len, called with a read-only view of the array""",
     "ff.plan(len)": """
         plain function: len, called with a read-only view of the array""",
     "ff.plan([])": "",
@@ -394,6 +396,12 @@ EXPLAINED = {
 def test_a_plan_explains_itself(call: str) -> None:
     lines = [line.removeprefix(" " * 8) for line in EXPLAINED[call].split("\n")]
     assert eval(call).explain().split("\n") == (lines[1:] or lines)
+
+
+def test_a_plan_for_arrays_without_kernels_explains_what_cannot_run() -> None:
+    lines = ff.plan({"a": "mean", "b": len}, like="U1").explain().split("\n")
+    assert [line.split(":")[0] for line in lines] == ["cannot run a", "plain function"]
+    assert lines[0].startswith("cannot run a: data has dtype <U1, which has no kernels: convert it first")
 
 
 def test_a_plan_answers_as_a_run_does_for_arrays_of_any_dtype() -> None:
@@ -427,7 +435,6 @@ def test_a_plan_is_of_the_functions_as_they_were() -> None:
     assert list(plan.run(x)) == ["a"]
 
 
-@pytest.mark.xfail(strict=True, reason="C21")
 def test_a_plan_does_not_hold_on_to_the_array_it_was_made_like() -> None:
     data = np.zeros(100)
     dead = weakref.ref(data)
@@ -436,6 +443,23 @@ def test_a_plan_does_not_hold_on_to_the_array_it_was_made_like() -> None:
     gc.collect()
     assert dead() is None
     assert plan.explain().startswith("pass 1 over float64")
+
+
+@pytest.mark.parametrize("like", [None, "f4", ">i2", np.zeros(3, "U2"), int, np.float32(1)], ids=repr)
+@pytest.mark.parametrize("copied", [copy.copy, copy.deepcopy, lambda p: pickle.loads(pickle.dumps(p))])
+def test_a_copy_of_a_plan_answers_as_the_plan_does(copied: Any, like: Any) -> None:
+    functions = {"b": spread, "a": ff.std(ddof=1), "c": "histogram", "d": fails, "e": np.median}
+    plan = ff.plan(functions, like=like, nan_policy="omit")
+    other = copied(plan)
+    assert type(other) is ff.Plan
+    assert (repr(other), other.explain()) == (repr(plan), plan.explain())
+    data = np.array([1.0, np.nan, 4.0])
+    assert repr(other.run(data, on_error="return")) == repr(plan.run(data, on_error="return"))
+
+
+def test_a_plan_of_what_cannot_be_pickled_fails_as_pickle_does() -> None:
+    with pytest.raises((pickle.PicklingError, AttributeError)):
+        pickle.dumps(ff.plan(lambda v: 1))
 
 
 # ---- pools ----
@@ -450,6 +474,8 @@ def test_a_pool_fixes_the_number_of_workers() -> None:
                 assert r == want
                 assert r.report.workers == workers
     assert ff.Pool().workers == ff.show_config()["workers"]
+    with pytest.raises(AttributeError):
+        ff.Pool(workers=2).workers = 3  # type: ignore[misc]
 
 
 def test_pools_are_nested_and_closed_each_by_itself() -> None:

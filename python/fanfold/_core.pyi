@@ -3,6 +3,9 @@
 from collections.abc import Callable
 from typing import Any, final
 
+import numpy as np
+import numpy.typing as npt
+
 class KernelPanic(RuntimeError):
     """A kernel's code panicked. The other functions' results are not affected; please report it."""
 
@@ -23,10 +26,10 @@ class Plan:
     """The native functions of a call."""
 
     def __new__(cls, kernels: list[Kernel], nan_policy: str) -> Plan: ...
-    def explain(self, keys: list[str], like: Any) -> str: ...
-    def problems(self, array: Any) -> list[tuple[int, Exception]]: ...
+    def explain(self, keys: list[str], like: np.dtype[Any]) -> str: ...
+    def problems(self, array: npt.NDArray[Any]) -> list[Exception]: ...
     def run(
-        self, array: Any, tasks: list[Callable[[], Any]], workers: int, timeout: float | None
+        self, array: npt.NDArray[Any], tasks: list[Callable[[], Any]], workers: int, timeout: float | None
     ) -> tuple[list[Any], list[tuple[int, Exception]], int, int, int, float]: ...
 
 def catalogue() -> list[

@@ -1,20 +1,19 @@
 """The calls that users make: `run`, `plan`, `Pool`. They sort out the arguments; the compiled half computes.
 
-All problems of a call are found, and told together, before any data is touched.
+All problems of a call are found, and told together, before any data is touched: see `checks` and `failures`.
 """
 
 import contextvars
 import functools
-import numbers
 from collections.abc import Callable, Iterable, Mapping
 from types import TracebackType
-from typing import Any, Literal, Self, cast
+from typing import Any, Literal, Self
 
 import numpy as np
 import numpy.typing as npt
 
-from fanfold import _core
-from fanfold.kernels import Constructor
+from fanfold import _core, checks
+from fanfold.failures import raise_failures, raise_problems
 from fanfold.results import Ran, Results
 
 NanPolicy = Literal["propagate", "omit", "raise"]
@@ -23,7 +22,8 @@ OnError = Literal["raise", "return"]
 Function = str | _core.Kernel | Callable[[npt.NDArray[Any]], Any]
 Functions = Function | Iterable[Function] | Mapping[str, Function]
 
-MAX_WORKERS = 1024
+# The default of `on_error`, to be recognised by identity: any other object, of whatever type, is looked at closely.
+_RAISE = "raise"
 
 
 class Plan:
@@ -35,22 +35,27 @@ class Plan:
     (np.float64(1.5), np.float64(2.5))
     """
 
-    __slots__ = ("_kernels", "_keys", "_like", "_nan_policy", "_native", "_order", "_plain")
+    __slots__ = ("_functions", "_keys", "_like", "_nan_policy", "_native", "_order", "_plain")
 
-    def __init__(self, functions: Functions, like: Any = None, nan_policy: NanPolicy = "propagate") -> None:
-        problems: list[Exception] = []
-        if not _is_word(nan_policy, "propagate", "omit", "raise"):
-            message = f"nan_policy must be 'propagate', 'omit' or 'raise', not {nan_policy!r}"
-            problems.append(ValueError(message))
-        named = _named(functions, problems)
-        _raise(problems, "the functions cannot be run")
-        self._order = tuple(named)
-        self._kernels = {key: function for key, function in named.items() if isinstance(function, _core.Kernel)}
-        self._plain = {key: function for key, function in named.items() if key not in self._kernels}
-        self._keys = (*self._kernels, *self._plain)
-        self._nan_policy = nan_policy
-        self._native = _core.Plan(list(self._kernels.values()), nan_policy)
-        self._like = like
+    def __init__(
+        self,
+        functions: Functions,
+        like: Any = None,
+        nan_policy: NanPolicy = "propagate",
+        problems: list[Exception] | None = None,
+    ) -> None:
+        # With a list for the problems, the plan is made of what is right, and the caller raises them.
+        found: list[Exception] = [] if problems is None else problems
+        self._nan_policy: NanPolicy = nan_policy if checks.nan_policy(nan_policy, found) else "propagate"
+        self._functions = checks.functions(functions, found)
+        self._like = checks.like(like, found)
+        if problems is None:
+            raise_problems(found, "the functions cannot be run")
+        kernels = {key: function for key, function in self._functions.items() if isinstance(function, _core.Kernel)}
+        self._plain = {key: function for key, function in self._functions.items() if key not in kernels}
+        self._order = tuple(self._functions)
+        self._keys = (*kernels, *self._plain)
+        self._native = _core.Plan(list(kernels.values()), self._nan_policy)
 
     def run(
         self,
@@ -61,15 +66,12 @@ class Plan:
         timeout: float | None = None,
     ) -> Results:
         """Runs the functions over an array; the parameters are those of `run`."""
-        if type(data) is not np.ndarray or workers is not None or timeout is not None or on_error != "raise":
-            _raise(_problems(data, workers, on_error, timeout), "the call cannot be run")
-            data = data.view(np.ndarray)
-            timeout = _seconds(timeout)
         native = self._native
-        if on_error == "raise":
-            problems = native.problems(data)
-            if problems:
-                _raise([error for _, error in problems], "the functions cannot be run on this array")
+        usual = type(data) is np.ndarray and workers is None and timeout is None and on_error is _RAISE
+        if not usual or native.problems(data):
+            self._check(data, workers, on_error, timeout, [])
+            data = np.ndarray.view(data, np.ndarray)
+            timeout = _seconds(timeout)
         tasks = [_task(function, data) for function in self._plain.values()] if self._plain else []
         count = workers.workers if isinstance(workers, Pool) else int(workers or 0)
         answers, failures, passes, bytes_read, used, seconds = native.run(data, tasks, count, timeout)
@@ -81,6 +83,31 @@ class Plan:
             return Results(values, {}, ran)
         return self._failed(values, failures, ran, on_error)
 
+    def _check(
+        self,
+        data: Any,
+        workers: Any,
+        on_error: Any,
+        timeout: Any,
+        problems: list[Exception],
+    ) -> None:
+        """Raises what is wrong with a run, if anything is; `problems` are those of its functions."""
+        others: list[Exception] = []
+        is_array = checks.data(data, others)
+        if isinstance(workers, Pool):
+            workers._check(others)
+        else:
+            checks.workers(workers, others)
+        checks.on_error(on_error, others)
+        checks.timeout(timeout, others)
+        message = "the call cannot be run" if problems or others else "the functions cannot be run on this array"
+        # If failures are returned, then so is that of a kernel which has no meaning for the dtype.
+        if is_array and not checks.is_word(on_error, "return"):
+            problems += self._native.problems(data)
+        problems += others
+        others.clear()
+        raise_problems(problems, message)
+
     def _failed(
         self,
         values: dict[str, Any],
@@ -88,14 +115,15 @@ class Plan:
         ran: Ran,
         on_error: OnError,
     ) -> Results:
-        errors = {self._keys[index]: error for index, error in failures}
-        if on_error == "return":
-            return Results(values | errors, errors, ran)
-        good = Results({key: value for key, value in values.items() if key not in errors}, errors, ran)
-        for key, error in errors.items():
-            if key in self._plain:
-                error.add_note(f"raised by the function '{key}' that was passed to fanfold")
-        raise _one(list(errors.values()), f"{len(errors)} of {len(values)} functions failed", good)
+        failed = {self._keys[index]: error for index, error in failures}
+        errors = {key: failed[key] for key in self._order if key in failed}
+        # The frames of `run` and of this may outlive it, in the exceptions' tracebacks.
+        failed.clear()
+        failures.clear()
+        if on_error == "raise":
+            good = {key: value for key, value in values.items() if key not in errors}
+            raise_failures(errors, self._plain, Results(good, {}, ran))
+        return Results(values | errors, errors, ran)
 
     def explain(self) -> str:
         """The passes over memory, what shares what, and which functions are called as they are.
@@ -109,12 +137,16 @@ class Plan:
           histogram, with what pass 1 found
         """
         like = np.dtype(np.float64) if self._like is None else self._like
-        lines = [self._native.explain(list(self._kernels), like).rstrip()]
+        kernels = [key for key in self._order if key not in self._plain]
+        lines = [self._native.explain(kernels, like).rstrip()]
         lines += [f"plain function: {key}, called with a read-only view of the array" for key in self._plain]
         return "\n".join(line for line in lines if line)
 
     def __repr__(self) -> str:
         return f"fanfold.Plan({list(self._order)})"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Plan, (self._functions, self._like, self._nan_policy)
 
 
 class Pool:
@@ -136,16 +168,21 @@ class Pool:
     np.float64(1.0)
     """
 
-    __slots__ = ("_closed", "workers")
-
-    workers: int
+    __slots__ = ("_closed", "_workers")
 
     def __init__(self, workers: int | None = None) -> None:
         if isinstance(workers, Pool):
             raise TypeError("workers must be an integer or None, not a Pool")
-        _raise(_option_problems(workers, "raise", None), "the pool cannot be made")
-        self.workers = _core.config()["workers"] if workers is None else int(workers)
+        problems: list[Exception] = []
+        checks.workers(workers, problems)
+        raise_problems(problems, "the pool cannot be made")
+        self._workers: int = _core.config()["workers"] if workers is None else int(workers)
         self._closed = False
+
+    @property
+    def workers(self) -> int:
+        """How many threads compute."""
+        return self._workers
 
     def run(
         self,
@@ -159,7 +196,13 @@ class Pool:
         """`fanfold.run` with this pool's workers."""
         return run(data, functions, workers=self, nan_policy=nan_policy, on_error=on_error, timeout=timeout)
 
+    def _check(self, problems: list[Exception]) -> None:
+        if self._closed:
+            problems.append(ValueError(f"workers is {self!r}, which was closed: run inside its with block"))
+
     def __enter__(self) -> Self:
+        if self._closed:
+            raise ValueError(f"{self!r} was closed: make a new one")
         return self
 
     def __exit__(
@@ -189,7 +232,7 @@ def run(
     ----------
     data : numpy.ndarray
         The array. It is read where it lies, never copied and never written to: any shape, strides, byte order and
-        alignment, read-only and memory-mapped arrays too.
+        alignment, read-only and memory-mapped arrays too. Callables take any dtype, kernels those of numbers and times.
     functions : str, Kernel, callable, or an iterable or dict of them
         What to compute. A string is the name of a kernel (`kernels` lists them); ``ff.std(ddof=1)`` is a kernel with
         parameters; any other callable is called with a read-only view of the array. In a dict the keys name the
@@ -201,8 +244,8 @@ def run(
         What NaN (and NaT) values mean to every kernel: they make most results NaN, are left out, or raise
         ``ValueError``.
     on_error : {"raise", "return"}
-        What to do if functions fail: raise the exception (an ``ExceptionGroup`` if there are several), whose attribute
-        ``results`` has the others' results; or return the exceptions in place of the results.
+        What to do if functions fail: raise the exception (an ``ExceptionGroup`` if there are several different ones),
+        whose attribute ``results`` has the others' results; or return the exceptions in place of the results.
     timeout : float, optional
         Seconds after which the passes are stopped and ``TimeoutError`` is raised.
 
@@ -235,14 +278,10 @@ def run(
     >>> dict(ff.run(x, {"spread": spread, "largest": "nanmax"}))
     {'spread': 3.0, 'largest': np.float64(4.0)}
     """
-    try:
-        planned = _planned(functions, nan_policy)
-    except Exception as error:
-        others = _problems(data, workers, on_error, timeout)
-        if not others:
-            raise
-        first = list(error.exceptions) if isinstance(error, ExceptionGroup) else [error]
-        raise _one([*first, *others], "the call cannot be run") from None
+    problems: list[Exception] = []
+    planned = _planned(functions, nan_policy, problems)
+    if problems:
+        planned._check(data, workers, on_error, timeout, problems)
     return planned.run(data, workers=workers, on_error=on_error, timeout=timeout)
 
 
@@ -260,8 +299,6 @@ def plan(functions: Functions, *, like: Any = None, nan_policy: NanPolicy = "pro
     -------
     Plan
     """
-    if like is not None:
-        like = like if isinstance(like, np.ndarray) else np.dtype(like)
     return Plan(functions, like, nan_policy)
 
 
@@ -274,131 +311,29 @@ def show_config() -> dict[str, Any]:
     return config
 
 
-def _planned(functions: Functions, nan_policy: NanPolicy) -> Plan:
+def _planned(functions: Functions, nan_policy: NanPolicy, problems: list[Exception]) -> Plan:
     """A plan for the call; one that was made before if the functions are names and kernels only."""
+    if not isinstance(functions, _LASTING):
+        return Plan(functions, None, nan_policy, problems)
+    key = (tuple(functions) if isinstance(functions, list) else functions, nan_policy)
     try:
-        if isinstance(functions, list):
-            return _remembered(tuple(functions), nan_policy)
-        if isinstance(functions, str | tuple | _core.Kernel):
-            return _remembered(functions, nan_policy)
-    except TypeError:
-        pass  # Something unhashable: the plan's own checks say what is wrong, if anything is.
-    return Plan(functions, None, nan_policy)
-
-
-_memory: dict[Any, Plan] = {}
-
-
-def _remembered(functions: Any, nan_policy: NanPolicy) -> Plan:
-    key = (functions, nan_policy)
-    found = _memory.get(key)
+        found = _memory.get(key)
+    except TypeError:  # Something unhashable: the plan's own checks say what is wrong, if anything is.
+        return Plan(functions, None, nan_policy, problems)
     if found is None:
-        found = Plan(functions, None, nan_policy)
+        found = Plan(functions, None, nan_policy, problems)
         # Callables are not remembered: they may hold on to much memory, and are equal only to themselves.
-        if not found._plain:
+        if not found._plain and not problems:
             if len(_memory) >= 128:
                 _memory.clear()
             _memory[key] = found
     return found
 
 
-def _named(functions: Any, problems: list[Exception]) -> dict[str, Any]:
-    """The functions by key, names turned into kernels; what is wrong goes to `problems`."""
-    named: dict[str, Any] = {}
-    if isinstance(functions, Mapping):
-        for key, function in functions.items():
-            if isinstance(key, str):
-                named[key] = _resolved(function, problems)
-            else:
-                problems.append(TypeError(f"functions: the keys of a dict must be strings, not {key!r}"))
-        return named
-    if isinstance(functions, np.ndarray | bytes | bytearray):
-        shown = type(functions).__name__
-        advice = "the array comes first: run(data, functions)"
-        problems.append(
-            TypeError(f"functions must be names, kernels, callables, or a dict of them, not {shown}: {advice}")
-        )
-        return named
-    single = isinstance(functions, str | _core.Kernel) or callable(functions)
-    if not single and not isinstance(functions, Iterable):
-        problems.append(TypeError(f"functions must be names, kernels, callables, or a dict of them, not {functions!r}"))
-        return named
-    for function in [functions] if single else functions:
-        resolved = _resolved(function, problems)
-        if resolved is None:
-            continue
-        key = _key(resolved)
-        if key in named:
-            problems.append(ValueError(f"functions: two have the key {key!r}; pass a dict {{name: function}} instead"))
-        named[key] = resolved
-    return named
+_memory: dict[Any, Plan] = {}
 
-
-def _resolved(function: Any, problems: list[Exception]) -> Any:
-    if isinstance(function, str):
-        try:
-            return _core.Kernel(function)
-        except ValueError as error:
-            problems.append(error)
-            return None
-    if isinstance(function, _core.Kernel):
-        return function
-    if isinstance(function, Constructor):
-        return function()
-    if callable(function):
-        return function
-    problems.append(TypeError(f"functions: {function!r} is neither a name, a kernel nor a callable"))
-    return None
-
-
-def _key(function: Any) -> str:
-    if isinstance(function, _core.Kernel):
-        return function.name
-    if isinstance(function, functools.partial):
-        return _key(function.func)
-    return str(getattr(function, "__name__", type(function).__name__))
-
-
-def _problems(data: Any, workers: Any, on_error: Any, timeout: Any) -> list[Exception]:
-    """What is wrong with a call, its functions aside."""
-    problems: list[Exception] = []
-    if isinstance(data, np.ma.MaskedArray):
-        advice = "pass data.compressed(), or data.filled(np.nan) with nan_policy='omit'"
-        problems.append(TypeError(f"data is a masked array, and its mask would be ignored: {advice}"))
-    elif not isinstance(data, np.ndarray):
-        problems.append(TypeError(f"data must be a numpy.ndarray, not {type(data).__name__}: pass np.asarray(data)"))
-    else:
-        try:
-            _core.Plan([], "propagate").problems(data)
-        except TypeError as error:  # a dtype without kernels
-            problems.append(error)
-    return problems + _option_problems(workers, on_error, timeout)
-
-
-def _option_problems(workers: Any, on_error: Any, timeout: Any) -> list[Exception]:
-    problems: list[Exception] = []
-    if isinstance(workers, Pool):
-        if workers._closed:
-            problems.append(ValueError(f"workers is {workers!r}, which was closed: run inside its with block"))
-    elif workers is not None:
-        expected = f"workers must be an integer from 1 to {MAX_WORKERS}, a Pool or None"
-        if isinstance(workers, bool | np.bool_) or not isinstance(workers, numbers.Integral):
-            problems.append(TypeError(f"{expected}, not {workers!r}"))
-        elif not 1 <= int(workers) <= MAX_WORKERS:
-            problems.append(ValueError(f"{expected}, not {workers!r}"))
-    if not _is_word(on_error, "raise", "return"):
-        problems.append(ValueError(f"on_error must be 'raise' or 'return', not {on_error!r}"))
-    if timeout is not None:
-        expected = "timeout must be a number of seconds > 0 or None"
-        if isinstance(timeout, bool | np.bool_) or not isinstance(timeout, numbers.Real):
-            problems.append(TypeError(f"{expected}, not {timeout!r}"))
-        elif not cast("float", timeout) > 0:
-            problems.append(ValueError(f"{expected}, not {timeout!r}"))
-    return problems
-
-
-def _is_word(value: Any, *words: str) -> bool:
-    return isinstance(value, str) and value in words
+# What gives the same functions each time, unlike an iterator.
+_LASTING = (str, list, tuple, _core.Kernel)
 
 
 def _seconds(timeout: Any) -> float | None:
@@ -411,19 +346,3 @@ def _task(function: Callable[[npt.NDArray[Any]], Any], data: npt.NDArray[Any]) -
     view = data.view()
     view.flags.writeable = False
     return functools.partial(contextvars.copy_context().run, function, view)
-
-
-def _one(errors: list[Exception], message: str, results: Results | None = None) -> Exception:
-    """The lone exception, or a group of them; with the others' results attached."""
-    error = errors[0] if len(errors) == 1 else ExceptionGroup(message, errors)
-    if results is not None:
-        try:
-            error.results = results  # type: ignore[attr-defined]
-        except AttributeError:
-            error.add_note("the other functions' results could not be attached to this exception")
-    return error
-
-
-def _raise(errors: list[Exception], message: str) -> None:
-    if errors:
-        raise _one(errors, message)

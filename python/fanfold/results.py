@@ -53,7 +53,8 @@ class Results(dict[str, Any]):
     __slots__ = ("_ran", "errors")
 
     errors: dict[str, Exception]
-    """The exception of each key that failed; empty unless ``on_error="return"``, or taken from an exception."""
+    """The exception of each key that failed; empty unless ``on_error="return"``, or taken from an exception. (The
+    results that a lone exception carries hold a copy of it: the exception itself would keep the array alive.)"""
 
     def __init__(
         self,
@@ -81,3 +82,5 @@ class Results(dict[str, Any]):
     def copy(self) -> "Results":
         """A shallow copy, with the same report."""
         return Results(self, dict(self.errors), self._ran)
+
+    __copy__ = copy

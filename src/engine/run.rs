@@ -70,7 +70,7 @@ pub fn run(
             Ok(())
         }
         (Who::NanCheck, value) => match value? {
-            Value::Scalar(Number::Int(count), _) if count > 0 => Err(Error::FoundNan { count }),
+            Value::Scalar(Number::Int(count), _) if count > 0 => Err(Error::FoundNan { count, dtype: view.dtype() }),
             _ => Ok(()),
         },
     };

@@ -16,9 +16,10 @@ impl From<Error> for PyErr {
     fn from(error: Error) -> PyErr {
         let message = error.to_string();
         match error {
-            Error::UnknownParameter { .. } | Error::ParameterType { .. } | Error::UnsupportedDtype { .. } => {
-                PyTypeError::new_err(message)
-            }
+            Error::UnknownParameter { .. }
+            | Error::ParameterType { .. }
+            | Error::UnsupportedDtype { .. }
+            | Error::ForeignDtype { .. } => PyTypeError::new_err(message),
             Error::UnknownKernel { .. }
             | Error::ParameterValue { .. }
             | Error::Empty { .. }

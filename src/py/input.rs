@@ -1,18 +1,18 @@
-//! The input gate: a NumPy array becomes a [`View`], or a `TypeError` that says what to do.
+//! The input gate: a NumPy array becomes a [`View`], or an error that says what to do.
 #![allow(unsafe_code)]
 
 use numpy::{PyArrayDescr, PyArrayDescrMethods, PyUntypedArray, PyUntypedArrayMethods};
-use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 
 use crate::dtype::DType;
+use crate::error::Error;
 use crate::view::View;
 
 /// A view of the array's memory. Nothing is copied; any strides, byte order and alignment will do.
 ///
 /// The view borrows `array`, which keeps the memory alive. What it cannot keep is other threads from writing to it: see
 /// `view.rs` for what that may do.
-pub(super) fn view<'a>(array: &'a Bound<'_, PyUntypedArray>) -> PyResult<View<'a>> {
+pub(super) fn view<'a>(array: &'a Bound<'_, PyUntypedArray>) -> Result<View<'a>, Error> {
     let (dtype, swapped) = dtype(&array.dtype())?;
     // SAFETY: `as_array_ptr` points to a live array object for as long as `array` is borrowed.
     let pointer = unsafe { (*array.as_array_ptr()).fields.data };
@@ -25,7 +25,7 @@ pub(super) fn view<'a>(array: &'a Bound<'_, PyUntypedArray>) -> PyResult<View<'a
 }
 
 /// The dtype, and whether its elements are in the other byte order.
-pub(super) fn dtype(descr: &Bound<'_, PyArrayDescr>) -> PyResult<(DType, bool)> {
+pub(super) fn dtype(descr: &Bound<'_, PyArrayDescr>) -> Result<(DType, bool), Error> {
     let dtype = match (descr.kind(), descr.itemsize()) {
         (b'b', 1) => DType::Bool,
         (b'i', 1) => DType::Int8,
@@ -43,12 +43,7 @@ pub(super) fn dtype(descr: &Bound<'_, PyArrayDescr>) -> PyResult<(DType, bool)> 
         (b'c', 16) => DType::Complex128,
         (b'M', 8) => DType::Datetime64,
         (b'm', 8) => DType::Timedelta64,
-        _ => {
-            return Err(PyTypeError::new_err(format!(
-                "data has dtype {descr}, which has no kernels: convert it first, for example with data.astype(float), \
-                 or pick one field of a structured array"
-            )));
-        }
+        _ => return Err(Error::ForeignDtype { dtype: descr.to_string() }),
     };
     Ok((dtype, descr.is_native_byteorder() == Some(false)))
 }

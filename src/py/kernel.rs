@@ -2,7 +2,7 @@
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-use numpy::{PyArrayDescr, PyArrayDescrMethods, PyUntypedArray, PyUntypedArrayMethods};
+use numpy::{PyArrayDescr, PyArrayDescrMethods};
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyDict, PyFloat, PyInt, PyString, PyTuple};
 
@@ -144,12 +144,4 @@ fn describe<'py>(py: Python<'py>, entry: &'static Entry) -> PyResult<Bound<'py, 
     let dtypes = PyTuple::new(py, dtypes.collect::<Vec<_>>())?;
     let examples = PyTuple::new(py, entry.examples)?;
     (entry.name, entry.doc, parameters, entry.numpy, dtypes, examples, entry.passes).into_pyobject(py)
-}
-
-/// The dtype of an array or a dtype object, for plans.
-pub(super) fn dtype_of(like: &Bound<'_, PyAny>) -> PyResult<DType> {
-    if let Ok(array) = like.cast::<PyUntypedArray>() {
-        return super::input::dtype(&array.dtype()).map(|(dtype, _)| dtype);
-    }
-    super::input::dtype(&PyArrayDescr::new(like.py(), like.clone())?).map(|(dtype, _)| dtype)
 }

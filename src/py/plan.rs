@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
-use numpy::{PyUntypedArray, PyUntypedArrayMethods};
+use numpy::{PyArrayDescr, PyUntypedArray, PyUntypedArrayMethods};
 use pyo3::exceptions::{PyException, PyRuntimeError};
 use pyo3::prelude::*;
 use pyo3::types::PyList;
@@ -14,7 +14,7 @@ use crate::engine::{self, Control, Outcome, Prepared, Task, Workers};
 use crate::error::Error;
 use crate::kernel::NanPolicy;
 use crate::plan::Plan as CorePlan;
-use crate::py::kernel::{Kernel, dtype_of};
+use crate::py::kernel::Kernel;
 use crate::py::{input, output};
 
 /// Elements up to which a run is over before another thread could make use of the interpreter. NumPy draws the same line,
@@ -47,16 +47,25 @@ impl Plan {
         Ok(Plan { plan: CorePlan::new(calls, nan_policy), prepared: Mutex::new(HashMap::new()) })
     }
 
-    /// The passes over such an array, as text.
-    fn explain(&self, keys: Vec<String>, like: &Bound<'_, PyAny>) -> PyResult<String> {
-        Ok(self.plan.explain(dtype_of(like)?, &keys))
+    /// The passes over an array of this dtype, as text.
+    fn explain(&self, keys: Vec<String>, like: &Bound<'_, PyArrayDescr>) -> String {
+        match input::dtype(like) {
+            Ok((dtype, _)) => self.plan.explain(dtype, &keys),
+            Err(error) => {
+                let lines: Vec<String> = keys.iter().map(|key| format!("cannot run {key}: {error}")).collect();
+                lines.join("\n")
+            }
+        }
     }
 
-    /// The kernels that have no meaning for this array: (number, exception) of each. Touches no data.
-    fn problems(&self, py: Python<'_>, array: &Bound<'_, PyUntypedArray>) -> PyResult<Vec<(usize, Py<PyAny>)>> {
-        let (dtype, _) = input::dtype(&array.dtype())?;
-        let prepared = self.prepared(dtype);
-        Ok(prepared.errors().iter().map(|(index, error)| (*index, exception(py, error.clone()))).collect())
+    /// What keeps kernels from having a meaning for this array: an exception each, or one for all. Touches no data.
+    fn problems(&self, py: Python<'_>, array: &Bound<'_, PyUntypedArray>) -> Vec<Py<PyAny>> {
+        match input::dtype(&array.dtype()) {
+            Ok((dtype, _)) => {
+                self.prepared(dtype).errors().iter().map(|(_, error)| exception(py, error.clone())).collect()
+            }
+            Err(error) => self.plan.calls().iter().take(1).map(|_| exception(py, error.clone())).collect(),
+        }
     }
 
     /// Runs the kernels over the array, and the tasks (functions without parameters) beside them. `workers` of 0 are as
@@ -71,14 +80,17 @@ impl Plan {
     ) -> PyResult<Answers<'py>> {
         let py = array.py();
         let started = Instant::now();
-        let view = input::view(array)?;
-        let prepared = self.prepared(view.dtype());
-        let small = view.len() <= ATTACHED && tasks.is_empty();
+        let view = input::view(array);
+        let pass = |workers: Workers, control: &Control<'_>| match &view {
+            Ok(view) => engine::run(&self.plan, &self.prepared(view.dtype()), view, workers, control),
+            Err(error) => Err(error.clone()),
+        };
+        let small = array.len() <= ATTACHED && tasks.is_empty();
         let (outcome, results, workers) = if small {
-            (engine::run(&self.plan, &prepared, &view, Workers::Caller, &Control::none()), Vec::new(), 1)
+            (pass(Workers::Caller, &Control::none()), Vec::new(), 1)
         } else {
             let workers = match workers {
-                _ if engine::is_small(view.len()) => Workers::Caller,
+                _ if engine::is_small(array.len()) => Workers::Caller,
                 0 => Workers::new(engine::available_workers())?,
                 count => Workers::new(count)?,
             };
@@ -99,9 +111,7 @@ impl Plan {
                         go_on
                     })
                 });
-                engine::beside(calls.collect(), workers, &control, || {
-                    engine::run(&self.plan, &prepared, &view, workers, &control)
-                })
+                engine::beside(calls.collect(), workers, &control, || pass(workers, &control))
             });
             if let Some(interrupt) = take(&interrupt) {
                 return Err(interrupt);
@@ -132,12 +142,15 @@ impl Plan {
                 }
                 (passes, bytes_read)
             }
-            // Every kernel has this answer, and the tasks keep theirs.
-            Err(error @ Error::FoundNan { .. }) => {
+            // Every kernel has these answers, and the tasks keep theirs.
+            Err(error @ (Error::FoundNan { .. } | Error::ForeignDtype { .. })) => {
                 for _ in self.plan.calls() {
                     append(Err(error.clone().into()))?;
                 }
-                (1, array.len() as u64 * view.dtype().size() as u64)
+                match error {
+                    Error::FoundNan { dtype, .. } => (1, array.len() as u64 * dtype.size() as u64),
+                    _ => (0, 0),
+                }
             }
             Err(error) => return Err(error.into()),
         };

@@ -1,0 +1,172 @@
+"""What can be wrong with the arguments of a call. Each check adds what it finds to a list, to be told together."""
+
+import numbers
+import reprlib
+from collections.abc import Iterable, Mapping
+from functools import partial
+from typing import Any, cast
+
+import numpy as np
+
+from fanfold import _core
+from fanfold.kernels import Constructor
+
+MAX_WORKERS = 1024
+
+Problems = list[Exception]
+
+
+def functions(value: Any, problems: Problems) -> dict[str, Any]:
+    """The functions by key, names turned into kernels."""
+    named: dict[str, Any] = {}
+    if isinstance(value, Mapping):
+        for key, function in value.items():
+            if not isinstance(key, str):
+                problems.append(TypeError(f"functions: the keys of a dict must be strings, not {shown(key)}"))
+            elif (resolved := _resolved(function, problems)) is not None:
+                named[key] = resolved
+        return named
+    expected = "functions must be names, kernels, callables, or a dict of them"
+    if isinstance(value, np.ndarray | bytes | bytearray):
+        advice = "the array comes first: run(data, functions)"
+        problems.append(TypeError(f"{expected}, not {type(value).__name__}: {advice}"))
+        return named
+    single = isinstance(value, str | _core.Kernel) or callable(value)
+    if not single and not isinstance(value, Iterable):
+        problems.append(TypeError(f"{expected}, not {shown(value)}"))
+        return named
+    for function in [value] if single else value:
+        resolved = _resolved(function, problems)
+        if resolved is None:
+            continue
+        key = _key(resolved)
+        if key in named:
+            advice = "pass a dict {name: function} instead"
+            problems.append(ValueError(f"functions: two have the key {shown(key)}; {advice}"))
+        named[key] = resolved
+    return named
+
+
+def _resolved(function: Any, problems: Problems) -> Any:
+    if isinstance(function, str):
+        try:
+            return _core.Kernel(function)
+        except ValueError as error:
+            problems.append(error)
+            return None
+    if isinstance(function, _core.Kernel):
+        return function
+    if isinstance(function, Constructor):
+        return function()
+    if callable(function):
+        return function
+    problems.append(TypeError(f"functions: {shown(function)} is neither a name, a kernel nor a callable"))
+    return None
+
+
+def _key(function: Any) -> str:
+    if isinstance(function, _core.Kernel):
+        return function.name
+    if isinstance(function, partial):
+        return _key(function.func)
+    return str(getattr(function, "__name__", type(function).__name__))
+
+
+def data(value: Any, problems: Problems) -> bool:
+    """Whether it is an array that can be handed on."""
+    if isinstance(value, np.ma.MaskedArray):
+        advice = "pass data.compressed(), or data.filled(np.nan) with nan_policy='omit'"
+        problems.append(TypeError(f"data is a masked array, and its mask would be ignored: {advice}"))
+        return False
+    if not isinstance(value, np.ndarray):
+        problems.append(TypeError(f"data must be a numpy.ndarray, not {type(value).__name__}: pass np.asarray(data)"))
+        return False
+    return True
+
+
+def nan_policy(value: Any, problems: Problems) -> bool:
+    """Whether it is one of the three words."""
+    known = is_word(value, "propagate", "omit", "raise")
+    if not known:
+        problems.append(ValueError(f"nan_policy must be 'propagate', 'omit' or 'raise', not {shown(value)}"))
+    return known
+
+
+def on_error(value: Any, problems: Problems) -> None:
+    """One of two words."""
+    if not is_word(value, "raise", "return"):
+        problems.append(ValueError(f"on_error must be 'raise' or 'return', not {shown(value)}"))
+
+
+def workers(value: Any, problems: Problems) -> None:
+    """A number of workers, or None."""
+    expected = f"workers must be an integer from 1 to {MAX_WORKERS}, a Pool or None"
+    if value is None:
+        return
+    if not _is_number(value, numbers.Integral):
+        problems.append(TypeError(f"{expected}, not {shown(value)}"))
+    elif not 1 <= int(value) <= MAX_WORKERS:
+        problems.append(ValueError(f"{expected}, not {shown(value)}"))
+
+
+def timeout(value: Any, problems: Problems) -> None:
+    """Seconds, or None."""
+    expected = "timeout must be a number of seconds > 0 or None"
+    if value is None:
+        return
+    if not _is_number(value, numbers.Real):
+        problems.append(TypeError(f"{expected}, not {shown(value)}"))
+    elif not cast("float", value) > 0:
+        problems.append(ValueError(f"{expected}, not {shown(value)}"))
+
+
+def like(value: Any, problems: Problems) -> np.dtype[Any] | None:
+    """The dtype of arrays to come, if it is known."""
+    if value is None:
+        return None
+    try:
+        return np.dtype(value.dtype if isinstance(value, np.ndarray | np.generic) else value)
+    except Exception:  # noqa: BLE001 - NumPy has many ways to say no
+        problems.append(TypeError(f"like must be an array or a dtype, not {shown(value)}"))
+        return None
+
+
+def is_word(value: Any, *words: str) -> bool:
+    """Whether it is a string, and one of these."""
+    return isinstance(value, str) and value in words
+
+
+def _is_number(value: Any, kind: type) -> bool:
+    """Whether it is a number of this kind. For NumPy a timedelta64 is an integer, and for Python a bool is."""
+    return isinstance(value, kind) and not isinstance(value, bool | np.bool_ | np.timedelta64)
+
+
+class _Shortened(reprlib.Repr):
+    """The repr of a value, cut short; also of a value whose own repr fails."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.maxlist = self.maxtuple = self.maxset = self.maxfrozenset = self.maxdict = 4
+        self.maxstring = self.maxother = 200
+        self.fillvalue = "…"
+
+    def repr_instance(self, x: Any, level: int) -> str:
+        if isinstance(x, np.ma.MaskedArray):
+            return "a masked array"
+        try:
+            text = repr(x)
+        except Exception:  # noqa: BLE001 - a repr can fail in any way
+            return "an object without a repr"
+        half = self.maxother // 2
+        return text if len(text) <= self.maxother else f"{text[:half]}{self.fillvalue}{text[-half:]}"
+
+    # Python refuses to print an integer of more than some thousand digits.
+    repr_int = repr_instance
+
+
+def shown(value: Any) -> str:
+    """The value as a message shows it."""
+    try:
+        return _Shortened().repr(value)
+    except Exception:  # noqa: BLE001 - a class that is called like one of Python's own, but is not
+        return "an object without a repr"
