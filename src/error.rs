@@ -14,7 +14,7 @@ use crate::dtype::DType;
 pub enum Error {
     /// No kernel has this name.
     UnknownKernel {
-        /// The name asked for.
+        /// The name asked for, as the caller would write it.
         name: String,
         /// The nearest name of the catalogue, if one is near.
         nearest: Option<&'static str>,
@@ -124,7 +124,7 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Error::UnknownKernel { name, nearest } => {
-                write!(f, "unknown function {name:?}")?;
+                write!(f, "unknown function \"{name}\"")?;
                 match nearest {
                     Some(nearest) => write!(f, ": did you mean '{nearest}'?"),
                     None => {
@@ -168,7 +168,9 @@ impl fmt::Display for Error {
             }
             Error::HistogramRange { low, high } => write!(
                 f,
-                "'histogram': the data's own range [{low}, {high}] is not finite: pass range=(low, high) or explicit bins"
+                "'histogram': the data's own range [{}, {}] is not finite: pass range=(low, high) or explicit bins",
+                number(*low),
+                number(*high)
             ),
             Error::Panic { kernel, message } => {
                 write!(f, "'{kernel}' panicked: {message}; this is a bug of fanfold, please report it")
@@ -176,7 +178,8 @@ impl fmt::Display for Error {
             Error::Timeout { seconds } => {
                 write!(
                     f,
-                    "timeout={seconds} s passed before the work was done: pass a larger timeout or fewer functions"
+                    "timeout={} s passed before the work was done: pass a larger timeout or fewer functions",
+                    number(*seconds)
                 )
             }
             Error::Cancelled => write!(f, "the work was cancelled"),
@@ -192,8 +195,47 @@ impl fmt::Display for Error {
 
 impl std::error::Error for Error {}
 
+/// A number as Python writes it, but for the point after a whole one.
+fn number(x: f64) -> String {
+    if x.is_nan() {
+        return "nan".to_owned();
+    }
+    if x == 0.0 || x.is_infinite() || (1e-4..1e16).contains(&x.abs()) {
+        return x.to_string();
+    }
+    let text = format!("{x:e}");
+    let (digits, exponent) = text.split_once('e').unwrap_or((&text, "0"));
+    let (sign, exponent) = exponent.strip_prefix('-').map_or(('+', exponent), |exponent| ('-', exponent));
+    format!("{digits}e{sign}{exponent:0>2}")
+}
+
 /// What a panic said, if it said it in words.
 pub(crate) fn panic_message(panic: &(dyn Any + Send)) -> String {
     let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
     text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "no message".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::number;
+
+    #[test]
+    fn numbers_are_written_as_python_writes_them() {
+        let written = [
+            (0.0, "0"),
+            (-0.5, "-0.5"),
+            (2.0, "2"),
+            (1e15, "1000000000000000"),
+            (1e16, "1e+16"),
+            (-1.5e300, "-1.5e+300"),
+            (0.0001, "0.0001"),
+            (0.00001, "1e-05"),
+            (2.5e-7, "2.5e-07"),
+            (f64::NAN, "nan"),
+            (f64::NEG_INFINITY, "-inf"),
+        ];
+        for (x, text) in written {
+            assert_eq!(number(x), text);
+        }
+    }
 }

@@ -17,6 +17,7 @@
 
 use std::any::Any;
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::ops::Deref;
 use std::sync::Arc;
 
@@ -267,8 +268,8 @@ impl Input {
     }
 }
 
-/// The value of a parameter.
-#[derive(Debug, Clone, PartialEq)]
+/// The value of a parameter. Numbers are compared as Python compares them: 1 and 1.0 are the same.
+#[derive(Debug, Clone)]
 pub enum Argument {
     /// Not given, where that means something.
     None,
@@ -278,29 +279,61 @@ pub enum Argument {
     Int(i64),
     /// A float.
     Float(f64),
-    /// A pair, a list or an array of numbers, and its dtype.
+    /// A list or an array of numbers, and its dtype, which the kernel may hand back.
     Floats(Vec<f64>, DType),
-    /// An integer beyond 64 bits, as Python shows it: out of bounds everywhere.
-    Huge(String),
-    /// Anything else, as Python shows it: accepted nowhere, named in the message.
-    Other(String),
+    /// A lower and an upper end, and the dtype that they came in, which means nothing to the kernel.
+    Pair([f64; 2], DType),
+    /// An integer beyond 64 bits: out of bounds everywhere.
+    Huge,
+    /// Anything else: accepted nowhere.
+    Other,
 }
 
-impl fmt::Display for Argument {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Argument::None => write!(f, "None"),
-            Argument::Bool(true) => write!(f, "True"),
-            Argument::Bool(false) => write!(f, "False"),
-            Argument::Int(value) => write!(f, "{value}"),
-            Argument::Float(value) => write!(f, "{value}"),
-            Argument::Floats(values, _) => {
-                let shown: Vec<String> = values.iter().take(4).map(ToString::to_string).collect();
-                write!(f, "[{}{}]", shown.join(", "), if values.len() > 4 { ", …" } else { "" })
+impl PartialEq for Argument {
+    fn eq(&self, other: &Argument) -> bool {
+        match (self, other) {
+            (Argument::None, Argument::None) => true,
+            (Argument::Bool(left), Argument::Bool(right)) => left == right,
+            (Argument::Int(left), Argument::Int(right)) => left == right,
+            (Argument::Float(left), Argument::Float(right)) => left == right,
+            (Argument::Int(int), Argument::Float(float)) | (Argument::Float(float), Argument::Int(int)) => {
+                whole(*float) == Some(*int)
             }
-            Argument::Huge(text) | Argument::Other(text) => f.write_str(text),
+            (Argument::Floats(left, left_dtype), Argument::Floats(right, right_dtype)) => {
+                left == right && left_dtype == right_dtype
+            }
+            (Argument::Pair(left, _), Argument::Pair(right, _)) => left == right,
+            _ => false,
         }
     }
+}
+
+impl Hash for Argument {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        // Adding 0 drops a zero's sign, which makes no difference.
+        let bits = |float: &f64| (float + 0.0).to_bits();
+        match self {
+            Argument::None | Argument::Huge | Argument::Other => {}
+            Argument::Bool(value) => value.hash(state),
+            Argument::Int(value) => value.hash(state),
+            Argument::Float(value) => match whole(*value) {
+                Some(int) => int.hash(state),
+                None => bits(value).hash(state),
+            },
+            Argument::Floats(values, dtype) => {
+                values.iter().map(bits).for_each(|bits| bits.hash(state));
+                dtype.hash(state);
+            }
+            Argument::Pair(ends, _) => ends.iter().map(bits).for_each(|bits| bits.hash(state)),
+        }
+    }
+}
+
+/// The integer that the float is, if it is one.
+#[allow(clippy::cast_possible_truncation)]
+fn whole(float: f64) -> Option<i64> {
+    let limit = 2.0_f64.powi(63);
+    (float.trunc() == float && (-limit..limit).contains(&float)).then_some(float as i64)
 }
 
 /// The most bins that a histogram can have: their counts must fit in memory several times over.
@@ -337,29 +370,42 @@ impl Accepts {
         }
     }
 
-    /// Whether the value's type is right at all, and whether the value is.
-    fn check(self, argument: &Argument) -> (bool, bool) {
-        match (self, argument) {
+    /// The argument as the kernel gets it, or why it does not.
+    fn take(self, argument: &Argument) -> Result<Argument, Refusal> {
+        let accepted = match (self, argument) {
             (Accepts::Bool, Argument::Bool(_))
             | (Accepts::Range, Argument::None)
-            | (Accepts::Number, Argument::Int(_)) => (true, true),
-            (Accepts::Number, Argument::Float(value)) => (true, value.is_finite()),
-            (Accepts::IntFrom(least), Argument::Int(value)) => (true, value >= &least),
-            (Accepts::NormOrder, Argument::Int(value)) => (true, matches!(value, 1 | 2)),
-            (Accepts::NormOrder, Argument::Float(value)) => (true, [1.0, 2.0, f64::INFINITY].contains(value)),
-            (Accepts::Bins, Argument::Int(value)) => (true, (1..=MAX_BINS).contains(value)),
+            | (Accepts::Number, Argument::Int(_)) => true,
+            (Accepts::Number, Argument::Float(value)) => value.is_finite(),
+            (Accepts::IntFrom(least), Argument::Int(value)) => value >= &least,
+            (Accepts::NormOrder, Argument::Int(value)) => matches!(value, 1 | 2),
+            (Accepts::NormOrder, Argument::Float(value)) => [1.0, 2.0, f64::INFINITY].contains(value),
+            (Accepts::Bins, Argument::Int(value)) => (1..=MAX_BINS).contains(value),
             (Accepts::Bins, Argument::Floats(edges, _)) => {
-                (true, edges.len() >= 2 && edges.is_sorted() && edges.iter().all(|edge| edge.is_finite()))
+                edges.len() >= 2 && edges.is_sorted() && edges.iter().all(|edge| edge.is_finite())
             }
-            (Accepts::Range, Argument::Floats(pair, _)) => {
-                (true, matches!(pair.as_slice(), [low, high] if low <= high && (high - low).is_finite()))
-            }
-            (Accepts::Number | Accepts::IntFrom(_) | Accepts::NormOrder | Accepts::Bins, Argument::Huge(_)) => {
-                (true, false)
-            }
-            _ => (false, false),
-        }
+            (Accepts::Range, Argument::Floats(ends, dtype)) => match *ends.as_slice() {
+                [low, high] if low <= high && low.is_finite() && high.is_finite() => {
+                    if !(high - low).is_finite() {
+                        return Err(Refusal::Value("so narrow that high - low is finite"));
+                    }
+                    return Ok(Argument::Pair([low, high], *dtype));
+                }
+                _ => false,
+            },
+            (Accepts::Number | Accepts::IntFrom(_) | Accepts::NormOrder | Accepts::Bins, Argument::Huge) => false,
+            _ => return Err(Refusal::Type),
+        };
+        if accepted { Ok(argument.clone()) } else { Err(Refusal::Value(self.describe())) }
     }
+}
+
+/// Why an argument is not accepted.
+enum Refusal {
+    /// Its type is wrong.
+    Type,
+    /// Its value is: this is what it must be.
+    Value(&'static str),
 }
 
 /// A parameter of a kernel.
@@ -396,12 +442,17 @@ impl DefaultValue {
 }
 
 /// The checked parameters of one use of a kernel, in the order in which the kernel declares them.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Hash)]
 pub struct Arguments(Vec<(&'static str, Argument)>);
 
 impl Arguments {
-    /// Checks what was given against what the kernel declares.
-    pub fn check(entry: &'static Entry, given: &[(String, Argument)]) -> Result<Arguments, Error> {
+    /// Checks what was given against what the kernel declares. `shown` is asked for the value of a parameter as the caller
+    /// wrote it, for a message.
+    pub fn check(
+        entry: &'static Entry,
+        given: &[(String, Argument)],
+        shown: impl Fn(&str) -> String,
+    ) -> Result<Arguments, Error> {
         if let Some((name, _)) = given.iter().find(|(name, _)| entry.parameters.iter().all(|p| p.name != name)) {
             return Err(Error::UnknownParameter {
                 kernel: entry.name,
@@ -409,24 +460,18 @@ impl Arguments {
                 accepted: entry.parameters.iter().map(|parameter| parameter.name).collect(),
             });
         }
-        let checked = entry.parameters.iter().map(|parameter| {
-            let given = given.iter().find(|(name, _)| name == parameter.name);
-            let argument = given.map_or_else(|| parameter.default.argument(), |(_, argument)| argument.clone());
-            match parameter.accepts.check(&argument) {
-                (true, true) => Ok((parameter.name, argument)),
-                (true, false) => Err(Error::ParameterValue {
-                    kernel: entry.name,
-                    parameter: parameter.name,
-                    value: argument.to_string(),
-                    expected: parameter.accepts.describe().to_owned(),
-                }),
-                (false, _) => Err(Error::ParameterType {
-                    kernel: entry.name,
-                    parameter: parameter.name,
-                    value: argument.to_string(),
-                    expected: parameter.accepts.describe(),
-                }),
-            }
+        let checked = entry.parameters.iter().map(|&Parameter { name, accepts, default, .. }| {
+            let given = given.iter().find(|(given, _)| given == name);
+            let argument = given.map_or_else(|| default.argument(), |(_, argument)| argument.clone());
+            accepts.take(&argument).map(|argument| (name, argument)).map_err(|refusal| {
+                let (kernel, parameter, value) = (entry.name, name, shown(name));
+                match refusal {
+                    Refusal::Type => Error::ParameterType { kernel, parameter, value, expected: accepts.describe() },
+                    Refusal::Value(expected) => {
+                        Error::ParameterValue { kernel, parameter, value, expected: expected.to_owned() }
+                    }
+                }
+            })
         });
         checked.collect::<Result<_, _>>().map(Arguments)
     }

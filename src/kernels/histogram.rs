@@ -281,8 +281,7 @@ fn histogram(arguments: &Arguments, input: &Input) -> Result<Request, Error> {
         _ => 1,
     };
     let dtype = input.dtype.mean_type();
-    if let Argument::Floats(range, _) = arguments.get("range") {
-        let [low, high] = range.as_slice() else { unreachable!("a range is checked to be a pair") };
+    if let Argument::Pair([low, high], _) = arguments.get("range") {
         return Ok(counts(input, Bins::regular(count, *low, *high, dtype, DType::Float64)?));
     }
     let input = *input;

@@ -22,13 +22,15 @@ pub(super) struct Kernel {
 impl Kernel {
     #[new]
     #[pyo3(signature = (name, /, **parameters))]
-    fn new(name: &str, parameters: Option<&Bound<'_, PyDict>>) -> PyResult<Kernel> {
-        let entry = find(name).ok_or_else(|| Error::UnknownKernel { name: name.to_owned(), nearest: nearest(name) })?;
+    fn new(name: &Bound<'_, PyString>, parameters: Option<&Bound<'_, PyDict>>) -> PyResult<Kernel> {
+        let Some(entry) = name.to_str().ok().and_then(find) else { return Err(unknown(name)?.into()) };
         let mut given = Vec::new();
         for (key, value) in parameters.into_iter().flatten() {
-            given.push((key.extract::<String>()?, argument(&value)?));
+            given.push((key.cast::<PyString>()?.to_string_lossy().into_owned(), argument(&value)?));
         }
-        Ok(Kernel { call: Call { entry, arguments: Arguments::check(entry, &given)? } })
+        let value = |name: &str| parameters.and_then(|parameters| parameters.get_item(name).ok().flatten());
+        let shown = |name: &str| value(name).map_or_else(String::new, |value| shown(&value));
+        Ok(Kernel { call: Call { entry, arguments: Arguments::check(entry, &given, shown)? } })
     }
 
     /// The kernel's name, which is also its key in the results.
@@ -54,14 +56,15 @@ impl Kernel {
 
     fn __hash__(&self) -> u64 {
         let mut hasher = DefaultHasher::new();
-        (self.name(), format!("{:?}", self.call.arguments)).hash(&mut hasher);
+        (self.name(), &self.call.arguments).hash(&mut hasher);
         hasher.finish()
     }
 
-    fn __repr__(&self) -> String {
-        let parameters: Vec<String> =
-            self.call.arguments.iter().map(|(name, value)| format!("{name}={value}")).collect();
-        format!("fanfold.{}({})", self.name(), parameters.join(", "))
+    /// The call that makes it.
+    fn __repr__(&self, py: Python<'_>) -> PyResult<String> {
+        let parameters = self.call.arguments.iter();
+        let parameters = parameters.map(|(name, value)| Ok(format!("{name}={}", object(py, value)?.repr()?)));
+        Ok(format!("fanfold.{}({})", self.name(), parameters.collect::<PyResult<Vec<String>>>()?.join(", ")))
     }
 
     fn __reduce__<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyTuple>> {
@@ -71,7 +74,17 @@ impl Kernel {
     }
 }
 
-/// A Python value as an argument. What no parameter accepts is kept as its repr, for the message.
+/// What is to be said of a name that no kernel has.
+fn unknown(name: &Bound<'_, PyString>) -> PyResult<Error> {
+    let readable: Vec<u8> = name.call_method1("encode", ("utf-8", "replace"))?.extract()?;
+    let nearest = nearest(&String::from_utf8_lossy(&readable));
+    let quoted = shown(name.str()?.as_any());
+    let mut name = quoted.chars();
+    let _quotes = (name.next(), name.next_back());
+    Ok(Error::UnknownKernel { name: name.as_str().to_owned(), nearest })
+}
+
+/// A Python value as an argument.
 fn argument(value: &Bound<'_, PyAny>) -> PyResult<Argument> {
     let py = value.py();
     let numpy = py.import("numpy")?;
@@ -82,35 +95,55 @@ fn argument(value: &Bound<'_, PyAny>) -> PyResult<Argument> {
     if value.is_instance_of::<PyBool>() || is("bool_")? {
         return Ok(Argument::Bool(value.is_truthy()?));
     }
-    if value.is_instance_of::<PyInt>() || is("integer")? {
-        return Ok(value.extract().map_or_else(|_| Argument::Huge(shown(value)), Argument::Int));
+    // For NumPy a timedelta64 is an integer.
+    if value.is_instance_of::<PyInt>() || (is("integer")? && !is("timedelta64")?) {
+        return Ok(value.extract().map_or(Argument::Huge, Argument::Int));
     }
     if value.is_instance_of::<PyFloat>() || is("floating")? {
-        // A zero's sign means nothing to any parameter, but would tell equal kernels apart.
-        return Ok(value.extract().map_or_else(|_| other(value), |float: f64| Argument::Float(float + 0.0)));
+        return Ok(value.extract().map_or(Argument::Other, |float| Argument::Float(unsigned_zero(float))));
     }
-    if value.is_instance_of::<PyString>() {
-        return Ok(other(value));
+    if value.is_instance_of::<PyString>() || value.is_instance(&numpy.getattr("ma")?.getattr("MaskedArray")?)? {
+        return Ok(Argument::Other);
     }
     // Lists, tuples, ranges and arrays of numbers; ragged and foreign ones fail inside NumPy.
-    let Ok(array) = numpy.call_method1("asarray", (value,)) else { return Ok(other(value)) };
+    let Ok(array) = numpy.call_method1("asarray", (value,)) else { return Ok(Argument::Other) };
+    if array.getattr("ndim")?.extract::<usize>()? != 1 {
+        return Ok(Argument::Other);
+    }
     let descr = array.getattr("dtype")?.cast_into::<PyArrayDescr>()?;
-    let numbers = matches!(descr.kind(), b'b' | b'i' | b'u' | b'f') && array.getattr("ndim")?.extract::<usize>()? == 1;
+    let numbers = matches!(descr.kind(), b'b' | b'i' | b'u' | b'f');
     match super::input::dtype(&descr) {
         Ok((dtype, _)) if numbers => {
-            Ok(Argument::Floats(array.call_method1("astype", ("float64",))?.call_method0("tolist")?.extract()?, dtype))
+            let floats: Vec<f64> = array.call_method1("astype", ("float64",))?.call_method0("tolist")?.extract()?;
+            Ok(Argument::Floats(floats.into_iter().map(unsigned_zero).collect(), dtype))
         }
-        _ => Ok(other(value)),
+        // Integers beyond 64 bits are objects to NumPy.
+        _ if descr.kind() == b'O' => {
+            let floats: Option<Vec<f64>> = array.try_iter()?.map(|item| number(&item.ok()?)).collect();
+            Ok(floats.map_or(Argument::Other, |floats| Argument::Floats(floats, DType::Float64)))
+        }
+        _ => Ok(Argument::Other),
     }
 }
 
-fn other(value: &Bound<'_, PyAny>) -> Argument {
-    Argument::Other(shown(value))
+/// A zero's sign means nothing to any parameter, but would tell equal kernels apart.
+fn unsigned_zero(float: f64) -> f64 {
+    float + 0.0
+}
+
+/// A Python number as a float, an infinite one if it is too large.
+fn number(value: &Bound<'_, PyAny>) -> Option<f64> {
+    if !(value.is_instance_of::<PyInt>() || value.is_instance_of::<PyFloat>()) {
+        return None;
+    }
+    let infinite = || value.gt(0).ok().map(|positive| if positive { f64::INFINITY } else { f64::NEG_INFINITY });
+    value.extract().ok().map(unsigned_zero).or_else(infinite)
 }
 
 /// The value as a message shows it.
 fn shown(value: &Bound<'_, PyAny>) -> String {
-    value.repr().map_or_else(|_| "an object without a repr".to_owned(), |repr| repr.to_string())
+    let shown = || value.py().import("fanfold.checks")?.call_method1("shown", (value,))?.extract();
+    shown().unwrap_or_else(|_: PyErr| "an object without a repr".to_owned())
 }
 
 /// An argument as a Python value.
@@ -121,11 +154,22 @@ fn object<'py>(py: Python<'py>, argument: &Argument) -> PyResult<Bound<'py, PyAn
         Argument::Int(value) => value.into_pyobject(py)?.into_any(),
         Argument::Float(value) => value.into_pyobject(py)?.into_any(),
         Argument::Floats(values, dtype) => {
-            let values = py.import("numpy")?.call_method1("asarray", (values.clone(), dtype.name()))?;
-            PyTuple::new(py, values.call_method0("tolist")?.try_iter()?.collect::<PyResult<Vec<_>>>()?)?.into_any()
+            let array = array(py, values, *dtype)?;
+            // Of plain numbers NumPy makes one of these dtypes; any other has to be said with each.
+            let plain = matches!(dtype, DType::Bool | DType::Int64 | DType::Float64);
+            tuple(&if plain { array.call_method0("tolist")? } else { array })?
         }
-        Argument::Huge(text) | Argument::Other(text) => PyString::new(py, text).into_any(),
+        Argument::Pair(ends, dtype) => tuple(&array(py, ends, *dtype)?.call_method0("tolist")?)?,
+        Argument::Huge | Argument::Other => unreachable!("no kernel accepts these"),
     })
+}
+
+fn array<'py>(py: Python<'py>, values: &[f64], dtype: DType) -> PyResult<Bound<'py, PyAny>> {
+    py.import("numpy")?.call_method1("asarray", (values.to_vec(), dtype.name()))
+}
+
+fn tuple<'py>(values: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+    Ok(PyTuple::new(values.py(), values.try_iter()?.collect::<PyResult<Vec<_>>>()?)?.into_any())
 }
 
 /// Every kernel: (name, doc, parameters as (name, default, doc), NumPy equivalent, dtypes, examples, passes).

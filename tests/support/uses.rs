@@ -1,7 +1,7 @@
 //! Every use of every kernel that the catalogue shows: with the defaults, and with each of its examples.
 
 use fanfold::dtype::DType;
-use fanfold::kernel::{Argument, Arguments, NanPolicy};
+use fanfold::kernel::{Argument, Arguments, Entry, NanPolicy};
 use fanfold::kernels::CATALOGUE;
 use fanfold::plan::{Call, Plan};
 
@@ -9,7 +9,7 @@ use fanfold::plan::{Call, Plan};
 pub(crate) fn uses() -> Vec<Call> {
     let uses = CATALOGUE.iter().flat_map(|&entry| {
         let given = [""].iter().chain(entry.examples).map(|example| keywords(example));
-        given.map(move |given| Call { entry, arguments: Arguments::check(entry, &given).unwrap() })
+        given.map(move |given| Call { entry, arguments: checked(entry, &given) })
     });
     uses.collect()
 }
@@ -19,9 +19,13 @@ pub(crate) fn fused(nan_policy: NanPolicy) -> Plan {
     Plan::new(uses(), nan_policy)
 }
 
-/// The use as it is written in Python.
+fn checked(entry: &'static Entry, given: &[(String, Argument)]) -> Arguments {
+    Arguments::check(entry, given, |name| format!("the example's {name}")).unwrap()
+}
+
+/// The use, for messages.
 pub(crate) fn name(call: &Call) -> String {
-    let arguments: Vec<String> = call.arguments.iter().map(|(name, value)| format!("{name}={value}")).collect();
+    let arguments: Vec<String> = call.arguments.iter().map(|(name, value)| format!("{name}={value:?}")).collect();
     format!("{}({})", call.entry.name, arguments.join(", "))
 }
 
