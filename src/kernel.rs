@@ -30,6 +30,9 @@ use crate::value::Value;
 
 /// How a state is built from blocks. The value itself holds the parameters that change the state.
 pub trait Accumulator: Clone + fmt::Debug + Send + Sync + 'static {
+    /// What it accumulates, in words: the "sum" in "sum of x".
+    const NAME: &'static str;
+
     /// What its blocks hold.
     type Item: Item;
 
@@ -81,6 +84,8 @@ pub type AnyState = Box<dyn Any + Send>;
 
 /// An accumulator whose type only the adapter knows.
 pub trait Erased: fmt::Debug + Send + Sync {
+    /// See [`Accumulator::NAME`].
+    fn name(&self) -> &'static str;
     /// See [`Accumulator::ORDER_FREE`].
     fn order_free(&self) -> bool;
     /// See [`Accumulator::positional`].
@@ -114,6 +119,10 @@ impl<A: Accumulator> Work for Update<'_, A> {
 }
 
 impl<A: Accumulator> Erased for A {
+    fn name(&self) -> &'static str {
+        A::NAME
+    }
+
     fn order_free(&self) -> bool {
         A::ORDER_FREE
     }

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use crate::dtype::DType;
 use crate::error::{Error, panic_message};
 use crate::expr::Graph;
-use crate::kernel::{Answer, AnyState, Arguments, Entry, Erased, Finish, Input, NanPolicy, Request, Sink};
+use crate::kernel::{Answer, AnyState, Arguments, Entry, Finish, Input, NanPolicy, Request, Sink};
 use crate::kernels;
 use crate::value::Value;
 
@@ -78,13 +78,7 @@ impl Plan {
         for (index, sink) in stage.sinks.iter().enumerate() {
             let users: Vec<&str> =
                 stage.waiting.iter().filter(|waiting| waiting.sink == index).map(|waiting| name(waiting.who)).collect();
-            let _ = writeln!(
-                text,
-                "  {} of {} -> {}",
-                describe(sink.accumulator.as_ref()),
-                sink.expression,
-                users.join(", ")
-            );
+            let _ = writeln!(text, "  {} of {} -> {}", sink.accumulator.name(), sink.expression, users.join(", "));
         }
         let later: Vec<String> = stage
             .waiting
@@ -103,12 +97,6 @@ impl Plan {
         }
         text
     }
-}
-
-/// An accumulator's own description, without its type's internals.
-fn describe(accumulator: &dyn Erased) -> String {
-    let text = format!("{accumulator:?}");
-    text.split([' ', '{', '(', '<']).next().unwrap_or_default().to_lowercase()
 }
 
 /// Who waits for a state.

@@ -413,7 +413,7 @@ EXPLAINED = {
     'ff.plan({"a": "sum", "b": len, "c": ff.histogram(range=(0, 1)), "d": "histogram", "e": "count"}, like="f4")': """
         known from the length: e
         pass 1 over float32
-          moments of float64(x) -> a
+          moments of x -> a
           histogram of float64(x) -> c
           extrema of x -> d
         pass 2 over float32
@@ -432,6 +432,19 @@ EXPLAINED = {
           extrema of x -> max
         cannot run mean: 'mean' has no meaning for an array of dtype datetime64: it takes bool, integers, floats and """
     "complex numbers",
+    'ff.plan(["prod", "gmean", "hmean", "logsumexp", "is_sorted"], nan_policy="omit")': """
+        pass 1 over float64
+          product of valid(x) -> prod, gmean
+          sum of reciprocals of valid(x) -> hmean
+          sum of exponentials of valid(x) -> logsumexp
+          order of valid(x) -> is_sorted""",
+    'ff.plan(["sum", "prod", "mean"], like="i4")': """
+        pass 1 over int32
+          sum of x -> sum, mean
+          product of x -> prod""",
+    'ff.plan(["sum", "mean"], like=complex)': """
+        pass 1 over complex128
+          sum of x -> sum, mean""",
     'ff.plan(len, like="U1")': """
         plain function: len, called with a read-only view of the array""",
     "ff.plan(len)": """

@@ -58,6 +58,8 @@ struct Counted {
 }
 
 impl<T: Item, P: Test> Accumulator for Count<T, P> {
+    const NAME: &'static str = "count";
+
     type Item = T;
     type State = Counted;
 
@@ -215,6 +217,8 @@ struct PanicAtThirteen;
 
 #[cfg(feature = "test-kernels")]
 impl Accumulator for PanicAtThirteen {
+    const NAME: &'static str = "count without 13";
+
     type Item = f64;
     type State = u64;
 

@@ -22,6 +22,8 @@ struct ExponentialSumState {
 }
 
 impl Accumulator for ExponentialSum {
+    const NAME: &'static str = "sum of exponentials";
+
     type Item = f64;
     type State = ExponentialSumState;
 

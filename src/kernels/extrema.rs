@@ -43,6 +43,8 @@ struct ExtremaState<T> {
 }
 
 impl<T: Ordered> Accumulator for Extrema<T> {
+    const NAME: &'static str = "extrema";
+
     type Item = T;
     type State = ExtremaState<T>;
 

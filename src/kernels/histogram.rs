@@ -200,6 +200,8 @@ impl Histogram {
 }
 
 impl Accumulator for Histogram {
+    const NAME: &'static str = "histogram";
+
     type Item = f64;
     type State = Tally;
 

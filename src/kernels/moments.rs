@@ -75,6 +75,8 @@ impl MomentsState {
 }
 
 impl<T: HasMoments> Accumulator for Moments<T> {
+    const NAME: &'static str = "moments";
+
     type Item = T;
     type State = MomentsState;
 
@@ -407,6 +409,8 @@ struct CentralPower {
 }
 
 impl Accumulator for CentralPower {
+    const NAME: &'static str = "sum of central powers";
+
     type Item = f64;
     type State = Double;
 

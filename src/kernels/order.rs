@@ -22,6 +22,8 @@ struct SortedState<T> {
 }
 
 impl<T: Ordered> Accumulator for Sorted<T> {
+    const NAME: &'static str = "order";
+
     type Item = T;
     type State = SortedState<T>;
 

@@ -123,6 +123,8 @@ fn scale(mantissa: f64, exponent: i64) -> f64 {
 }
 
 impl Accumulator for FloatProduct {
+    const NAME: &'static str = "product";
+
     type Item = f64;
     type State = FloatProductState;
 
@@ -220,6 +222,8 @@ impl IntegerProductState {
 }
 
 impl<T: Integer> Accumulator for IntegerProduct<T> {
+    const NAME: &'static str = "product";
+
     type Item = T;
     type State = IntegerProductState;
 

@@ -29,6 +29,8 @@ struct IntegerSumState {
 }
 
 impl<T: Integer> Accumulator for IntegerSum<T> {
+    const NAME: &'static str = "sum";
+
     type Item = T;
     type State = IntegerSumState;
 
@@ -82,6 +84,8 @@ where
     Complex<T>: Item,
     Self: std::fmt::Debug,
 {
+    const NAME: &'static str = "sum";
+
     type Item = Complex<T>;
     type State = ComplexSumState;
 
@@ -268,6 +272,8 @@ struct ReciprocalsState {
 }
 
 impl Accumulator for Reciprocals {
+    const NAME: &'static str = "sum of reciprocals";
+
     type Item = f64;
     type State = ReciprocalsState;
 
