@@ -22,6 +22,15 @@ mod _core {
     use super::plan::Plan;
     #[pymodule_export]
     use super::{config, is_worker};
+
+    use pyo3::prelude::*;
+
+    /// Looks up NumPy's C interface now: rust-numpy does it at the first use, and panics if Ctrl-C comes in between.
+    #[pymodule_init]
+    fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
+        let _ = numpy::dtype::<f64>(module.py());
+        Ok(())
+    }
 }
 
 /// What this build is and what it found: version, whether it is a debug build, instruction sets, processors.
