@@ -348,6 +348,9 @@ fn whole(float: f64) -> Option<i64> {
 /// The most bins that a histogram can have: their counts must fit in memory several times over.
 const MAX_BINS: i64 = 100_000_000;
 
+/// 2⁵³: the integers below are exact as float64, in their order with all others too.
+const EXACT: f64 = 9_007_199_254_740_992.0;
+
 /// What a parameter accepts.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Accepts {
@@ -390,6 +393,12 @@ impl Accepts {
             (Accepts::NormOrder, Argument::Int(value)) => matches!(value, 1 | 2),
             (Accepts::NormOrder, Argument::Float(value)) => [1.0, 2.0, f64::INFINITY].contains(value),
             (Accepts::Bins, Argument::Int(value)) => (1..=MAX_BINS).contains(value),
+            // Edges are compared as float64, and rounded integers would count in the wrong bin.
+            (Accepts::Bins, Argument::Floats(edges, dtype))
+                if !dtype.is_float() && edges.iter().any(|e| e.abs() >= EXACT) =>
+            {
+                return Err(Refusal::Value("floats (np.asarray(bins, float)) where integers reach 2**53"));
+            }
             (Accepts::Bins, Argument::Floats(edges, _)) => {
                 edges.len() >= 2 && edges.is_sorted() && edges.iter().all(|edge| edge.is_finite())
             }

@@ -60,6 +60,7 @@ CLOSED = "workers is fanfold.Pool(workers=2), which was closed: run inside its w
 DDOF = "'std': ddof must be a finite number, not {}"
 ORDER = "'moment': order must be an integer >= 0, not {}"
 ORD = "'norm': ord must be 1, 2 or inf, not {}"
+BINS_EXACT = "'histogram': bins must be floats (np.asarray(bins, float)) where integers reach 2**53, not {}"
 BINS = (
     "'histogram': bins must be an integer from 1 to 100000000 or a rising sequence of at least two finite edges, not {}"
 )
@@ -213,6 +214,8 @@ MESSAGES = [
     ("ff.norm(ord='fro')", TypeError, ORD.format("'fro'")),
     ("ff.histogram(bins=0)", ValueError, BINS.format("0")),
     ("ff.histogram(bins=-1)", ValueError, BINS.format("-1")),
+    ("ff.histogram(bins=[0, 2**53])", ValueError, BINS_EXACT.format("[0, 9007199254740992]")),
+    ("ff.histogram(bins=[-(2**63), 0])", ValueError, BINS_EXACT.format("[-9223372036854775808, 0]")),
     ("ff.histogram(bins=10**8 + 1)", ValueError, BINS.format("100000001")),
     ("ff.histogram(bins=10**20)", ValueError, BINS.format("100000000000000000000")),
     ("ff.histogram(bins=2.5)", TypeError, BINS.format("2.5")),
