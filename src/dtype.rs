@@ -102,6 +102,11 @@ impl DType {
         matches!(self, DType::Datetime64 | DType::Timedelta64)
     }
 
+    /// What an element that is no value is called.
+    pub fn missing(self) -> &'static str {
+        if self.is_time() { "NaT" } else { "NaN" }
+    }
+
     /// Whether an element can be NaN (or NaT).
     pub fn has_missing(self) -> bool {
         self.is_float() || self.is_complex() || self.is_time()

@@ -73,6 +73,8 @@ pub enum Error {
     AllNan {
         /// The kernel's name.
         kernel: &'static str,
+        /// The array's element type.
+        dtype: DType,
     },
     /// `nan_policy="raise"` and there are NaN values.
     FoundNan {
@@ -155,13 +157,17 @@ impl fmt::Display for Error {
             Error::Empty { kernel } => {
                 write!(f, "'{kernel}' of an empty array does not exist: pass at least one element")
             }
-            Error::AllNan { kernel } => {
-                write!(f, "'{kernel}' of an array of nothing but NaN does not exist: pass at least one other element")
+            Error::AllNan { kernel, dtype } => {
+                let missing = dtype.missing();
+                write!(
+                    f,
+                    "'{kernel}' of an array of nothing but {missing} does not exist: pass at least one other element"
+                )
             }
             Error::FoundNan { count, dtype } => write!(
                 f,
                 "nan_policy='raise' and the array holds {count} {}: clean it, or pass nan_policy='omit' or 'propagate'",
-                if dtype.is_time() { "NaT" } else { "NaN" }
+                dtype.missing()
             ),
             Error::Overflow { kernel, dtype, remedy } => {
                 write!(f, "'{kernel}': the exact result does not fit {dtype}: {remedy}")

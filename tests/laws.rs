@@ -248,7 +248,7 @@ fn a_position_among_nothing_but_nan_is_told_not_to_exist() {
             let kernel = call.entry.name;
             let plan = Plan::new(vec![call], NanPolicy::Omit);
             let answer = engine(&plan, &array.view(), 1).unwrap();
-            assert_same(&plan, &answer, &[Err(Error::AllNan { kernel })], dtype.name());
+            assert_same(&plan, &answer, &[Err(Error::AllNan { kernel, dtype })], dtype.name());
         }
     }
 }

@@ -257,6 +257,7 @@ MESSAGES = [
     ("ff.run(empty, 'argmax')", ValueError, EMPTY.format("argmax")),
     ("ff.run(array([nan, nan]), 'nanargmax')", ValueError, ALL_NAN.format("nanargmax")),
     ("ff.run(array([nan]), 'argmin', nan_policy='omit')", ValueError, ALL_NAN.format("argmin")),
+    ("ff.run(array(['NaT'], 'M8[s]'), 'nanargmin')", ValueError, ALL_NAN.replace("NaN", "NaT").format("nanargmin")),
     ("ff.run(array([1, nan, nan]), 'mean', nan_policy='raise')", ValueError, FOUND_NAN.format("2")),
     ("ff.run(array([2**62, 2**62]), 'sum')", OverflowError, OVERFLOW.format("sum", "int64")),
     ("ff.run(array([-(2**62)] * 3), 'sum')", OverflowError, OVERFLOW.format("sum", "int64")),
@@ -268,7 +269,7 @@ MESSAGES = [
     ("ff.run(array([0, nan]), 'histogram')", ValueError, DATA_RANGE.format("nan, nan")),
     ("ff.run(array([-1.5e300, inf]), 'histogram')", ValueError, DATA_RANGE.format("-1.5e+300, inf")),
     ("ff.run(array([1, np.nextafter(1, 2)]), 'histogram')", ValueError,
-     "'histogram': bins must be few enough to be told apart in float64 between 1 and 1.0000000000000002, not 10"),
+     "'histogram': bins must be few enough to be told apart in float64 between 1.0 and 1.0000000000000002, not 10"),
 ]  # fmt: skip
 
 

@@ -238,8 +238,9 @@ def run(
         parameters; any other callable is called with a read-only view of the array. In a dict the keys name the
         results, otherwise the kernels' and functions' own names do.
     workers : int or Pool, optional
-        How many threads compute. ``None`` is as many as there are processors for this process, 1 the calling thread.
-        Small arrays are always left to the calling thread. The result does not depend on it, to the last bit.
+        How many threads compute. ``None`` is as many as there are processors for this process (looked up once), 1 the
+        calling thread. Small arrays are always left to the calling thread. The result does not depend on it, to the
+        last bit.
     nan_policy : {"propagate", "omit", "raise"}
         What NaN (and NaT) values mean to every kernel: they make most results NaN, are left out, or raise
         ``ValueError``.

@@ -175,7 +175,7 @@ fn answer<T: Ordered>(input: &Input, asks: Asks, state: &ExtremaState<T>) -> Res
     let (min, max) = match (state.missing, state.min, state.max) {
         (Some(missing), ..) if nan_policy != NanPolicy::Omit => (missing, missing),
         (_, Some(min), Some(max)) => (min, max),
-        (Some(_), ..) if positional => return Err(Error::AllNan { kernel }),
+        (Some(_), ..) if positional => return Err(Error::AllNan { kernel, dtype }),
         (Some(missing), ..) => (missing, missing),
         _ => return Err(Error::Empty { kernel }),
     };
@@ -316,7 +316,12 @@ pub(super) static ARGMIN: Entry = Entry {
     resolve: |_, input| extrema(input, Asks::ArgMin),
 };
 
-pub(super) static NANARGMIN: Entry = ARGMIN.omitting("nanargmin", "np.nanargmin(x)", "The position of the first smallest element in the flattened array, where NaN (and NaT) are left out.\n\nAn array without any other element raises ``ValueError``.");
+pub(super) static NANARGMIN: Entry = ARGMIN.omitting(
+    "nanargmin",
+    "np.nanargmin(x)",
+    "The position of the first smallest element in the flattened array, where NaN (and NaT) are left out.\n\n\
+     An array without any other element raises ``ValueError``.",
+);
 
 pub(super) static ARGMAX: Entry = Entry {
     name: "argmax",
@@ -331,4 +336,9 @@ pub(super) static ARGMAX: Entry = Entry {
     resolve: |_, input| extrema(input, Asks::ArgMax),
 };
 
-pub(super) static NANARGMAX: Entry = ARGMAX.omitting("nanargmax", "np.nanargmax(x)", "The position of the first largest element in the flattened array, where NaN (and NaT) are left out.\n\nAn array without any other element raises ``ValueError``.");
+pub(super) static NANARGMAX: Entry = ARGMAX.omitting(
+    "nanargmax",
+    "np.nanargmax(x)",
+    "The position of the first largest element in the flattened array, where NaN (and NaT) are left out.\n\n\
+     An array without any other element raises ``ValueError``.",
+);

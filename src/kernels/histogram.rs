@@ -78,7 +78,7 @@ impl Bins {
                 kernel: "histogram",
                 parameter: "bins",
                 value: count.to_string(),
-                expected: format!("few enough to be told apart in {dtype} between {low} and {high}"),
+                expected: format!("few enough to be told apart in {dtype} between {low:?} and {high:?}"),
             })
         }
     }

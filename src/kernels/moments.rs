@@ -273,7 +273,12 @@ const VAR_PARTS: Entry = Entry {
     resolve: |_, input| finish(input, 2, |_| f64::NAN),
 };
 
-pub(super) static NANSTD: Entry = STD.omitting("nanstd", "np.nanstd(x, ddof=ddof)", "The standard deviation, NaN left out; NaN where no more than ``ddof`` elements are left.\n\nComputed as ``std`` is.");
+pub(super) static NANSTD: Entry = STD.omitting(
+    "nanstd",
+    "np.nanstd(x, ddof=ddof)",
+    "The standard deviation, NaN left out; NaN where no more than ``ddof`` elements are left.\n\n\
+     Computed as ``std`` is.",
+);
 
 pub(super) static SEM: Entry = Entry {
     name: "sem",
