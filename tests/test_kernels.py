@@ -1,0 +1,200 @@
+"""Every kernel of the catalogue, with every example of its parameters, over the zoo, against its own NumPy expression.
+
+A kernel is under test by being listed. What is right is in `oracle.py`, what is tried in `zoo.py`.
+"""
+
+import functools
+import itertools
+import re
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+import fanfold as ff
+import oracle
+import zoo
+
+Array = npt.NDArray[Any]
+
+KERNELS = ff.kernels()
+POLICIES = ("propagate", "omit", "raise")
+
+
+def pairs(taken: bool) -> pytest.MarkDecorator:
+    """Every kernel with every dtype that it takes, or with every one that it does not."""
+    every = itertools.product(KERNELS, zoo.DTYPES)
+    chosen = [(info, dtype) for info, dtype in every if (zoo.family(dtype) in info.dtypes) == taken]
+    return pytest.mark.parametrize(("info", "dtype"), chosen, ids=[f"{info.name}-{dtype}" for info, dtype in chosen])
+
+
+@functools.cache
+def answers(dtype: str, content: str, layout: str, nan_policy: str) -> dict[str, Any]:
+    """What all uses of all kernels say, in one run."""
+    x = zoo.elements(dtype, content)
+    return ff.run(zoo.LAYOUTS[layout](x), oracle.uses(dtype), nan_policy=nan_policy, on_error="return")
+
+
+def differences(info: ff.KernelInfo, dtype: str) -> Iterator[tuple[ff.Kernel, str, str]]:
+    """What is wrong with a kernel's answers, by use and content."""
+    for key, kernel in oracle.uses(dtype).items():
+        if kernel.name != info.name:
+            continue
+        for content, nan_policy in itertools.product(zoo.contents(dtype), POLICIES):
+            right = set()
+            for layout in zoo.LAYOUTS:
+                answer, elements = answers(dtype, content, layout, nan_policy)[key], laid_out(dtype, content, layout)
+                # Most layouts have the same elements, and give the same bits.
+                case = elements.tobytes(), oracle.bits(answer)
+                if case in right:
+                    continue
+                right.add(case)
+                if told := oracle.difference(answer, kernel, elements, nan_policy):
+                    yield kernel, content, f"{kernel!r} of {dtype}, {content}, {layout}, {nan_policy}: {told}"
+
+
+@functools.cache
+def laid_out(dtype: str, content: str, layout: str) -> Array:
+    """The elements that a layout of a content has, in order."""
+    return zoo.native(zoo.LAYOUTS[layout](zoo.elements(dtype, content)))
+
+
+EVEN = {("moment", 2), ("moment", 4)} | {(name, None) for name in ("var", "nanvar", "std", "nanstd", "sem")}
+
+PENDING: dict[str, Callable[[ff.Kernel, str, str], bool]] = {
+    "A6: the correction of an overflowed sum of squares is inf - inf": lambda kernel, dtype, content: (
+        (kernel.name, kernel.parameters.get("order")) in EVEN
+        and dtype == "float64"
+        and content in ("extreme", "largest")
+    ),
+    "T1: the first moment of infinities of both signs is taken for that of NaN": lambda kernel, _, content: (
+        kernel == ff.moment(order=1) and content in ("infinite both ways", "infinite and NaN")
+    ),
+    "T2: the geometric mean of the largest number is rounded up to infinity": lambda kernel, dtype, content: (
+        kernel.name == "gmean" and dtype == "float64" and content == "largest"
+    ),
+}
+"""Bugs that are known, and which uses of which contents they spoil. A bug that is mended is to be taken off."""
+
+
+def pending(kernel: ff.Kernel, dtype: str, content: str) -> str | None:
+    return next((reason for reason, spoils in PENDING.items() if spoils(kernel, dtype, content)), None)
+
+
+@pairs(taken=True)
+def test_the_answer_is_numpys(info: ff.KernelInfo, dtype: str) -> None:
+    found = [told for kernel, content, told in differences(info, dtype) if not pending(kernel, dtype, content)]
+    assert not found, "\n".join(found)
+
+
+@pytest.mark.parametrize(
+    "reason",
+    [
+        pytest.param(reason, marks=pytest.mark.xfail(strict=True, reason=reason), id=reason.partition(":")[0])
+        for reason in PENDING
+    ],
+)
+def test_what_is_pending_is_mended(reason: str) -> None:
+    spoils, found = PENDING[reason], []
+    for dtype in zoo.DTYPES:
+        cases = itertools.product(oracle.uses(dtype).values(), zoo.CONTENTS)
+        names = {kernel.name for kernel, content in cases if spoils(kernel, dtype, content)}
+        for info in (info for info in KERNELS if info.name in names):
+            found += [told for kernel, content, told in differences(info, dtype) if spoils(kernel, dtype, content)]
+    assert not found, "\n".join(found)
+
+
+# ---- longer arrays ----
+
+FEWER_SIZES = (zoo.BLOCK - 1, zoo.BLOCK + 1, zoo.CHUNK + 1)
+
+
+def cases() -> Iterator[Any]:
+    """Every length in float64, in which most is computed, and some in every other dtype."""
+    for dtype in zoo.DTYPES:
+        yield from ((dtype, n) for n in (zoo.SIZES if dtype == "float64" else FEWER_SIZES))
+
+
+@pytest.mark.parametrize(("dtype", "n"), list(cases()))
+def test_the_answer_is_numpys_at_every_length(dtype: str, n: int) -> None:
+    x = zoo.ordinary(dtype, n)
+    functions = oracle.uses(dtype)
+    found = []
+    for key, answer in ff.run(x, functions, workers=2, on_error="return").items():
+        if told := oracle.difference(answer, functions[key], x, "propagate"):
+            found.append(f"{key}: {told}")
+    assert not found, "\n".join(found)
+
+
+@pytest.mark.parametrize("dtype", [dtype for dtype in zoo.DTYPES if zoo.can_be_nan(dtype)])
+@pytest.mark.parametrize("nan_policy", POLICIES)
+@pytest.mark.parametrize("place", [0, zoo.BLOCK - 1, zoo.BLOCK, zoo.BLOCK + 100, -1])
+def test_a_nan_at_a_border_of_blocks_is_seen(dtype: str, nan_policy: str, place: int) -> None:
+    x = zoo.ordinary(dtype, 2 * zoo.BLOCK)
+    x[place] = zoo.missing(dtype)
+    functions = oracle.uses(dtype)
+    found = []
+    for key, answer in ff.run(x, functions, nan_policy=nan_policy, on_error="return").items():
+        if told := oracle.difference(answer, functions[key], x, nan_policy):
+            found.append(f"{key}: {told}")
+    assert not found, "\n".join(found)
+
+
+# ---- what no kernel takes ----
+
+
+@pairs(taken=False)
+def test_a_dtype_without_meaning_is_a_type_error_that_names_both(info: ff.KernelInfo, dtype: str) -> None:
+    for example, content in itertools.product(info.examples, ("ordinary", "empty")):
+        with pytest.raises(TypeError, match=f"'{info.name}' .* dtype {zoo.family(dtype)}"):
+            ff.run(zoo.elements(dtype, content), ff.Kernel(info.name, **example))
+
+
+@pytest.mark.parametrize("dtype", zoo.UNKNOWN)
+@pytest.mark.parametrize("info", KERNELS, ids=lambda info: info.name)
+def test_a_dtype_without_kernels_is_a_type_error_that_names_it(info: ff.KernelInfo, dtype: str) -> None:
+    x = np.zeros(3, dtype)
+    with pytest.raises(TypeError, match=re.escape(f"dtype {x.dtype}")):
+        ff.run(x, info.name)
+
+
+# ---- that the tests can fail ----
+
+
+def spoiled(value: Any) -> Iterator[Any]:
+    """Answers that are a little wrong, of another type, or not there."""
+    yield ValueError("no answer")
+    if isinstance(value, tuple):
+        yield value[0]
+        yield type(value)(value[0] + np.eye(1, value[0].size, dtype=value[0].dtype)[0], value[1])
+        yield type(value)(value[0], np.nextafter(value[1], np.inf))
+        yield type(value)(value[0].astype(np.int32), value[1])
+        return
+    yield value.item()
+    yield np.asarray(value)
+    if value.dtype.kind in "fc":
+        wider = np.float64 if value.dtype.kind == "f" else np.complex128
+        away = max(np.finfo(value.dtype).eps, 1e-13)
+        yield value.dtype.type(wider(value) * (1 + 4 * away) if value else away)
+        yield value.dtype.type(np.nan)
+        yield value.dtype.type(np.inf)
+        yield (np.float32 if value.dtype == np.float64 else np.float64)(value.real)
+    elif value.dtype.kind == "b":
+        yield ~value
+        yield np.int64(value)
+    else:
+        yield value + value.dtype.type(1) if value.dtype.kind != "M" else value + np.timedelta64(1)
+        yield np.float64(value.astype(np.int64))
+
+
+@pairs(taken=True)
+def test_a_wrong_answer_is_noticed(info: ff.KernelInfo, dtype: str) -> None:
+    x = zoo.elements(dtype, "positive" if np.dtype(dtype).kind in "iufc" else "ordinary")[:5]
+    for example in info.examples:
+        kernel = ff.Kernel(info.name, **example)
+        (answer,) = ff.run(x, kernel).values()
+        assert oracle.difference(answer, kernel, x, "propagate") is None
+        for wrong in spoiled(answer):
+            assert oracle.difference(wrong, kernel, x, "propagate"), wrong
