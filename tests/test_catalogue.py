@@ -1,0 +1,234 @@
+"""What the catalogue says of a kernel is so: documentation, parameters, examples, dtypes, passes."""
+
+import ast
+import inspect
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import fanfold as ff
+import oracle
+import zoo
+
+ROOT = Path(__file__).parent.parent
+KERNELS = ff.kernels()
+NAMES = [info.name for info in KERNELS]
+
+# NumPy's names of all dtypes that the zoo has, in its order.
+FAMILIES = list(dict.fromkeys(map(zoo.family, zoo.DTYPES)))
+
+each = pytest.mark.parametrize("info", KERNELS, ids=NAMES)
+
+
+def section(info: ff.KernelInfo) -> str:
+    """The kernel's part of docs/kernels.md."""
+    text = (ROOT / "docs/kernels.md").read_text(encoding="utf-8")
+    (found,) = re.findall(rf"^## {info.name}\n(.*?)(?=^## |\Z)", text, re.MULTILINE | re.DOTALL)
+    return str(found)
+
+
+def words(text: str) -> str:
+    """The text without line breaks and markup."""
+    return " ".join(text.replace("`", "").split())
+
+
+# ---- the list ----
+
+
+def test_the_zoo_has_every_dtype_of_the_catalogue() -> None:
+    assert set(FAMILIES) == {dtype for info in KERNELS for dtype in info.dtypes}
+
+
+def test_every_kernel_is_public_by_its_name() -> None:
+    public = {name for name in ff.__all__ if type(getattr(ff, name)).__name__ == "Constructor"}
+    assert public == set(NAMES)
+    assert len(NAMES) == len(public)
+
+
+def test_the_documentation_lists_every_kernel_and_no_other() -> None:
+    text = (ROOT / "docs/kernels.md").read_text(encoding="utf-8")
+    assert re.findall(r"^## (\w+)$", text, re.MULTILINE) == NAMES
+
+
+# ---- words ----
+
+
+@each
+def test_the_summary_is_one_sentence_on_a_line(info: ff.KernelInfo) -> None:
+    assert info.summary == info.doc.split("\n")[0]
+    assert re.fullmatch(r"(The|A|Whether) .*[^.]\.", info.summary)
+    assert len(info.summary) <= 100
+
+
+@each
+def test_the_documentation_is_prose(info: ff.KernelInfo) -> None:
+    for paragraph in info.doc.split("\n\n"):
+        assert paragraph == paragraph.strip()
+        assert paragraph.endswith((".", ":"))
+        assert "  " not in paragraph
+    assert info.doc.count("``") % 2 == 0
+
+
+@each
+def test_the_docstring_says_what_the_catalogue_does(info: ff.KernelInfo) -> None:
+    text = inspect.getdoc(getattr(ff, info.name)) or ""
+    assert text.startswith(info.doc)
+    assert f"``{info.numpy}``" in text
+    for parameter in info.parameters:
+        assert f"{parameter.name} : {parameter.accepts}, default {parameter.default!r}\n    {parameter.doc}" in text
+
+
+@each
+def test_the_page_says_what_the_catalogue_does(info: ff.KernelInfo) -> None:
+    text = section(info)
+    assert words(info.doc) in words(text)
+    assert f"- the same as `{info.numpy}`\n" in text
+    assert f"- dtypes: {', '.join(info.dtypes)}\n" in text
+    passes = {0: "no pass", 1: "one pass"}.get(info.passes, f"{info.passes} passes")
+    assert f"- {passes}" in text
+    for parameter in info.parameters:
+        assert f"- `{parameter.name}={parameter.default!r}`: {parameter.accepts}. " in text
+
+
+@each
+def test_what_is_said_of_empty_arrays_is_so(info: ff.KernelInfo) -> None:
+    """A value need not be told of, if no other would be expected; an exception must."""
+    said = re.search(r"([^\s;]+) of an empty|of an empty array (\S+)\.|empty array raises (\S+?)[.;]", info.doc)
+    told = "".join(part.strip("`") for part in said.groups(default="")) if said else None
+    (answer,) = ff.run(np.array([]), info.name, on_error="return").values()
+    if isinstance(answer, Exception):
+        assert told == type(answer).__name__
+    elif told:
+        assert told == {"nan": "NaN", "0.0": "0", "1.0": "1"}.get(str(answer), str(answer))
+
+
+@pytest.mark.xfail(strict=True, reason="T3: its documentation is that of the kernel that lets NaN through")
+@pytest.mark.parametrize("name", [name for name in NAMES if name.startswith("nan")])
+def test_what_omits_nan_says_so(name: str) -> None:
+    info = KERNELS[NAMES.index(name)]
+    assert re.search(r"NaN\b.* (are|is) (left out|ignored|omitted)|(without|leav\w+ out|omit\w+) .*\bNaN", info.doc)
+
+
+# ---- the expression ----
+
+
+@each
+def test_the_expression_uses_its_parameters_and_nothing_unknown(info: ff.KernelInfo) -> None:
+    tree = ast.parse(info.numpy, mode="eval")
+    # Keywords are names of NumPy's parameters, not values.
+    used = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
+    parameters = {parameter.name for parameter in info.parameters}
+    assert "x" in used
+    assert parameters <= used <= parameters | {"x", *oracle.NAMES}
+
+
+# ---- parameters ----
+
+
+@each
+def test_parameters_are_documented_and_have_valid_defaults(info: ff.KernelInfo) -> None:
+    for parameter in info.parameters:
+        assert parameter.name.isidentifier()
+        assert re.fullmatch(r"[A-Z`].*\.", parameter.doc)
+        assert parameter.accepts
+        assert not parameter.accepts.endswith(".")
+    defaults = {parameter.name: parameter.default for parameter in info.parameters}
+    kernel = ff.Kernel(info.name)
+    assert kernel.parameters == defaults
+    assert kernel == ff.Kernel(info.name, **defaults)
+
+
+@each
+def test_the_default_is_that_of_numpy_or_scipy(info: ff.KernelInfo) -> None:
+    """Where the expression hands a parameter on under its own name."""
+    call = ast.parse(info.numpy, mode="eval").body
+    if not isinstance(call, ast.Call):
+        return
+    function = eval(ast.unparse(call.func), dict(oracle.NAMES))
+    defaults = {
+        name: parameter.default
+        for name, parameter in inspect.signature(function).parameters.items()
+        if parameter.default is not inspect.Parameter.empty
+    }
+    passed = {word.arg for word in call.keywords if isinstance(word.value, ast.Name) and word.value.id == word.arg}
+    assert passed == {parameter.name for parameter in info.parameters}
+    for parameter in info.parameters:
+        if (info.name, parameter.name) != ("norm", "ord"):  # None there, which is 2 for vectors.
+            assert parameter.default == defaults[parameter.name]
+
+
+@each
+def test_the_constructor_takes_the_parameters_by_position_and_by_name(info: ff.KernelInfo) -> None:
+    constructor = getattr(ff, info.name)
+    for example in info.examples:
+        kernel = constructor(**example)
+        assert kernel == ff.Kernel(info.name, **example)
+        assert kernel.name == info.name
+    values = [parameter.default for parameter in info.parameters]
+    assert constructor(*values) == constructor() == ff.Kernel(info.name)
+    with pytest.raises(TypeError, match=f"'{info.name}'.*{len(values) + 1} positional"):
+        constructor(*values, 1)
+    with pytest.raises(TypeError, match=f"'{info.name}' has no parameter 'axis'"):
+        constructor(axis=0)
+
+
+@each
+def test_no_parameter_accepts_what_it_does_not_say(info: ff.KernelInfo) -> None:
+    for parameter in info.parameters:
+        for value in ("one", object(), [[1.0, 2.0], [3.0, 4.0]], {"a": 1}, 1j, b"1", np.array("x")):
+            with pytest.raises(
+                TypeError, match=f"'{info.name}': {parameter.name} must be {re.escape(parameter.accepts)}"
+            ):
+                ff.Kernel(info.name, **{parameter.name: value})
+
+
+@each
+def test_the_examples_are_different_and_use_every_parameter(info: ff.KernelInfo) -> None:
+    assert info.examples[0] == {}
+    kernels = [ff.Kernel(info.name, **example) for example in info.examples]
+    assert len(set(kernels)) == len(kernels)
+    assert {name for example in info.examples for name in example} == {parameter.name for parameter in info.parameters}
+
+
+@each
+def test_every_parameter_makes_a_difference(info: ff.KernelInfo) -> None:
+    x = zoo.ordinary("float64", 50)
+    answers = [ff.run(x, ff.Kernel(info.name, **example))[info.name] for example in info.examples]
+    assert len({oracle.bits(answer) for answer in answers}) == len(answers)
+
+
+# ---- dtypes ----
+
+
+@each
+@pytest.mark.parametrize("dtype", [*zoo.DTYPES, *zoo.UNKNOWN])
+def test_the_dtypes_are_exactly_those_that_work(info: ff.KernelInfo, dtype: str) -> None:
+    x = zoo.elements(dtype, "three elements") if dtype in zoo.DTYPES else np.zeros(3, dtype)
+    if zoo.family(dtype) in info.dtypes:
+        ff.run(x, info.name)
+    else:
+        with pytest.raises(TypeError):
+            ff.run(x, info.name)
+
+
+@each
+def test_dtypes_are_in_numpys_order(info: ff.KernelInfo) -> None:
+    assert list(info.dtypes) == [dtype for dtype in FAMILIES if dtype in info.dtypes]
+
+
+# ---- passes ----
+
+
+@each
+def test_the_passes_are_those_of_a_run(info: ff.KernelInfo) -> None:
+    x = zoo.ordinary("float64", 10_000)
+    r = ff.run(x, info.name)
+    assert r.report.passes == info.passes
+    assert r.report.bytes_read == info.passes * x.nbytes
+
+
+@each
+def test_the_plan_explains_as_many_passes(info: ff.KernelInfo) -> None:
+    assert len(re.findall(r"^pass \d", ff.plan(info.name).explain(), re.MULTILINE)) == info.passes
