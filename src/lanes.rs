@@ -156,8 +156,9 @@ pub(crate) fn powers<S: Simd, T: Wide, const ORDER: u8>(simd: S, items: &[T], ah
     let mut totals = [zero; 4];
     let mean = f64x8::splat(simd, m.into());
     let (rows, rest) = items.as_chunks::<LANES>();
-    // Lanes that the last row does not fill deviate by nothing.
-    let mut last = [m; LANES];
+    // Lanes that the last row does not fill deviate by nothing; from an infinite mean, as much as an element that is there.
+    let filler = if m.into().is_finite() { Some(&m) } else { items.first() };
+    let mut last = [*filler.unwrap_or(&m); LANES];
     last[..rest.len()].copy_from_slice(rest);
     for group in rows.chunks(GROUP).chain([[last].as_slice()]) {
         // The slowest of the loops here asks for the most.

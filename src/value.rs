@@ -1,5 +1,7 @@
 //! A finished answer as plain data: no Python in it, printable and comparable in tests.
 
+use num_complex::Complex;
+
 use crate::dtype::{DType, Number};
 
 /// What a kernel answers.
@@ -20,9 +22,15 @@ pub enum Value {
 }
 
 impl Value {
-    /// A float, rounded to `dtype` when it is handed out.
+    /// A float, rounded to `dtype` when it is handed out. There is one NaN: which one comes out of inf − inf or of two NaN
+    /// depends on the instruction.
     pub fn float(value: f64, dtype: DType) -> Value {
-        Value::Scalar(Number::Float(value), dtype)
+        Value::Scalar(Number::Float(one_nan(value)), dtype)
+    }
+
+    /// A complex number, as [`Value::float`].
+    pub fn complex(value: Complex<f64>, dtype: DType) -> Value {
+        Value::Scalar(Number::Complex(Complex::new(one_nan(value.re), one_nan(value.im))), dtype)
     }
 
     /// A bool.
@@ -34,4 +42,8 @@ impl Value {
     pub fn count(value: u64) -> Value {
         Value::Scalar(Number::Int(i64::try_from(value).unwrap_or(i64::MAX)), DType::Int64)
     }
+}
+
+fn one_nan(value: f64) -> f64 {
+    if value.is_nan() { f64::NAN } else { value }
 }

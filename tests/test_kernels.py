@@ -6,7 +6,7 @@ A kernel is under test by being listed. What is right is in `oracle.py`, what is
 import functools
 import itertools
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -41,8 +41,8 @@ def answers(dtype: str, content: str, layout: str, nan_policy: str) -> dict[str,
     return ff.run(zoo.LAYOUTS[layout](x), oracle.uses(dtype), nan_policy=nan_policy, on_error="return")
 
 
-def differences(info: ff.KernelInfo, dtype: str) -> Iterator[tuple[ff.Kernel, str, str]]:
-    """What is wrong with a kernel's answers, by use and content."""
+def differences(info: ff.KernelInfo, dtype: str) -> Iterator[str]:
+    """What is wrong with a kernel's answers."""
     for key, kernel in oracle.uses(dtype).items():
         if kernel.name != info.name:
             continue
@@ -56,7 +56,7 @@ def differences(info: ff.KernelInfo, dtype: str) -> Iterator[tuple[ff.Kernel, st
                     continue
                 right.add(case)
                 if told := oracle.difference(answer, kernel, elements, nan_policy):
-                    yield kernel, content, f"{kernel!r} of {dtype}, {content}, {layout}, {nan_policy}: {told}"
+                    yield f"{kernel!r} of {dtype}, {content}, {layout}, {nan_policy}: {told}"
 
 
 @functools.cache
@@ -65,48 +65,9 @@ def laid_out(dtype: str, content: str, layout: str) -> Array:
     return zoo.native(zoo.LAYOUTS[layout](zoo.elements(dtype, content)))
 
 
-EVEN = {("moment", 2), ("moment", 4)} | {(name, None) for name in ("var", "nanvar", "std", "nanstd", "sem")}
-
-PENDING: dict[str, Callable[[ff.Kernel, str, str], bool]] = {
-    "A6: the correction of an overflowed sum of squares is inf - inf": lambda kernel, dtype, content: (
-        (kernel.name, kernel.parameters.get("order")) in EVEN
-        and dtype == "float64"
-        and content in ("extreme", "largest")
-    ),
-    "T1: the first moment of infinities of both signs is taken for that of NaN": lambda kernel, _, content: (
-        kernel == ff.moment(order=1) and content in ("infinite both ways", "infinite and NaN")
-    ),
-    "T2: the geometric mean of the largest number is rounded up to infinity": lambda kernel, dtype, content: (
-        kernel.name == "gmean" and dtype == "float64" and content == "largest"
-    ),
-}
-"""Bugs that are known, and which uses of which contents they spoil. A bug that is mended is to be taken off."""
-
-
-def pending(kernel: ff.Kernel, dtype: str, content: str) -> str | None:
-    return next((reason for reason, spoils in PENDING.items() if spoils(kernel, dtype, content)), None)
-
-
 @pairs(taken=True)
 def test_the_answer_is_numpys(info: ff.KernelInfo, dtype: str) -> None:
-    found = [told for kernel, content, told in differences(info, dtype) if not pending(kernel, dtype, content)]
-    assert not found, "\n".join(found)
-
-
-@pytest.mark.parametrize(
-    "reason",
-    [
-        pytest.param(reason, marks=pytest.mark.xfail(strict=True, reason=reason), id=reason.partition(":")[0])
-        for reason in PENDING
-    ],
-)
-def test_what_is_pending_is_mended(reason: str) -> None:
-    spoils, found = PENDING[reason], []
-    for dtype in zoo.DTYPES:
-        cases = itertools.product(oracle.uses(dtype).values(), zoo.CONTENTS)
-        names = {kernel.name for kernel, content in cases if spoils(kernel, dtype, content)}
-        for info in (info for info in KERNELS if info.name in names):
-            found += [told for kernel, content, told in differences(info, dtype) if spoils(kernel, dtype, content)]
+    found = list(differences(info, dtype))
     assert not found, "\n".join(found)
 
 

@@ -268,7 +268,7 @@ pub(super) static MIN: Entry = Entry {
 pub(super) static NANMIN: Entry = MIN.omitting(
     "nanmin",
     "np.nanmin(x)",
-    "The smallest element, NaN left out; NaN if all are NaN.\n\nAn empty array raises ``ValueError``.",
+    "The smallest element; NaN elements are left out, unless there is nothing else.\n\nAn empty array raises ``ValueError``.",
 );
 
 pub(super) static MAX: Entry = Entry {
@@ -286,7 +286,7 @@ pub(super) static MAX: Entry = Entry {
 pub(super) static NANMAX: Entry = MAX.omitting(
     "nanmax",
     "np.nanmax(x)",
-    "The largest element, NaN left out; NaN if all are NaN.\n\nAn empty array raises ``ValueError``.",
+    "The largest element; NaN elements are left out, unless there is nothing else.\n\nAn empty array raises ``ValueError``.",
 );
 
 pub(super) static PTP: Entry = Entry {
@@ -320,7 +320,7 @@ pub(super) static NANARGMIN: Entry = ARGMIN.omitting(
     "nanargmin",
     "np.nanargmin(x)",
     "The position of the first smallest element in the flattened array, where NaN (and NaT) are left out.\n\n\
-     An array without any other element raises ``ValueError``.",
+     An empty array raises ``ValueError``, and so does one of nothing but NaN.",
 );
 
 pub(super) static ARGMAX: Entry = Entry {
@@ -340,5 +340,5 @@ pub(super) static NANARGMAX: Entry = ARGMAX.omitting(
     "nanargmax",
     "np.nanargmax(x)",
     "The position of the first largest element in the flattened array, where NaN (and NaT) are left out.\n\n\
-     An array without any other element raises ``ValueError``.",
+     An empty array raises ``ValueError``, and so does one of nothing but NaN.",
 );

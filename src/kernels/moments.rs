@@ -245,7 +245,7 @@ pub(super) static VAR: Entry = Entry {
 pub(super) static NANVAR: Entry = VAR.omitting(
     "nanvar",
     "np.nanvar(x, ddof=ddof)",
-    "The variance, NaN left out; NaN where no more than ``ddof`` elements are left.\n\nComputed as ``var`` is.",
+    "The variance; NaN elements are left out. NaN where no more than ``ddof`` others are left.\n\nComputed as ``var`` is.",
 );
 
 pub(super) static STD: Entry = Entry {
@@ -276,7 +276,7 @@ const VAR_PARTS: Entry = Entry {
 pub(super) static NANSTD: Entry = STD.omitting(
     "nanstd",
     "np.nanstd(x, ddof=ddof)",
-    "The standard deviation, NaN left out; NaN where no more than ``ddof`` elements are left.\n\n\
+    "The standard deviation; NaN elements are left out. NaN where no more than ``ddof`` others are left.\n\n\
      Computed as ``std`` is.",
 );
 

@@ -273,7 +273,7 @@ pub(super) static PROD: Entry = Entry {
 pub(super) static NANPROD: Entry = PROD.omitting(
     "nanprod",
     "np.nanprod(x)",
-    "The product, NaN left out; 1 if nothing is left.\n\nComputed as ``prod`` is.",
+    "The product; NaN elements are left out. 1 if nothing is left.\n\nComputed as ``prod`` is.",
 );
 
 fn prod(_: &Arguments, input: &Input) -> Result<Request, Error> {

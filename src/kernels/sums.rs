@@ -115,7 +115,7 @@ fn complex(input: &Input, finish: fn(Complex<f64>, f64) -> Complex<f64>) -> Requ
     let (expression, dtype) = (input.values(), input.dtype);
     let finish = move |state: &ComplexSumState| {
         let sum = Complex::new(state.re.value(), state.im.value());
-        Ok(Value::Scalar(Number::Complex(finish(sum, state.count as f64)), dtype))
+        Ok(Value::complex(finish(sum, state.count as f64), dtype))
     };
     let part = std::marker::PhantomData;
     if dtype == DType::Complex64 {
@@ -147,8 +147,11 @@ pub(super) static SUM: Entry = Entry {
     resolve: sum,
 };
 
-pub(super) static NANSUM: Entry =
-    SUM.omitting("nansum", "np.nansum(x)", "The sum, NaN left out; 0 if nothing is left.\n\nAs accurate as ``sum``.");
+pub(super) static NANSUM: Entry = SUM.omitting(
+    "nansum",
+    "np.nansum(x)",
+    "The sum; NaN elements are left out. 0 if nothing is left.\n\nAs accurate as ``sum``.",
+);
 
 fn sum(_: &Arguments, input: &Input) -> Result<Request, Error> {
     let (kernel, dtype) = (input.kernel, input.dtype.sum_type());
@@ -187,7 +190,7 @@ pub(super) static MEAN: Entry = Entry {
 pub(super) static NANMEAN: Entry = MEAN.omitting(
     "nanmean",
     "np.nanmean(x)",
-    "The arithmetic mean, NaN left out; NaN if nothing is left.\n\nAs accurate as ``mean``.",
+    "The arithmetic mean; NaN elements are left out. NaN if nothing is left.\n\nAs accurate as ``mean``.",
 );
 
 pub(super) static RMS: Entry = Entry {
