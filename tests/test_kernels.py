@@ -82,15 +82,34 @@ def cases() -> Iterator[Any]:
         yield from ((dtype, n) for n in (zoo.SIZES if dtype == "float64" else FEWER_SIZES))
 
 
-@pytest.mark.parametrize(("dtype", "n"), list(cases()))
-def test_the_answer_is_numpys_at_every_length(dtype: str, n: int) -> None:
-    x = zoo.ordinary(dtype, n)
-    functions = oracle.uses(dtype)
-    found = []
-    for key, answer in ff.run(x, functions, workers=2, on_error="return").items():
-        if told := oracle.difference(answer, functions[key], x, "propagate"):
+def assert_is_numpys(x: Array, nan_policy: str = "propagate") -> None:
+    """All uses of all kernels, in one run."""
+    functions, found = oracle.uses(str(x.dtype)), []
+    for key, answer in ff.run(x, functions, workers=2, nan_policy=nan_policy, on_error="return").items():
+        if told := oracle.difference(answer, functions[key], x, nan_policy):
             found.append(f"{key}: {told}")
     assert not found, "\n".join(found)
+
+
+@pytest.mark.parametrize(("dtype", "n"), list(cases()))
+def test_the_answer_is_numpys_at_every_length(dtype: str, n: int) -> None:
+    assert_is_numpys(zoo.ordinary(dtype, n))
+
+
+@pytest.mark.parametrize("dtype", zoo.DTYPES)
+@pytest.mark.parametrize("border", [zoo.BLOCK, zoo.CHUNK])
+def test_the_answer_is_numpys_where_only_the_border_is_out_of_order(dtype: str, border: int) -> None:
+    n = border + 5
+    rising = np.sort(zoo.ordinary(dtype, n), kind="stable")
+    assert_is_numpys(rising)
+    fallen = np.concatenate([rising[-border:], rising[:-border]])
+    assert fallen[border - 1] > fallen[border]
+    assert_is_numpys(fallen)
+
+
+@pytest.mark.parametrize("dtype", zoo.DTYPES)
+def test_the_answer_is_numpys_where_every_block_has_the_same_extremes(dtype: str) -> None:
+    assert_is_numpys(np.resize(zoo.ordinary(dtype), 3 * zoo.BLOCK))
 
 
 @pytest.mark.parametrize("dtype", [dtype for dtype in zoo.DTYPES if zoo.can_be_nan(dtype)])
@@ -99,12 +118,7 @@ def test_the_answer_is_numpys_at_every_length(dtype: str, n: int) -> None:
 def test_a_nan_at_a_border_of_blocks_is_seen(dtype: str, nan_policy: str, place: int) -> None:
     x = zoo.ordinary(dtype, 2 * zoo.BLOCK)
     x[place] = zoo.missing(dtype)
-    functions = oracle.uses(dtype)
-    found = []
-    for key, answer in ff.run(x, functions, nan_policy=nan_policy, on_error="return").items():
-        if told := oracle.difference(answer, functions[key], x, nan_policy):
-            found.append(f"{key}: {told}")
-    assert not found, "\n".join(found)
+    assert_is_numpys(x, nan_policy)
 
 
 # ---- what no kernel takes ----
