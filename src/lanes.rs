@@ -19,15 +19,6 @@ const GROUP: usize = 8;
 /// A row of floats in vectors.
 type Row<S> = [f64x8<S>; 4];
 
-#[inline(always)]
-fn load<S: Simd>(simd: S, row: &[f64; LANES]) -> Row<S> {
-    let (vectors, _) = row.as_chunks::<8>();
-    std::array::from_fn(
-        #[inline(always)]
-        |i| f64x8::load_array_ref(simd, &vectors[i]),
-    )
-}
-
 /// A float of about twice the precision: the unevaluated sum of two.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub(crate) struct Double {
@@ -65,23 +56,24 @@ impl Double {
 
     /// The sum of floats.
     ///
-    /// Eight rows are added in a tree, whose sum is taken in with Knuth's TwoSum (The Art of Computer Programming, vol. 2,
+    /// Eight vectors are added in a tree, whose sum is taken in with Knuth's TwoSum (The Art of Computer Programming, vol. 2,
     /// §4.2.2, theorem B), which keeps the rounding errors: only the three additions of the tree round, where pairwise
-    /// summation rounds log₂ n times. TwoSum for every row would cost 2.4 times as much.
+    /// summation rounds log₂ n times. TwoSum for every vector would cost 2.4 times as much.
     #[inline(always)]
     pub(crate) fn sum<S: Simd>(simd: S, items: &[f64], ahead: &Ahead) -> Double {
         let zero = f64x8::splat(simd, 0.0);
         let (mut high, mut low) = ([zero; 4], [zero; 4]);
-        let (rows, _) = items.as_chunks::<LANES>();
-        let (groups, _) = rows.as_chunks::<GROUP>();
+        let (groups, _) = items.as_chunks::<{ GROUP * LANES }>();
         for group in groups {
             ahead.ask::<GROUP>();
-            let [a, b, c, d, e, f, g, h]: [Row<S>; GROUP] = std::array::from_fn(
-                #[inline(always)]
-                |i| load(simd, &group[i]),
-            );
+            let (vectors, _) = group.as_chunks::<8>();
             for i in 0..4 {
-                let x = ((a[i] + b[i]) + (c[i] + d[i])) + ((e[i] + f[i]) + (g[i] + h[i]));
+                // Neighbours in memory: a processor foresees loads that go on where the last ones were.
+                let [a, b, c, d, e, f, g, h]: [f64x8<S>; GROUP] = std::array::from_fn(
+                    #[inline(always)]
+                    |row| f64x8::load_array_ref(simd, &vectors[GROUP * i + row]),
+                );
+                let x = ((a + b) + (c + d)) + ((e + f) + (g + h));
                 let sum = high[i] + x;
                 let part = sum - high[i];
                 low[i] += (high[i] - (sum - part)) + (x - part);

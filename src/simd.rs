@@ -99,15 +99,15 @@ impl Level {
     }
 }
 
-/// Asks for the cache line of an address, which is no access: any address will do. Does nothing where Rust offers no way.
+/// Asks for the cache line of an address, into the second-level cache. It is no access: any address will do. Does nothing where Rust offers no way.
 #[inline(always)]
 #[allow(unsafe_code)]
 pub(crate) fn prefetch(address: usize) {
     #[cfg(target_arch = "x86_64")]
     {
-        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        use std::arch::x86_64::{_MM_HINT_T1, _mm_prefetch};
         // SAFETY: every x86-64 processor has the instruction (it is part of SSE), and it faults on no address.
-        unsafe { _mm_prefetch::<_MM_HINT_T0>(std::ptr::without_provenance(address)) };
+        unsafe { _mm_prefetch::<_MM_HINT_T1>(std::ptr::without_provenance(address)) };
     }
     #[cfg(not(target_arch = "x86_64"))]
     let _ = address;

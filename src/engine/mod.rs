@@ -18,6 +18,6 @@ mod tasks;
 
 pub use control::{Control, POLL};
 pub use pass::{CHUNK, Pass, States};
-pub use pool::{Workers, available_workers, is_worker};
+pub use pool::{Pool, Workers, available_workers, is_worker};
 pub use run::{Outcome, Prepared, is_small, run};
 pub use tasks::{Task, beside};

@@ -9,7 +9,7 @@ use crate::ahead::Ahead;
 use crate::engine::combine::Tree;
 use crate::engine::control::{Control, POLL};
 use crate::engine::latch::{Latch, lock};
-use crate::engine::pool::Workers;
+use crate::engine::pool::{Pool, Seat, Workers};
 use crate::error::{Error, panic_message};
 use crate::expr::{Evaluator, Graph, NodeId};
 use crate::kernel::{AnyState, Erased, Sink};
@@ -47,32 +47,11 @@ impl Pass {
     pub fn run(&self, view: &View<'_>, workers: Workers, control: &Control<'_>) -> Result<States, Error> {
         let run = Run::new(self, view, control.flag());
         match workers {
-            Workers::Caller => {
-                // A small array is done before anybody could want to stop it, and a look around is not free.
-                let mut checked = Instant::now();
-                run.work(|| {
-                    if checked.elapsed() < POLL {
-                        return Ok(());
-                    }
-                    checked = Instant::now();
-                    control.check()
-                })?;
-            }
-            Workers::Pool(pool) => {
-                let workers = pool.current_num_threads().min(run.chunks);
-                let latch = Latch::new(workers);
-                pool.in_place_scope(|scope| {
-                    for _ in 0..workers {
-                        scope.spawn(|_| {
-                            let _done = latch.guard();
-                            // Workers do not look around themselves; a stop reaches them by the flag.
-                            let _ = run.work(|| Ok(()));
-                        });
-                    }
-                    // The scope ends when the workers have, whatever is returned here.
-                    latch.wait(control)
-                })?;
-            }
+            Workers::Caller => run.work_and_look_around(control)?,
+            // A caller that computes is awake, on a processor of its own. Measured on two cores: where it slept, both
+            // others were often woken on the same core, for half of a run of 10 ms.
+            Workers::Team(pool) => run.share(pool, pool.seat(), control)?,
+            Workers::Others(pool) => run.share(pool, None, control)?,
         }
         Ok(run.into_states())
     }
@@ -129,6 +108,40 @@ impl<'a> Run<'a> {
         }
         lock(&self.free).push(free);
         Ok(())
+    }
+
+    /// The pool's threads work, and the calling thread if it has a seat among them.
+    fn share(&self, pool: &Pool, seat: Option<Seat<'_>>, control: &Control<'_>) -> Result<(), Error> {
+        let others =
+            pool.threads().current_num_threads().min(self.chunks - usize::from(seat.is_some()).min(self.chunks));
+        let latch = Latch::new(others);
+        pool.threads().in_place_scope(|scope| {
+            for _ in 0..others {
+                scope.spawn(|_| {
+                    let _done = latch.guard();
+                    // They do not look around themselves; a stop reaches them by the flag.
+                    let _ = self.work(|| Ok(()));
+                });
+            }
+            // The scope ends when the others have, whatever is returned here.
+            if let Some(_seat) = seat {
+                self.work_and_look_around(control)?;
+            }
+            latch.wait(control)
+        })
+    }
+
+    /// [`Run::work`] in the calling thread, which has to stay responsive.
+    fn work_and_look_around(&self, control: &Control<'_>) -> Result<(), Error> {
+        // A small array is done before anybody could want to stop it, and a look around is not free.
+        let mut checked = Instant::now();
+        self.work(|| {
+            if checked.elapsed() < POLL {
+                return Ok(());
+            }
+            checked = Instant::now();
+            control.check()
+        })
     }
 
     /// Fresh states for the sinks that are free of order, or for those that are not.

@@ -1,4 +1,4 @@
-//! The workers: one pool per process and worker count, built at first use.
+//! The workers: one pool per process and number of threads, built at first use.
 //!
 //! * Nothing is built at import, and rayon's global pool is never touched.
 //! * Threads do not survive a fork: in the child a pool is a husk whose first use would hang, and so would its
@@ -7,7 +7,7 @@
 //! * The list is a chain of first-wins cells: it has no lock, so a fork can catch none.
 
 use std::cell::Cell;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::available_parallelism;
 
 use once_cell::race::OnceBox;
@@ -19,23 +19,62 @@ use crate::error::Error;
 pub enum Workers {
     /// The calling thread.
     Caller,
-    /// This many threads of a pool; the caller waits.
-    Pool(&'static rayon::ThreadPool),
+    /// The calling thread and all of a pool's.
+    Team(&'static Pool),
+    /// All of a pool's threads; the caller only waits.
+    Others(&'static Pool),
 }
 
 impl Workers {
-    /// This many workers. One is the calling thread; and a thread that is itself a worker (a function of a run that calls
+    /// This many workers, the calling thread among them. A thread that is itself a worker (a function of a run that calls
     /// another run) computes alone, so that nested runs share one budget and can never wait for each other.
     pub fn new(workers: usize) -> Result<Workers, Error> {
-        if workers <= 1 || is_worker() { Ok(Workers::Caller) } else { pool(workers).map(Workers::Pool) }
+        if workers <= 1 || is_worker() { Ok(Workers::Caller) } else { pool(workers - 1).map(Workers::Team) }
+    }
+
+    /// This many workers beside the calling thread, which waits; for one, or in a worker, the calling thread.
+    pub fn others(workers: usize) -> Result<Workers, Error> {
+        if workers <= 1 || is_worker() { Ok(Workers::Caller) } else { pool(workers).map(Workers::Others) }
     }
 
     /// How many.
     pub fn count(self) -> usize {
         match self {
             Workers::Caller => 1,
-            Workers::Pool(pool) => pool.current_num_threads(),
+            Workers::Team(pool) => pool.threads.current_num_threads() + 1,
+            Workers::Others(pool) => pool.threads.current_num_threads(),
         }
+    }
+}
+
+/// Threads, and a seat for one calling thread that works with them.
+///
+/// Runs of several threads can share a pool. Only one of the callers has the seat, so that never more threads compute than
+/// there are workers; the others wait for the pool's.
+#[derive(Debug)]
+pub struct Pool {
+    threads: rayon::ThreadPool,
+    taken: AtomicBool,
+}
+
+impl Pool {
+    /// The threads.
+    pub(super) fn threads(&self) -> &rayon::ThreadPool {
+        &self.threads
+    }
+
+    /// The seat, if nobody has it. (An eager `then_some` would make one in any case, and give it back.)
+    pub(super) fn seat(&self) -> Option<Seat<'_>> {
+        (!self.taken.swap(true, Ordering::Acquire)).then(|| Seat(&self.taken))
+    }
+}
+
+/// Gives the seat back when it is dropped.
+pub(super) struct Seat<'a>(&'a AtomicBool);
+
+impl Drop for Seat<'_> {
+    fn drop(&mut self) {
+        self.0.store(false, Ordering::Release);
     }
 }
 
@@ -73,27 +112,29 @@ pub fn available_workers() -> usize {
     usize::try_from(workers).unwrap_or(1)
 }
 
-/// A pool, and the process and worker count that it is listed under.
+/// A pool, and the process and number of threads that it is listed under.
 struct Link {
     process: u32,
-    workers: usize,
-    pool: rayon::ThreadPool,
+    count: usize,
+    pool: Pool,
     next: OnceBox<Link>,
 }
 
-fn pool(workers: usize) -> Result<&'static rayon::ThreadPool, Error> {
+fn pool(count: usize) -> Result<&'static Pool, Error> {
     static CHAIN: OnceBox<Link> = OnceBox::new();
     let process = std::process::id();
     let mut place = &CHAIN;
     let mut fresh = None;
     loop {
         match place.get() {
-            Some(link) if link.process == process && link.workers == workers => return Ok(&link.pool),
+            Some(link) if link.process == process && link.count == count => return Ok(&link.pool),
             Some(link) => place = &link.next,
             None => {
-                let link = match fresh.take() {
-                    Some(link) => link,
-                    None => Box::new(Link { process, workers, pool: build(workers)?, next: OnceBox::new() }),
+                let link = if let Some(link) = fresh.take() {
+                    link
+                } else {
+                    let pool = Pool { threads: build(count)?, taken: AtomicBool::new(false) };
+                    Box::new(Link { process, count, pool, next: OnceBox::new() })
                 };
                 // Another thread may have been faster; then its link is looked at next, and ours is kept for the end.
                 fresh = place.set(link).err();
@@ -102,12 +143,12 @@ fn pool(workers: usize) -> Result<&'static rayon::ThreadPool, Error> {
     }
 }
 
-fn build(workers: usize) -> Result<rayon::ThreadPool, Error> {
+fn build(count: usize) -> Result<rayon::ThreadPool, Error> {
     rayon::ThreadPoolBuilder::new()
-        .num_threads(workers)
+        .num_threads(count)
         .thread_name(|index| format!("{THREAD_NAME}{index}"))
         .build()
-        .map_err(|error| Error::Threads { workers, message: error.to_string() })
+        .map_err(|error| Error::Threads { workers: count, message: error.to_string() })
 }
 
 #[cfg(test)]
@@ -115,19 +156,28 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_pool_is_built_once_for_each_worker_count() {
+    fn a_pool_is_built_once_for_each_number_of_threads() {
         let threads: Vec<_> =
             (0..4).map(|_| std::thread::spawn(|| pool(3).map(|pool| std::ptr::from_ref(pool).addr()))).collect();
         let mut found: Vec<_> = threads.into_iter().filter_map(|thread| thread.join().ok()).collect();
         found.dedup();
         assert_eq!(found.len(), 1);
-        assert!(pool(2).is_ok_and(|pool| pool.current_num_threads() == 2));
+        assert!(pool(2).is_ok_and(|pool| pool.threads.current_num_threads() == 2));
+    }
+
+    #[test]
+    fn one_caller_at_a_time_has_the_seat() {
+        let Ok(pool) = pool(4) else { unreachable!("four threads can be started") };
+        let seat = pool.seat();
+        assert!(seat.is_some() && pool.seat().is_none() && pool.seat().is_none());
+        drop(seat);
+        assert!(pool.seat().is_some());
     }
 
     #[test]
     fn a_worker_computes_alone() {
         assert!(!is_worker());
-        let nested = pool(2).map(|pool| pool.install(|| Workers::new(4).map(Workers::count)));
+        let nested = pool(2).map(|pool| pool.threads.install(|| Workers::new(4).map(Workers::count)));
         assert_eq!(nested, Ok(Ok(1)));
     }
 }

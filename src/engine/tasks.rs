@@ -30,9 +30,9 @@ pub fn beside<R>(
             control.check()?;
             main()
         }
-        Workers::Pool(pool) => {
+        Workers::Team(pool) | Workers::Others(pool) => {
             let latch = Latch::new(tasks.len());
-            pool.in_place_scope(|scope| {
+            pool.threads().in_place_scope(|scope| {
                 for task in tasks {
                     scope.spawn(|_| {
                         let _done = latch.guard();

@@ -1,16 +1,19 @@
 //! Counts per bin, equal to NumPy's to the last count.
 //!
-//! NumPy's rule: bin i holds the elements with `edges[i] <= x < edges[i + 1]`, the last one its upper edge too. For bins
-//! of equal width the place is guessed as (x − first) × n / (last − first); where the guess is so near an edge that
-//! rounding could have moved it across, it is corrected by a comparison with the true edges. For other bins the place is
-//! found by bisection.
+//! NumPy's rule: bin i holds the elements with `edges[i] <= x < edges[i + 1]`, the last one its upper edge too. Places are
+//! numbered from 1 for the first bin; 0 is below all of them, and one past the last is above.
+//!
+//! For bins of equal width the place is guessed as 1 + (x − first) × n / (last − first), in fixed point with
+//! [`FRACTION`] bits after the point: one multiplication and one addition, to a number so large that its last bit is the
+//! last of these. A guess so near a whole number that rounding could have moved it across is corrected by a comparison
+//! with the true edges. For other bins the place is found by bisection.
 //!
 //! The guesses of a block go into a buffer in a loop over vectors; the counting, which no vector can do, follows
 //! (`tally.rs`).
 
 use std::sync::Arc;
 
-use fearless_simd::{f64x8, prelude::*};
+use fearless_simd::{f64x8, prelude::*, u32x16};
 
 use crate::ahead::Ahead;
 use crate::dtype::DType;
@@ -24,7 +27,12 @@ use crate::simd::Simd;
 use crate::value::Value;
 use crate::view::BLOCK;
 
-/// Adding this to a number below 2⁵¹ rounds it to an integer, found in the lower bits.
+/// Bits after the point of a guess. Few elements are so near an edge that their block has to be corrected: one in a thousand blocks.
+const FRACTION: u32 = 24;
+const ONE: f64 = (1 << FRACTION) as f64;
+const MASK: u32 = (1 << FRACTION) - 1;
+
+/// 2⁵² + 2⁵¹: a sum with this is rounded to a whole number, found in its lower 51 bits.
 const ROUND: f64 = 6_755_399_441_055_744.0;
 
 /// The bins.
@@ -32,8 +40,20 @@ const ROUND: f64 = 6_755_399_441_055_744.0;
 struct Bins {
     edges: Vec<f64>,
     dtype: DType,
-    /// Bins per unit, and how far from an edge a guess can be trusted, in bins; for bins of equal width.
-    uniform: Option<(f64, f64)>,
+    /// How places are guessed, for bins of equal width.
+    uniform: Option<Guess>,
+}
+
+/// The guess of a place is x × `scale` + `offset`, whose lower bits are the place in fixed point.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Guess {
+    scale: f64,
+    offset: f64,
+    /// Guesses below and above are as good as these, which are outside.
+    lowest: f64,
+    highest: f64,
+    /// How near a whole number a guess cannot be trusted.
+    margin: u32,
 }
 
 impl Bins {
@@ -47,9 +67,20 @@ impl Bins {
             edges.iter().enumerate().map(|(i, edge)| ((edge - first) / width - i as f64).abs()).fold(0.0, f64::max);
         let rounding = 8.0 * f64::EPSILON * (bins + first.abs().max(last.abs()) / width);
         let trust = off + rounding;
-        // The guess is kept in 32 bits.
-        let regular = trust < 0.25 && bins < f64::from(1 << 30) && (bins / (last - first)).is_finite();
-        Bins { edges, dtype, uniform: regular.then(|| (bins / (last - first), trust)) }
+        let scale = bins / (last - first) * ONE;
+        let offset = ROUND + ONE - first * scale;
+        // A guess has 50 bits.
+        let regular = trust < 0.25 && bins < f64::from(1 << 26) && scale.is_finite();
+        let uniform = regular.then(|| Guess {
+            scale,
+            offset,
+            lowest: ROUND + 0.5 * ONE,
+            highest: ROUND + (bins + 1.5) * ONE,
+            // The offset and the sum are rounded to whole numbers.
+            #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+            margin: (trust * ONE).ceil() as u32 + 2,
+        });
+        Bins { edges, dtype, uniform }
     }
 
     /// `count` bins of equal width, with the edges that NumPy's `linspace` gives: computed in the data's dtype if the
@@ -87,28 +118,26 @@ impl Bins {
         self.edges.len() - 1
     }
 
-    /// The bin of x, from its number of edges at or below: the true place, whatever was guessed.
+    /// The place of x, from its number of edges at or below; NaN is below.
     fn bisect(&self, x: f64) -> usize {
-        let count = self.count();
         match self.edges.last() {
-            Some(&last) if x == last => count - 1,
-            Some(&last) if x < last => self.edges.partition_point(|&edge| edge <= x).checked_sub(1).unwrap_or(count),
-            _ => count,
+            Some(&last) if x == last => self.count(),
+            _ => self.edges.partition_point(|&edge| edge <= x),
         }
     }
 }
 
-/// Counts of elements per bin; one more bin, the last, takes what is outside.
+/// Counts of elements per place.
 #[derive(Debug, Clone, PartialEq)]
 struct Histogram {
     bins: Arc<Bins>,
 }
 
-/// A bin's number as the buffer holds it.
+/// A place as the buffer holds it.
 trait Place: Copy + Into<u64> + TryFrom<usize> {
     const ZERO: Self;
-    /// The lower bits.
-    fn truncate(bits: u64) -> Self;
+    /// The places of guesses, which are handed over whole and by their lower halves.
+    fn of<S: Simd>(guesses: &[u64; ROW], lower: &[u32x16<S>; ROW / 16], places: &mut [Self; ROW]);
 }
 
 impl Place for u8 {
@@ -116,8 +145,11 @@ impl Place for u8 {
 
     #[inline(always)]
     #[allow(clippy::cast_possible_truncation)]
-    fn truncate(bits: u64) -> u8 {
-        bits as u8
+    fn of<S: Simd>(_: &[u64; ROW], lower: &[u32x16<S>; ROW / 16], places: &mut [u8; ROW]) {
+        let (places, _) = places.as_chunks_mut::<16>();
+        for (places, lower) in places.iter_mut().zip(lower) {
+            *places = (*lower >> FRACTION).to_array().map(|place| place as u8);
+        }
     }
 }
 
@@ -126,74 +158,68 @@ impl Place for u32 {
 
     #[inline(always)]
     #[allow(clippy::cast_possible_truncation)]
-    fn truncate(bits: u64) -> u32 {
-        bits as u32
+    fn of<S: Simd>(guesses: &[u64; ROW], _: &[u32x16<S>; ROW / 16], places: &mut [u32; ROW]) {
+        // Without the bit that `ROUND` sets, and the exponent.
+        *places = guesses.map(|guess| (guess >> FRACTION) as u32 & ((1 << (51 - FRACTION)) - 1));
     }
 }
 
 /// Places that are computed at a time.
-const ROW: usize = 16;
+const ROW: usize = 32;
 
 impl Histogram {
     /// The places of a block in bins of equal width.
     #[inline(always)]
-    fn place<S: Simd, P: Place>(
-        &self,
-        simd: S,
-        block: &[f64],
-        ahead: &Ahead,
-        (scale, trust): (f64, f64),
-        places: &mut [P; BLOCK],
-    ) {
-        let [first, .., last] = self.bins.edges.as_slice() else { return };
+    fn place<S: Simd, P: Place>(&self, simd: S, block: &[f64], ahead: &Ahead, guess: &Guess, places: &mut [P; BLOCK]) {
         let vector = |x: f64| f64x8::splat(simd, x);
-        let (first, last, scale) = (vector(*first), vector(*last), vector(scale));
-        let (half, round, outside) = (vector(0.5), vector(ROUND), vector(self.bins.count() as f64));
-        let mut farthest = [vector(0.0); 2];
+        let (scale, offset) = (vector(guess.scale), vector(guess.offset));
+        let (lowest, highest) = (vector(guess.lowest), vector(guess.highest));
+        let (margin, mask) = (u32x16::splat(simd, guess.margin), u32x16::splat(simd, MASK));
+        let mut nearest = [mask; ROW / 16];
         let (rows, rest) = block.as_chunks::<ROW>();
-        // NaN is outside, and far from every edge.
+        // NaN is below, and near nothing.
         let mut last_row = [f64::NAN; ROW];
         last_row[..rest.len()].copy_from_slice(rest);
         let (place_rows, _) = places.as_chunks_mut::<ROW>();
         for (row, place_row) in rows.iter().chain([&last_row]).zip(place_rows) {
             ahead.ask::<1>();
             let (vectors, _) = row.as_chunks::<8>();
-            let mut bits = [0_u64; ROW];
-            let (bit_vectors, _) = bits.as_chunks_mut::<8>();
-            for i in 0..2 {
-                let x = f64x8::load_array_ref(simd, &vectors[i]);
-                let inside = x.simd_ge(first) & x.simd_le(last);
-                let position = inside.select((x - first) * scale - half, outside);
-                let rounded = position + round;
-                let distance = (position - (rounded - round)).abs();
-                // Never NaN: what is outside was given a place.
-                farthest[i] = distance.max(farthest[i]);
-                bit_vectors[i] = rounded.to_array().map(f64::to_bits);
+            let mut guesses = [0_u64; ROW];
+            let (guess_vectors, _) = guesses.as_chunks_mut::<8>();
+            for i in 0..ROW / 8 {
+                let guess = f64x8::load_array_ref(simd, &vectors[i]) * scale + offset;
+                // Not `max`: processors disagree on that of a NaN.
+                let guess = guess.simd_ge(lowest).select(guess, lowest).min(highest);
+                guess_vectors[i] = guess.to_array().map(f64::to_bits);
             }
-            for i in 0..ROW {
-                place_row[i] = P::truncate(bits[i]);
+            #[allow(clippy::cast_possible_truncation)]
+            let lower = guesses.map(|guess| guess as u32);
+            let (lower, _) = lower.as_chunks::<16>();
+            let lower = [u32x16::load_array_ref(simd, &lower[0]), u32x16::load_array_ref(simd, &lower[1])];
+            for i in 0..ROW / 16 {
+                nearest[i] = ((lower[i] + margin) & mask).min(nearest[i]);
             }
+            P::of(&guesses, &lower, place_row);
         }
-        let farthest = farthest[0].to_array().into_iter().chain(farthest[1].to_array());
-        if farthest.fold(false, |any, distance| any | (distance > 0.5 - trust)) {
+        let nearest = nearest[0].min(nearest[1]).to_array();
+        if nearest.into_iter().fold(false, |any, distance| any | (distance <= 2 * guess.margin)) {
             self.correct(block, places);
         }
     }
 
-    /// Mends the places that are on the wrong side of an edge: a guess is off by one bin at most.
+    /// Mends the places that are on the wrong side of an edge: a guess is off by one at most.
     #[inline(never)]
     fn correct<P: Place>(&self, block: &[f64], places: &mut [P; BLOCK]) {
-        let [first, .., last] = self.bins.edges.as_slice() else { return };
-        let top = self.bins.count() - 1;
+        let edges = self.bins.edges.as_slice();
         for (place, &x) in places.iter_mut().zip(block) {
-            if !(x >= *first && x <= *last) {
-                continue;
-            }
-            let guess = usize::try_from((*place).into()).map_or(top, |guess| guess.min(top));
-            let (Some(&low), Some(&high)) = (self.bins.edges.get(guess), self.bins.edges.get(guess + 1)) else {
-                continue;
-            };
-            let mended = if x < low { guess.saturating_sub(1) } else { guess + usize::from(x >= high && guess < top) };
+            let guess = usize::try_from((*place).into()).map_or(edges.len(), |guess| guess.min(edges.len()));
+            // The first edge at or above the place and the one before it; the last edge belongs to the bin below.
+            let too_low = edges.get(guess).is_some_and(|&edge| x > edge || (x == edge && guess + 1 < edges.len()));
+            let too_high = guess
+                .checked_sub(1)
+                .and_then(|below| edges.get(below))
+                .is_some_and(|&edge| if guess == edges.len() { x <= edge } else { x < edge });
+            let mended = guess + usize::from(too_low) - usize::from(too_high);
             *place = P::try_from(mended).unwrap_or(*place);
         }
     }
@@ -208,22 +234,22 @@ impl Accumulator for Histogram {
     const ORDER_FREE: bool = true;
 
     fn init(&self) -> Tally {
-        Tally::new(self.bins.count() + 1)
+        Tally::new(self.bins.count() + 2)
     }
 
     #[inline(always)]
     fn update<S: Simd>(&self, simd: S, tally: &mut Tally, block: Items<'_, f64>) {
-        let Some(uniform) = self.bins.uniform else {
+        let Some(guess) = &self.bins.uniform else {
             return block.iter().for_each(|&x| tally.count_one(self.bins.bisect(x)));
         };
         for part in block.chunks(BLOCK) {
-            if self.bins.count() < BYTE_PLACES {
+            if self.bins.count() + 2 <= BYTE_PLACES {
                 let mut places = [u8::ZERO; BLOCK];
-                self.place(simd, part, block.ahead, uniform, &mut places);
+                self.place(simd, part, block.ahead, guess, &mut places);
                 tally.count_bytes(places.get(..part.len()).unwrap_or_default());
             } else {
                 let mut places = [u32::ZERO; BLOCK];
-                self.place(simd, part, block.ahead, uniform, &mut places);
+                self.place(simd, part, block.ahead, guess, &mut places);
                 tally.count_words(places.get(..part.len()).unwrap_or_default());
             }
         }
@@ -242,7 +268,7 @@ impl Accumulator for Histogram {
 fn counts(input: &Input, bins: Bins) -> Request {
     let bins = Arc::new(bins);
     Request::new(input.floats(), Histogram { bins: Arc::clone(&bins) }, move |tally: &Tally| {
-        let counts = tally.totals().into_iter().take(bins.count());
+        let counts = tally.totals().into_iter().skip(1).take(bins.count());
         let counts = counts.map(|count| i64::try_from(count).unwrap_or(i64::MAX)).collect();
         Ok(Value::Histogram { counts, edges: bins.edges.clone(), edges_dtype: bins.dtype })
     })

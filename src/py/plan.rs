@@ -91,8 +91,11 @@ impl Plan {
         } else {
             let workers = match workers {
                 _ if engine::is_small(array.len()) => Workers::Caller,
-                0 => Workers::new(engine::available_workers())?,
-                count => Workers::new(count)?,
+                count => {
+                    let count = if count == 0 { engine::available_workers() } else { count };
+                    // While functions are called, the calling thread has to be free for signals and the timeout.
+                    if tasks.is_empty() { Workers::new(count)? } else { Workers::others(count)? }
+                }
             };
             let slots: Vec<Mutex<Option<PyResult<Py<PyAny>>>>> = tasks.iter().map(|_| Mutex::new(None)).collect();
             let interrupt = Mutex::new(None);
