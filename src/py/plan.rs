@@ -80,9 +80,10 @@ impl Plan {
     ) -> PyResult<Answers<'py>> {
         let py = array.py();
         let started = Instant::now();
-        let view = input::view(array);
-        let pass = |workers: Workers, control: &Control<'_>| match &view {
-            Ok(view) => engine::run(&self.plan, &self.prepared(view.dtype()), view, workers, control),
+        // While attached: a fork, which Python does attached, can then not catch the lock.
+        let prepared = input::view(array).map(|view| (self.prepared(view.dtype()), view));
+        let pass = |workers: Workers, control: &Control<'_>| match &prepared {
+            Ok((prepared, view)) => engine::run(&self.plan, prepared, view, workers, control),
             Err(error) => Err(error.clone()),
         };
         let small = array.len() <= ATTACHED && tasks.is_empty();
