@@ -315,9 +315,9 @@ pub trait Ordered: Item {
     /// The item as a number.
     fn number(self) -> Number;
 
-    /// The smallest and the largest item by a faster way than comparing, if there is one and none is missing.
+    /// The smallest and the largest item that is there, and how many are missing, by explicit vectors if there is a way.
     #[inline(always)]
-    fn fast_extrema<S: Simd>(_: S, _: &[Self], _: &Ahead) -> Option<(Self, Self)> {
+    fn fast_extrema<S: Simd>(_: S, _: &[Self], _: &Ahead) -> Option<(Self, Self, u32)> {
         None
     }
 }
@@ -524,7 +524,7 @@ macro_rules! floats {
             }
 
             #[inline(always)]
-            fn fast_extrema<S: Simd>(simd: S, items: &[Self], ahead: &Ahead) -> Option<(Self, Self)> {
+            fn fast_extrema<S: Simd>(simd: S, items: &[Self], ahead: &Ahead) -> Option<(Self, Self, u32)> {
                 lanes::$extrema(simd, items, ahead)
             }
         }

@@ -191,17 +191,19 @@ fn total<S: Simd>(row: Row<S>) -> f64 {
     ((a + e) + (c + g)) + ((b + f) + (d + h))
 }
 
-/// The smallest and the largest of floats, or `None` if there is a NaN among them.
+/// The smallest and the largest of floats, and how many are NaN; without any other the two are inf and -inf. `None` of no
+/// floats.
 ///
-/// Processors disagree on the smaller of NaN and a number, and on that of two zeros; the first is why there is no answer
-/// then, and the second does not matter to a caller who searches for an equal.
+/// Processors disagree on the smaller of NaN and a number, and on that of two zeros. The first is why a block with a NaN is
+/// gone through again, with comparisons; the second does not matter to a caller who searches for an equal.
 macro_rules! extrema {
     ($name:ident, $float:ty, $vector:ident, $width:literal, $row:literal) => {
         #[inline(always)]
-        pub(crate) fn $name<S: Simd>(simd: S, items: &[$float], ahead: &Ahead) -> Option<($float, $float)> {
-            let mut min = [$vector::splat(simd, <$float>::INFINITY); 4];
-            let mut max = [$vector::splat(simd, <$float>::NEG_INFINITY); 4];
-            let mut ordered = [min[0].simd_eq(min[0]); 4];
+        pub(crate) fn $name<S: Simd>(simd: S, items: &[$float], ahead: &Ahead) -> Option<($float, $float, u32)> {
+            let lowest = $vector::splat(simd, <$float>::NEG_INFINITY);
+            let highest = $vector::splat(simd, <$float>::INFINITY);
+            let (mut min, mut max) = ([highest; 4], [lowest; 4]);
+            let mut ordered = [lowest.simd_eq(lowest); 4];
             let (rows, rest) = items.as_chunks::<$row>();
             // The last row is filled up with an element that is there anyway.
             let mut last = [*items.first()?; $row];
@@ -216,14 +218,32 @@ macro_rules! extrema {
                     ordered[i] &= x.simd_eq(x);
                 }
             }
+            let mut absent = 0.0;
             if !(ordered[0] & ordered[1] & ordered[2] & ordered[3]).all_true() {
-                return None;
+                let (zero, one) = ($vector::splat(simd, 0.0), $vector::splat(simd, 1.0));
+                let mut present = [zero; 4];
+                (min, max) = ([highest; 4], [lowest; 4]);
+                for row in rows.iter().chain([&last]) {
+                    let (vectors, _) = row.as_chunks::<$width>();
+                    for i in 0..4 {
+                        let x = $vector::load_array_ref(simd, &vectors[i]);
+                        min[i] = x.simd_lt(min[i]).select(x, min[i]);
+                        max[i] = x.simd_gt(max[i]).select(x, max[i]);
+                        present[i] += x.simd_eq(x).select(one, zero);
+                    }
+                }
+                // A block is short: its float counts exactly. What filled up the last row is no element.
+                let present: $float =
+                    ((present[0] + present[1]) + (present[2] + present[3])).to_array().into_iter().sum();
+                let filled = if items.first()?.is_nan() { 0.0 } else { ($row - rest.len()) as $float };
+                absent = items.len() as $float - (present - filled);
             }
             let min = min[0].min(min[1]).min(min[2].min(min[3])).to_array();
             let max = max[0].max(max[1]).max(max[2].max(max[3])).to_array();
             let min = min.into_iter().fold(<$float>::INFINITY, |best, x| if x < best { x } else { best });
             let max = max.into_iter().fold(<$float>::NEG_INFINITY, |best, x| if x > best { x } else { best });
-            Some((min, max))
+            #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+            Some((min, max, absent as u32))
         }
     };
 }

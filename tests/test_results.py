@@ -422,11 +422,10 @@ EXPLAINED = {
     'ff.plan(["mean", "count_nan"], nan_policy="omit")': """
         pass 1 over float64
           moments of valid(x) -> mean
-          count of x -> count_nan""",
+          extrema of x -> count_nan""",
     'ff.plan("max", nan_policy="raise")': """
         pass 1 over float64
-          extrema of x -> max
-          count of x -> (nan_policy)""",
+          extrema of x -> max, (nan_policy)""",
     'ff.plan(["max", "mean"], like=">M8[ns]")': """
         pass 1 over datetime64
           extrema of x -> max

@@ -6,6 +6,7 @@ use std::marker::PhantomData;
 use crate::dtype::{Item, with_item};
 use crate::expr::Expression;
 use crate::kernel::{Accumulator, Entry, Input, Items, Request, Takes};
+use crate::kernels::extrema;
 use crate::simd::Simd;
 use crate::value::Value;
 
@@ -98,8 +99,8 @@ fn counted<P: Test>(
     })
 }
 
-/// The number of NaN values, which `nan_policy="raise"` asks of every array that can have any.
-pub(crate) fn missing(input: &Input) -> Request {
+/// The number of complex numbers of which a part is NaN.
+pub(super) fn missing_parts(input: &Input) -> Request {
     counted::<Missing>(input, input.elements(), |state| Value::count(state.held))
 }
 
@@ -139,7 +140,7 @@ pub(super) static COUNT_NAN: Entry = Entry {
     nan_policy: None,
     passes: 1,
     resolve: |_, input| {
-        if input.dtype.has_missing() { Ok(missing(input)) } else { Ok(Request::Length(|_| Value::count(0))) }
+        if input.dtype.has_missing() { Ok(extrema::missing(input)) } else { Ok(Request::Length(|_| Value::count(0))) }
     },
 };
 

@@ -13,7 +13,7 @@ mod tally;
 
 use crate::kernel::Entry;
 
-pub(crate) use counts::missing;
+pub(crate) use extrema::missing;
 
 /// Every kernel, in the order of the documentation.
 pub static CATALOGUE: &[&Entry] = &[
