@@ -66,7 +66,7 @@ fn kernels(criterion: &mut Criterion) {
         let array = workload.array(CACHED);
         let view = View::of(&array, DType::Float64);
         group.bench_function(workload.name, |bencher| {
-            bencher.iter(|| workload.run(black_box(&view), Workers::Caller));
+            bencher.iter(|| workload.run(black_box(&view), &Workers::Caller));
         });
     }
 }
@@ -81,7 +81,7 @@ fn plans(criterion: &mut Criterion) {
         for workers in [1, available_workers()] {
             let id = BenchmarkId::new(workload.name, format!("workers={workers}"));
             let workers = Workers::new(workers).unwrap();
-            group.bench_function(id, |bencher| bencher.iter(|| workload.run(black_box(&view), workers)));
+            group.bench_function(id, |bencher| bencher.iter(|| workload.run(black_box(&view), &workers)));
         }
     }
 }

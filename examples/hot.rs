@@ -40,7 +40,7 @@ fn main() -> ExitCode {
     let array = workload.array(elements);
     let view = View::of(&array, DType::Float64);
     for _ in 0..times {
-        black_box(workload.run(black_box(&view), Workers::Caller));
+        black_box(workload.run(black_box(&view), &Workers::Caller));
     }
     ExitCode::SUCCESS
 }

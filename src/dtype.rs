@@ -4,6 +4,7 @@
 //! of items is written once, in `for_each_item!`; blocks, buffers and the one dispatch macro follow from it.
 
 use std::fmt;
+use std::hash::{Hash, Hasher};
 
 use num_complex::Complex;
 
@@ -158,6 +159,14 @@ fn to_odd(x: f64) -> f32 {
     f32::from_bits(if beyond { near.to_bits() + 1 } else { near.to_bits() - 1 })
 }
 
+impl ItemType {
+    /// The dtype whose elements are such items as they are.
+    pub fn dtype(self) -> DType {
+        let same = |dtype: &&DType| dtype.item() == self && dtype.size() == self.size();
+        DType::ALL.iter().find(same).copied().unwrap_or(DType::Float64)
+    }
+}
+
 impl fmt::Display for DType {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())
@@ -208,6 +217,8 @@ macro_rules! for_each_item {
     };
 }
 
+pub(crate) use for_each_item;
+
 macro_rules! define_blocks {
     ($($variant:ident: $item:ty,)*) => {
         /// What a block holds.
@@ -221,7 +232,7 @@ macro_rules! define_blocks {
         pub enum Block<'a> { $($variant(&'a [$item]),)* }
 
         /// The owner of a block that is not borrowed from the array.
-        #[derive(Debug)]
+        #[derive(Debug, Clone, PartialEq)]
         #[allow(missing_docs)]
         pub enum Buffer { $($variant(Vec<$item>),)* }
 
@@ -235,12 +246,60 @@ macro_rules! define_blocks {
             pub fn is_empty(&self) -> bool {
                 self.len() == 0
             }
+
+            /// What it holds.
+            pub fn item(&self) -> ItemType {
+                match self { $(Block::$variant(_) => ItemType::$variant,)* }
+            }
+
+            /// The items, owned.
+            pub fn to_buffer(&self) -> Buffer {
+                match self { $(Block::$variant(items) => Buffer::$variant(items.to_vec()),)* }
+            }
+
+            /// Where its items lie.
+            pub fn as_ptr(&self) -> *const u8 {
+                match self { $(Block::$variant(items) => items.as_ptr().cast(),)* }
+            }
+        }
+
+        impl ItemType {
+            /// Bytes of one.
+            pub fn size(self) -> usize {
+                match self { $(ItemType::$variant => size_of::<$item>(),)* }
+            }
+        }
+
+        impl Default for Buffer {
+            fn default() -> Buffer {
+                Buffer::new(ItemType::Bool, 0)
+            }
         }
 
         impl Buffer {
             /// A buffer of `len` zeros.
             pub fn new(item: ItemType, len: usize) -> Buffer {
                 match item { $(ItemType::$variant => Buffer::$variant(vec![<$item as Default>::default(); len]),)* }
+            }
+
+            /// How many items.
+            pub fn len(&self) -> usize {
+                match self { $(Buffer::$variant(items) => items.len(),)* }
+            }
+
+            /// Whether there are none.
+            pub fn is_empty(&self) -> bool {
+                self.len() == 0
+            }
+
+            /// What it holds.
+            pub fn item(&self) -> ItemType {
+                match self { $(Buffer::$variant(_) => ItemType::$variant,)* }
+            }
+
+            /// Where its items lie.
+            pub fn as_mut_ptr(&mut self) -> *mut u8 {
+                match self { $(Buffer::$variant(items) => items.as_mut_ptr().cast(),)* }
             }
 
             /// The first `len` items as a block.
@@ -265,9 +324,74 @@ macro_rules! define_blocks {
                 fn of_mut(buffer: &mut Buffer) -> Option<&mut [Self]> {
                     match buffer { Buffer::$variant(items) => Some(items), _ => None }
                 }
+
+                fn buffer(items: Vec<Self>) -> Buffer {
+                    Buffer::$variant(items)
+                }
             }
         )*
     };
+}
+
+/// One item, equal to another if all bits are.
+#[derive(Debug, Clone)]
+pub struct Constant {
+    buffer: Buffer,
+    bits: u128,
+}
+
+impl Constant {
+    /// The first item of a buffer that is not empty.
+    pub fn new(buffer: Buffer) -> Option<Constant> {
+        let pair = |low: u64, high: u64| u128::from(low) | u128::from(high) << 64;
+        let bits = match &buffer {
+            Buffer::Bool(items) => u128::from(items.first()?.0),
+            Buffer::Int8(items) => u128::from(items.first()?.cast_unsigned()),
+            Buffer::Int16(items) => u128::from(items.first()?.cast_unsigned()),
+            Buffer::Int32(items) => u128::from(items.first()?.cast_unsigned()),
+            Buffer::Int64(items) => u128::from(items.first()?.cast_unsigned()),
+            Buffer::UInt8(items) => u128::from(*items.first()?),
+            Buffer::UInt16(items) => u128::from(*items.first()?),
+            Buffer::UInt32(items) => u128::from(*items.first()?),
+            Buffer::UInt64(items) => u128::from(*items.first()?),
+            Buffer::Float32(items) => u128::from(items.first()?.to_bits()),
+            Buffer::Float64(items) => u128::from(items.first()?.to_bits()),
+            Buffer::Complex64(items) => {
+                let item = items.first()?;
+                pair(item.re.to_bits().into(), item.im.to_bits().into())
+            }
+            Buffer::Complex128(items) => {
+                let item = items.first()?;
+                pair(item.re.to_bits(), item.im.to_bits())
+            }
+            Buffer::Time(items) => u128::from(items.first()?.0.cast_unsigned()),
+        };
+        Some(Constant { buffer, bits })
+    }
+
+    /// What it is.
+    pub fn item(&self) -> ItemType {
+        self.buffer.item()
+    }
+
+    /// The item, in a buffer.
+    pub fn buffer(&self) -> &Buffer {
+        &self.buffer
+    }
+}
+
+impl PartialEq for Constant {
+    fn eq(&self, other: &Constant) -> bool {
+        self.bits == other.bits && self.item() == other.item()
+    }
+}
+
+impl Eq for Constant {}
+
+impl Hash for Constant {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        (self.bits, self.item()).hash(state);
+    }
 }
 
 /// The links between an item and the enums that list them.
@@ -280,6 +404,8 @@ pub trait Sealed: Copy + Default + Send + Sync + fmt::Debug + PartialEq + 'stati
     fn block(items: &[Self]) -> Block<'_>;
     /// The buffer's items, if they are of this type.
     fn of_mut(buffer: &mut Buffer) -> Option<&mut [Self]>;
+    /// A buffer of these items.
+    fn buffer(items: Vec<Self>) -> Buffer;
 }
 
 for_each_item!(define_blocks);

@@ -24,7 +24,7 @@ use std::sync::Arc;
 use crate::ahead::Ahead;
 use crate::dtype::{Block, DType, Item, Sealed};
 use crate::error::Error;
-use crate::expr::Expression;
+use crate::expr::{Expression, NodeId};
 use crate::simd::{Level, Simd, Work};
 use crate::value::Value;
 
@@ -244,6 +244,18 @@ pub enum NanPolicy {
     Raise,
 }
 
+impl NanPolicy {
+    /// The policy of this name.
+    pub fn named(name: &str) -> Option<NanPolicy> {
+        match name {
+            "propagate" => Some(NanPolicy::Propagate),
+            "omit" => Some(NanPolicy::Omit),
+            "raise" => Some(NanPolicy::Raise),
+            _ => None,
+        }
+    }
+}
+
 /// What a kernel may know of the array when it resolves: everything but its elements.
 #[derive(Debug, Clone, Copy)]
 pub struct Input {
@@ -253,6 +265,8 @@ pub struct Input {
     pub dtype: DType,
     /// What to do with NaN.
     pub nan_policy: NanPolicy,
+    /// The node whose elements these are; 0 is the array itself.
+    pub node: NodeId,
 }
 
 impl Input {
@@ -263,7 +277,7 @@ impl Input {
 
     /// The array as it is, NaN values included.
     pub fn elements(&self) -> Expression {
-        Expression::input(self.dtype)
+        Expression::of(self.node, self.dtype)
     }
 
     /// The elements that count: without NaN values under [`NanPolicy::Omit`].
@@ -594,12 +608,18 @@ impl Entry {
         Entry { name, numpy, doc, nan_policy: Some(NanPolicy::Omit), ..*self }
     }
 
-    /// The request of one use of the kernel on such an array.
-    pub fn request(&self, arguments: &Arguments, dtype: DType, nan_policy: NanPolicy) -> Result<Request, Error> {
+    /// The request of one use of the kernel on such an array, or on the elements of a node.
+    pub fn request(
+        &self,
+        arguments: &Arguments,
+        dtype: DType,
+        nan_policy: NanPolicy,
+        node: NodeId,
+    ) -> Result<Request, Error> {
         if !self.takes.includes(dtype) {
             return Err(Error::UnsupportedDtype { kernel: self.name, dtype, accepted: self.takes.describe() });
         }
         let nan_policy = self.nan_policy.unwrap_or(nan_policy);
-        (self.resolve)(arguments, &Input { kernel: self.name, dtype, nan_policy })
+        (self.resolve)(arguments, &Input { kernel: self.name, dtype, nan_policy, node })
     }
 }

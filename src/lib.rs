@@ -9,6 +9,7 @@
 //! | [`expr`] | elementwise formulas over blocks | [`view`] |
 //! | [`kernel`] | what a kernel is: accumulator, finish, catalogue entry; the laws | [`expr`] |
 //! | [`kernels`] | the kernels, a file per family; `mod.rs` is the list | [`kernel`] |
+//! | [`store`] | sinks that keep a formula's items | [`kernel`] |
 //! | [`plan`] | functions → sinks and who waits for them; touches no data | [`kernels`] |
 //! | [`engine`] | passes, chunks, workers, the fixed combine tree; the only part with threads | [`plan`] |
 //! | `py` | the Python face: convert, detach, call, convert back | [`engine`] |
@@ -34,5 +35,6 @@ pub mod plan;
 #[cfg(feature = "python")]
 mod py;
 pub mod simd;
+pub mod store;
 pub mod value;
 pub mod view;

@@ -11,7 +11,6 @@ use std::sync::Arc;
 
 use crate::dtype::DType;
 use crate::error::{Error, panic_message};
-use crate::expr::Graph;
 use crate::kernel::{Answer, AnyState, Arguments, Entry, Finish, Input, NanPolicy, Request, Sink};
 use crate::kernels;
 use crate::value::Value;
@@ -45,16 +44,16 @@ impl Plan {
 
     /// The first sweep over an array of this dtype, and for each function that has no meaning there, its number and why.
     pub fn stage(&self, dtype: DType) -> (Stage, Vec<(usize, Error)>) {
-        let mut stage = Stage::new(dtype);
+        let mut stage = Stage::default();
         let mut errors = Vec::new();
         for (index, call) in self.calls.iter().enumerate() {
-            match call.entry.request(&call.arguments, dtype, self.nan_policy) {
+            match call.entry.request(&call.arguments, dtype, self.nan_policy, 0) {
                 Ok(request) => stage.add(Who::Call(index), request),
                 Err(error) => errors.push((index, error)),
             }
         }
         if self.nan_policy == NanPolicy::Raise && dtype.has_missing() && !self.calls.is_empty() {
-            let input = Input { kernel: "nan_policy", dtype, nan_policy: self.nan_policy };
+            let input = Input { kernel: "nan_policy", dtype, nan_policy: self.nan_policy, node: 0 };
             stage.add(Who::NanCheck, kernels::missing(&input));
         }
         (stage, errors)
@@ -120,20 +119,14 @@ struct Waiting {
 }
 
 /// The sinks of one sweep, and who waits for them.
-#[derive(Clone)]
+#[derive(Clone, Default)]
 pub struct Stage {
-    dtype: DType,
     sinks: Vec<Sink>,
     waiting: Vec<Waiting>,
     known: Vec<(Who, OfLength)>,
 }
 
 impl Stage {
-    /// A stage in which nobody waits.
-    pub fn new(dtype: DType) -> Stage {
-        Stage { dtype, sinks: Vec::new(), waiting: Vec::new(), known: Vec::new() }
-    }
-
     /// Adds a request; its state is shared with one that is there already if either covers the other.
     pub fn add(&mut self, who: Who, request: Request) {
         let (sink, finish, then) = match request {
@@ -157,6 +150,11 @@ impl Stage {
         self.waiting.is_empty()
     }
 
+    /// Whether nobody was added.
+    pub fn is_empty(&self) -> bool {
+        self.waiting.is_empty() && self.known.is_empty()
+    }
+
     /// What the array's length alone answers.
     pub fn known(&self, len: u64) -> impl Iterator<Item = (Who, Value)> {
         self.known.iter().map(move |(who, value)| (*who, value(len)))
@@ -165,11 +163,6 @@ impl Stage {
     /// What the sweep delivers to.
     pub fn sinks(&self) -> &[Sink] {
         &self.sinks
-    }
-
-    /// A graph for the sinks' expressions.
-    pub fn graph(&self) -> Graph {
-        Graph::new(self.dtype)
     }
 
     /// Turns the states, in the order of the sinks, into answers.

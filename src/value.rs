@@ -2,7 +2,7 @@
 
 use num_complex::Complex;
 
-use crate::dtype::{DType, Number};
+use crate::dtype::{Buffer, DType, Number};
 
 /// What a kernel answers.
 #[derive(Debug, Clone, PartialEq)]
@@ -19,6 +19,8 @@ pub enum Value {
         /// float16, float32 or float64; an explicit sequence of edges is handed back as it came.
         edges_dtype: DType,
     },
+    /// The items of a formula; none, if they were stored elsewhere.
+    Items(Buffer),
 }
 
 impl Value {

@@ -18,7 +18,7 @@ use std::ops::Range;
 use num_complex::Complex;
 
 use crate::ahead::LINE;
-use crate::dtype::{Block, Bool8, Buffer, DType, Sealed, Time};
+use crate::dtype::{Block, Bool8, Buffer, DType, ItemType, Sealed, Time, for_each_item};
 use crate::simd::Level;
 
 /// Items in a block. A float64 block is 32 KiB: it stays in the first-level cache of current processors, or just outside.
@@ -32,6 +32,15 @@ pub const BLOCK: usize = 4096;
 struct Axis {
     len: usize,
     stride: isize,
+}
+
+/// Where a view lies.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Extent {
+    /// From its first byte to its last.
+    pub memory: Range<usize>,
+    /// The bytes of all elements together.
+    pub bytes: usize,
 }
 
 /// Elements of one dtype at regular distances in memory, in a fixed order.
@@ -127,6 +136,17 @@ impl<'a> View<'a> {
             }
             _ => 0..0,
         }
+    }
+
+    /// From the first byte to the last, and how many of them are elements'.
+    pub fn extent(&self) -> Extent {
+        let reach = |axis: &Axis| offset(axis.len.saturating_sub(1), axis.stride);
+        let below: isize = self.axes.iter().map(reach).filter(|reach| *reach < 0).sum();
+        let above: isize = self.axes.iter().map(reach).filter(|reach| *reach > 0).sum();
+        let first = self.pointer.addr().wrapping_add_signed(below);
+        let last = self.pointer.addr().wrapping_add_signed(above);
+        let end = if self.len == 0 { first } else { last.saturating_add(self.dtype.size()) };
+        Extent { memory: first..end, bytes: self.len.saturating_mul(self.dtype.size()) }
     }
 
     fn alignment(&self) -> usize {
@@ -228,6 +248,57 @@ impl<'a> View<'a> {
             rest = tail;
             index += run;
         }
+    }
+}
+
+/// Memory that a sweep fills: contiguous, aligned, native items, of which each is written by one worker.
+#[derive(Debug, Clone)]
+pub struct Output {
+    pointer: *mut u8,
+    item: ItemType,
+    len: usize,
+}
+
+// SAFETY: `Output::new`'s promise (nobody else uses the memory) does not depend on the thread.
+unsafe impl Send for Output {}
+// SAFETY: as above; and the engine visits each block once, so that no two writes meet.
+unsafe impl Sync for Output {}
+
+impl Output {
+    /// Memory for so many items.
+    ///
+    /// # Safety
+    ///
+    /// `pointer` must be aligned for the item and lead to `len` of them, allocated until the last sweep that writes to it
+    /// is over, and used by nobody else until then.
+    pub unsafe fn new(pointer: *mut u8, item: ItemType, len: usize) -> Output {
+        Output { pointer, item, len }
+    }
+
+    /// Writes all of a buffer's items.
+    ///
+    /// # Panics
+    ///
+    /// As [`Output::write`].
+    pub fn copy_from(&self, buffer: &Buffer) {
+        macro_rules! copy {
+            ($($variant:ident: $item:ty,)*) => {
+                match buffer { $(Buffer::$variant(items) => self.write::<$item>(0, items),)* }
+            };
+        }
+        for_each_item!(copy);
+    }
+
+    /// Writes items from number `start` on.
+    ///
+    /// # Panics
+    ///
+    /// If they do not fit, or are of another type.
+    pub(crate) fn write<T: Sealed>(&self, start: usize, items: &[T]) {
+        assert!(T::TYPE == self.item && start.checked_add(items.len()).is_some_and(|end| end <= self.len));
+        // SAFETY: the assert keeps the items within the memory that `Output::new`'s caller promised, in their own type;
+        // `items` lies elsewhere, as nobody else uses that memory.
+        unsafe { std::ptr::copy_nonoverlapping(items.as_ptr(), self.pointer.cast::<T>().add(start), items.len()) };
     }
 }
 

@@ -61,7 +61,7 @@ fn every_kernel_of_every_dtype_survives_a_writer() {
                 let plan = uses::fused(policy);
                 let prepared = Prepared::new(&plan, dtype);
                 sweep_beside_a_writer(&words, || {
-                    let run = run(&plan, &prepared, &view, Workers::new(2).unwrap(), &Control::none());
+                    let run = run(&plan, &prepared, &view, &Workers::new(2).unwrap(), &Control::none());
                     // An error of the whole run: a NaN was found under `Raise`.
                     let answers = run.map_or_else(|error| vec![Err(error)], |outcome| outcome.values);
                     for (call, answer) in plan.calls().iter().zip(answers) {

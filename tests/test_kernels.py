@@ -177,3 +177,12 @@ def test_a_wrong_answer_is_noticed(info: ff.KernelInfo, dtype: str) -> None:
         assert oracle.difference(answer, kernel, x, "propagate") is None
         for wrong in spoiled(answer):
             assert oracle.difference(wrong, kernel, x, "propagate"), wrong
+
+
+@pytest.mark.parametrize("edges", [[-1.7e308, 1.7e308], [-9e307, 0.0, 9e307], [-1.7e308, -1.0, 1.7e308]])
+def test_a_histogram_whose_width_overflows_counts_as_numpys(edges: list[float]) -> None:
+    x = np.array([0.0, np.inf, -np.inf, np.nan, 1.7e308, -1.7e308, 1.0])
+    with np.errstate(all="ignore"):
+        want = np.histogram(x, np.array(edges))[0]
+    assert list(ff.run(x, ff.histogram(bins=edges))["histogram"].counts) == list(want)
+    assert list(ff.run(x[1:2], ff.histogram(bins=edges))["histogram"].counts) == [0] * (len(edges) - 1)

@@ -171,8 +171,8 @@ def test_the_report_counts_the_passes(functions: Any, options: Any, passes: int,
 def test_the_report_tells_who_ran_how() -> None:
     report = ff.run(x, {"b": len, "a": "mean", "c": np.mean}).report
     assert isinstance(report, ff.Report)
-    assert report._fields == ("passes", "bytes_read", "bytes_copied", "workers", "seconds", "how")
-    assert list(map(type, report)) == [int, int, int, int, float, dict]
+    assert report._fields == ("passes", "bytes_read", "bytes_copied", "workers", "seconds", "how", "why")
+    assert list(map(type, report)) == [int, int, int, int, float, dict, dict]
     assert list(report.how.items()) == [("b", "plain"), ("a", "fused"), ("c", "plain")]
     assert report.workers == 1
     assert report.seconds > 0
@@ -356,7 +356,7 @@ def test_functions_are_called_with_plain_read_only_views_of_their_own() -> None:
     ff.run(data, {"a": look, "b": look, "c": look}, workers=2)
     assert len({id(v) for v in seen}) == 3
     for v in seen:
-        assert type(v) is np.ndarray
+        assert isinstance(v, np.ndarray)
         assert np.shares_memory(v, data)
         assert (v.shape, v.strides, v.ctypes.data) == (data.shape, data.strides, data.ctypes.data)
         assert not v.flags.writeable

@@ -79,7 +79,8 @@ def test_all_threads_are_fanfolds_own_and_rayons_global_pool_is_never_created() 
             r = ff.run(x, ['mean', 'histogram', len], workers=workers)
             assert r.report.workers == workers
         names = started_since(before)
-        assert names == ['fanfold-0', 'fanfold-0', 'fanfold-1', 'fanfold-1', 'fanfold-2'], names
+        # Of two workers one is the calling thread, of three too.
+        assert names == ['fanfold-0', 'fanfold-0', 'fanfold-1'], names
         assert threading.active_count() == 1
         """
     )
@@ -151,9 +152,11 @@ def test_never_more_threads_compute_than_workers(callers: int) -> None:
         after, elapsed = spent(), time.perf_counter() - started
         seconds = {{task: used - before.get(task, ('', 0))[1] for task, (_, used) in after.items()}}
         busy = [after[task][0] for task in after if seconds[task] > 0.1]
-        # A caller is one of its own workers; of several callers that share the pool only one is at a time.
-        assert busy == ['fanfold-0'], (after, seconds)
-        assert len(computed) == {callers} and sum(computed) < elapsed + 0.1, (computed, elapsed)
+        # A caller is one of its own workers. The pool works for one of several callers at most; the others compute alone,
+        # and wait for nobody.
+        assert busy == ['fanfold-0'] or (not busy and {callers} > 1), (after, seconds)
+        assert len(computed) == {callers} and max(computed) < elapsed + 0.1, (computed, elapsed)
+        assert min(computed) > 0.05, computed
         """
     )
 
@@ -196,7 +199,7 @@ def test_a_nested_run_shares_the_budget(workers: int) -> None:
         r = ff.run(x, {{f'f{{i}}': nested for i in range(10)}} | {{'std': 'std'}}, workers={workers})
         assert set(r.values()) == {{want}}
         names = started_since(before)
-        assert len(names) == ({workers} if {workers} > 1 else 0), names
+        assert len(names) == {workers} - 1, names
         """
     )
 
@@ -463,6 +466,26 @@ def test_runs_on_a_shared_pool_wait_for_nobody_in_a_circle(large: npt.NDArray[An
         futures = [executor.submit(ff.run, large, functions, workers=2) for _ in range(12)]
         for future in futures:
             assert set(future.result(timeout=50).values()) == {want}
+
+
+@pytest.mark.parametrize("workers", [2, 3])
+def test_a_run_waits_for_no_strangers_functions(workers: int) -> None:
+    # The pools of two and of three workers have threads in common.
+    begun, over = threading.Barrier(3), threading.Event()
+
+    def busy(_: npt.NDArray[Any]) -> None:
+        begun.wait(timeout=30)
+        over.wait(timeout=30)
+
+    for x in (np.ones(300_000), np.ones(300_000, "f2")):
+        over.clear()
+        with ThreadPoolExecutor(1) as executor:
+            stranger = executor.submit(ff.run, x, {"a": busy, "b": busy}, workers=2)
+            begun.wait(timeout=30)
+            assert ff.run(x, ["mean", len], workers=workers, timeout=20)["mean"] == 1.0
+            assert not stranger.done()
+            over.set()
+            stranger.result(timeout=30)
 
 
 def test_a_run_in_a_daemon_thread_does_not_keep_the_interpreter_from_exiting() -> None:

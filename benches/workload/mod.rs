@@ -51,7 +51,7 @@ impl Workload {
     }
 
     /// Runs the plan.
-    pub(crate) fn run(&self, view: &View<'_>, workers: Workers) -> Outcome {
+    pub(crate) fn run(&self, view: &View<'_>, workers: &Workers) -> Outcome {
         run(&self.plan, &self.prepared, view, workers, &Control::none()).unwrap()
     }
 }

@@ -5,6 +5,7 @@ All problems of a call are found, and told together, before any data is touched:
 
 import contextvars
 import functools
+import time
 from collections.abc import Callable, Iterable, Mapping
 from types import TracebackType
 from typing import Any, Literal, Self
@@ -15,6 +16,7 @@ import numpy.typing as npt
 from fanfold import _core, checks
 from fanfold.failures import raise_failures, raise_problems
 from fanfold.results import Ran, Results
+from fanfold.tracing.crew import NAN_CHECK, Crew, can_trace
 
 NanPolicy = Literal["propagate", "omit", "raise"]
 OnError = Literal["raise", "return"]
@@ -35,7 +37,7 @@ class Plan:
     (np.float64(1.5), np.float64(2.5))
     """
 
-    __slots__ = ("_functions", "_keys", "_like", "_nan_policy", "_native", "_order", "_plain")
+    __slots__ = ("_functions", "_how", "_kernels", "_keys", "_like", "_nan_policy", "_native", "_order", "_plain")
 
     def __init__(
         self,
@@ -55,7 +57,9 @@ class Plan:
         self._plain = {key: function for key, function in self._functions.items() if key not in kernels}
         self._order = tuple(self._functions)
         self._keys = (*kernels, *self._plain)
-        self._native = _core.Plan(list(kernels.values()), self._nan_policy)
+        self._kernels = list(kernels.values())
+        self._how = dict.fromkeys(self._plain, "plain")
+        self._native = _core.Plan(self._kernels, self._nan_policy)
 
     def run(
         self,
@@ -72,16 +76,45 @@ class Plan:
             self._check(data, workers, on_error, timeout, [])
             data = np.ndarray.view(data, np.ndarray)
             timeout = _seconds(timeout)
-        tasks = [_task(function, data) for function in self._plain.values()] if self._plain else []
         count = workers.workers if isinstance(workers, Pool) else int(workers or 0)
-        answers, failures, passes, bytes_read, used, seconds = native.run(data, tasks, count, timeout)
+        how, why = self._how, {}
+        if self._plain and can_trace(data):
+            answers, failures, passes, bytes_read, used, seconds, how, why = self._trace(data, count, timeout)
+        else:
+            tasks = [_task(function, data) for function in self._plain.values()] if self._plain else []
+            answers, failures, passes, bytes_read, used, seconds = native.run(data, tasks, count, timeout)
         values = dict(zip(self._keys, answers, strict=True))
         if self._plain:
             values = {key: values[key] for key in self._order}
-        ran = (passes, bytes_read, used, seconds, self._order, self._plain)
+        ran = (passes, bytes_read, used, seconds, self._order, how, why)
         if not failures:
             return Results(values, {}, ran)
         return self._failed(values, failures, ran, on_error)
+
+    def _trace(self, data: npt.NDArray[Any], count: int, timeout: float | None) -> tuple[Any, ...]:
+        """A run with functions that are traced; what `native.run` gives, and how and why for each function."""
+        begun = time.perf_counter()
+        workers = 1 if _core.is_worker() else count or int(_core.config()["workers"])
+        crew = Crew(data, self._plain, self._kernels, self._nan_policy, workers, timeout)
+        crew.run()
+        answers: list[Any] = []
+        failures: list[tuple[int, Exception]] = []
+        refused: tuple[Any, bool] = crew.formulas.answers.pop(NAN_CHECK, (None, True))
+        for index in range(len(self._kernels)):
+            value, good = crew.formulas.answers[index] if refused[1] else refused
+            if not good:
+                failures.append((index, value))
+            answers.append(value if good else None)
+        for call in crew.calls.values():
+            if call.error is not None:
+                failures.append((len(answers), call.error))
+            answers.append(call.result if call.error is None else None)
+            call.error = None
+        how = {key: call.how for key, call in crew.calls.items()}
+        why = {key: "; ".join(call.trace.reasons) for key, call in crew.calls.items() if call.trace.reasons}
+        formulas = crew.formulas
+        seconds = time.perf_counter() - begun
+        return answers, failures, formulas.passes, formulas.bytes_read, workers, seconds, how, why
 
     def _check(
         self,
@@ -152,7 +185,9 @@ class Plan:
 class Pool:
     """A fixed number of workers for several runs.
 
-    The threads are started at the first run that needs them, and shared by all pools of the same size.
+    The threads are started at the first run that needs them, shared by all pools of the same size, and kept until the
+    process ends: the next pool starts none. They work for one run at a time; a run that finds them at work, or that is
+    started inside a function of another run, is done by the calling thread alone.
 
     Parameters
     ----------
@@ -231,11 +266,13 @@ def run(
     Parameters
     ----------
     data : numpy.ndarray
-        The array. It is read where it lies, never copied and never written to: any shape, strides, byte order and
+        The array, all of whose elements are taken as one sequence. It is read where it lies, never copied and never
+        written to: any shape, strides, byte order and
         alignment, read-only and memory-mapped arrays too. Callables take any dtype, kernels those of numbers and times.
     functions : str, Kernel, callable, or an iterable or dict of them
         What to compute. A string is the name of a kernel (`kernels` lists them); ``ff.std(ddof=1)`` is a kernel with
-        parameters; any other callable is called with a read-only view of the array. In a dict the keys name the
+        parameters; any other callable is called with the array, read-only, and what it asks of NumPy is fused where it
+        can be (``docs/functions.md``). In a dict the keys name the
         results, otherwise the kernels' and functions' own names do.
     workers : int or Pool, optional
         How many threads compute. ``None`` is as many as there are processors for this process (looked up once), 1 the

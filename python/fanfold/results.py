@@ -1,6 +1,6 @@
 """What a run gives back: a dict of results, and the report of how they came about."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -30,11 +30,13 @@ class Report(NamedTuple):
     seconds: float
     """From the call to the result."""
     how: dict[str, str]
-    """For each key, ``"fused"`` (native, in the shared passes) or ``"plain"`` (called as an ordinary function)."""
+    """For each key, ``"fused"`` (in the shared passes), ``"partly fused"`` or ``"plain"`` (called as it is)."""
+    why: dict[str, str]
+    """For the functions that are not fused as a whole, what kept them from it."""
 
 
-Ran = tuple[int, int, int, float, tuple[str, ...], Collection[str]]
-"""What a report is made from when it is asked for: passes, bytes read, workers, seconds, all keys, the plain ones."""
+Ran = tuple[int, int, int, float, tuple[str, ...], Mapping[str, str], Mapping[str, str]]
+"""What a report is made from when it is asked for: passes, bytes read, workers, seconds, all keys, how and why."""
 
 
 class Results(dict[str, Any]):
@@ -69,9 +71,8 @@ class Results(dict[str, Any]):
     @property
     def report(self) -> Report:
         """What ran, and what it took."""
-        passes, bytes_read, workers, seconds, keys, plain = self._ran
-        how = {key: "plain" if key in plain else "fused" for key in keys}
-        return Report(passes, bytes_read, 0, workers, seconds, how)
+        passes, bytes_read, workers, seconds, keys, how, why = self._ran
+        return Report(passes, bytes_read, 0, workers, seconds, {key: how.get(key, "fused") for key in keys}, dict(why))
 
     def __repr__(self) -> str:
         return f"Results({super().__repr__()})"

@@ -14,10 +14,12 @@ mod latch;
 mod pass;
 mod pool;
 mod run;
+mod session;
 mod tasks;
 
 pub use control::{Control, POLL};
-pub use pass::{CHUNK, Pass, States};
-pub use pool::{Pool, Workers, available_workers, is_worker};
+pub use pass::{CHUNK, Pass, States, Swept};
+pub use pool::{Pool, Workers, as_worker, available_workers, is_worker};
 pub use run::{Outcome, Prepared, is_small, run};
+pub use session::{Session, Told};
 pub use tasks::{Task, beside};

@@ -9,9 +9,9 @@ use crate::ahead::Ahead;
 use crate::engine::combine::Tree;
 use crate::engine::control::{Control, POLL};
 use crate::engine::latch::{Latch, lock};
-use crate::engine::pool::{Pool, Seat, Workers};
+use crate::engine::pool::{Pool, Workers};
 use crate::error::{Error, panic_message};
-use crate::expr::{Evaluator, Graph, NodeId};
+use crate::expr::{Evaluator, Flags, Graph, NodeId, Program};
 use crate::kernel::{AnyState, Erased, Sink};
 use crate::simd::Level;
 use crate::view::{BLOCK, View};
@@ -24,18 +24,32 @@ pub const CHUNK: usize = 16 * BLOCK;
 /// The state of each sink, or what its kernel's panic said.
 pub type States = Vec<Result<AnyState, String>>;
 
-/// Sinks that share a sweep, and the graph of what they read.
+/// What a sweep gave.
+#[derive(Debug)]
+pub struct Swept {
+    /// A state for each sink, in order.
+    pub states: States,
+    /// The nodes whose loops met floating-point exceptions.
+    pub flags: Vec<(NodeId, Flags)>,
+}
+
+/// Sinks that share a sweep, and what is computed for them.
 #[derive(Debug, Clone)]
 pub struct Pass {
-    graph: Graph,
-    sinks: Vec<(NodeId, Sink)>,
+    program: Program,
+    sinks: Vec<Sink>,
 }
 
 impl Pass {
-    /// A pass for these sinks. Their expressions' common steps are found here.
-    pub fn new(mut graph: Graph, sinks: Vec<Sink>) -> Pass {
-        let sinks = sinks.into_iter().map(|sink| (graph.add(&sink.expression), sink)).collect();
-        Pass { graph, sinks }
+    /// A pass for these sinks. Their expressions' common nodes are found here.
+    pub fn new(graph: &mut Graph, sinks: Vec<Sink>) -> Pass {
+        let wanted: Vec<NodeId> = sinks.iter().map(|sink| graph.add(&sink.expression)).collect();
+        Pass { program: Program::new(graph, &wanted), sinks }
+    }
+
+    /// The numbers of the arrays that the sweep reads.
+    pub fn sources(&self) -> impl Iterator<Item = usize> {
+        self.program.sources()
     }
 
     /// How many chunks an array of this length has.
@@ -43,77 +57,115 @@ impl Pass {
         len.div_ceil(CHUNK)
     }
 
-    /// Sweeps over the array and gives a state for each sink, in order.
-    pub fn run(&self, view: &View<'_>, workers: Workers, control: &Control<'_>) -> Result<States, Error> {
-        let run = Run::new(self, view, control.flag());
+    /// Sweeps over the arrays, the first of which is the longest.
+    pub fn run(&self, views: &[View<'_>], workers: &Workers, control: &Control<'_>) -> Result<Swept, Error> {
+        let run = Run::new(self, views, control.flag());
         match workers {
             Workers::Caller => run.work_and_look_around(control)?,
             // A caller that computes is awake, on a processor of its own. Measured on two cores: where it slept, both
             // others were often woken on the same core, for half of a run of 10 ms.
-            Workers::Team(pool) => run.share(pool, pool.seat(), control)?,
-            Workers::Others(pool) => run.share(pool, None, control)?,
+            Workers::Team(pool) => run.share(pool, true, control)?,
+            Workers::Others(pool) => run.share(pool, false, control)?,
         }
-        Ok(run.into_states())
+        Ok(run.into_swept())
     }
+}
+
+/// Sinks over nodes of one length: their chunks are combined in one tree, whose shape follows from that length.
+struct Group {
+    len: usize,
+    sinks: Vec<usize>,
+    /// The states of chunks, for sinks whose bits depend on the order of combining.
+    tree: Tree<Vec<Option<AnyState>>>,
 }
 
 /// What the workers of one run share.
 struct Run<'a> {
     pass: &'a Pass,
-    view: &'a View<'a>,
+    views: &'a [View<'a>],
     level: Level,
     stopped: &'a AtomicBool,
-    chunks: usize,
+    len: usize,
     next: AtomicUsize,
-    /// The states of chunks, for sinks whose bits depend on the order of combining.
-    tree: Tree<Vec<Option<AnyState>>>,
-    /// The states of workers, for sinks whose bits do not.
+    groups: Vec<Group>,
+    /// The sinks of each instruction.
+    readers: Vec<Vec<usize>>,
+    /// The states of workers, for sinks whose bits do not depend on the order.
     free: Mutex<Vec<Vec<Option<AnyState>>>>,
+    /// The floating-point exceptions of each instruction.
+    flags: Mutex<Vec<Flags>>,
     /// The first panic of each sink.
     panics: Vec<Mutex<Option<String>>>,
 }
 
 impl<'a> Run<'a> {
-    fn new(pass: &'a Pass, view: &'a View<'a>, stopped: &'a AtomicBool) -> Run<'a> {
-        let chunks = Pass::chunks(view.len());
+    fn new(pass: &'a Pass, views: &'a [View<'a>], stopped: &'a AtomicBool) -> Run<'a> {
+        let program = &pass.program;
+        let longest = views.first().map_or(0, View::len);
+        let mut groups: Vec<Group> = Vec::new();
+        let mut readers = vec![Vec::new(); program.size()];
+        for (sink, &instruction) in program.wanted().iter().enumerate() {
+            let len = program.len(instruction).min(longest);
+            let known = groups.iter().position(|group| group.len == len);
+            let group = known.unwrap_or_else(|| {
+                groups.push(Group { len, sinks: Vec::new(), tree: Tree::new(Pass::chunks(len)) });
+                groups.len() - 1
+            });
+            groups[group].sinks.push(sink);
+            readers[instruction].push(sink);
+        }
         Run {
             pass,
-            view,
+            views,
             level: Level::current(),
             stopped,
-            chunks,
+            len: groups.iter().map(|group| group.len).max().unwrap_or(0),
             next: AtomicUsize::new(0),
-            tree: Tree::new(chunks),
+            groups,
+            readers,
             free: Mutex::new(Vec::new()),
+            flags: Mutex::new(vec![Flags::default(); program.size()]),
             panics: pass.sinks.iter().map(|_| Mutex::new(None)).collect(),
         }
     }
 
+    fn chunks(&self) -> usize {
+        Pass::chunks(self.len)
+    }
+
     /// One worker: takes the next chunk until there is none. `between` is called between chunks.
     fn work(&self, mut between: impl FnMut() -> Result<(), Error>) -> Result<(), Error> {
-        let mut evaluator = Evaluator::new(self.view, &self.pass.graph, self.level);
+        let mut evaluator = Evaluator::new(self.views, &self.pass.program, self.level);
         let ahead = Ahead::default();
         let mut free = self.fresh(true);
         loop {
             let chunk = self.next.fetch_add(1, Ordering::Relaxed);
-            if chunk >= self.chunks {
+            if chunk >= self.chunks() {
                 break;
             }
             let mut states = self.fresh(false);
             if !self.sweep(chunk, &mut evaluator, &ahead, &mut states, &mut free) {
                 break;
             }
-            self.tree.hand_in(chunk, states, |left, right| self.combine(left, right));
+            for group in &self.groups {
+                if chunk < Pass::chunks(group.len) {
+                    let own = group.sinks.iter().map(|&sink| states.get_mut(sink).and_then(Option::take)).collect();
+                    group.tree.hand_in(chunk, own, |left, right| self.combine(&group.sinks, left, right));
+                }
+            }
             between()?;
+        }
+        for (known, more) in lock(&self.flags).iter_mut().zip(evaluator.flags()) {
+            known.add(*more);
         }
         lock(&self.free).push(free);
         Ok(())
     }
 
-    /// The pool's threads work, and the calling thread if it has a seat among them.
-    fn share(&self, pool: &Pool, seat: Option<Seat<'_>>, control: &Control<'_>) -> Result<(), Error> {
-        let others =
-            pool.threads().current_num_threads().min(self.chunks - usize::from(seat.is_some()).min(self.chunks));
+    /// The pool's threads work, and the calling thread if it is to.
+    fn share(&self, pool: &Pool, with_caller: bool, control: &Control<'_>) -> Result<(), Error> {
+        let left = self.chunks().saturating_sub(usize::from(with_caller));
+        let others = pool.threads().current_num_threads().min(left);
         let latch = Latch::new(others);
         pool.threads().in_place_scope(|scope| {
             for _ in 0..others {
@@ -124,7 +176,7 @@ impl<'a> Run<'a> {
                 });
             }
             // The scope ends when the others have, whatever is returned here.
-            if let Some(_seat) = seat {
+            if with_caller {
                 self.work_and_look_around(control)?;
             }
             latch.wait(control)
@@ -147,7 +199,7 @@ impl<'a> Run<'a> {
     /// Fresh states for the sinks that are free of order, or for those that are not.
     fn fresh(&self, order_free: bool) -> Vec<Option<AnyState>> {
         let sinks = self.pass.sinks.iter();
-        sinks.map(|(_, sink)| (sink.accumulator.order_free() == order_free).then(|| sink.accumulator.init())).collect()
+        sinks.map(|sink| (sink.accumulator.order_free() == order_free).then(|| sink.accumulator.init())).collect()
     }
 
     /// Takes a chunk's blocks through every sink; `false` if the run was stopped.
@@ -160,25 +212,25 @@ impl<'a> Run<'a> {
         free: &mut [Option<AnyState>],
     ) -> bool {
         let start = chunk * CHUNK;
-        let end = self.view.len().min(start + CHUNK);
+        let end = self.len.min(start + CHUNK);
         for start in (start..end).step_by(BLOCK) {
             if self.stopped.load(Ordering::Relaxed) {
                 return false;
             }
             // The chunk that nobody has taken yet is the one that this worker will most likely take.
             let next = if start + BLOCK < end { start + BLOCK } else { self.next.load(Ordering::Relaxed) * CHUNK };
-            ahead.expect(self.view.memory(next, BLOCK));
-            let blocks = evaluator.evaluate(start, BLOCK.min(end - start));
-            for (index, (node, sink)) in self.pass.sinks.iter().enumerate() {
-                let (states, free) = (states.get_mut(index), free.get_mut(index));
-                let Some(state) = [states, free].into_iter().flatten().find(|state| state.is_some()) else {
-                    continue;
-                };
-                let update = |state: &mut AnyState| {
-                    sink.accumulator.update(self.level, state, blocks.get(*node), start as u64, ahead);
-                };
-                self.guard(index, state, update);
-            }
+            ahead.expect(self.views.first().map_or(0..0, |view| view.memory(next, BLOCK)));
+            evaluator.evaluate(start, self.len, |instruction, block| {
+                for &index in self.readers.get(instruction).into_iter().flatten() {
+                    let (states, free) = (states.get_mut(index), free.get_mut(index));
+                    let state = [states, free].into_iter().flatten().find(|state| state.is_some());
+                    let (Some(state), Some(sink)) = (state, self.pass.sinks.get(index)) else { continue };
+                    let update = |state: &mut AnyState| {
+                        sink.accumulator.update(self.level, state, block, start as u64, ahead);
+                    };
+                    self.guard(index, state, update);
+                }
+            });
         }
         true
     }
@@ -194,11 +246,17 @@ impl<'a> Run<'a> {
         }
     }
 
-    fn combine(&self, left: Vec<Option<AnyState>>, right: Vec<Option<AnyState>>) -> Vec<Option<AnyState>> {
-        let pairs = left.into_iter().zip(right).enumerate();
+    /// Joins the states of these sinks.
+    fn combine(
+        &self,
+        sinks: &[usize],
+        left: Vec<Option<AnyState>>,
+        right: Vec<Option<AnyState>>,
+    ) -> Vec<Option<AnyState>> {
+        let pairs = left.into_iter().zip(right).zip(sinks);
         pairs
-            .map(|(index, (mut left, right))| {
-                if let (Some(right), Some((_, sink))) = (right, self.pass.sinks.get(index)) {
+            .map(|((mut left, right), &index)| {
+                if let (Some(right), Some(sink)) = (right, self.pass.sinks.get(index)) {
                     self.guard(index, &mut left, |left| sink.accumulator.combine(left, right));
                 }
                 left
@@ -207,21 +265,31 @@ impl<'a> Run<'a> {
     }
 
     /// All states put together, once the workers are done.
-    fn into_states(self) -> States {
-        let free = std::mem::take(&mut *lock(&self.free)).into_iter().reduce(|left, right| self.combine(left, right));
+    fn into_swept(self) -> Swept {
+        let all: Vec<usize> = (0..self.pass.sinks.len()).collect();
+        let free = std::mem::take(&mut *lock(&self.free));
+        let free = free.into_iter().reduce(|left, right| self.combine(&all, left, right));
         let mut free = free.unwrap_or_default();
-        let Run { pass, tree, panics, .. } = self;
-        let mut tree = tree.into_root().unwrap_or_default();
+        let Run { pass, groups, panics, flags, .. } = self;
+        let mut ordered: Vec<Option<AnyState>> = pass.sinks.iter().map(|_| None).collect();
+        for group in groups {
+            for (sink, state) in group.sinks.into_iter().zip(group.tree.into_root().unwrap_or_default()) {
+                ordered[sink] = state;
+            }
+        }
         let mut take = |index: usize, accumulator: &dyn Erased| {
-            let states = if accumulator.order_free() { &mut free } else { &mut tree };
+            let states = if accumulator.order_free() { &mut free } else { &mut ordered };
             states.get_mut(index).and_then(Option::take).unwrap_or_else(|| accumulator.init())
         };
         let sinks = pass.sinks.iter().zip(panics).enumerate();
-        sinks
-            .map(|(index, ((_, sink), panic))| match panic.into_inner().unwrap_or_else(PoisonError::into_inner) {
+        let states = sinks
+            .map(|(index, (sink, panic))| match panic.into_inner().unwrap_or_else(PoisonError::into_inner) {
                 Some(message) => Err(message),
                 None => Ok(take(index, sink.accumulator.as_ref())),
             })
-            .collect()
+            .collect();
+        let flags = flags.into_inner().unwrap_or_else(PoisonError::into_inner).into_iter().enumerate();
+        let flags = flags.filter(|(_, flags)| *flags != Flags::default());
+        Swept { states, flags: flags.map(|(index, flags)| (pass.program.node(index), flags)).collect() }
     }
 }

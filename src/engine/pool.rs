@@ -4,6 +4,7 @@
 //! * Threads do not survive a fork: in the child a pool is a husk whose first use would hang, and so would its
 //!   destructor. Pools are therefore listed under the process that built them, found only by that process, and never
 //!   dropped.
+//! * A pool works for one run at a time. The next one that asks for it meanwhile computes alone.
 //! * The list is a chain of first-wins cells: it has no lock, so a fork can catch none.
 
 use std::cell::Cell;
@@ -15,66 +16,62 @@ use once_cell::race::OnceBox;
 use crate::error::Error;
 
 /// Who computes.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 pub enum Workers {
     /// The calling thread.
     Caller,
     /// The calling thread and all of a pool's.
-    Team(&'static Pool),
+    Team(Pool),
     /// All of a pool's threads; the caller only waits.
-    Others(&'static Pool),
+    Others(Pool),
 }
 
 impl Workers {
-    /// This many workers, the calling thread among them. A thread that is itself a worker (a function of a run that calls
-    /// another run) computes alone, so that nested runs share one budget and can never wait for each other.
+    /// This many workers, the calling thread among them; for one the calling thread.
+    ///
+    /// So it is, too, where the pool is at work for another run: no run waits for a stranger, whose functions may take their
+    /// time or even wait for this one. And a thread that is itself a worker (a function of a run that calls another run)
+    /// computes alone, so that nested runs share one budget.
     pub fn new(workers: usize) -> Result<Workers, Error> {
-        if workers <= 1 || is_worker() { Ok(Workers::Caller) } else { pool(workers - 1).map(Workers::Team) }
+        Workers::of(workers.saturating_sub(1), workers, Workers::Team)
     }
 
-    /// This many workers beside the calling thread, which waits; for one, or in a worker, the calling thread.
+    /// This many workers beside the calling thread, which waits; else as [`Workers::new`].
     pub fn others(workers: usize) -> Result<Workers, Error> {
-        if workers <= 1 || is_worker() { Ok(Workers::Caller) } else { pool(workers).map(Workers::Others) }
+        Workers::of(workers, workers, Workers::Others)
+    }
+
+    fn of(threads: usize, workers: usize, make: fn(Pool) -> Workers) -> Result<Workers, Error> {
+        if workers <= 1 || is_worker() {
+            return Ok(Workers::Caller);
+        }
+        Ok(listed(threads)?.take().map_or(Workers::Caller, make))
     }
 
     /// How many.
-    pub fn count(self) -> usize {
+    pub fn count(&self) -> usize {
         match self {
             Workers::Caller => 1,
-            Workers::Team(pool) => pool.threads.current_num_threads() + 1,
-            Workers::Others(pool) => pool.threads.current_num_threads(),
+            Workers::Team(pool) => pool.threads().current_num_threads() + 1,
+            Workers::Others(pool) => pool.threads().current_num_threads(),
         }
     }
 }
 
-/// Threads, and a seat for one calling thread that works with them.
-///
-/// Runs of several threads can share a pool. Only one of the callers has the seat, so that never more threads compute than
-/// there are workers; the others wait for the pool's.
+/// A pool that works for one run, until this is dropped.
 #[derive(Debug)]
-pub struct Pool {
-    threads: rayon::ThreadPool,
-    taken: AtomicBool,
-}
+pub struct Pool(&'static Listed);
 
 impl Pool {
     /// The threads.
     pub(super) fn threads(&self) -> &rayon::ThreadPool {
-        &self.threads
-    }
-
-    /// The seat, if nobody has it. (An eager `then_some` would make one in any case, and give it back.)
-    pub(super) fn seat(&self) -> Option<Seat<'_>> {
-        (!self.taken.swap(true, Ordering::Acquire)).then(|| Seat(&self.taken))
+        &self.0.threads
     }
 }
 
-/// Gives the seat back when it is dropped.
-pub(super) struct Seat<'a>(&'a AtomicBool);
-
-impl Drop for Seat<'_> {
+impl Drop for Pool {
     fn drop(&mut self) {
-        self.0.store(false, Ordering::Release);
+        self.0.taken.store(false, Ordering::Release);
     }
 }
 
@@ -84,11 +81,18 @@ pub fn is_worker() -> bool {
 }
 
 /// Does something as a worker would: runs that are started from within compute alone.
-pub(super) fn as_worker<R>(action: impl FnOnce() -> R) -> R {
-    let before = STANDS_IN.replace(true);
-    let result = action();
-    STANDS_IN.set(before);
-    result
+pub fn as_worker<R>(action: impl FnOnce() -> R) -> R {
+    /// Also after a panic.
+    struct Before(bool);
+
+    impl Drop for Before {
+        fn drop(&mut self) {
+            STANDS_IN.set(self.0);
+        }
+    }
+
+    let _before = Before(STANDS_IN.replace(true));
+    action()
 }
 
 thread_local! {
@@ -112,32 +116,42 @@ pub fn available_workers() -> usize {
     usize::try_from(workers).unwrap_or(1)
 }
 
-/// A pool, and the process and number of threads that it is listed under.
-struct Link {
+/// A pool's threads, and the process and number that they are listed under.
+#[derive(Debug)]
+struct Listed {
     process: u32,
     count: usize,
-    pool: Pool,
-    next: OnceBox<Link>,
+    threads: rayon::ThreadPool,
+    taken: AtomicBool,
+    next: OnceBox<Listed>,
 }
 
-fn pool(count: usize) -> Result<&'static Pool, Error> {
-    static CHAIN: OnceBox<Link> = OnceBox::new();
+impl Listed {
+    /// The pool, if it is not at work.
+    fn take(&'static self) -> Option<Pool> {
+        // An eager `then_some` would make one in any case, and give it back.
+        (!self.taken.swap(true, Ordering::Acquire)).then(|| Pool(self))
+    }
+}
+
+fn listed(count: usize) -> Result<&'static Listed, Error> {
+    static CHAIN: OnceBox<Listed> = OnceBox::new();
     let process = std::process::id();
     let mut place = &CHAIN;
     let mut fresh = None;
     loop {
         match place.get() {
-            Some(link) if link.process == process && link.count == count => return Ok(&link.pool),
-            Some(link) => place = &link.next,
+            Some(found) if found.process == process && found.count == count => return Ok(found),
+            Some(found) => place = &found.next,
             None => {
-                let link = if let Some(link) = fresh.take() {
-                    link
+                let made = if let Some(made) = fresh.take() {
+                    made
                 } else {
-                    let pool = Pool { threads: build(count)?, taken: AtomicBool::new(false) };
-                    Box::new(Link { process, count, pool, next: OnceBox::new() })
+                    let (threads, taken) = (build(count)?, AtomicBool::new(false));
+                    Box::new(Listed { process, count, threads, taken, next: OnceBox::new() })
                 };
-                // Another thread may have been faster; then its link is looked at next, and ours is kept for the end.
-                fresh = place.set(link).err();
+                // Another thread may have been faster; then its pool is looked at next, and ours is kept for the end.
+                fresh = place.set(made).err();
             }
         }
     }
@@ -158,26 +172,27 @@ mod tests {
     #[test]
     fn a_pool_is_built_once_for_each_number_of_threads() {
         let threads: Vec<_> =
-            (0..4).map(|_| std::thread::spawn(|| pool(3).map(|pool| std::ptr::from_ref(pool).addr()))).collect();
+            (0..4).map(|_| std::thread::spawn(|| listed(3).map(|pool| std::ptr::from_ref(pool).addr()))).collect();
         let mut found: Vec<_> = threads.into_iter().filter_map(|thread| thread.join().ok()).collect();
         found.dedup();
         assert_eq!(found.len(), 1);
-        assert!(pool(2).is_ok_and(|pool| pool.threads.current_num_threads() == 2));
+        assert!(listed(2).is_ok_and(|pool| pool.threads.current_num_threads() == 2));
     }
 
     #[test]
-    fn one_caller_at_a_time_has_the_seat() {
-        let Ok(pool) = pool(4) else { unreachable!("four threads can be started") };
-        let seat = pool.seat();
-        assert!(seat.is_some() && pool.seat().is_none() && pool.seat().is_none());
-        drop(seat);
-        assert!(pool.seat().is_some());
+    fn a_pool_works_for_one_run_at_a_time() {
+        let count = |workers: &Result<Workers, Error>| workers.as_ref().map_or(0, Workers::count);
+        let first = Workers::new(5);
+        let (second, third) = (Workers::new(5), Workers::others(4));
+        assert_eq!([&first, &second, &third].map(count), [5, 1, 1]);
+        drop(first);
+        assert_eq!(count(&Workers::others(4)), 4);
     }
 
     #[test]
     fn a_worker_computes_alone() {
         assert!(!is_worker());
-        let nested = pool(2).map(|pool| pool.threads.install(|| Workers::new(4).map(Workers::count)));
+        let nested = listed(2).map(|pool| pool.threads.install(|| Workers::new(4).map(|workers| workers.count())));
         assert_eq!(nested, Ok(Ok(1)));
     }
 }

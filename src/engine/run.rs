@@ -7,6 +7,7 @@ use crate::engine::control::Control;
 use crate::engine::pass::{Pass, States};
 use crate::engine::pool::Workers;
 use crate::error::Error;
+use crate::expr::Graph;
 use crate::kernel::{Answer, Sink};
 use crate::plan::{Plan, Stage, Who};
 use crate::value::Value;
@@ -25,19 +26,17 @@ impl Prepared {
     /// Prepares a plan's first stage.
     pub fn new(plan: &Plan, dtype: DType) -> Prepared {
         let (stage, errors) = plan.stage(dtype);
-        Prepared { errors, ..Prepared::from(stage) }
+        Prepared { errors, ..Prepared::of(stage, dtype) }
+    }
+
+    fn of(stage: Stage, dtype: DType) -> Prepared {
+        let pass = Pass::new(&mut Graph::new(dtype), stage.sinks().to_vec());
+        Prepared { stage, pass, errors: Vec::new() }
     }
 
     /// The functions that have no meaning for this dtype, by their numbers.
     pub fn errors(&self) -> &[(usize, Error)] {
         &self.errors
-    }
-}
-
-impl From<Stage> for Prepared {
-    fn from(stage: Stage) -> Prepared {
-        let pass = Pass::new(stage.graph(), stage.sinks().to_vec());
-        Prepared { stage, pass, errors: Vec::new() }
     }
 }
 
@@ -57,7 +56,7 @@ pub fn run(
     plan: &Plan,
     first: &Prepared,
     view: &View<'_>,
-    workers: Workers,
+    workers: &Workers,
     control: &Control<'_>,
 ) -> Result<Outcome, Error> {
     let len = view.len() as u64;
@@ -87,7 +86,7 @@ pub fn run(
             break;
         }
         let states = sweep(&prepared, view, workers, control, &mut passes)?;
-        let mut next = Stage::new(view.dtype());
+        let mut next = Stage::default();
         for (who, answer) in prepared.stage.finish(&states) {
             match answer {
                 Ok(Answer::Value(value)) => place(who, Ok(value))?,
@@ -95,7 +94,7 @@ pub fn run(
                 Err(error) => place(who, Err(error))?,
             }
         }
-        prepared = Cow::Owned(Prepared::from(next));
+        prepared = Cow::Owned(Prepared::of(next, view.dtype()));
     }
     let values = values.into_iter().map(|value| match value {
         Some(value) => value,
@@ -118,13 +117,13 @@ fn named(error: Error, plan: &Plan, index: usize) -> Error {
 fn sweep(
     prepared: &Prepared,
     view: &View<'_>,
-    workers: Workers,
+    workers: &Workers,
     control: &Control<'_>,
     passes: &mut usize,
 ) -> Result<States, Error> {
     let Some(reordered) = view.in_memory_order() else {
         *passes += 1;
-        return prepared.pass.run(view, workers, control);
+        return prepared.pass.run(std::slice::from_ref(view), workers, control).map(|swept| swept.states);
     };
     let positional = |sink: &&Sink| sink.accumulator.positional();
     let (by_position, others): (Vec<Sink>, Vec<Sink>) =
@@ -134,7 +133,8 @@ fn sweep(
             return Ok(Vec::new());
         }
         *passes += 1;
-        Pass::new(prepared.stage.graph(), sinks).run(view, workers, control)
+        let pass = Pass::new(&mut Graph::new(view.dtype()), sinks);
+        pass.run(std::slice::from_ref(view), workers, control).map(|swept| swept.states)
     };
     let mut by_position = sweep(by_position, view)?.into_iter();
     let mut others = sweep(others, &reordered)?.into_iter();

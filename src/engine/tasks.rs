@@ -12,7 +12,7 @@ pub type Task<'a> = Box<dyn FnOnce() -> bool + Send + 'a>;
 /// is only the calling thread. A stop leaves out the tasks that have not begun; those that have are waited for.
 pub fn beside<R>(
     tasks: Vec<Task<'_>>,
-    workers: Workers,
+    workers: &Workers,
     control: &Control<'_>,
     main: impl FnOnce() -> Result<R, Error>,
 ) -> Result<R, Error> {

@@ -1,83 +1,134 @@
-//! One worker's evaluation of a graph, block by block, in scratch memory that stays in cache.
+//! One worker's evaluation of a program, block by block, in scratch memory that stays in cache.
 
 use crate::dtype::{Block, Buffer};
-use crate::expr::{Graph, NodeId};
+use crate::expr::ops::{Flags, Operand};
+use crate::expr::program::{Action, Program};
 use crate::simd::Level;
 use crate::view::{BLOCK, View};
 
-/// Where a node's block of the moment is.
+/// Where a node's items of the moment are.
 #[derive(Debug, Clone, Copy)]
 enum Place {
-    /// Computed: this many items in the node's own buffer.
-    Own(usize),
-    /// The step had nothing to do: the block of this earlier node serves.
-    Same(NodeId),
+    /// There are none: the node has no element here.
+    Nowhere,
+    /// In the loaded block of this number.
+    Loaded(usize),
+    /// So many, in this register.
+    Own(usize, usize),
+    /// The step had nothing to do: the items of this earlier instruction serve.
+    Same(usize),
+    /// One item, in the program.
+    Constant,
 }
 
-/// The scratch memory of one worker for one pass: a block-sized buffer per step, and one for gathered input.
+/// The scratch memory of one worker for one pass: a block for each register, and one for each view that is gathered.
 #[derive(Debug)]
 pub struct Evaluator<'a> {
-    view: &'a View<'a>,
-    graph: &'a Graph,
+    views: &'a [View<'a>],
+    program: &'a Program,
     level: Level,
-    input: Buffer,
-    buffers: Vec<Buffer>,
+    gathered: Vec<Buffer>,
+    registers: Vec<Buffer>,
     places: Vec<Place>,
+    flags: Vec<Flags>,
 }
 
 impl<'a> Evaluator<'a> {
-    /// Scratch for this graph over this array.
-    pub fn new(view: &'a View<'a>, graph: &'a Graph, level: Level) -> Evaluator<'a> {
-        debug_assert_eq!(view.dtype(), graph.dtype());
-        let gathered = if view.is_borrowed() { 0 } else { view.len().min(BLOCK) };
-        let computed = view.len().min(BLOCK);
+    /// Scratch for this program over these arrays, of which the longest has so many elements.
+    pub fn new(views: &'a [View<'a>], program: &'a Program, level: Level) -> Evaluator<'a> {
+        let longest = views.iter().map(View::len).max().unwrap_or(0).min(BLOCK);
+        let gathered = program.instructions.iter().filter_map(|instruction| match instruction.action {
+            Action::Load { source, item } => {
+                let view = views.get(source)?;
+                Some(Buffer::new(item, if view.is_borrowed() { 0 } else { view.len().min(BLOCK) }))
+            }
+            _ => None,
+        });
         Evaluator {
-            view,
-            graph,
+            views,
+            program,
             level,
-            input: Buffer::new(graph.item(0), gathered),
-            buffers: graph.nodes().iter().map(|node| Buffer::new(node.item, computed)).collect(),
-            places: Vec::with_capacity(graph.nodes().len()),
+            gathered: gathered.collect(),
+            registers: program.registers.iter().map(|&item| Buffer::new(item, longest)).collect(),
+            places: Vec::with_capacity(program.instructions.len()),
+            flags: vec![Flags::default(); program.instructions.len()],
         }
     }
 
-    /// Computes every node for the `len` elements from number `start` on, and hands them out.
-    pub fn evaluate(&mut self, start: usize, len: usize) -> Blocks<'_> {
-        let loaded = self.view.load(self.level, start, len, &mut self.input);
-        self.places.clear();
-        for (index, node) in self.graph.nodes().iter().enumerate() {
-            let (earlier, rest) = self.buffers.split_at_mut(index);
-            let Some(own) = rest.first_mut() else { unreachable!("there is a buffer for each node") };
-            let input = find(loaded, earlier, &self.places, node.of);
-            let place = node.step.apply(self.level, input, own).map_or(Place::Same(node.of), Place::Own);
-            self.places.push(place);
+    /// Computes every node for the elements from number `start` on, a block at most, of the first `end`, and shows each to
+    /// `sink` as soon as it is there: the number of its instruction, and its items.
+    pub fn evaluate(&mut self, start: usize, end: usize, mut sink: impl FnMut(usize, Block<'_>)) {
+        let Evaluator { views, program, level, gathered, registers, places, flags } = self;
+        let mut loaded: Vec<Block<'_>> = Vec::with_capacity(gathered.len());
+        let mut scratch = gathered.iter_mut();
+        places.clear();
+        for (index, instruction) in program.instructions.iter().enumerate() {
+            let len = instruction.len.min(end).saturating_sub(start).min(BLOCK);
+            let place = match &instruction.action {
+                Action::Constant(_) => Place::Constant,
+                Action::Load { source, .. } => match (views.get(*source), scratch.next()) {
+                    (Some(view), Some(scratch)) if len > 0 => {
+                        loaded.push(view.load(*level, start, len, scratch));
+                        Place::Loaded(loaded.len() - 1)
+                    }
+                    _ => Place::Nowhere,
+                },
+                _ if len == 0 => Place::Nowhere,
+                Action::Step { step, register } => {
+                    let mut own = std::mem::take(&mut registers[*register]);
+                    let from = instruction.of.first().copied().unwrap_or_default();
+                    let input = find(&loaded, registers, places, program, from).block;
+                    let place = match step.apply(*level, input, &mut own) {
+                        Some(len) => Place::Own(*register, len),
+                        None => Place::Same(from),
+                    };
+                    registers[*register] = own;
+                    place
+                }
+                Action::Apply { operation, register } => {
+                    let mut own = std::mem::take(&mut registers[*register]);
+                    let operand = |&of: &usize| find(&loaded, registers, places, program, of);
+                    let len = operation.apply(*level, &instruction.of, operand, &mut own, &mut flags[index]);
+                    registers[*register] = own;
+                    Place::Own(*register, len)
+                }
+            };
+            places.push(place);
+            if !matches!(place, Place::Nowhere | Place::Constant) {
+                sink(index, find(&loaded, registers, places, program, index).block);
+            }
         }
-        Blocks { loaded, buffers: &self.buffers, places: &self.places }
+    }
+
+    /// The floating-point exceptions that each instruction has met so far.
+    pub fn flags(&self) -> &[Flags] {
+        &self.flags
     }
 }
 
-/// The blocks of all nodes, of the same elements.
-#[derive(Debug)]
-pub struct Blocks<'a> {
-    loaded: Block<'a>,
-    buffers: &'a [Buffer],
-    places: &'a [Place],
-}
-
-impl Blocks<'_> {
-    /// The block of one node.
-    pub fn get(&self, id: NodeId) -> Block<'_> {
-        find(self.loaded, self.buffers, self.places, id)
-    }
-}
-
-fn find<'b>(loaded: Block<'b>, buffers: &'b [Buffer], places: &[Place], mut id: NodeId) -> Block<'b> {
+/// The items of an instruction.
+fn find<'b>(
+    loaded: &[Block<'b>],
+    registers: &'b [Buffer],
+    places: &[Place],
+    program: &'b Program,
+    mut instruction: usize,
+) -> Operand<'b> {
     loop {
-        let Some(index) = id.checked_sub(1) else { return loaded };
-        match (places.get(index), buffers.get(index)) {
-            (Some(Place::Own(len)), Some(buffer)) => return buffer.block(*len),
-            (Some(Place::Same(earlier)), _) => id = *earlier,
-            _ => unreachable!("a node is computed before it is read"),
+        match places.get(instruction) {
+            Some(Place::Loaded(number)) => return Operand { block: loaded[*number], constant: false },
+            Some(Place::Own(register, len)) => {
+                return Operand { block: registers[*register].block(*len), constant: false };
+            }
+            Some(Place::Same(earlier)) => instruction = *earlier,
+            Some(Place::Constant) => {
+                let Some(Action::Constant(buffer)) = program.instructions.get(instruction).map(|known| &known.action)
+                else {
+                    unreachable!("a constant's place is a constant's")
+                };
+                return Operand { block: buffer.block(1), constant: true };
+            }
+            Some(Place::Nowhere) | None => unreachable!("a node is computed before it is read"),
         }
     }
 }

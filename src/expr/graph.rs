@@ -1,21 +1,24 @@
-//! Formulas as plain data, and the graph that shares their common steps.
+//! Formulas as plain data, and the graph that shares their common nodes.
 
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::fmt;
 
-use crate::dtype::{DType, ItemType};
-use crate::expr::Step;
+use crate::dtype::{Constant, DType, ItemType};
+use crate::expr::{Operation, Step};
 
-/// A formula: the array's elements, and the steps that follow, first to last.
+/// A formula as kernels ask for it: a node of the graph, and the steps that follow, first to last.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Expression {
+    base: NodeId,
     dtype: DType,
     steps: Vec<Step>,
 }
 
 impl Expression {
-    /// The elements of an array.
-    pub fn input(dtype: DType) -> Expression {
-        Expression { dtype, steps: Vec::new() }
+    /// The elements of a node, which are of this dtype. Node 0 is the array itself.
+    pub fn of(base: NodeId, dtype: DType) -> Expression {
+        Expression { base, dtype, steps: Vec::new() }
     }
 
     /// Only those that are not NaN (or NaT), in order.
@@ -45,63 +48,119 @@ impl Expression {
 
 impl fmt::Display for Expression {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.steps.iter().fold("x".to_owned(), |inner, step| format!("{}({inner})", step.name())))
+        let base = if self.base == 0 { "x".to_owned() } else { format!("node {}", self.base) };
+        f.write_str(&self.steps.iter().fold(base, |inner, step| format!("{}({inner})", step.name())))
     }
 }
 
-/// A node's place in its graph. Node 0 is the array itself; a node comes after the one it is computed from.
+/// A node's place in its graph. A node comes after those it is computed from.
 pub type NodeId = usize;
 
-/// A step applied to an earlier node.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Node {
-    pub(super) of: NodeId,
-    pub(super) step: Step,
-    pub(super) item: ItemType,
+/// What a node is.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) enum Node {
+    /// The elements of the array of this number.
+    Source(usize),
+    /// The same number for every element.
+    Constant(Constant),
+    /// A step of a kernel.
+    Step(Step, NodeId),
+    /// An operation on several nodes.
+    Apply(Operation, Vec<NodeId>),
 }
 
-/// All the expressions of a pass. A step that several of them share is one node, computed once per block.
+impl Node {
+    /// The nodes that it is computed from.
+    pub(super) fn of(&self) -> &[NodeId] {
+        match self {
+            Node::Source(_) | Node::Constant(_) => &[],
+            Node::Step(_, of) => std::slice::from_ref(of),
+            Node::Apply(_, of) => of,
+        }
+    }
+}
+
+/// A node, and what is known of its elements.
+#[derive(Debug, Clone)]
+pub(super) struct Known {
+    pub(super) node: Node,
+    pub(super) item: ItemType,
+    /// How many elements; a node that leaves some out counts those that it was computed from. `None` for a constant.
+    pub(super) len: Option<usize>,
+}
+
+/// The formulas of a run. A node that several of them share is one, computed once per block.
 #[derive(Debug, Clone)]
 pub struct Graph {
-    dtype: DType,
-    nodes: Vec<Node>,
+    nodes: Vec<Known>,
+    places: HashMap<Node, NodeId>,
 }
 
 impl Graph {
-    /// The graph of the array alone.
+    /// The graph of one array alone, which is source 0 and node 0. It is as long as the array that it will be used for.
     pub fn new(dtype: DType) -> Graph {
-        Graph { dtype, nodes: Vec::new() }
+        Graph::with_len(dtype, usize::MAX)
     }
 
-    /// The array's dtype.
-    pub fn dtype(&self) -> DType {
-        self.dtype
+    /// The graph of one array of this length.
+    pub fn with_len(dtype: DType, len: usize) -> Graph {
+        let mut graph = Graph { nodes: Vec::new(), places: HashMap::new() };
+        graph.source(0, dtype, len);
+        graph
     }
 
-    /// The steps, in an order in which each can be computed from earlier ones; node `i + 1` is `nodes()[i]`.
-    pub(super) fn nodes(&self) -> &[Node] {
-        &self.nodes
+    /// The node of an array of this dtype and length, which the sweep is given under this number.
+    pub fn source(&mut self, number: usize, dtype: DType, len: usize) -> NodeId {
+        self.put(Node::Source(number), dtype.item(), Some(len))
+    }
+
+    /// The node of a number.
+    pub fn constant(&mut self, constant: Constant) -> NodeId {
+        let item = constant.item();
+        self.put(Node::Constant(constant), item, None)
+    }
+
+    /// The node of an operation. Its operands have one length, constants aside; the shortest counts.
+    pub fn apply(&mut self, operation: Operation, of: Vec<NodeId>) -> NodeId {
+        let item = operation.item(of.iter().map(|&id| self.item(id)));
+        let len = of.iter().filter_map(|&id| self.nodes.get(id)?.len).min();
+        self.put(Node::Apply(operation, of), item, len)
     }
 
     /// The node of an expression, made if it is new.
     pub fn add(&mut self, expression: &Expression) -> NodeId {
-        debug_assert_eq!(expression.dtype, self.dtype);
-        expression.steps.iter().fold(0, |of, &step| {
-            let known = self.nodes.iter().position(|node| node.of == of && node.step == step);
-            let index = known.unwrap_or_else(|| {
-                let item = step.item(self.item(of));
-                self.nodes.push(Node { of, step, item });
-                self.nodes.len() - 1
-            });
-            index + 1
-        })
+        expression.steps.iter().fold(expression.base, |of, &step| self.step(step, of))
+    }
+
+    /// The node of a step.
+    pub fn step(&mut self, step: Step, of: NodeId) -> NodeId {
+        let item = step.item(self.item(of));
+        let len = self.len(of);
+        self.put(Node::Step(step, of), item, len)
     }
 
     /// What the blocks of a node hold.
-    pub(super) fn item(&self, id: NodeId) -> ItemType {
-        match id.checked_sub(1).and_then(|index| self.nodes.get(index)) {
-            Some(node) => node.item,
-            None => self.dtype.item(),
+    pub fn item(&self, id: NodeId) -> ItemType {
+        self.nodes.get(id).map_or(ItemType::Float64, |known| known.item)
+    }
+
+    /// How many elements a node has at most; `None` for a constant.
+    pub fn len(&self, id: NodeId) -> Option<usize> {
+        self.nodes.get(id).and_then(|known| known.len)
+    }
+
+    /// All nodes, each after those it is computed from.
+    pub(super) fn nodes(&self) -> &[Known] {
+        &self.nodes
+    }
+
+    fn put(&mut self, node: Node, item: ItemType, len: Option<usize>) -> NodeId {
+        match self.places.entry(node) {
+            Entry::Occupied(known) => *known.get(),
+            Entry::Vacant(place) => {
+                self.nodes.push(Known { node: place.key().clone(), item, len });
+                *place.insert(self.nodes.len() - 1)
+            }
         }
     }
 }

@@ -1,14 +1,17 @@
-//! Elementwise formulas over the blocks of an array.
+//! Elementwise formulas over the blocks of arrays.
 //!
-//! An [`Expression`] is a formula as plain data; a [`Graph`] is where a pass keeps all its formulas, each distinct step
-//! once; an [`Evaluator`] is one worker's scratch memory, in which the steps are computed block by block.
+//! An [`Expression`] is a formula as plain data; a [`Graph`] is where a run keeps all its formulas, each distinct node
+//! once; a [`Program`] is what a pass computes of it, in order; an [`Evaluator`] is one worker's scratch memory, in which
+//! the program is run block by block.
 //!
 //! Kernels ask for expressions and sinks read them; neither knows how they are computed.
 
 mod eval;
 mod graph;
 mod ops;
+mod program;
 
 pub use eval::Evaluator;
 pub use graph::{Expression, Graph, NodeId};
-pub use ops::Step;
+pub use ops::{Elementwise, Flags, Loop, Operand, Operation, Step};
+pub use program::Program;

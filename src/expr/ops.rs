@@ -1,11 +1,245 @@
-//! The elementwise steps: one table, one loop each.
+//! The elementwise operations: the steps that kernels ask for, and what users' formulas are made of.
+//!
+//! A formula's arithmetic is the loops of NumPy's own ufuncs ([`Elementwise`]): they give its bits, for every dtype.
+//! Own loops are for what no ufunc does (choosing, selecting, converting).
+
+use std::fmt;
+use std::hash::{Hash, Hasher};
+use std::sync::Arc;
 
 use num_complex::Complex;
 
-use crate::dtype::{Block, Bool8, Buffer, Item, ItemType, Sealed, Time};
+use crate::dtype::{Block, Bool8, Buffer, Item, ItemType, Sealed, Time, for_each_item};
 use crate::simd::Level;
 
-/// One elementwise step of a formula.
+/// The items that an operation reads.
+#[derive(Debug, Clone, Copy)]
+pub struct Operand<'a> {
+    /// The items; one, if it is a constant.
+    pub block: Block<'a>,
+    /// Whether the one item stands for as many as there are.
+    pub constant: bool,
+}
+
+/// The floating-point exceptions that a loop met, as bits.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Flags(pub u8);
+
+impl Flags {
+    /// An operation without a defined result, 0/0 say.
+    pub const INVALID: Flags = Flags(1);
+    /// A finite number divided by zero, or what is as bad: log(0).
+    pub const DIVIDE: Flags = Flags(2);
+    /// A result beyond the largest number.
+    pub const OVERFLOW: Flags = Flags(4);
+    /// A result below the smallest number.
+    pub const UNDERFLOW: Flags = Flags(8);
+    /// The loop itself reports a failure.
+    pub const FAILED: Flags = Flags(16);
+
+    /// Takes in more.
+    pub fn add(&mut self, more: Flags) {
+        self.0 |= more.0;
+    }
+}
+
+/// A loop from elsewhere over blocks: so many items out as in, each from those of its own place.
+pub trait Elementwise: fmt::Debug + Send + Sync {
+    /// What comes out.
+    fn item(&self) -> ItemType;
+    /// Tells loops apart: two of one identity compute the same.
+    fn identity(&self) -> usize;
+    /// Computes `len` items, which all operands have that are not constant, and says what exceptions there were.
+    fn run(&self, operands: &[Operand<'_>], output: &mut Buffer, len: usize) -> Flags;
+}
+
+/// An [`Elementwise`], to be shared and compared.
+#[derive(Debug, Clone)]
+pub struct Loop(pub Arc<dyn Elementwise>);
+
+impl PartialEq for Loop {
+    fn eq(&self, other: &Loop) -> bool {
+        self.0.identity() == other.0.identity()
+    }
+}
+
+impl Eq for Loop {}
+
+impl Hash for Loop {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.0.identity().hash(state);
+    }
+}
+
+/// An operation of a user's formula.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Operation {
+    /// A ufunc's inner loop.
+    Ufunc(Loop),
+    /// The second operand where the first is true, the third elsewhere: `np.where`.
+    Where,
+    /// The second operand's items where the first is true: `x[mask]`.
+    Select,
+    /// Bools and integers as int64, as `astype` converts them.
+    Int64,
+}
+
+impl Operation {
+    /// What comes out if these items go in.
+    pub(super) fn item(&self, mut of: impl Iterator<Item = ItemType>) -> ItemType {
+        match self {
+            Operation::Ufunc(Loop(function)) => function.item(),
+            Operation::Where | Operation::Select => of.nth(1).unwrap_or(ItemType::Float64),
+            Operation::Int64 => ItemType::Int64,
+        }
+    }
+
+    /// Computes into `output` and says how many items came out.
+    pub(super) fn apply<'b>(
+        &self,
+        level: Level,
+        of: &[usize],
+        operand: impl Fn(&usize) -> Operand<'b>,
+        output: &mut Buffer,
+        flags: &mut Flags,
+    ) -> usize {
+        let operands: Vec<Operand<'b>> = of.iter().map(operand).collect();
+        let lens = operands.iter().filter(|operand| !operand.constant).map(|operand| operand.block.len());
+        // A racing writer can make two selections differ in length.
+        let len = lens.min().unwrap_or(0).min(output.len());
+        match (self, operands.as_slice()) {
+            (Operation::Ufunc(Loop(function)), operands) => {
+                flags.add(function.run(operands, output, len));
+                len
+            }
+            (Operation::Where, [condition, yes, no]) => {
+                choose_any(level, *condition, *yes, *no, output, len);
+                len
+            }
+            (Operation::Select, [mask, values]) => select_any(level, mask.block, values.block, output, len),
+            (Operation::Int64, [values]) => {
+                int64(level, values.block, output);
+                len
+            }
+            _ => unreachable!("an operation is given its operands"),
+        }
+    }
+}
+
+macro_rules! for_any_item {
+    ($($variant:ident: $item:ty,)*) => {
+        fn choose_any(
+            level: Level, condition: Operand<'_>, yes: Operand<'_>, no: Operand<'_>, output: &mut Buffer, len: usize,
+        ) {
+            match yes.block { $(Block::$variant(_) => choose::<$item>(level, condition, yes, no, output, len),)* }
+        }
+
+        fn select_any(level: Level, mask: Block<'_>, values: Block<'_>, output: &mut Buffer, len: usize) -> usize {
+            match values { $(Block::$variant(_) => select::<$item>(level, mask, values, output, len),)* }
+        }
+    };
+}
+
+for_each_item!(for_any_item);
+
+/// The operand's items.
+#[inline(always)]
+fn items<T: Sealed>(operand: Operand<'_>) -> &[T] {
+    T::of(operand.block).unwrap_or_default()
+}
+
+#[inline(always)]
+fn choose<T: Sealed>(
+    level: Level,
+    condition: Operand<'_>,
+    yes: Operand<'_>,
+    no: Operand<'_>,
+    output: &mut Buffer,
+    len: usize,
+) {
+    let (conditions, yes_items, no_items): (&[Bool8], &[T], &[T]) = (items(condition), items(yes), items(no));
+    let Some(output) = T::of_mut(output).and_then(|output| output.get_mut(..len)) else { return };
+    let pick = |condition: Bool8, yes: T, no: T| if condition.0 != 0 { yes } else { no };
+    level.run(
+        #[inline(always)]
+        || match (condition.constant, yes.constant, no.constant) {
+            (false, false, false) => {
+                for (((y, &c), &a), &b) in output.iter_mut().zip(conditions).zip(yes_items).zip(no_items) {
+                    *y = pick(c, a, b);
+                }
+            }
+            (false, true, false) => {
+                let a = yes_items.first().copied().unwrap_or_default();
+                for ((y, &c), &b) in output.iter_mut().zip(conditions).zip(no_items) {
+                    *y = pick(c, a, b);
+                }
+            }
+            (false, false, true) => {
+                let b = no_items.first().copied().unwrap_or_default();
+                for ((y, &c), &a) in output.iter_mut().zip(conditions).zip(yes_items) {
+                    *y = pick(c, a, b);
+                }
+            }
+            (false, true, true) => {
+                let (a, b) =
+                    (yes_items.first().copied().unwrap_or_default(), no_items.first().copied().unwrap_or_default());
+                for (y, &c) in output.iter_mut().zip(conditions) {
+                    *y = pick(c, a, b);
+                }
+            }
+            (true, ..) => {
+                let first = conditions.first().is_some_and(|condition| condition.0 != 0);
+                let (chosen, constant) = if first { (yes_items, yes.constant) } else { (no_items, no.constant) };
+                if constant {
+                    output.fill(chosen.first().copied().unwrap_or_default());
+                } else {
+                    for (y, &x) in output.iter_mut().zip(chosen) {
+                        *y = x;
+                    }
+                }
+            }
+        },
+    );
+}
+
+/// Moves the items whose mask is true to the front.
+#[inline(always)]
+fn select<T: Sealed>(level: Level, mask: Block<'_>, values: Block<'_>, output: &mut Buffer, len: usize) -> usize {
+    let (Some(mask), Some(values), Some(output)) = (Bool8::of(mask), T::of(values), T::of_mut(output)) else {
+        unreachable!("a mask is bool, and the output holds what the values do");
+    };
+    level.run(
+        #[inline(always)]
+        || {
+            // Every item is written, the next over it if it is not chosen: no branch to mispredict.
+            let mut kept = 0;
+            for (&chosen, &item) in mask.iter().zip(values).take(len) {
+                if let Some(place) = output.get_mut(kept) {
+                    *place = item;
+                }
+                kept += usize::from(chosen.0 != 0);
+            }
+            kept
+        },
+    )
+}
+
+fn int64(level: Level, input: Block<'_>, output: &mut Buffer) {
+    match input {
+        Block::Bool(_) => map(level, input, output, |x: Bool8| i64::from(x.0 != 0)),
+        Block::Int8(_) => map(level, input, output, |x: i8| i64::from(x)),
+        Block::Int16(_) => map(level, input, output, |x: i16| i64::from(x)),
+        Block::Int32(_) => map(level, input, output, |x: i32| i64::from(x)),
+        Block::Int64(_) => map(level, input, output, |x: i64| x),
+        Block::UInt8(_) => map(level, input, output, |x: u8| i64::from(x)),
+        Block::UInt16(_) => map(level, input, output, |x: u16| i64::from(x)),
+        Block::UInt32(_) => map(level, input, output, |x: u32| i64::from(x)),
+        Block::UInt64(_) => map(level, input, output, |x: u64| x.cast_signed()),
+        _ => unreachable!("only bools and integers are converted"),
+    }
+}
+
+/// One elementwise step that a kernel asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Step {
     /// Leaves out NaN and NaT; the only step that may shorten a block.

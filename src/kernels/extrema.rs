@@ -189,7 +189,7 @@ fn extrema(input: &Input, asks: Asks) -> Result<Request, Error> {
 }
 
 fn answer<T: Ordered>(input: &Input, asks: Asks, state: &ExtremaState<T>) -> Result<Value, Error> {
-    let Input { kernel, dtype, nan_policy } = *input;
+    let Input { kernel, dtype, nan_policy, .. } = *input;
     let positional = matches!(asks, Asks::ArgMin | Asks::ArgMax);
     let (min, max) = match (state.missing, state.min, state.max) {
         (Some(missing), ..) if nan_policy != NanPolicy::Omit => (missing, missing),

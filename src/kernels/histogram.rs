@@ -70,7 +70,7 @@ impl Bins {
         let scale = bins / (last - first) * ONE;
         let offset = ROUND + ONE - first * scale;
         // A guess has 50 bits.
-        let regular = trust < 0.25 && bins < f64::from(1 << 26) && scale.is_finite();
+        let regular = trust < 0.25 && bins < f64::from(1 << 26) && scale.is_finite() && (last - first).is_finite();
         let uniform = regular.then(|| Guess {
             scale,
             offset,

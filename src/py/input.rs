@@ -6,7 +6,7 @@ use pyo3::prelude::*;
 
 use crate::dtype::DType;
 use crate::error::Error;
-use crate::view::View;
+use crate::view::{Output, View};
 
 /// A view of the array's memory. Nothing is copied; any strides, byte order and alignment will do.
 ///
@@ -22,6 +22,20 @@ pub(super) fn view<'a>(array: &'a Bound<'_, PyUntypedArray>) -> Result<View<'a>,
     // bytes is concerned (`np.empty` is memory with unspecified contents obtained from outside Rust). Misalignment
     // and negative or zero strides are allowed by `View::new`.
     Ok(unsafe { View::new(pointer.cast(), dtype, swapped, array.shape(), array.strides()) })
+}
+
+/// The memory of a fresh array, to be filled by a sweep. It must be kept alive and to itself until that is over.
+pub(super) fn output(array: &Bound<'_, PyUntypedArray>, dtype: DType) -> Result<Output, Error> {
+    let (found, swapped) = self::dtype(&array.dtype())?;
+    let pointer = view(array)?;
+    if found != dtype || swapped || !pointer.is_borrowed() || !array.is_c_contiguous() {
+        return Err(Error::ForeignDtype { dtype: array.dtype().to_string() });
+    }
+    // SAFETY: `as_array_ptr` points to a live array object for as long as `array` is borrowed.
+    let data = unsafe { (*array.as_array_ptr()).fields.data };
+    // SAFETY: the array is contiguous, aligned and native, of this dtype, as was just checked. The session keeps it until the
+    // sweep is over, and the Python half makes it for this one use and hands it to nobody before.
+    Ok(unsafe { Output::new(data.cast(), dtype.item(), array.len()) })
 }
 
 /// The dtype, and whether its elements are in the other byte order.

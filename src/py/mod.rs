@@ -8,6 +8,8 @@ mod input;
 mod kernel;
 mod output;
 mod plan;
+mod session;
+mod ufunc;
 
 use pyo3::prelude::*;
 
@@ -21,7 +23,11 @@ mod _core {
     #[pymodule_export]
     use super::plan::Plan;
     #[pymodule_export]
-    use super::{config, is_worker};
+    use super::session::Session;
+    #[pymodule_export]
+    use super::ufunc::UfuncLoop;
+    #[pymodule_export]
+    use super::{as_worker, config, is_worker};
 
     use pyo3::prelude::*;
 
@@ -51,4 +57,10 @@ fn config(py: Python<'_>) -> PyResult<Bound<'_, pyo3::types::PyDict>> {
 #[pyfunction]
 fn is_worker() -> bool {
     crate::engine::is_worker()
+}
+
+/// Calls a function without parameters as a worker would: runs that it starts compute alone.
+#[pyfunction]
+fn as_worker(function: Bound<'_, PyAny>) -> PyResult<Bound<'_, PyAny>> {
+    crate::engine::as_worker(|| function.call0())
 }

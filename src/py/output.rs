@@ -5,7 +5,7 @@ use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::PyComplex;
 
-use crate::dtype::{DType, Number};
+use crate::dtype::{Buffer, DType, Number};
 use crate::value::Value;
 
 /// A value as Python sees it. `array` is the input, whose unit a time needs.
@@ -16,6 +16,8 @@ pub(super) fn object<'py>(value: &Value, array: &Bound<'py, PyUntypedArray>) -> 
         // Rounded here, because NumPy warns when a cast overflows, and an infinite result is no accident.
         Value::Scalar(Number::Float(value), dtype) => scalar_type(py, *dtype)?.call1((dtype.round(*value),)),
         Value::Scalar(number, dtype) => scalar_type(py, *dtype)?.call1((plain(py, *number)?,)),
+        Value::Items(buffer) if buffer.is_empty() => Ok(py.None().into_bound(py)),
+        Value::Items(buffer) => items(py, buffer),
         Value::Histogram { counts, edges, edges_dtype } => {
             static HISTOGRAM: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
             let counts = PyArray1::from_slice(py, counts);
@@ -25,6 +27,15 @@ pub(super) fn object<'py>(value: &Value, array: &Bound<'py, PyUntypedArray>) -> 
             class.bind(py).call1((counts, edges))
         }
     }
+}
+
+/// Items as a fresh array.
+fn items<'py>(py: Python<'py>, buffer: &Buffer) -> PyResult<Bound<'py, PyAny>> {
+    let dtype = buffer.item().dtype();
+    let array =
+        py.import("numpy")?.call_method1("empty", (buffer.len(), dtype.name()))?.cast_into::<PyUntypedArray>()?;
+    super::input::output(&array, dtype)?.copy_from(buffer);
+    Ok(array.into_any())
 }
 
 fn plain(py: Python<'_>, number: Number) -> PyResult<Bound<'_, PyAny>> {

@@ -36,13 +36,9 @@ type Answers<'py> = (Bound<'py, PyList>, Vec<(usize, Py<PyAny>)>, usize, u64, us
 impl Plan {
     #[new]
     fn new(kernels: Vec<Bound<'_, Kernel>>, nan_policy: &str) -> PyResult<Plan> {
-        let nan_policy = match nan_policy {
-            "propagate" => NanPolicy::Propagate,
-            "omit" => NanPolicy::Omit,
-            "raise" => NanPolicy::Raise,
-            // The Python half checks the word; this is for whoever bypasses it.
-            other => return Err(PyRuntimeError::new_err(format!("nan_policy={other:?} is unknown"))),
-        };
+        // The Python half checks the word; this is for whoever bypasses it.
+        let nan_policy = NanPolicy::named(nan_policy)
+            .ok_or_else(|| PyRuntimeError::new_err(format!("nan_policy={nan_policy:?} is unknown")))?;
         let calls = kernels.iter().map(|kernel| kernel.get().call.clone()).collect();
         Ok(Plan { plan: CorePlan::new(calls, nan_policy), prepared: Mutex::new(HashMap::new()) })
     }
@@ -82,18 +78,20 @@ impl Plan {
         let started = Instant::now();
         // While attached: a fork, which Python does attached, can then not catch the lock.
         let prepared = input::view(array).map(|view| (self.prepared(view.dtype()), view));
-        let pass = |workers: Workers, control: &Control<'_>| match &prepared {
+        let pass = |workers: &Workers, control: &Control<'_>| match &prepared {
             Ok((prepared, view)) => engine::run(&self.plan, prepared, view, workers, control),
             Err(error) => Err(error.clone()),
         };
         let small = array.len() <= ATTACHED && tasks.is_empty();
         let (outcome, results, workers) = if small {
-            (pass(Workers::Caller, &Control::none()), Vec::new(), 1)
+            (pass(&Workers::Caller, &Control::none()), Vec::new(), 1)
         } else {
             let workers = match workers {
                 _ if engine::is_small(array.len()) => Workers::Caller,
                 count => {
                     let count = if count == 0 { engine::available_workers() } else { count };
+                    // More workers than pieces would have nothing to do.
+                    let count = count.min(engine::Pass::chunks(array.len()).max(tasks.len()));
                     // While functions are called, the calling thread has to be free for signals and the timeout.
                     if tasks.is_empty() { Workers::new(count)? } else { Workers::others(count)? }
                 }
@@ -115,7 +113,7 @@ impl Plan {
                         go_on
                     })
                 });
-                engine::beside(calls.collect(), workers, &control, || pass(workers, &control))
+                engine::beside(calls.collect(), &workers, &control, || pass(&workers, &control))
             });
             if let Some(interrupt) = take(&interrupt) {
                 return Err(interrupt);
@@ -173,7 +171,7 @@ impl Plan {
 }
 
 /// Lets Python handle signals, from the waiting thread. An exception (Ctrl-C) is kept, and ends the run.
-fn check_signals(interrupt: &Mutex<Option<PyErr>>) -> bool {
+pub(super) fn check_signals(interrupt: &Mutex<Option<PyErr>>) -> bool {
     #[allow(clippy::redundant_closure_for_method_calls)] // the method alone is not general enough in its lifetime
     let checked = Python::try_attach(|py| py.check_signals());
     match checked {

@@ -5,7 +5,7 @@ use fanfold::ahead::Ahead;
 use fanfold::dtype::Number;
 use fanfold::engine::{CHUNK, Control, Prepared, Workers, run};
 use fanfold::error::Error;
-use fanfold::expr::{Evaluator, Graph};
+use fanfold::expr::{Evaluator, Graph, Program};
 use fanfold::kernel::{Answer, AnyState, Sink};
 use fanfold::plan::{Plan, Stage, Who};
 use fanfold::simd::Level;
@@ -19,7 +19,7 @@ pub(crate) type Answers = Vec<Result<Value, Error>>;
 pub(crate) fn engine(plan: &Plan, view: &View<'_>, workers: usize) -> Result<Answers, Error> {
     let prepared = Prepared::new(plan, view.dtype());
     let workers = Workers::new(workers).unwrap();
-    run(plan, &prepared, view, workers, &Control::none()).map(|outcome| outcome.values)
+    run(plan, &prepared, view, &workers, &Control::none()).map(|outcome| outcome.values)
 }
 
 /// What the plan answers if each sink's state is found by `sweep`.
@@ -42,7 +42,7 @@ pub(crate) fn answers(plan: &Plan, view: &View<'_>, sweep: impl Fn(&View<'_>, &S
             return answers.into_iter().map(Option::unwrap).collect();
         }
         let states: Vec<_> = stage.sinks().iter().map(|sink| Ok(sweep(&order_of(view, sink), sink))).collect();
-        let mut next = Stage::new(view.dtype());
+        let mut next = Stage::default();
         for (who, answer) in stage.finish(&states) {
             match answer {
                 Ok(Answer::Value(value)) => place(who, Ok(value)),
@@ -98,10 +98,14 @@ pub(crate) fn update(
 ) {
     let mut graph = Graph::new(view.dtype());
     let node = graph.add(&sink.expression);
-    let mut evaluator = Evaluator::new(view, &graph, level);
+    let program = Program::new(&graph, &[node]);
+    let mut evaluator = Evaluator::new(std::slice::from_ref(view), &program, level);
     for start in starts {
-        let blocks = evaluator.evaluate(start, BLOCK.min(end - start));
-        sink.accumulator.update(level, state, blocks.get(node), start as u64, &Ahead::default());
+        evaluator.evaluate(start, end.min(start + BLOCK), |instruction, block| {
+            if program.wanted() == [instruction] {
+                sink.accumulator.update(level, state, block, start as u64, &Ahead::default());
+            }
+        });
     }
 }
 

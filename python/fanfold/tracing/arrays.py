@@ -1,0 +1,442 @@
+"""What a traced function gets and makes: `Traced`, the input, and `Deferred`, what follows from it.
+
+A `Traced` is an array over the real memory, so that whatever does not ask (C code, Numba, ``np.asarray``) reads the
+real elements. A `Deferred` has no memory: it stands for a formula, answers what is known without computing (dtype,
+shape), and is computed, *forced*, where only the elements will do. `rules` says which of NumPy's functions extend a
+formula.
+"""
+
+import operator
+import warnings
+import weakref
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from numpy.lib.mixins import NDArrayOperatorsMixin
+
+from fanfold.tracing.formulas import Formulas, Node
+
+Array = npt.NDArray[Any]
+
+MOST_FORCED = 16
+"""A function that forces more often is a loop over NumPy calls, for which plain arrays are faster."""
+
+MESSAGES = ((1, "invalid value"), (2, "divide by zero"), (4, "overflow"), (8, "underflow"))
+"""NumPy's words for floating-point exceptions, by the bits of the compiled half."""
+
+KINDS = {"invalid value": "invalid", "divide by zero": "divide", "overflow": "over", "underflow": "under"}
+"""`np.errstate`'s words for the same."""
+
+
+class Trace:
+    """One function's call: what it has made, and how it comes to know values."""
+
+    def __init__(self, formulas: Formulas, settle: Callable[[list[Node]], None], smallest: int) -> None:
+        self.formulas = formulas
+        self.smallest = smallest
+        self.active = True
+        self.fused = 0
+        self.reasons: list[str] = []
+        self.forced = 0
+        self.filters = warnings.filters
+        self._settle = settle
+        self._warnings: list[tuple[Node, str, Mapping[str, str]]] = []
+        # References, and no set of them: that would hash the values.
+        self._made: list[weakref.ref[Deferred]] = []
+
+    def defer(self, node: Node) -> "Deferred":
+        """A value that stands for a node."""
+        self.fused += 1
+        made = (DeferredNumber if node.is_number else Deferred)(self, node)
+        self._made.append(weakref.ref(made))
+        return made
+
+    def may_warn(self, node: Node, name: str, state: Mapping[str, str]) -> None:
+        """Remembers an operation that NumPy would warn of if it met a floating-point exception."""
+        self._warnings.append((node, name, state))
+
+    def because(self, reason: str) -> None:
+        """Remembers what kept a function from being fused."""
+        if reason not in self.reasons:
+            self.reasons.append(reason)
+
+    def know(self, nodes: list[Node]) -> None:
+        """Returns once these are known, and raises or warns as NumPy would have."""
+        if not all(node.known for node in nodes):
+            self._settle(nodes)
+        self.warn()
+        for node in nodes:
+            if not node.known:
+                raise _first_error(node)
+            if node.error is not None:
+                raise node.error
+
+    def force(self, node: Node, reason: str) -> Any:
+        """The value of a number, or the elements of a formula, now."""
+        self.because(reason)
+        self.forced += 1
+        if self.forced > MOST_FORCED:
+            self.active = False
+        wanted = node if node.is_number else Formulas.values(node)
+        self.know([wanted])
+        return wanted.value
+
+    def warn(self) -> None:
+        """Warns of the exceptions that are known by now."""
+        left = []
+        for node, name, state in self._warnings:
+            if node.id is None:
+                left.append((node, name, state))
+                continue
+            bits = self.formulas.flags.get(node.id, 0)
+            for bit, words in MESSAGES:
+                if bits & bit and state[KINDS[words]] == "warn":
+                    warnings.warn(f"{words} encountered in {name}", RuntimeWarning, stacklevel=2)
+            if bits & 16:
+                raise RuntimeError(f"{name} failed on a block")
+            if not bits:
+                left.append((node, name, state))
+        self._warnings = left
+
+    def end(self) -> None:
+        """The run is over: nothing is deferred any more, and nothing kept."""
+        self.active = False
+        self._settle = _too_late
+        self._warnings.clear()
+
+    def close(self, kept: "set[int]") -> None:
+        """The function has returned: what is still alive was kept somewhere, and is computed while it is right."""
+        self.active = False
+        for reference in self._made:
+            made = reference()
+            if made is not None and id(made) not in kept:
+                made.real("values that are kept for later")
+        self._made.clear()
+
+
+def _too_late(nodes: list[Node]) -> None:
+    """What was not computed while the run lasted cannot be computed any more."""
+
+
+def _first_error(node: Node) -> Exception:
+    stack, seen = [node], set()
+    while stack:
+        each = stack.pop()
+        if each.error is not None:
+            return each.error
+        if each not in seen:
+            seen.add(each)
+            stack.extend(each.inputs)
+    return RuntimeError("a value could not be computed")
+
+
+class Traced(np.ndarray[Any, Any]):
+    """The input of a traced function, or a view of it: read-only, over the real memory."""
+
+    _trace: Trace | None
+
+    def __array_finalize__(self, of: Any) -> None:
+        self._trace = getattr(of, "_trace", None)
+
+    def _plain(self) -> Array:
+        return self.view(np.ndarray)
+
+    def _node(self) -> Node | None:
+        trace = self._trace
+        if trace is None or not trace.active or self.flags.writeable or self.size < trace.smallest:
+            return None
+        if not (self.ndim == 1 or (self.ndim and self.flags.c_contiguous)) or not takes(self.dtype):
+            return None
+        return trace.formulas.source(self._plain())
+
+    def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
+        return _rules().ufunc(self._trace, ufunc, method, inputs, kwargs)
+
+    def __array_function__(self, func: Any, types: Any, args: Any, kwargs: Any) -> Any:
+        return _rules().function(self._trace, func, args, kwargs)
+
+    def __getitem__(self, key: Any) -> Any:
+        trace = self._trace
+        if isinstance(key, slice) and trace is not None and trace.active and self.ndim == 1:
+            part = super().__getitem__(key)
+            return part if part.size >= trace.smallest else part.view(np.ndarray)
+        if trace is not None and type(key) is Deferred and (node := self._node()) is not None:
+            chosen = _rules().chosen(trace, node, key)
+            if chosen is not None:
+                return chosen
+        return self._plain()[_rules().lend(trace, key)]
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        self._plain()[_rules().lend(self._trace, key)] = _rules().lend(self._trace, value)
+
+    def __iter__(self) -> Any:
+        return iter(self._plain())
+
+    def __repr__(self) -> str:
+        return repr(self._plain())
+
+    def __str__(self) -> str:
+        return str(self._plain())
+
+    def __format__(self, spec: str) -> str:
+        return format(self._plain(), spec)
+
+    def __reduce__(self) -> Any:
+        return self._plain().__reduce__()
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        return self._plain().__reduce_ex__(protocol)
+
+    def __copy__(self) -> Any:
+        return self._plain().copy()
+
+    def __deepcopy__(self, memo: Any) -> Any:
+        return self._plain().copy()
+
+    def __contains__(self, value: Any) -> bool:
+        return value in self._plain()
+
+
+class Deferred(NDArrayOperatorsMixin):
+    """An array that is not computed yet."""
+
+    __slots__ = ("__weakref__", "_children", "_lent", "_node", "_parent", "_real", "_trace")
+
+    def __init__(self, trace: Trace, node: Node) -> None:
+        self._trace = trace
+        self._node = node
+        # The elements, if somebody may write to them; then the formula means nothing any more.
+        self._real: Any = None
+        # The elements, as they were computed for somebody who only reads.
+        self._lent: Any = None
+        # Slices share the memory that the elements will have.
+        self._parent: tuple[Deferred, slice] | None = None
+        self._children: list[tuple[weakref.ref[Deferred], slice]] = []
+
+    @property  # type: ignore[misc]
+    def __class__(self) -> type:
+        return np.ndarray
+
+    # ---- what is known ----
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        return self._node.dtype if self._real is None else self._real.dtype
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        if self._real is None and isinstance(self._node.shape, tuple):
+            return self._node.shape
+        shape: tuple[int, ...] = self.lend("the number of elements that a mask chooses").shape
+        return shape
+
+    @property
+    def ndim(self) -> int:
+        if self._real is None:
+            return len(self._node.shape) if isinstance(self._node.shape, tuple) else 1
+        return int(self._real.ndim)
+
+    @property
+    def size(self) -> int:
+        size = 1
+        for length in self.shape:
+            size *= length
+        return size
+
+    @property
+    def itemsize(self) -> int:
+        return self.dtype.itemsize
+
+    @property
+    def nbytes(self) -> int:
+        return self.size * self.itemsize
+
+    def __len__(self) -> int:
+        if not self.ndim:
+            raise TypeError("len() of unsized object")
+        return self.shape[0]
+
+    # ---- forcing ----
+
+    def node(self) -> Node | None:
+        """The formula, while it holds."""
+        return self._node if self._real is None and self._trace.active else None
+
+    def lend(self, reason: str) -> Any:
+        """The elements, for somebody who only reads them."""
+        if self._real is not None:
+            return self._real
+        if self._lent is None:
+            self._lent = self._trace.force(self._node, reason)
+        return self._lent
+
+    def real(self, reason: str = "elements that may be written to") -> Any:
+        """The elements, for good: from now on they are what counts."""
+        if self._real is None:
+            if self._parent is not None:
+                parent, part = self._parent
+                self._real = parent.real(reason)[part]
+            else:
+                self._real, self._lent = self.lend(reason), None
+            for reference, part in self._children:
+                child = reference()
+                if child is not None:
+                    child._real = self._real[part]
+        return self._real
+
+    def become(self, node: Node) -> bool:
+        """Stands for another formula, in place; not if it shares memory with others."""
+        if self._real is not None or self._parent is not None or any(ref() is not None for ref, _ in self._children):
+            return False
+        self._node, self._lent = node, None
+        return True
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
+        if copy:
+            return np.array(self.lend("np.array"), dtype=dtype)
+        return np.asarray(self.real("np.asarray"), dtype=dtype)
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        method = _rules().METHODS.get(name)
+        if method is not None:
+            return lambda *args, **kwargs: method(self, *args, **kwargs)
+        return getattr(self.real(f"the attribute {name}"), name)
+
+    def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
+        return _rules().ufunc(self._trace, ufunc, method, inputs, kwargs)
+
+    def __array_function__(self, func: Any, types: Any, args: Any, kwargs: Any) -> Any:
+        return _rules().function(self._trace, func, args, kwargs)
+
+    def __getitem__(self, key: Any) -> Any:
+        node = self.node()
+        if node is not None and isinstance(key, slice) and self.ndim == 1:
+            part = self._trace.formulas.cut(node, key)
+            if part is not None and part.shape[0] >= self._trace.smallest:  # type: ignore[index]
+                child = self._trace.defer(part)
+                child._parent = (self, key)
+                self._children.append((weakref.ref(child), key))
+                return child
+        if node is not None and type(key) is Deferred:
+            chosen = _rules().chosen(self._trace, node, key)
+            if chosen is not None:
+                return chosen
+        return self.real("indexing")[_rules().lend(self._trace, key)]
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        node = self.node()
+        if node is not None and type(key) is Deferred and np.ndim(value) == 0:
+            replaced = _rules().replaced(self._trace, node, key, value)
+            if replaced is not None and self.become(replaced):
+                return
+        self.real("item assignment")[_rules().lend(self._trace, key)] = _rules().lend(self._trace, value)
+
+    def __iter__(self) -> Any:
+        return iter(self.real("iteration"))
+
+    def __contains__(self, value: Any) -> bool:
+        return value in self.lend("in")
+
+    def __bool__(self) -> bool:
+        return bool(self.lend("truth"))
+
+    def __float__(self) -> float:
+        return float(self.lend("float()"))
+
+    def __int__(self) -> int:
+        return int(self.lend("int()"))
+
+    def __complex__(self) -> complex:
+        return complex(self.lend("complex()"))
+
+    def __index__(self) -> int:
+        return operator.index(self.lend("an index"))
+
+    def __round__(self, digits: int | None = None) -> Any:
+        value = self.lend("round()")
+        return round(value) if digits is None else round(value, digits)
+
+    def __hash__(self) -> int:
+        return hash(self.lend("hash()"))
+
+    def __repr__(self) -> str:
+        return repr(self.lend("repr()"))
+
+    def __str__(self) -> str:
+        return str(self.lend("str()"))
+
+    def __format__(self, spec: str) -> str:
+        return format(self.lend("formatting"), spec)
+
+    def __copy__(self) -> Any:
+        return np.copy(self.lend("a copy")) if self.ndim else self.lend("a copy")
+
+    def __deepcopy__(self, memo: Any) -> Any:
+        return self.__copy__()
+
+    def __reduce__(self) -> Any:
+        return self.lend("pickling").__reduce__()
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        return self.lend("pickling").__reduce_ex__(protocol)
+
+    def __pow__(self, other: Any) -> Any:
+        fast = _rules().fast_power(self, other)
+        return super().__pow__(other) if fast is None else fast(self)
+
+
+class DeferredNumber(Deferred):
+    """A NumPy scalar that is not computed yet."""
+
+    __slots__ = ()
+
+    @property  # type: ignore[misc]
+    def __class__(self) -> type:
+        return self._node.dtype.type
+
+    def real(self, reason: str = "a number") -> Any:
+        return self.lend(reason)
+
+    def _no(self, other: Any) -> Any:
+        return NotImplemented
+
+    # A scalar does not change in place: `m += 1` is `m = m + 1`.
+    __iadd__ = __isub__ = __imul__ = __itruediv__ = __ifloordiv__ = __imod__ = __ipow__ = _no
+    __iand__ = __ior__ = __ixor__ = __ilshift__ = __irshift__ = __imatmul__ = _no
+
+
+def takes(dtype: np.dtype[Any]) -> bool:
+    """Whether there are blocks of such elements, as they are."""
+    return dtype.isnative and dtype.kind in "biufc" and dtype.num not in _OTHERS
+
+
+_OTHERS = {np.dtype(np.float16).num, np.dtype(np.longdouble).num, np.dtype(np.clongdouble).num}
+
+
+def _rules() -> Any:
+    # Rules make arrays, and arrays follow rules.
+    from fanfold.tracing import rules
+
+    return rules
+
+
+def _delegating(name: str) -> Callable[..., Any]:
+    def method(self: Traced, *args: Any, **kwargs: Any) -> Any:
+        rule = _rules().METHODS.get(name)
+        if rule is not None and self._trace is not None:
+            return rule(self, *args, **kwargs)
+        lend = _rules().lend
+        return getattr(self._plain(), name)(*lend(self._trace, args), **lend(self._trace, kwargs))
+
+    method.__name__ = name
+    return method
+
+
+# Everything else that an array can do it does as a plain one: what comes out is no view that we would have to follow.
+for _name in dir(np.ndarray):
+    if not _name.startswith("__") and callable(getattr(np.ndarray, _name)) and _name not in ("view", "setflags"):
+        setattr(Traced, _name, _delegating(_name))

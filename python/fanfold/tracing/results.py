@@ -1,0 +1,88 @@
+"""Plain values of what a traced function returns, however deep inside."""
+
+import dataclasses
+import types
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+from fanfold.tracing.arrays import Deferred, DeferredNumber, Traced
+
+_PLAIN = (type(None), bool, int, float, complex, str, bytes, np.ndarray)
+
+
+def deferred_in(value: Any) -> list[Deferred]:
+    """Every deferred value in a result."""
+    found: dict[int, Deferred] = {}
+
+    def keep(each: Any) -> Any:
+        if type(each) is Deferred or type(each) is DeferredNumber:
+            found[id(each)] = each
+        return each
+
+    _walked(value, keep, {})
+    return list(found.values())
+
+
+def plain(value: Any) -> Any:
+    """The result with real values in place of traced and deferred ones."""
+    return _walked(value, _real, {})
+
+
+def _real(value: Any) -> Any:
+    if type(value) is Traced:
+        return value.view(np.ndarray)
+    if type(value) is Deferred or type(value) is DeferredNumber:
+        return value.real("the result")
+    if isinstance(value, types.GeneratorType):
+        return _generated(value)
+    return value
+
+
+def _generated(values: Iterator[Any]) -> Iterator[Any]:
+    for value in values:
+        yield plain(value)
+
+
+def _walked(value: Any, change: Callable[[Any], Any], seen: dict[int, Any]) -> Any:
+    """The value with every leaf changed; the same object if nothing in it was."""
+    kind = type(value)
+    if kind in _PLAIN:
+        return value
+    if id(value) in seen:
+        return seen[id(value)]
+    if kind in (Traced, Deferred, DeferredNumber):
+        return change(value)
+    if isinstance(value, dict):
+        seen[id(value)] = value
+        for key, each in list(value.items()):
+            walked = _walked(each, change, seen)
+            if walked is not each:
+                value[key] = walked
+        return value
+    if isinstance(value, list):
+        seen[id(value)] = value
+        for index, each in enumerate(value):
+            walked = _walked(each, change, seen)
+            if walked is not each:
+                value[index] = walked
+        return value
+    if isinstance(value, tuple):
+        walked = [_walked(each, change, seen) for each in value]
+        if all(new is old for new, old in zip(walked, value, strict=True)):
+            return value
+        return kind(*walked) if hasattr(kind, "_fields") else kind(walked)
+    if isinstance(value, set | frozenset):
+        return kind(_walked(each, change, seen) for each in value)
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        seen[id(value)] = value
+        for field in dataclasses.fields(value):
+            each = getattr(value, field.name, None)
+            walked = _walked(each, change, seen)
+            if walked is not each:
+                object.__setattr__(value, field.name, walked)
+        return value
+    if kind is np.ndarray and value.dtype == object:
+        return value
+    return change(value)

@@ -1,0 +1,138 @@
+//! What a pass computes for each block: the nodes that its sinks need, in order, and where their items are kept.
+//!
+//! A node's register is given to another node once nobody reads it any more, so that the scratch memory of a long formula
+//! is that of the few nodes that live at a time, and stays in cache.
+
+use crate::dtype::{Buffer, ItemType};
+use crate::expr::graph::{Graph, Node, NodeId};
+use crate::expr::{Operation, Step};
+
+/// One node of a program.
+#[derive(Debug, Clone)]
+pub(super) struct Instruction {
+    pub(super) action: Action,
+    /// The instructions whose items it reads.
+    pub(super) of: Vec<usize>,
+    /// How many elements the node has in all.
+    pub(super) len: usize,
+}
+
+/// How the items of a node come about.
+#[derive(Debug, Clone)]
+pub(super) enum Action {
+    /// Loaded from the view of this number.
+    Load { source: usize, item: ItemType },
+    /// One item, for every element.
+    Constant(Buffer),
+    /// Computed into a register.
+    Step { step: Step, register: usize },
+    /// Computed into a register.
+    Apply { operation: Operation, register: usize },
+}
+
+/// The nodes that a pass computes, each after those it reads.
+#[derive(Debug, Clone)]
+pub struct Program {
+    pub(super) instructions: Vec<Instruction>,
+    pub(super) registers: Vec<ItemType>,
+    /// The instruction of each node that was wanted, in the order asked, and the node of each instruction.
+    wanted: Vec<usize>,
+    nodes: Vec<NodeId>,
+}
+
+impl Program {
+    /// What has to be computed for these nodes.
+    pub fn new(graph: &Graph, wanted: &[NodeId]) -> Program {
+        let nodes = needed(graph, wanted);
+        let place = |id: &NodeId| nodes.binary_search(id).unwrap_or_default();
+        // The last instruction that reads each; a wanted one is read as soon as it is computed.
+        let mut last: Vec<usize> = (0..nodes.len()).collect();
+        for (index, &id) in nodes.iter().enumerate().rev() {
+            let node = graph.nodes().get(id).map(|known| &known.node);
+            for of in node.into_iter().flat_map(Node::of).map(place) {
+                // A step that has nothing to do lends its input's items.
+                let until = if matches!(node, Some(Node::Step(..))) { last[index] } else { index };
+                last[of] = last[of].max(until);
+            }
+        }
+        let mut program = Program {
+            instructions: Vec::with_capacity(nodes.len()),
+            registers: Vec::new(),
+            wanted: wanted.iter().map(place).collect(),
+            nodes: nodes.clone(),
+        };
+        let mut free: Vec<usize> = Vec::new();
+        let mut held: Vec<(usize, usize)> = Vec::new();
+        for (index, &id) in nodes.iter().enumerate() {
+            let Some(known) = graph.nodes().get(id) else { continue };
+            held.retain(|&(until, register)| {
+                let keep = until >= index;
+                if !keep {
+                    free.push(register);
+                }
+                keep
+            });
+            let mut register = || {
+                let fits = free.iter().position(|&register| program.registers[register] == known.item);
+                let register = if let Some(at) = fits {
+                    free.swap_remove(at)
+                } else {
+                    program.registers.push(known.item);
+                    program.registers.len() - 1
+                };
+                held.push((last[index], register));
+                register
+            };
+            let action = match &known.node {
+                Node::Source(source) => Action::Load { source: *source, item: known.item },
+                Node::Constant(constant) => Action::Constant(constant.buffer().clone()),
+                Node::Step(step, _) => Action::Step { step: *step, register: register() },
+                Node::Apply(operation, _) => Action::Apply { operation: operation.clone(), register: register() },
+            };
+            let of = known.node.of().iter().map(place).collect();
+            program.instructions.push(Instruction { action, of, len: known.len.unwrap_or(0) });
+        }
+        program
+    }
+
+    /// The instruction that computes each wanted node, in the order asked.
+    pub fn wanted(&self) -> &[usize] {
+        &self.wanted
+    }
+
+    /// How many instructions there are.
+    pub fn size(&self) -> usize {
+        self.instructions.len()
+    }
+
+    /// How many elements the node of an instruction has in all.
+    pub fn len(&self, instruction: usize) -> usize {
+        self.instructions.get(instruction).map_or(0, |known| known.len)
+    }
+
+    /// The node of an instruction.
+    pub fn node(&self, instruction: usize) -> NodeId {
+        self.nodes.get(instruction).copied().unwrap_or_default()
+    }
+
+    /// The numbers of the views that are read.
+    pub fn sources(&self) -> impl Iterator<Item = usize> {
+        self.instructions.iter().filter_map(|instruction| match instruction.action {
+            Action::Load { source, .. } => Some(source),
+            _ => None,
+        })
+    }
+}
+
+/// The wanted nodes and all that they are computed from, each after those it reads.
+fn needed(graph: &Graph, wanted: &[NodeId]) -> Vec<NodeId> {
+    let mut needed = vec![false; graph.nodes().len()];
+    let mut open = wanted.to_vec();
+    while let Some(id) = open.pop() {
+        if let Some(seen) = needed.get_mut(id).filter(|seen| !**seen) {
+            *seen = true;
+            open.extend(graph.nodes()[id].node.of());
+        }
+    }
+    (0..needed.len()).filter(|&id| needed[id]).collect()
+}

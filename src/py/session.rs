@@ -1,0 +1,225 @@
+//! `Session`: the formulas of traced functions, and the sweeps that answer them.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use numpy::PyUntypedArray;
+use pyo3::exceptions::{PyRuntimeError, PyValueError};
+use pyo3::prelude::*;
+
+use crate::dtype::{Buffer, Constant, DType, Number};
+use crate::engine::{self, Control, Told, Workers};
+use crate::error::Error;
+use crate::expr::{Loop, NodeId, Operation, Step};
+use crate::kernel::{Input, NanPolicy};
+use crate::plan::Who;
+use crate::py::kernel::Kernel;
+use crate::py::plan::check_signals;
+use crate::py::ufunc::UfuncLoop;
+use crate::py::{input, output};
+use crate::simd::Level;
+use crate::value::Value;
+use crate::view::{Extent, View};
+use crate::{kernels, store};
+
+/// The formulas of a call's functions over one array, and who waits for the next sweep.
+#[pyclass(frozen, module = "fanfold._core")]
+pub(super) struct Session {
+    begun: Instant,
+    timeout: Option<f64>,
+    dtype: DType,
+    state: Mutex<State>,
+}
+
+struct State {
+    session: engine::Session,
+    /// The arrays that are read; the first is the call's.
+    arrays: Vec<Py<PyUntypedArray>>,
+    /// What is written to, until the sweep that does it.
+    outputs: Vec<Py<PyUntypedArray>>,
+    /// The kernels that somebody waits for, for messages.
+    kernels: HashMap<usize, &'static str>,
+}
+
+/// What a sweep gives Python: the answers as (who, value or exception, whether it is a value); the floating-point exceptions
+/// as (node, bits); whether memory was read, and how many bytes of arrays.
+type Answers<'py> = (Vec<(usize, Bound<'py, PyAny>, bool)>, Vec<(NodeId, u8)>, bool, u64);
+
+/// Who waits for `nan_policy="raise"`.
+const NAN_CHECK: usize = usize::MAX;
+
+#[pymethods]
+impl Session {
+    #[new]
+    #[pyo3(signature = (array, timeout))]
+    fn new(array: &Bound<'_, PyUntypedArray>, timeout: Option<f64>) -> PyResult<Session> {
+        let view = input::view(array)?;
+        let session = engine::Session::new(view.dtype(), view.len());
+        let state =
+            State { session, arrays: vec![array.clone().unbind()], outputs: Vec::new(), kernels: HashMap::new() };
+        Ok(Session { begun: Instant::now(), timeout, dtype: view.dtype(), state: Mutex::new(state) })
+    }
+
+    /// The node of another array's elements, no more of them than the call's array has. It is kept alive.
+    fn source(&self, array: &Bound<'_, PyUntypedArray>) -> PyResult<NodeId> {
+        let view = input::view(array)?;
+        let mut state = self.state();
+        let number = state.arrays.len();
+        state.arrays.push(array.clone().unbind());
+        Ok(state.session.graph().source(number, view.dtype(), view.len()))
+    }
+
+    /// The node of a number: an array without axes.
+    fn constant(&self, number: &Bound<'_, PyUntypedArray>) -> PyResult<NodeId> {
+        let view = input::view(number)?;
+        let mut scratch = Buffer::new(view.dtype().item(), 1);
+        let buffer = view.load(Level::current(), 0, 1, &mut scratch).to_buffer();
+        let constant = Constant::new(buffer).ok_or_else(|| PyValueError::new_err("a constant is one number"))?;
+        Ok(self.state().session.graph().constant(constant))
+    }
+
+    /// The node of a ufunc's values.
+    fn ufunc(&self, function: &Bound<'_, UfuncLoop>, of: Vec<NodeId>) -> NodeId {
+        self.state().session.graph().apply(Operation::Ufunc(Loop(function.get().0.clone())), of)
+    }
+
+    /// The node of `np.where`.
+    fn choose(&self, condition: NodeId, yes: NodeId, no: NodeId) -> NodeId {
+        self.state().session.graph().apply(Operation::Where, vec![condition, yes, no])
+    }
+
+    /// The node of the values whose mask is true.
+    fn select(&self, mask: NodeId, values: NodeId) -> NodeId {
+        self.state().session.graph().apply(Operation::Select, vec![mask, values])
+    }
+
+    /// The node of bools or integers as int64.
+    fn int64(&self, of: NodeId) -> NodeId {
+        self.state().session.graph().apply(Operation::Int64, vec![of])
+    }
+
+    /// The node of reals as float64.
+    fn float64(&self, of: NodeId) -> NodeId {
+        self.state().session.graph().step(Step::Float64, of)
+    }
+
+    /// `who` waits for a kernel's answer on a node's elements.
+    fn reduce(&self, who: usize, node: NodeId, kernel: &Bound<'_, Kernel>, nan_policy: &str) -> PyResult<()> {
+        let nan_policy = NanPolicy::named(nan_policy)
+            .ok_or_else(|| PyRuntimeError::new_err(format!("nan_policy={nan_policy:?} is unknown")))?;
+        let call = &kernel.get().call;
+        let mut state = self.state();
+        let dtype = self.dtype(&mut state, node);
+        let request = call.entry.request(&call.arguments, dtype, nan_policy, node)?;
+        state.kernels.insert(who, call.entry.name);
+        state.session.add(Who::Call(who), request);
+        Ok(())
+    }
+
+    /// `nan_policy="raise"`: the next sweep counts the array's NaN values, and fails if there are any.
+    fn refuse_nan(&self) {
+        if self.dtype.has_missing() {
+            let input = Input { kernel: "nan_policy", dtype: self.dtype, nan_policy: NanPolicy::Raise, node: 0 };
+            self.state().session.add(Who::NanCheck, kernels::missing(&input));
+        }
+    }
+
+    /// `who` waits for a node's elements to be stored in a fresh, contiguous array, which nobody else may use until then.
+    fn store(&self, who: usize, node: NodeId, array: &Bound<'_, PyUntypedArray>) -> PyResult<()> {
+        let mut state = self.state();
+        let dtype = self.dtype(&mut state, node);
+        let output = input::output(array, dtype)?;
+        state.outputs.push(array.clone().unbind());
+        state.session.add(Who::Call(who), store::store(node, dtype, output));
+        Ok(())
+    }
+
+    /// `who` waits for a node's elements, of which nobody knows how many there are.
+    fn collect(&self, who: usize, node: NodeId) {
+        let mut state = self.state();
+        let dtype = self.dtype(&mut state, node);
+        state.session.add(Who::Call(who), store::collect(node, dtype));
+    }
+
+    /// Raises if the time is up.
+    fn check(&self) -> PyResult<()> {
+        Ok(Control::since(self.begun, self.timeout, &|| true).check()?)
+    }
+
+    /// Whether somebody waits for a sweep.
+    fn waits(&self) -> bool {
+        self.state().session.waits()
+    }
+
+    /// One sweep for all who wait.
+    fn sweep<'py>(&self, py: Python<'py>, workers: usize) -> PyResult<Answers<'py>> {
+        let mut state = self.state();
+        let State { session, arrays, outputs, kernels } = &mut *state;
+        let arrays: Vec<Bound<'py, PyUntypedArray>> = arrays.iter().map(|array| array.bind(py).clone()).collect();
+        let views = arrays.iter().map(input::view).collect::<Result<Vec<_>, Error>>()?;
+        let workers = Workers::new(workers.min(engine::Pass::chunks(views[0].len())))?;
+        let interrupt = Mutex::new(None);
+        let told = py.detach(|| {
+            let go_on = || check_signals(&interrupt);
+            session.sweep(&views, &workers, &Control::since(self.begun, self.timeout, &go_on))
+        });
+        outputs.clear();
+        if let Some(interrupt) = interrupt.into_inner().unwrap_or_else(PoisonError::into_inner) {
+            return Err(interrupt);
+        }
+        let Told { answers, flags, mut sources } = told?;
+        sources.sort_unstable();
+        sources.dedup();
+        let bytes = bytes(sources.iter().filter_map(|&source| views.get(source)).map(View::extent));
+        let answers = answers.into_iter().map(|(who, answer)| {
+            let (who, answer) = match (who, answer) {
+                (Who::Call(who), Err(Error::Panic { message, .. })) => {
+                    let kernel = kernels.get(&who).copied().unwrap_or_default().to_owned();
+                    (who, Err(Error::Panic { kernel, message }))
+                }
+                (Who::Call(who), answer) => (who, answer),
+                (Who::NanCheck, Ok(Value::Scalar(Number::Int(count), _))) if count > 0 => {
+                    (NAN_CHECK, Err(Error::FoundNan { count, dtype: self.dtype }))
+                }
+                (Who::NanCheck, answer) => (NAN_CHECK, answer),
+            };
+            let object = answer.map_err(PyErr::from).and_then(|value| output::object(&value, &arrays[0]));
+            match object {
+                Ok(object) => (who, object, true),
+                Err(error) => (who, error.into_value(py).into_bound(py).into_any(), false),
+            }
+        });
+        let flags = flags.into_iter().map(|(node, flags)| (node, flags.0)).collect();
+        Ok((answers.collect(), flags, !sources.is_empty(), bytes))
+    }
+}
+
+impl Session {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Node 0 is the call's array, whose dtype may be one that no other node has.
+    fn dtype(&self, state: &mut State, node: NodeId) -> DType {
+        if node == 0 { self.dtype } else { state.session.graph().item(node).dtype() }
+    }
+}
+
+/// The bytes of arrays that a sweep reads; what several of them have in common is read once.
+fn bytes(extents: impl Iterator<Item = Extent>) -> u64 {
+    let mut extents: Vec<Extent> = extents.collect();
+    extents.sort_unstable_by_key(|extent| extent.memory.start);
+    let (mut bytes, mut covered) = (0, 0..0);
+    let mut dense = 0;
+    for extent in extents {
+        if extent.memory.start >= covered.end {
+            bytes += dense.min(covered.len());
+            (covered, dense) = (extent.memory, extent.bytes);
+        } else {
+            covered.end = covered.end.max(extent.memory.end);
+            dense += extent.bytes;
+        }
+    }
+    (bytes + dense.min(covered.len())) as u64
+}

@@ -1,0 +1,416 @@
+"""Plain functions, run as they stand: the answers are those of calling them, whatever was fused on the way."""
+
+import collections
+import copy
+import dataclasses
+import pickle
+import threading
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import special, stats
+
+import fanfold as ff
+from fanfold.tracing import crew
+
+Array = npt.NDArray[Any]
+Function = Callable[[Array], Any]
+
+SIZE = crew.SMALLEST + 12_345
+
+rng = np.random.default_rng(7)
+NORMAL = rng.standard_normal(SIZE)
+ARRAYS: dict[str, Array] = {
+    "float64": NORMAL,
+    "float32": NORMAL.astype("f4"),
+    "int64": rng.integers(-1000, 1000, SIZE),
+    "int8": rng.integers(-100, 100, SIZE).astype("i1"),
+    "uint32": rng.integers(0, 1000, SIZE).astype("u4"),
+    "bool": NORMAL > 0,
+    "complex128": NORMAL + 1j * NORMAL[::-1],
+    "specials": np.where(NORMAL > 2, np.nan, np.where(NORMAL < -2, np.inf, NORMAL)),
+    "every second": rng.standard_normal(2 * SIZE)[::2],
+    "reversed": NORMAL[::-1],
+    "two axes": rng.standard_normal((300, 200)),
+    "swapped": NORMAL.astype(">f8"),
+    "float16": NORMAL.astype("f2"),
+    "Fortran": np.asfortranarray(rng.standard_normal((300, 200))),
+    "datetime64": rng.integers(0, 1000, SIZE).astype("M8[s]"),
+}
+
+
+def in_place(v: Array) -> Any:
+    y = np.abs(v)
+    z = y
+    y *= 2
+    y += 1
+    return z.sum(), y.max()
+
+
+def aliased(v: Array) -> Any:
+    y = v * 2
+    w = y[1:]
+    y += 1
+    return w.sum(), w[0], y[1]
+
+
+def assigned(v: Array) -> Any:
+    y = v * 2
+    y[y < 0] = 0
+    y[3] = 50
+    return y.max(), y.sum()
+
+
+def branching(v: Array) -> Any:
+    if v.mean() > 0.0:
+        return np.sqrt(np.abs(v)).mean()
+    return np.abs(v).max()
+
+
+def looping(v: Array) -> Any:
+    return [float(np.mean(v > k / 10)) for k in range(30)]
+
+
+def normalised(v: Array) -> Any:
+    return (v - v.mean()) / v.std()
+
+
+FUNCTIONS: list[Function] = [
+    lambda v: np.mean(np.log1p(np.abs(v))),
+    lambda v: np.sum(np.exp(-v * v / 2)),
+    lambda v: np.mean((v - v.mean()) ** 2 > 1),
+    lambda v: np.std(np.diff(v)),
+    lambda v: v[v > 0].mean(),
+    lambda v: v[v > 0].sum() - v[v < 0].sum(),
+    lambda v: np.log(v[v > 0]).max(),
+    lambda v: len(v[v > 0]),
+    lambda v: v[v > 1e9].max(),
+    lambda v: v[v > 1e9].sum(),
+    lambda v: np.clip(v, -1, 1).mean(),
+    lambda v: v.clip(0).sum(),
+    lambda v: v.clip(max=0.5).min(),
+    lambda v: (v[1:] * v[:-1]).mean(),
+    lambda v: np.dot(v, v),
+    lambda v: v @ v,
+    lambda v: np.linalg.norm(v),
+    lambda v: np.linalg.norm(v - 1, 1),
+    lambda v: np.where(v > 0, v, 0).sum(),
+    lambda v: np.where(v > 0, 1, 2.5).mean(),
+    lambda v: (v > 0).astype(int).sum(),
+    lambda v: v.astype(float).std(ddof=1),
+    lambda v: (v > 0).sum() / v.size,
+    lambda v: np.isnan(v).any() or np.isinf(v).all(),
+    lambda v: np.average(v),
+    lambda v: v.mean(axis=0),
+    lambda v: v.sum(keepdims=True),
+    lambda v: v.mean(dtype=np.float64),
+    lambda v: np.median(np.abs(v - np.median(v))),
+    lambda v: np.quantile(v, [0.1, 0.9]),
+    lambda v: np.histogram(v, bins=10, range=(-3, 3)),
+    lambda v: np.cumsum(v)[-1],
+    lambda v: np.sort(v * 2)[:5],
+    lambda v: np.unique(np.sign(v)),
+    lambda v: v.argmin() + np.argmax(v),
+    lambda v: np.ptp(v),
+    lambda v: np.max(v) - np.min(v),
+    lambda v: v.max(initial=1e6),
+    lambda v: np.add.reduce(v * 2),
+    lambda v: np.prod(np.where(v > 0, 1.5, 1 / 1.5)),
+    lambda v: v**2,
+    lambda v: np.sqrt(np.abs(v)),
+    lambda v: v > 0,
+    lambda v: v[5:50_000:3],
+    lambda v: v,
+    lambda v: v[3],
+    lambda v: (v[3], v[-1], list(v[:3])),
+    lambda v: {"mean": v.mean(), "of": [v.min(), (v.max(), v.std())]},
+    lambda v: f"{np.abs(v).mean():.3f} {v.mean()} {v.max()!r}",
+    lambda v: hash(v.max()) == hash(float(v.max())),
+    lambda v: isinstance(v * 2, np.ndarray) and isinstance(v.mean(), np.generic),
+    lambda v: round(float(np.abs(v).sum()), 3),
+    lambda v: max(v.min(), 0),
+    lambda v: (v * 2).shape,
+    lambda v: (np.exp(v).dtype, (v + 1).dtype, (v / 2).dtype, v.mean().dtype),
+    lambda v: np.asarray(v * 2)[:3],
+    lambda v: pickle.loads(pickle.dumps(v + 1)).sum(),
+    lambda v: copy.copy(v + 1).sum() + copy.deepcopy(v).sum(),
+    lambda v: next(iter(v + 1)),
+    lambda v: v + np.arange(v.shape[-1]),
+    lambda v: v * np.float32(2) + np.int8(1),
+    lambda v: v + 300,
+    lambda v: v // 2 + v % 3,
+    lambda v: ~(v > 0) & (v < 1) | (v == 3),
+    lambda v: np.minimum(v, 0).sum() + np.maximum(v, 0).sum(),
+    lambda v: special.expit(v).mean(),
+    lambda v: stats.skew(v, axis=None),
+    lambda v: stats.zscore(v, axis=None)[:3],
+    lambda v: np.nansum(v) + np.nanmean(v),
+    lambda v: np.isfinite(v).sum(),
+    lambda v: np.concatenate([v[:3], (v * 2)[:3]]),
+    lambda v: np.add(v, 1, out=np.empty(v.shape)).sum(),
+    lambda v: v.reshape(-1).sum() + v.ravel().max() + v.T.min(),
+    lambda v: v.tolist()[:3],
+    lambda v: np.percentile(v - v.mean(), 30),
+    lambda v: (v - v.mean()).std() / (abs(v.mean()) + 1),
+    lambda v: v.no_such_attribute,
+    lambda v: v + "text",
+    lambda v: 1 / 0,
+    lambda v: v.__setitem__(0, 1),
+    in_place,
+    aliased,
+    assigned,
+    branching,
+    looping,
+    normalised,
+    np.mean,
+    np.median,
+    len,
+    stats.kurtosis,
+]
+
+
+def called(function: Function, x: Array) -> Any:
+    """What the plain call on a read-only array gives, an exception being an answer too."""
+    view = x.view()
+    view.flags.writeable = False
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            return function(view)
+        except Exception as error:
+            return error
+
+
+def assert_same(got: Any, want: Any) -> None:
+    """The same types and dtypes, and values but for the rounding of what is added up."""
+    if isinstance(want, Exception):
+        assert type(got) is type(want), (got, want)
+        return
+    assert type(got) is type(want), (type(got), type(want), got, want)
+    if isinstance(want, np.ndarray | np.generic):
+        assert got.dtype == want.dtype
+        assert got.shape == want.shape
+        if want.dtype.kind in "fc":
+            single = want.dtype.itemsize // (2 if want.dtype.kind == "c" else 1) < 8
+            np.testing.assert_allclose(got, want, rtol=2e-3 if single else 1e-9, atol=1e-2 if single else 1e-9)
+        else:
+            np.testing.assert_array_equal(got, want)
+    elif isinstance(want, tuple | list):
+        assert len(got) == len(want)
+        for ours, theirs in zip(got, want, strict=True):
+            assert_same(ours, theirs)
+    elif isinstance(want, dict):
+        assert got.keys() == want.keys()
+        for key in want:
+            assert_same(got[key], want[key])
+    elif isinstance(want, float):
+        assert got == pytest.approx(want, rel=1e-3, nan_ok=True)
+    elif not isinstance(want, str | np.dtype):
+        assert got == want
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("name", ARRAYS)
+def test_every_function_gives_what_its_call_gives(name: str, workers: int) -> None:
+    x = ARRAYS[name]
+    before = x.copy()
+    functions = {f"{number}": function for number, function in enumerate(FUNCTIONS)}
+    together = ff.run(x, functions, workers=workers, on_error="return")
+    for number, function in enumerate(FUNCTIONS):
+        assert_same(together[f"{number}"], called(function, x))
+    np.testing.assert_array_equal(x, before)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_alone_is_as_together_to_the_last_bit() -> None:
+    functions = {f"{number}": function for number, function in enumerate(FUNCTIONS[:30])}
+    together = ff.run(NORMAL, functions, workers=3, on_error="return")
+    for key, function in functions.items():
+        for workers in (1, 2, 5):
+            alone = ff.run(NORMAL, {key: function}, workers=workers, on_error="return")[key]
+            assert repr(alone) == repr(together[key]), key
+            if isinstance(alone, np.generic):
+                assert alone.tobytes() == together[key].tobytes()
+
+
+def test_what_functions_ask_of_one_array_is_answered_by_few_sweeps() -> None:
+    functions = {f"f{number}": function for number, function in enumerate(FUNCTIONS[:6])}
+    for workers in (1, 2):
+        r = ff.run(NORMAL, {**functions, "mean": "mean"}, workers=workers)
+        assert (r.report.passes, set(r.report.how.values()), r.report.why) == (2, {"fused"}, {})
+        assert r.report.bytes_read == 2 * NORMAL.nbytes
+    # They all need the mean before they go on: one sweep serves all of them.
+    waiting = {f"w{number}": branching for number in range(4)}
+    assert ff.run(NORMAL, waiting, workers=4).report.passes == 2
+
+
+def test_the_report_says_what_was_fused_and_what_kept_the_rest_from_it() -> None:
+    def partly(v: Array) -> Any:
+        return np.median(np.abs(v))
+
+    r = ff.run(NORMAL, [partly, len, FUNCTIONS[0]])
+    assert r.report.how == {"partly": "partly fused", "len": "plain", "<lambda>": "fused"}
+    assert r.report.why == {"partly": "np.median"}
+
+
+def test_a_function_is_called_once() -> None:
+    calls = collections.Counter[int]()
+
+    def counted(v: Array) -> Any:
+        calls[0] += 1
+        return np.abs(v).mean(), float(v.sum()), v * 2
+
+    for workers in (1, 2):
+        calls.clear()
+        ff.run(NORMAL, counted, workers=workers)
+        assert calls[0] == 1
+
+
+def test_what_a_function_keeps_is_computed_when_it_returns() -> None:
+    x, kept = NORMAL.copy(), []
+
+    def keeps(v: Array) -> Any:
+        kept.extend([v * 2, v.mean(), v])
+        return v.sum()
+
+    for workers in (1, 2):
+        kept.clear()
+        ff.run(x, keeps, workers=workers)
+        want = x * 2
+        x[:] = 0
+        np.testing.assert_array_equal(np.asarray(kept[0]), want)
+        assert float(kept[1]) == pytest.approx(want.mean() / 2)
+        assert (kept[2] + 1).sum() == x.size
+        x[:] = NORMAL
+
+
+def test_results_are_plain_however_deep() -> None:
+    @dataclasses.dataclass
+    class Both:
+        low: Any
+        high: Any
+
+    class Pair(collections.namedtuple("Pair", "a b")):
+        pass
+
+    def nested(v: Array) -> Any:
+        return Both(v.min(), [v.max()]), Pair(v.mean(), {"x": np.abs(v)}), (v.std() for _ in range(2))
+
+    both, pair, generated = ff.run(NORMAL, nested)["nested"]
+    assert type(both) is Both and type(pair) is Pair
+    values = [both.low, both.high[0], pair.a, *generated]
+    assert {type(value) for value in values} == {np.float64}
+    assert type(pair.b["x"]) is np.ndarray
+    assert pair.b["x"].flags.writeable
+
+
+def test_warnings_are_numpys() -> None:
+    def warned(function: Callable[[], Any]) -> list[str]:
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            function()
+        return sorted({str(each.message) for each in caught})
+
+    x = NORMAL
+    functions: list[Function] = [
+        lambda v: np.log(v).max(),
+        lambda v: (1 / (v - v[0])).max(),
+        lambda v: np.exp(v * 1000).min(),
+        lambda v: v[v > 100].mean(),
+    ]
+    for function in functions:
+        assert warned(lambda: ff.run(x, function)) == warned(lambda: function(x))
+
+        def ignoring(v: Array, function: Function = function) -> Any:
+            with np.errstate(all="ignore"):
+                return function(v)
+
+        assert warned(lambda: ff.run(x, ignoring)) == warned(lambda: ignoring(x))
+
+        def raising(v: Array, function: Function = function) -> Any:
+            with np.errstate(all="raise"):
+                return function(v)
+
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            got = ff.run(x, {"f": raising}, on_error="return")["f"]
+        assert_same(got, called(raising, x))
+
+
+def test_an_integer_sum_wraps_in_a_function_as_numpys_does() -> None:
+    x = np.full(SIZE, 2**62)
+    assert ff.run(x, lambda v: v.sum())["<lambda>"] == x.sum()
+
+
+def test_functions_run_side_by_side_and_wait_for_no_stranger() -> None:
+    # Each waits for a thread of its own that starts another run.
+    def outer(v: Array) -> Any:
+        answers: list[Any] = []
+        thread = threading.Thread(target=lambda: answers.append(ff.run(NORMAL, {"m": np.size, "s": "sum"}, workers=2)))
+        thread.start()
+        thread.join(30)
+        return answers[0]["m"]
+
+    for x in (NORMAL, NORMAL.astype("f2")):
+        r = ff.run(x, {"a": outer, "b": lambda v: outer(v)}, workers=2, timeout=60)
+        assert dict(r) == {"a": SIZE, "b": SIZE}
+
+
+# ---- formulas that nobody has written ----
+
+UNARY: list[tuple[str, Callable[[Any], Any]]] = [
+    ("abs", np.abs), ("neg", lambda v: -v), ("sqrt", np.sqrt), ("square", np.square), ("exp", np.exp),
+    ("tanh", np.tanh), ("sign", np.sign), ("floor", np.floor), ("x**2", lambda v: v**2), ("isnan", np.isnan),
+    ("clip", lambda v: np.clip(v, -1, 1)),
+    ("float", lambda v: v.astype(float)), ("- mean", lambda v: v - v.mean()), ("/ max", lambda v: v / v.max()),
+    ("cut", lambda v: v[1:]), ("diff", lambda v: np.diff(v * 1.0)), ("reversed", lambda v: v[::-1]),
+    ("positive", lambda v: v[v > 0]), ("where", lambda v: np.where(v > 0, v, 1.5)),
+]  # fmt: skip
+BINARY: list[tuple[str, Callable[[Any, Any], Any]]] = [
+    ("+", lambda a, b: a + b), ("-", lambda a, b: a - b), ("*", lambda a, b: a * b), ("/", lambda a, b: a / b),
+    ("minimum", np.minimum), ("<", lambda a, b: a < b), ("hypot", np.hypot),
+    ("where", lambda a, b: np.where(a > b, a, b)),
+]  # fmt: skip
+ENDS: list[tuple[str, Callable[[Any], Any]]] = [
+    ("mean", np.mean), ("sum", np.sum), ("max", np.max), ("std", np.std), ("any", np.any), ("argmin", np.argmin),
+    ("values", lambda v: v), ("size", lambda v: v.size), ("median", np.median), ("first", lambda v: v[0]),
+    ("dtype", lambda v: v.dtype),
+]  # fmt: skip
+
+formulas = st.recursive(
+    st.sampled_from([("x", lambda v: v), ("2", lambda v: 2), ("0.5", lambda v: 0.5), ("f4", lambda v: np.float32(3))]),
+    lambda inner: st.one_of(
+        st.tuples(st.sampled_from(UNARY), inner).map(
+            lambda p: (f"{p[0][0]}({p[1][0]})", lambda v: p[0][1](p[1][1](v)))
+        ),
+        st.tuples(st.sampled_from(BINARY), inner, inner).map(
+            lambda p: (f"{p[0][0]}({p[1][0]}, {p[2][0]})", lambda v: p[0][1](p[1][1](v), p[2][1](v)))
+        ),
+    ),
+    max_leaves=6,
+)
+
+
+@pytest.mark.filterwarnings("ignore")
+@settings(max_examples=150, deadline=None)
+@given(
+    st.lists(st.tuples(formulas, st.sampled_from(ENDS)), min_size=1, max_size=4),
+    st.sampled_from(["float64", "float32", "int64", "int8", "bool", "specials", "reversed"]),
+    st.sampled_from([1, 2]),
+)
+def test_any_formula_gives_what_its_call_gives(chosen: list[Any], name: str, workers: int) -> None:
+    x = ARRAYS[name]
+    functions = {
+        f"{number} {end[0]}({text})": (lambda v, function=function, end=end: end[1](function(v)))
+        for number, ((text, function), end) in enumerate(chosen)
+    }
+    got = ff.run(x, functions, workers=workers, on_error="return")
+    for key, function in functions.items():
+        assert_same(got[key], called(function, x))
