@@ -152,8 +152,8 @@ def test_never_more_threads_compute_than_workers(callers: int) -> None:
         after, elapsed = spent(), time.perf_counter() - started
         seconds = {{task: used - before.get(task, ('', 0))[1] for task, (_, used) in after.items()}}
         busy = [after[task][0] for task in after if seconds[task] > 0.1]
-        # A caller is one of its own workers. The pool works for one of several callers at most; the others compute alone,
-        # and wait for nobody.
+        # A caller is one of its own workers. The pool works for one of several callers at most; the others compute
+        # alone, and wait for nobody.
         assert busy == ['fanfold-0'] or (not busy and {callers} > 1), (after, seconds)
         assert len(computed) == {callers} and max(computed) < elapsed + 0.1, (computed, elapsed)
         assert min(computed) > 0.05, computed
