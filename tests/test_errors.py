@@ -53,6 +53,7 @@ UNKNOWN = 'unknown function "{}": fanfold.kernels() lists the names; any other f
 MEANT = "unknown function \"{}\": did you mean '{}'?"
 TWO = "functions: two have the key '{}'; pass a dict {{name: function}} instead"
 WORKERS = "workers must be an integer from 1 to 1024, a Pool or None, not {}"
+POOL_WORKERS = "workers must be an integer from 1 to 1024 or None, not {}"
 TIMEOUT = "timeout must be a number of seconds > 0 or None, not {}"
 NAN_POLICY = "nan_policy must be 'propagate', 'omit' or 'raise', not {}"
 ON_ERROR = "on_error must be 'raise' or 'return', not {}"
@@ -109,14 +110,14 @@ MESSAGES = [
     ("ff.run(x, [[Broken(), 1]])", TypeError, NEITHER.format("[an object without a repr, 1]")),
     ("ff.run(x, [list(range(10**6))])", TypeError, NEITHER.format("[0, 1, 2, 3, …]")),
     ("ff.run(x, 3)", TypeError, FUNCTIONS.format("3")),
-    ("ff.run(x, b'mean')", TypeError, FUNCTIONS.format("bytes: the array comes first: run(data, functions)")),
+    ("ff.run(x, b'mean')", TypeError, FUNCTIONS.format("b'mean': pass a str")),
     ("ff.run(x, x)", TypeError, FUNCTIONS.format("ndarray: the array comes first: run(data, functions)")),
     ("ff.run(x, ff.plan('mean'))", TypeError, FUNCTIONS.format("fanfold.Plan(['mean'])")),
     ("ff.run(x, ['mean', 3])", TypeError, NEITHER.format("3")),
     ("ff.run(x, ['mean', None])", TypeError, NEITHER.format("None")),
     ("ff.run(x, ['mean', ['std']])", TypeError, NEITHER.format("['std']")),
-    ("ff.run(x, {'a': None})", TypeError, NEITHER.format("None")),
-    ("ff.run(x, {'a': ['mean']})", TypeError, NEITHER.format("['mean']")),
+    ("ff.run(x, {'a': None})", TypeError, NEITHER.format("None (of the key 'a')")),
+    ("ff.run(x, {'a': ['mean']})", TypeError, NEITHER.format("['mean'] (of the key 'a')")),
     ("ff.run(x, {1: 'mean'})", TypeError, "functions: the keys of a dict must be strings, not 1"),
     ("ff.run(x, {None: 'mean'})", TypeError, "functions: the keys of a dict must be strings, not None"),
     ("ff.run(x, 'meen')", ValueError, MEANT.format("meen", "mean")),
@@ -155,8 +156,8 @@ MESSAGES = [
     ("ff.run(x, 'mean', workers=closed())", ValueError, CLOSED),
     ("closed().run(x, 'mean')", ValueError, CLOSED),
     ("closed().__enter__()", ValueError, "fanfold.Pool(workers=2) was closed: make a new one"),
-    ("ff.Pool(workers=0)", ValueError, WORKERS.format("0")),
-    ("ff.Pool('2')", TypeError, WORKERS.format("'2'")),
+    ("ff.Pool(workers=0)", ValueError, POOL_WORKERS.format("0")),
+    ("ff.Pool('2')", TypeError, POOL_WORKERS.format("'2'")),
     ("ff.Pool(ff.Pool(1))", TypeError, "workers must be an integer or None, not a Pool"),
     # the other options
     ("ff.run(x, 'mean', nan_policy='ignore')", ValueError, NAN_POLICY.format("'ignore'")),
@@ -646,8 +647,8 @@ def test_functions_that_try_to_write_get_numpys_own_error(function: Any, data: A
 
 
 def test_a_function_that_takes_other_arguments_says_so_itself() -> None:
-    with pytest.raises(TypeError, match="missing 1 required positional argument: 'w'") as caught:
-        ff.run(x, lambda v, w: 1)  # type: ignore[arg-type, misc]
+    with pytest.raises(TypeError, match="missing 2 required positional arguments: 'w' and 'u'") as caught:
+        ff.run(x, lambda v, w, u: 1)  # type: ignore[arg-type, misc]
     assert caught.value.__notes__ == note("<lambda>")
 
 

@@ -363,6 +363,52 @@ def test_functions_run_side_by_side_and_wait_for_no_stranger() -> None:
         assert dict(r) == {"a": SIZE, "b": SIZE}
 
 
+# ---- dicts to fill ----
+
+
+@pytest.mark.parametrize("x", [NORMAL[:100], NORMAL, NORMAL.astype("f2")], ids=["small", "traced", "not traced"])
+@pytest.mark.parametrize("workers", [1, 3])
+def test_a_function_of_two_parameters_fills_a_dict_of_its_own(x: Array, workers: int) -> None:
+    def extremes(v: Array, out: dict[str, Any]) -> None:
+        assert out == {}
+        out["low"], out["high"] = v.min(), np.abs(v).max()
+
+    def more(v: Array, /, out: dict[str, Any], *, extra: int = 1) -> Any:
+        out["values"] = v * 2
+        return v.size
+
+    r = ff.run(x, ["count", extremes, more], workers=workers)
+    assert list(r) == ["count", "low", "high", "more", "values"]
+    assert (r["low"], r["high"], r["more"]) == (x.min(), np.abs(x).max(), x.size)
+    np.testing.assert_array_equal(r["values"], x * 2)
+    assert type(r["values"]) is np.ndarray
+
+
+def test_what_a_dict_cannot_give_is_said() -> None:
+    def fill(v: Array, out: dict[Any, Any]) -> None:
+        out["mean"] = 1
+
+    def again(v: Array, out: dict[Any, Any]) -> None:
+        out["mine"] = 1
+
+    def number(v: Array, out: dict[Any, Any]) -> None:
+        out[3] = 1
+
+    def fails(v: Array, out: dict[Any, Any]) -> None:
+        out["lost"] = 1
+        raise KeyError("gone")
+
+    with pytest.raises(ValueError, match="'mean' and 'fill' both gave a result 'mean': give one another name"):
+        ff.run(NORMAL, ["mean", fill])
+    with pytest.raises(ValueError, match="'a' and 'b' both gave a result 'mine': give one another name"):
+        ff.run(NORMAL, {"a": again, "b": again})
+    with pytest.raises(TypeError, match="'number' put 3 into its dict: the keys of results must be strings"):
+        ff.run(NORMAL, number)
+    r = ff.run(NORMAL, [again, fails, number], on_error="return")
+    assert list(r) == ["mine", "fails", "number"]
+    assert [type(r[key]) for key in r] == [int, KeyError, TypeError]
+
+
 # ---- formulas that nobody has written ----
 
 UNARY: list[tuple[str, Callable[[Any], Any]]] = [

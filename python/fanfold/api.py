@@ -15,13 +15,14 @@ import numpy.typing as npt
 
 from fanfold import _core, checks
 from fanfold.failures import raise_failures, raise_problems
+from fanfold.filling import filling, joined, wants_dict
 from fanfold.results import Ran, Results
 from fanfold.tracing.crew import NAN_CHECK, Crew, can_trace
 
 NanPolicy = Literal["propagate", "omit", "raise"]
 OnError = Literal["raise", "return"]
 
-Function = str | _core.Kernel | Callable[[npt.NDArray[Any]], Any]
+Function = str | _core.Kernel | Callable[[npt.NDArray[Any]], Any] | Callable[[npt.NDArray[Any], dict[str, Any]], Any]
 Functions = Function | Iterable[Function] | Mapping[str, Function]
 
 # The default of `on_error`, to be recognised by identity: any other object, of whatever type, is looked at closely.
@@ -37,7 +38,18 @@ class Plan:
     (np.float64(1.5), np.float64(2.5))
     """
 
-    __slots__ = ("_functions", "_how", "_kernels", "_keys", "_like", "_nan_policy", "_native", "_order", "_plain")
+    __slots__ = (
+        "_fills",
+        "_functions",
+        "_how",
+        "_kernels",
+        "_keys",
+        "_like",
+        "_nan_policy",
+        "_native",
+        "_order",
+        "_plain",
+    )
 
     def __init__(
         self,
@@ -54,7 +66,9 @@ class Plan:
         if problems is None:
             raise_problems(found, "the functions cannot be run")
         kernels = {key: function for key, function in self._functions.items() if isinstance(function, _core.Kernel)}
-        self._plain = {key: function for key, function in self._functions.items() if key not in kernels}
+        plain = {key: function for key, function in self._functions.items() if key not in kernels}
+        self._fills = [key for key, function in plain.items() if wants_dict(function)]
+        self._plain = plain | {key: filling(plain[key]) for key in self._fills}
         self._order = tuple(self._functions)
         self._keys = (*kernels, *self._plain)
         self._kernels = list(kernels.values())
@@ -86,6 +100,9 @@ class Plan:
         values = dict(zip(self._keys, answers, strict=True))
         if self._plain:
             values = {key: values[key] for key in self._order}
+        if self._fills:
+            values, wrong = joined(values, self._order)
+            failures += [(self._keys.index(key), error) for key, error in wrong.items()]
         ran = (passes, bytes_read, used, seconds, self._order, how, why)
         if not failures:
             return Results(values, {}, ran)
@@ -209,7 +226,7 @@ class Pool:
         if isinstance(workers, Pool):
             raise TypeError("workers must be an integer or None, not a Pool")
         problems: list[Exception] = []
-        checks.workers(workers, problems)
+        checks.workers(workers, problems, pool="")
         raise_problems(problems, "the pool cannot be made")
         self._workers: int = _core.config()["workers"] if workers is None else int(workers)
         self._closed = False
@@ -272,8 +289,9 @@ def run(
     functions : str, Kernel, callable, or an iterable or dict of them
         What to compute. A string is the name of a kernel (`kernels` lists them); ``ff.std(ddof=1)`` is a kernel with
         parameters; any other callable is called with the array, read-only, and what it asks of NumPy is fused where it
-        can be (``docs/functions.md``). In a dict the keys name the
-        results, otherwise the kernels' and functions' own names do.
+        can be (``docs/functions.md``). One with two required parameters, ``f(x, out)``, gets a dict of its own as well,
+        and what it puts there joins the results. In a dict of functions the keys name the results, otherwise the
+        kernels' and functions' own names do.
     workers : int or Pool, optional
         How many threads compute. ``None`` is as many as there are processors for this process (looked up once), 1 the
         calling thread. Small arrays are always left to the calling thread. The result does not depend on it, to the
@@ -331,7 +349,8 @@ def plan(functions: Functions, *, like: Any = None, nan_policy: NanPolicy = "pro
     functions, nan_policy
         As for `run`.
     like : array or dtype, optional
-        What the arrays will be like, for `Plan.explain`; float64 if ``None``.
+        What the arrays will be like, for `Plan.explain`; float64 if ``None``. Only its dtype counts: where an array
+        does not lie in its own order, positions take a pass of their own.
 
     Returns
     -------
@@ -356,7 +375,7 @@ def _planned(functions: Functions, nan_policy: NanPolicy, problems: list[Excepti
     key = (tuple(functions) if isinstance(functions, list) else functions, nan_policy)
     try:
         found = _memory.get(key)
-    except TypeError:  # Something unhashable: the plan's own checks say what is wrong, if anything is.
+    except Exception:  # noqa: BLE001 - Something unhashable: the plan's own checks say what is wrong, if anything is.
         return Plan(functions, None, nan_policy, problems)
     if found is None:
         found = Plan(functions, None, nan_policy, problems)

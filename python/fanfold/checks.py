@@ -23,13 +23,17 @@ def functions(value: Any, problems: Problems) -> dict[str, Any]:
         for key, function in value.items():
             if not isinstance(key, str):
                 problems.append(TypeError(f"functions: the keys of a dict must be strings, not {shown(key)}"))
-            elif (resolved := _resolved(function, problems)) is not None:
+            elif (resolved := _resolved(function, problems, f" (of the key {shown(key)})")) is not None:
                 named[key] = resolved
         return named
     expected = "functions must be names, kernels, callables, or a dict of them"
-    if isinstance(value, np.ndarray | bytes | bytearray):
-        advice = "the array comes first: run(data, functions)"
-        problems.append(TypeError(f"{expected}, not {type(value).__name__}: {advice}"))
+    if isinstance(value, np.ndarray):
+        problems.append(
+            TypeError(f"{expected}, not {type(value).__name__}: the array comes first: run(data, functions)")
+        )
+        return named
+    if isinstance(value, bytes | bytearray):
+        problems.append(TypeError(f"{expected}, not {shown(value)}: pass a str"))
         return named
     single = isinstance(value, str | _core.Kernel) or callable(value)
     if not single and not isinstance(value, Iterable):
@@ -47,7 +51,7 @@ def functions(value: Any, problems: Problems) -> dict[str, Any]:
     return named
 
 
-def _resolved(function: Any, problems: Problems) -> Any:
+def _resolved(function: Any, problems: Problems, place: str = "") -> Any:
     if isinstance(function, str):
         try:
             return _core.Kernel(function)
@@ -60,7 +64,7 @@ def _resolved(function: Any, problems: Problems) -> Any:
         return function()
     if callable(function):
         return function
-    problems.append(TypeError(f"functions: {shown(function)} is neither a name, a kernel nor a callable"))
+    problems.append(TypeError(f"functions: {shown(function)}{place} is neither a name, a kernel nor a callable"))
     return None
 
 
@@ -69,7 +73,10 @@ def _key(function: Any) -> str:
         return function.name
     if isinstance(function, partial):
         return _key(function.func)
-    return str(getattr(function, "__name__", type(function).__name__))
+    try:
+        return str(getattr(function, "__name__", type(function).__name__))
+    except Exception:  # noqa: BLE001 - a property can fail in any way
+        return type(function).__name__
 
 
 def data(value: Any, problems: Problems) -> bool:
@@ -98,9 +105,9 @@ def on_error(value: Any, problems: Problems) -> None:
         problems.append(ValueError(f"on_error must be 'raise' or 'return', not {shown(value)}"))
 
 
-def workers(value: Any, problems: Problems) -> None:
+def workers(value: Any, problems: Problems, pool: str = ", a Pool") -> None:
     """A number of workers, or None."""
-    expected = f"workers must be an integer from 1 to {MAX_WORKERS}, a Pool or None"
+    expected = f"workers must be an integer from 1 to {MAX_WORKERS}{pool} or None"
     if value is None:
         return
     if not _is_number(value, numbers.Integral):

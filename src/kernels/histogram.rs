@@ -27,7 +27,7 @@ use crate::simd::Simd;
 use crate::value::Value;
 use crate::view::BLOCK;
 
-/// Bits after the point of a guess. Few elements are so near an edge that their block has to be corrected: one in a thousand blocks.
+/// Bits after the point of a guess, for elements at random. Few elements are so near an edge that their block has to be corrected: one in a thousand blocks.
 const FRACTION: u32 = 24;
 const ONE: f64 = (1 << FRACTION) as f64;
 const MASK: u32 = (1 << FRACTION) - 1;

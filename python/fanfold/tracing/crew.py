@@ -211,10 +211,11 @@ class Crew:
     def _start(self) -> None:
         """Starts threads for functions that nobody has begun, as far as workers are free."""
         for _ in range(min(self.workers - self._running, len(self._pending))):
-            self._running += 1
             thread = threading.Thread(target=self._work, name="fanfold-function", daemon=True)
-            self._threads.append(thread)
+            # It begins once the lock is free. If it cannot be started, others go on when they are free.
             thread.start()
+            self._threads.append(thread)
+            self._running += 1
 
     def _work(self) -> None:
         try:
