@@ -14,6 +14,7 @@ import argparse
 import sys
 import timeit
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
@@ -28,6 +29,7 @@ import report
 from measuring import (
     FULL,
     QUICK,
+    Claim,
     Effort,
     Figure,
     Measured,
@@ -58,6 +60,11 @@ class Bench:
     def x(self) -> NDArray[np.float64]:
         """Standard normal float64."""
         return np.random.default_rng(SEED).standard_normal(self.effort.elements)
+
+    @cached_property
+    def ten_million(self) -> NDArray[np.float64]:
+        """The first half of `x`."""
+        return self.x[: self.effort.elements // 2]
 
     @cached_property
     def answers(self) -> peers.Answers:
@@ -179,10 +186,67 @@ def _layout(bench: Bench, x: NDArray[Any], contiguous: NDArray[np.float64]) -> M
     return in_pairs(bench.effort, eleven_of(x), eleven_of(contiguous), times_the_time)
 
 
+# -------------------------------------------------------------------- users' functions, 10 million float64
+
+
+def check_functions(got: Mapping[str, Any], right: Mapping[str, Any]) -> None:
+    """Fail unless the functions' answers agree; those that are means of what cancels, by a mean's rounding."""
+    for name, value in got.items():
+        np.testing.assert_allclose(value, right[name], rtol=1e-9, atol=1e-10, err_msg=name)
+
+
+def functions_numpy(bench: Bench) -> Measured:
+    x = bench.ten_million
+    check_functions(ff.run(x, peers.FUNCTIONS), peers.numpy_functions(x))
+    return in_pairs(bench.effort, lambda: ff.run(x, peers.FUNCTIONS), lambda: peers.numpy_functions(x), times_as_fast)
+
+
+def functions_numba(bench: Bench) -> Measured:
+    x = bench.ten_million
+    check_functions(peers.numba_functions(x), peers.numpy_functions(x))
+    return in_pairs(bench.effort, lambda: ff.run(x, peers.FUNCTIONS), lambda: peers.numba_functions(x), times_as_fast)
+
+
+def functions_alone(bench: Bench) -> Measured:
+    """Each of the functions alone: the one that gains least."""
+    x = bench.ten_million
+    found = {
+        name: in_pairs(QUICK, lambda f=f: ff.run(x, f), lambda f=f: f(x), times_as_fast)  # type: ignore[misc]
+        for name, f in peers.FUNCTIONS.items()
+    }
+    least = min(found, key=lambda name: found[name].value)
+    note = ", ".join(f"{name} {measured.value:.1f} x" for name, measured in found.items())
+    return replace(found[least], note=f"each alone: {note}")
+
+
+def functions_small(bench: Bench) -> Measured:
+    x = bench.x[:1_000].copy()
+    names = {"x": x, "f": peers.FUNCTIONS["log1p"]}
+    return _statements(bench, "ff.run(x, f)", "f(x)", names, lambda ours, peer: 1e6 * (ours - 2 * peer))
+
+
+def functions_traced(bench: Bench) -> Measured:
+    """What it costs to write an operation down: a hundred that nobody computes, or none."""
+    x = bench.x[:100_000].copy()
+
+    def hundred(v: NDArray[Any]) -> Any:
+        for _ in range(100):
+            v = np.abs(v)
+        return v.dtype
+
+    def none(v: NDArray[Any]) -> Any:
+        return v.dtype
+
+    tasks = (lambda: ff.run(x, hundred, workers=1), lambda: ff.run(x, none, workers=1))
+    return in_pairs(bench.effort, *tasks, lambda ours, peer: 1e6 * (ours - peer) / 100)
+
+
 # -------------------------------------------------------------------------------------------- small arrays
 
 
-def _statements(bench: Bench, ours: str, peer: str, names: Mapping[str, Any]) -> Measured:
+def _statements(
+    bench: Bench, ours: str, peer: str, names: Mapping[str, Any], claim: Claim = times_the_time
+) -> Measured:
     """Time two statements, each in a loop of about two milliseconds."""
 
     def looped(statement: str) -> Task:
@@ -191,7 +255,7 @@ def _statements(bench: Bench, ours: str, peer: str, names: Mapping[str, Any]) ->
         number = max(1, int(0.002 / (min(timer.repeat(5, 200)) / 200)))
         return lambda: timer.timeit(number) / number
 
-    return in_pairs(bench.effort, looped(ours), looped(peer), times_the_time, timer=lambda task: float(task()))
+    return in_pairs(bench.effort, looped(ours), looped(peer), claim, timer=lambda task: float(task()))
 
 
 NUMPY_EIGHT = "x.mean(), x.std(), x.var(), x.sum(), x.min(), x.max(), x.argmin(), x.argmax()"
@@ -265,6 +329,16 @@ FIGURES = [
            "at most", 2.5, None, "x", strided_eleven),
     Figure("byteswapped", "11 statistics, bytes swapped, time", "the same elements, native",
            "at most", 2.5, None, "x", byteswapped_eleven),
+    Figure("functions-numpy", "12 users' functions of 10 M float64", "NumPy, one after the other",
+           "at least", 7, 12, "x", functions_numpy),
+    Figure("functions-numba", "12 users' functions of 10 M float64", "parallel numba loops, fused by hand",
+           "at least", 2.5, 4, "x", functions_numba),
+    Figure("functions-alone", "the function that gains least, alone", "NumPy",
+           "at least", 0.95, 3, "x", functions_alone),
+    Figure("functions-small", "a function of 1,000 elements, time", "twice its call",
+           "at most", 30, None, "µs", functions_small),
+    Figure("functions-traced", "to trace a NumPy call", "none",
+           "at most", 15, None, "µs", functions_traced),
     Figure("small-run", "8 statistics of 1,000 elements, `ff.run`, time", "NumPy's eight calls",
            "at most", 0.6, None, "x", small_run),
     Figure("small-plan", "8 statistics of 1,000 elements, prepared plan, time", "NumPy's eight calls",

@@ -261,6 +261,101 @@ def numba_twelve(x: NDArray[np.float64]) -> dict[str, Callable[[], Answers]]:
     return {"blocked": lambda: numba_blocked(x), "one loop": lambda: numba_one_loop(x)}
 
 
+# ----------------------------------------------------------------------------------------- users' functions
+
+FUNCTIONS: dict[str, Callable[[NDArray[Any]], Any]] = {
+    "log1p": lambda x: np.mean(np.log1p(np.abs(x))),
+    "exp": lambda x: np.sum(np.exp(-x * x / 2)),
+    "far": lambda x: np.mean((x - x.mean()) ** 2 > 1),
+    "diff": lambda x: np.std(np.diff(x)),
+    "positive": lambda x: x[x > 0].mean(),
+    "tanh": lambda x: np.mean(np.tanh(x)),
+    "clip": lambda x: np.clip(x, -1, 1).mean(),
+    "sqrt": lambda x: np.max(np.sqrt(np.abs(x))),
+    "where": lambda x: np.where(x > 0, x, 0).sum(),
+    "lag": lambda x: (x[1:] * x[:-1]).mean(),
+    "score": lambda x: ((x - x.mean()) / x.std()).max(),
+    "near": lambda x: np.mean(np.abs(x) < 1),
+}
+"""Twelve functions as users write them."""
+
+
+def numpy_functions(x: NDArray[Any]) -> Answers:
+    """The twelve, called one after the other."""
+    return {name: function(x) for name, function in FUNCTIONS.items()}
+
+
+@njit(parallel=True, fastmath=True)
+def _functions_first(x):
+    """What needs no mean, and the mean."""
+    total = 0.0
+    squares = 0.0
+    log1p = 0.0
+    exp = 0.0
+    diffs = 0.0
+    lags = 0.0
+    positive = 0.0
+    positives = 0
+    tanh = 0.0
+    clip = 0.0
+    near = 0
+    most = 0.0
+    high = -1e308
+    for i in prange(1, x.size):
+        v = x[i]
+        before = x[i - 1]
+        a = abs(v)
+        total += v
+        squares += v * v
+        log1p += np.log1p(a)
+        exp += np.exp(-v * v / 2)
+        if v > 0:
+            positive += v
+            positives += 1
+        tanh += np.tanh(v)
+        clip += min(max(v, -1.0), 1.0)
+        near += a < 1
+        most = max(most, a)
+        high = max(high, v)
+        diffs += (v - before) * (v - before)
+        lags += v * before
+    return total, squares, log1p, exp, diffs, lags, positive, positives, tanh, clip, near, most, high
+
+
+@njit(parallel=True, fastmath=True)
+def _functions_second(x, mean):
+    """What needs the mean."""
+    far = 0
+    for i in prange(x.size):
+        d = x[i] - mean
+        far += d * d > 1
+    return far
+
+
+def numba_functions(x: NDArray[np.float64]) -> Answers:
+    """The twelve, fused by hand into two loops; the first element, which has none before it, is taken apart."""
+    n = x.size
+    total, squares, log1p, exp, diffs, lags, positive, positives, tanh, clip, near, most, high = _functions_first(x)
+    v = float(x[0])
+    mean = (total + v) / n
+    step = (x[-1] - v) / (n - 1)
+    up = positive + max(v, 0.0)
+    return {
+        "log1p": (log1p + math.log1p(abs(v))) / n,
+        "exp": exp + math.exp(-v * v / 2),
+        "far": _functions_second(x, mean) / n,
+        "diff": math.sqrt(diffs / (n - 1) - step * step),
+        "positive": up / (positives + (v > 0)),
+        "tanh": (tanh + math.tanh(v)) / n,
+        "clip": (clip + min(max(v, -1.0), 1.0)) / n,
+        "sqrt": math.sqrt(max(most, abs(v))),
+        "where": up,
+        "lag": lags / (n - 1),
+        "score": (max(high, v) - mean) / math.sqrt((squares + v * v) / n - mean * mean),
+        "near": (near + (abs(v) < 1)) / n,
+    }
+
+
 # -------------------------------------------------------------------------------------------------- Polars
 
 

@@ -69,7 +69,8 @@ def test_any_number_of_workers_gives_the_same_bits(dtype: str, nan_policy: str) 
         alone = answers(layout, functions, nan_policy=nan_policy, workers=1)
         for workers in WORKERS:
             r = ff.run(layout, functions, nan_policy=nan_policy, workers=workers, on_error="return")
-            assert r.report.workers == workers
+            # More workers than chunks would have nothing to do.
+            assert r.report.workers == min(workers, -(-layout.size // zoo.CHUNK))
             assert not differing({key: oracle.bits(answer) for key, answer in r.items()}, alone)
 
 

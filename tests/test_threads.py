@@ -151,7 +151,8 @@ def test_never_more_threads_compute_than_workers(callers: int) -> None:
             caller.join()
         after, elapsed = spent(), time.perf_counter() - started
         seconds = {{task: used - before.get(task, ('', 0))[1] for task, (_, used) in after.items()}}
-        busy = [after[task][0] for task in after if seconds[task] > 0.1]
+        # (The system may still list a caller that has ended.)
+        busy = [name for task, (name, _) in after.items() if seconds[task] > 0.1 and name.startswith('fanfold-')]
         # A caller is one of its own workers. The pool works for one of several callers at most; the others compute
         # alone, and wait for nobody.
         assert busy == ['fanfold-0'] or (not busy and {callers} > 1), (after, seconds)
@@ -199,7 +200,8 @@ def test_a_nested_run_shares_the_budget(workers: int) -> None:
         r = ff.run(x, {{f'f{{i}}': nested for i in range(10)}} | {{'std': 'std'}}, workers={workers})
         assert set(r.values()) == {{want}}
         names = started_since(before)
-        assert len(names) == {workers} - 1, names
+        # The calling thread is one of the workers, and so is each thread that a function runs on meanwhile.
+        assert len(names) <= {workers} - 1, names
         """
     )
 

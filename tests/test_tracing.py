@@ -37,10 +37,10 @@ ARRAYS: dict[str, Array] = {
     "specials": np.where(NORMAL > 2, np.nan, np.where(NORMAL < -2, np.inf, NORMAL)),
     "every second": rng.standard_normal(2 * SIZE)[::2],
     "reversed": NORMAL[::-1],
-    "two axes": rng.standard_normal((300, 200)),
+    "two axes": rng.standard_normal((300, 500)),
     "swapped": NORMAL.astype(">f8"),
     "float16": NORMAL.astype("f2"),
-    "Fortran": np.asfortranarray(rng.standard_normal((300, 200))),
+    "Fortran": np.asfortranarray(rng.standard_normal((300, 500))),
     "datetime64": rng.integers(0, 1000, SIZE).astype("M8[s]"),
 }
 

@@ -33,19 +33,23 @@ impl Workers {
     /// time or even wait for this one. And a thread that is itself a worker (a function of a run that calls another run)
     /// computes alone, so that nested runs share one budget.
     pub fn new(workers: usize) -> Result<Workers, Error> {
-        Workers::of(workers.saturating_sub(1), workers, Workers::Team)
+        if is_worker() { Ok(Workers::Caller) } else { Workers::granted(workers) }
     }
 
     /// This many workers beside the calling thread, which waits; else as [`Workers::new`].
     pub fn others(workers: usize) -> Result<Workers, Error> {
-        Workers::of(workers, workers, Workers::Others)
-    }
-
-    fn of(threads: usize, workers: usize, make: fn(Pool) -> Workers) -> Result<Workers, Error> {
         if workers <= 1 || is_worker() {
             return Ok(Workers::Caller);
         }
-        Ok(listed(threads)?.take().map_or(Workers::Caller, make))
+        Ok(listed(workers)?.take().map_or(Workers::Caller, Workers::Others))
+    }
+
+    /// As [`Workers::new`], for a worker that was given so many of its run's to work with.
+    pub fn granted(workers: usize) -> Result<Workers, Error> {
+        if workers <= 1 {
+            return Ok(Workers::Caller);
+        }
+        Ok(listed(workers - 1)?.take().map_or(Workers::Caller, Workers::Team))
     }
 
     /// How many.

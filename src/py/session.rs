@@ -152,13 +152,13 @@ impl Session {
         self.state().session.waits()
     }
 
-    /// One sweep for all who wait.
+    /// One sweep for all who wait, by as many workers as the caller's run can spare.
     fn sweep<'py>(&self, py: Python<'py>, workers: usize) -> PyResult<Answers<'py>> {
         let mut state = self.state();
         let State { session, arrays, outputs, kernels } = &mut *state;
         let arrays: Vec<Bound<'py, PyUntypedArray>> = arrays.iter().map(|array| array.bind(py).clone()).collect();
         let views = arrays.iter().map(input::view).collect::<Result<Vec<_>, Error>>()?;
-        let workers = Workers::new(workers.min(engine::Pass::chunks(views[0].len())))?;
+        let workers = Workers::granted(workers.min(engine::Pass::chunks(views[0].len())))?;
         let interrupt = Mutex::new(None);
         let told = py.detach(|| {
             let go_on = || check_signals(&interrupt);

@@ -1,8 +1,9 @@
 """Calls a run's functions with traced arrays, never more of them at a time than there are workers, and sweeps for them.
 
-With one worker the calling thread does everything, one after the other. With more, each function runs on a thread; one
-that waits for a value lets another one run, and once nobody can go on without a sweep, the calling thread sweeps for
-all who wait together. A function that is busy with something else is not waited for: the sweep runs beside it.
+With one worker, or one function, the calling thread does everything, one after the other: to start a thread takes as
+long as a sweep over a hundred thousand elements. Otherwise each function runs on a thread; one that waits for a value
+lets another one run, and once nobody can go on without a sweep, the calling thread sweeps for all who wait together. A
+function that is busy with something else is not waited for: the sweep runs beside it.
 """
 
 import contextvars
@@ -23,7 +24,7 @@ from fanfold.tracing.formulas import Formulas, Node
 Array = npt.NDArray[Any]
 Function = Callable[[Array], Any]
 
-SMALLEST = 32_768
+SMALLEST = 131_072
 """Elements below which tracing costs more than it saves."""
 
 PATIENCE = 0.005
@@ -109,6 +110,7 @@ class Crew:
         if nan_policy == "raise" and kernels:
             self.formulas.session.refuse_nan()
         self._pending = deque(self.calls.values())
+        self._alone = workers == 1 or len(functions) == 1
         self._changed = threading.Condition()
         self._running = 0
         self._waits: list[_Wait] = []
@@ -122,7 +124,7 @@ class Crew:
     def run(self) -> None:
         """Calls all of them; raises what stops a run."""
         try:
-            if self.workers == 1:
+            if self._alone:
                 _core.as_worker(self._one_after_the_other)
             else:
                 self._side_by_side()
@@ -183,8 +185,8 @@ class Crew:
 
     def _settle(self, nodes: list[Node]) -> None:
         """What a function does that needs a value."""
-        if self.workers == 1 or self._stopped or threading.current_thread() not in self._threads:
-            self.formulas.settle([*nodes, *self._left()], 1)
+        if self._alone or self._stopped or threading.current_thread() not in self._threads:
+            self.formulas.settle([*nodes, *self._left()], self.workers if self._alone else 1)
             return
         wait = _Wait(nodes)
         with self._changed:
