@@ -7,6 +7,7 @@ import pickle
 import threading
 import warnings
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -361,6 +362,112 @@ def test_functions_run_side_by_side_and_wait_for_no_stranger() -> None:
     for x in (NORMAL, NORMAL.astype("f2")):
         r = ff.run(x, {"a": outer, "b": lambda v: outer(v)}, workers=2, timeout=60)
         assert dict(r) == {"a": SIZE, "b": SIZE}
+
+
+# ---- memory that is shared, once it is there ----
+
+
+def written_by(write: Callable[[Any], Any]) -> Function:
+    def function(v: Array) -> Any:
+        y = v * 2
+        write(y)
+        return y.sum(), y.max()
+
+    return function
+
+
+def shared_by(view: Callable[[Any], Any]) -> Function:
+    def function(v: Array) -> Any:
+        y = v * 2
+        a = view(y)
+        a += 1
+        y += 1
+        return y.sum(), a.sum(), np.asarray(a).shape
+
+    return function
+
+
+def grandchildren(v: Array) -> Any:
+    y = v * 2
+    z = y[:-2]
+    w = z[1:]
+    y[:] = 0
+    return w.sum(), z.sum()
+
+
+def orphans(v: Array) -> Any:
+    y = v * 2
+    z = y[1:]
+    del y
+    w = z[1:]
+    np.asarray(z)[:] = 5
+    return w.sum(), z.max()
+
+
+SHARING: list[Function] = [
+    *map(
+        written_by,
+        [
+            lambda y: np.copyto(y, 0),
+            lambda y: np.putmask(y, y > 0, 0),
+            lambda y: np.place(y, y > 0, [0.0]),
+            lambda y: np.add.at(y, [0, 1], 100),
+            lambda y: y.sort(),
+            lambda y: y.fill(3),
+            lambda y: y.__setitem__(slice(0, 10), 1000),
+            lambda y: np.multiply(y, 3, out=y),
+            lambda y: np.median(y, overwrite_input=True) * 0,
+        ],
+    ),
+    *map(
+        shared_by,
+        [
+            np.ravel,
+            lambda y: np.reshape(y, (-1, 1)),
+            lambda y: np.squeeze(y),
+            np.transpose,
+            np.flip,
+            np.atleast_2d,
+            lambda y: y.reshape(1, -1),
+            lambda y: y.real,
+            lambda y: y.T,
+            lambda y: y[::2],
+            lambda y: y.astype(y.dtype, copy=False),
+        ],
+    ),
+    grandchildren,
+    orphans,
+    lambda v: v.mean().copy(),
+    lambda v: (v.mean().real, (v * 2).real.sum(), (v * 2).imag.max()),
+    lambda v: v.sum(axis=0.0),
+    lambda v: np.diff(v, axis=0.0),
+    lambda v: (v * 1).argmax(axis=(0,)),
+]
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("workers", [1, 2])
+def test_whoever_writes_to_what_a_function_made_everybody_sees_it(workers: int) -> None:
+    functions = {f"{number}": function for number, function in enumerate(SHARING)}
+    got = ff.run(NORMAL, functions, workers=workers, on_error="return")
+    for key, function in functions.items():
+        assert_same(got[key], called(function, NORMAL))
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_threads_and_runs_inside_a_function_get_their_values(workers: int) -> None:
+    def threads(v: Array) -> Any:
+        with ThreadPoolExecutor(4) as executor:
+            return list(executor.map(lambda k: float((v - v.mean() + k).std()), range(6)))
+
+    def run(v: Array) -> Any:
+        y = v * 2
+        return ff.run(v, {"a": lambda q: y, "b": lambda q: q.max()}, workers=1)
+
+    r = ff.run(NORMAL, {"threads": threads, "run": run}, workers=workers, timeout=60)
+    assert_same(r["threads"], [float((NORMAL - NORMAL.mean() + k).std()) for k in range(6)])
+    np.testing.assert_array_equal(r["run"]["a"], NORMAL * 2)
+    assert r["run"]["b"] == NORMAL.max()
 
 
 # ---- dicts to fill ----

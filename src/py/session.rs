@@ -7,6 +7,7 @@ use std::time::Instant;
 use numpy::PyUntypedArray;
 use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
+use pyo3::sync::MutexExt;
 
 use crate::dtype::{Buffer, Constant, DType, Number};
 use crate::engine::{self, Control, Told, Workers};
@@ -63,8 +64,9 @@ impl Session {
 
     /// The node of another array's elements, no more of them than the call's array has. It is kept alive.
     fn source(&self, array: &Bound<'_, PyUntypedArray>) -> PyResult<NodeId> {
+        let py = array.py();
         let view = input::view(array)?;
-        let mut state = self.state();
+        let mut state = self.state(py);
         let number = state.arrays.len();
         state.arrays.push(array.clone().unbind());
         Ok(state.session.graph().source(number, view.dtype(), view.len()))
@@ -72,44 +74,47 @@ impl Session {
 
     /// The node of a number: an array without axes.
     fn constant(&self, number: &Bound<'_, PyUntypedArray>) -> PyResult<NodeId> {
+        let py = number.py();
         let view = input::view(number)?;
         let mut scratch = Buffer::new(view.dtype().item(), 1);
         let buffer = view.load(Level::current(), 0, 1, &mut scratch).to_buffer();
         let constant = Constant::new(buffer).ok_or_else(|| PyValueError::new_err("a constant is one number"))?;
-        Ok(self.state().session.graph().constant(constant))
+        Ok(self.state(py).session.graph().constant(constant))
     }
 
     /// The node of a ufunc's values.
     fn ufunc(&self, function: &Bound<'_, UfuncLoop>, of: Vec<NodeId>) -> NodeId {
-        self.state().session.graph().apply(Operation::Ufunc(Loop(function.get().0.clone())), of)
+        let py = function.py();
+        self.state(py).session.graph().apply(Operation::Ufunc(Loop(function.get().0.clone())), of)
     }
 
     /// The node of `np.where`.
-    fn choose(&self, condition: NodeId, yes: NodeId, no: NodeId) -> NodeId {
-        self.state().session.graph().apply(Operation::Where, vec![condition, yes, no])
+    fn choose(&self, py: Python<'_>, condition: NodeId, yes: NodeId, no: NodeId) -> NodeId {
+        self.state(py).session.graph().apply(Operation::Where, vec![condition, yes, no])
     }
 
     /// The node of the values whose mask is true.
-    fn select(&self, mask: NodeId, values: NodeId) -> NodeId {
-        self.state().session.graph().apply(Operation::Select, vec![mask, values])
+    fn select(&self, py: Python<'_>, mask: NodeId, values: NodeId) -> NodeId {
+        self.state(py).session.graph().apply(Operation::Select, vec![mask, values])
     }
 
     /// The node of bools or integers as int64.
-    fn int64(&self, of: NodeId) -> NodeId {
-        self.state().session.graph().apply(Operation::Int64, vec![of])
+    fn int64(&self, py: Python<'_>, of: NodeId) -> NodeId {
+        self.state(py).session.graph().apply(Operation::Int64, vec![of])
     }
 
     /// The node of reals as float64.
-    fn float64(&self, of: NodeId) -> NodeId {
-        self.state().session.graph().step(Step::Float64, of)
+    fn float64(&self, py: Python<'_>, of: NodeId) -> NodeId {
+        self.state(py).session.graph().step(Step::Float64, of)
     }
 
     /// `who` waits for a kernel's answer on a node's elements.
     fn reduce(&self, who: usize, node: NodeId, kernel: &Bound<'_, Kernel>, nan_policy: &str) -> PyResult<()> {
         let nan_policy = NanPolicy::named(nan_policy)
             .ok_or_else(|| PyRuntimeError::new_err(format!("nan_policy={nan_policy:?} is unknown")))?;
+        let py = kernel.py();
         let call = &kernel.get().call;
-        let mut state = self.state();
+        let mut state = self.state(py);
         let dtype = self.dtype(&mut state, node);
         let request = call.entry.request(&call.arguments, dtype, nan_policy, node)?;
         state.kernels.insert(who, call.entry.name);
@@ -118,16 +123,17 @@ impl Session {
     }
 
     /// `nan_policy="raise"`: the next sweep counts the array's NaN values, and fails if there are any.
-    fn refuse_nan(&self) {
+    fn refuse_nan(&self, py: Python<'_>) {
         if self.dtype.has_missing() {
             let input = Input { kernel: "nan_policy", dtype: self.dtype, nan_policy: NanPolicy::Raise, node: 0 };
-            self.state().session.add(Who::NanCheck, kernels::missing(&input));
+            self.state(py).session.add(Who::NanCheck, kernels::missing(&input));
         }
     }
 
     /// `who` waits for a node's elements to be stored in a fresh, contiguous array, which nobody else may use until then.
     fn store(&self, who: usize, node: NodeId, array: &Bound<'_, PyUntypedArray>) -> PyResult<()> {
-        let mut state = self.state();
+        let py = array.py();
+        let mut state = self.state(py);
         let dtype = self.dtype(&mut state, node);
         let output = input::output(array, dtype)?;
         state.outputs.push(array.clone().unbind());
@@ -136,8 +142,8 @@ impl Session {
     }
 
     /// `who` waits for a node's elements, of which nobody knows how many there are.
-    fn collect(&self, who: usize, node: NodeId) {
-        let mut state = self.state();
+    fn collect(&self, py: Python<'_>, who: usize, node: NodeId) {
+        let mut state = self.state(py);
         let dtype = self.dtype(&mut state, node);
         state.session.add(Who::Call(who), store::collect(node, dtype));
     }
@@ -148,13 +154,13 @@ impl Session {
     }
 
     /// Whether somebody waits for a sweep.
-    fn waits(&self) -> bool {
-        self.state().session.waits()
+    fn waits(&self, py: Python<'_>) -> bool {
+        self.state(py).session.waits()
     }
 
     /// One sweep for all who wait, by as many workers as the caller's run can spare.
     fn sweep<'py>(&self, py: Python<'py>, workers: usize) -> PyResult<Answers<'py>> {
-        let mut state = self.state();
+        let mut state = self.state(py);
         let State { session, arrays, outputs, kernels } = &mut *state;
         let arrays: Vec<Bound<'py, PyUntypedArray>> = arrays.iter().map(|array| array.bind(py).clone()).collect();
         let views = arrays.iter().map(input::view).collect::<Result<Vec<_>, Error>>()?;
@@ -196,8 +202,9 @@ impl Session {
 }
 
 impl Session {
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Detached while it waits: who has the lock may have to attach before giving it back.
+    fn state(&self, py: Python<'_>) -> MutexGuard<'_, State> {
+        self.state.lock_py_attached(py).unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Node 0 is the call's array, whose dtype may be one that no other node has.

@@ -112,7 +112,7 @@ class Trace:
         for reference in self._made:
             made = reference()
             if made is not None and id(made) not in kept:
-                made.real("values that are kept for later")
+                made._realise("values that are kept for later")
         self._made.clear()
 
 
@@ -229,7 +229,7 @@ class Deferred(NDArrayOperatorsMixin):
     def shape(self) -> tuple[int, ...]:
         if self._real is None and isinstance(self._node.shape, tuple):
             return self._node.shape
-        shape: tuple[int, ...] = self.lend("the number of elements that a mask chooses").shape
+        shape: tuple[int, ...] = self._lend("the number of elements that a mask chooses").shape
         return shape
 
     @property
@@ -260,11 +260,11 @@ class Deferred(NDArrayOperatorsMixin):
 
     # ---- forcing ----
 
-    def node(self) -> Node | None:
+    def _formula(self) -> Node | None:
         """The formula, while it holds."""
         return self._node if self._real is None and self._trace.active else None
 
-    def lend(self, reason: str) -> Any:
+    def _lend(self, reason: str) -> Any:
         """The elements, for somebody who only reads them."""
         if self._real is not None:
             return self._real
@@ -272,21 +272,27 @@ class Deferred(NDArrayOperatorsMixin):
             self._lent = self._trace.force(self._node, reason)
         return self._lent
 
-    def real(self, reason: str = "elements that may be written to") -> Any:
+    def _realise(self, reason: str = "elements that may be written to") -> Any:
         """The elements, for good: from now on they are what counts."""
         if self._real is None:
             if self._parent is not None:
                 parent, part = self._parent
-                self._real = parent.real(reason)[part]
+                # This gives all slices their part, this one among them.
+                self._real = parent._realise(reason)[part] if self._real is None else self._real
             else:
-                self._real, self._lent = self.lend(reason), None
-            for reference, part in self._children:
-                child = reference()
-                if child is not None:
-                    child._real = self._real[part]
+                self._real, self._lent = self._lend(reason), None
+            self._share()
         return self._real
 
-    def become(self, node: Node) -> bool:
+    def _share(self) -> None:
+        """Slices are slices of what there is now, and theirs too."""
+        for reference, part in self._children:
+            child = reference()
+            if child is not None:
+                child._real, child._lent = self._real[part], None
+                child._share()
+
+    def _become(self, node: Node) -> bool:
         """Stands for another formula, in place; not if it shares memory with others."""
         if self._real is not None or self._parent is not None or any(ref() is not None for ref, _ in self._children):
             return False
@@ -295,8 +301,8 @@ class Deferred(NDArrayOperatorsMixin):
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
         if copy:
-            return np.array(self.lend("np.array"), dtype=dtype)
-        return np.asarray(self.real("np.asarray"), dtype=dtype)
+            return np.array(self._lend("np.array"), dtype=dtype)
+        return np.asarray(self._realise("np.asarray"), dtype=dtype)
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
@@ -304,7 +310,7 @@ class Deferred(NDArrayOperatorsMixin):
         method = _rules().METHODS.get(name)
         if method is not None:
             return lambda *args, **kwargs: method(self, *args, **kwargs)
-        return getattr(self.real(f"the attribute {name}"), name)
+        return getattr(self._realise(f"the attribute {name}"), name)
 
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
         return _rules().ufunc(self._trace, ufunc, method, inputs, kwargs)
@@ -313,7 +319,7 @@ class Deferred(NDArrayOperatorsMixin):
         return _rules().function(self._trace, func, args, kwargs)
 
     def __getitem__(self, key: Any) -> Any:
-        node = self.node()
+        node = self._formula()
         if node is not None and isinstance(key, slice) and self.ndim == 1:
             part = self._trace.formulas.cut(node, key)
             if part is not None and part.shape[0] >= self._trace.smallest:  # type: ignore[index]
@@ -325,64 +331,64 @@ class Deferred(NDArrayOperatorsMixin):
             chosen = _rules().chosen(self._trace, node, key)
             if chosen is not None:
                 return chosen
-        return self.real("indexing")[_rules().lend(self._trace, key)]
+        return self._realise("indexing")[_rules().lend(self._trace, key)]
 
     def __setitem__(self, key: Any, value: Any) -> None:
-        node = self.node()
+        node = self._formula()
         if node is not None and type(key) is Deferred and np.ndim(value) == 0:
             replaced = _rules().replaced(self._trace, node, key, value)
-            if replaced is not None and self.become(replaced):
+            if replaced is not None and self._become(replaced):
                 return
-        self.real("item assignment")[_rules().lend(self._trace, key)] = _rules().lend(self._trace, value)
+        self._realise("item assignment")[_rules().lend(self._trace, key)] = _rules().lend(self._trace, value)
 
     def __iter__(self) -> Any:
-        return iter(self.real("iteration"))
+        return iter(self._realise("iteration"))
 
     def __contains__(self, value: Any) -> bool:
-        return value in self.lend("in")
+        return value in self._lend("in")
 
     def __bool__(self) -> bool:
-        return bool(self.lend("truth"))
+        return bool(self._lend("truth"))
 
     def __float__(self) -> float:
-        return float(self.lend("float()"))
+        return float(self._lend("float()"))
 
     def __int__(self) -> int:
-        return int(self.lend("int()"))
+        return int(self._lend("int()"))
 
     def __complex__(self) -> complex:
-        return complex(self.lend("complex()"))
+        return complex(self._lend("complex()"))
 
     def __index__(self) -> int:
-        return operator.index(self.lend("an index"))
+        return operator.index(self._lend("an index"))
 
     def __round__(self, digits: int | None = None) -> Any:
-        value = self.lend("round()")
+        value = self._lend("round()")
         return round(value) if digits is None else round(value, digits)
 
     def __hash__(self) -> int:
-        return hash(self.lend("hash()"))
+        return hash(self._lend("hash()"))
 
     def __repr__(self) -> str:
-        return repr(self.lend("repr()"))
+        return repr(self._lend("repr()"))
 
     def __str__(self) -> str:
-        return str(self.lend("str()"))
+        return str(self._lend("str()"))
 
     def __format__(self, spec: str) -> str:
-        return format(self.lend("formatting"), spec)
+        return format(self._lend("formatting"), spec)
 
     def __copy__(self) -> Any:
-        return np.copy(self.lend("a copy")) if self.ndim else self.lend("a copy")
+        return np.copy(self._lend("a copy")) if self.ndim else self._lend("a copy")
 
     def __deepcopy__(self, memo: Any) -> Any:
         return self.__copy__()
 
     def __reduce__(self) -> Any:
-        return self.lend("pickling").__reduce__()
+        return self._lend("pickling").__reduce__()
 
     def __reduce_ex__(self, protocol: Any) -> Any:
-        return self.lend("pickling").__reduce_ex__(protocol)
+        return self._lend("pickling").__reduce_ex__(protocol)
 
     def __pow__(self, other: Any) -> Any:
         fast = _rules().fast_power(self, other)
@@ -398,8 +404,8 @@ class DeferredNumber(Deferred):
     def __class__(self) -> type:
         return self._node.dtype.type
 
-    def real(self, reason: str = "a number") -> Any:
-        return self.lend(reason)
+    def _realise(self, reason: str = "a number") -> Any:
+        return self._lend(reason)
 
     def _no(self, other: Any) -> Any:
         return NotImplemented

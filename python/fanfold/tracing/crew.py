@@ -149,7 +149,12 @@ class Crew:
         view._trace = trace
         try:
             call.result = call.context.run(call.function, view)
-            left = results.deferred_in(call.result)
+            found = results.deferred_in(call.result)
+            for each in found:
+                # A function of a run inside another's can return what belongs to that.
+                if each._trace is not trace:
+                    each._realise("the result of another run")
+            left = [each for each in found if each._trace is trace]
             trace.close({id(each) for each in left})
         except Exception as error:  # noqa: BLE001 - whatever a function raises
             trace.active = False
@@ -269,9 +274,10 @@ class Crew:
         self.formulas.session.check()
         if not sweep:
             return True
-        if self.formulas.ask([node for wait in waits for node in wait.nodes] + self._left()):
-            self.formulas.sweep(free)
-        stuck = not self.formulas.ask([node for wait in waits for node in wait.nodes])
+        with self.formulas.one_at_a_time:
+            if self.formulas.ask([node for wait in waits for node in wait.nodes] + self._left()):
+                self.formulas.sweep(free)
+            stuck = not self.formulas.ask([node for wait in waits for node in wait.nodes])
         with self._changed:
             for wait in waits:
                 if stuck or all(node.known for node in wait.nodes):

@@ -4,6 +4,7 @@ A node is a formula over the elements of arrays, or a number that follows from s
 one node, whoever wrote them. Nothing here knows NumPy's functions: `rules` says what they mean.
 """
 
+import threading
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -97,6 +98,8 @@ class Formulas:
         self.bytes_read = 0
         # What a sweep has answered for those who are no nodes: the call's kernels.
         self.answers: dict[int, tuple[Any, bool]] = {}
+        # A function may have threads of its own, which want values too.
+        self.one_at_a_time = threading.Lock()
         self._nodes: dict[Any, Node] = {}
         self._asked: dict[int, tuple[Node, Array | None]] = {}
         self._numbers = 1 << 32
@@ -177,8 +180,9 @@ class Formulas:
     def settle(self, wanted: Iterable[Node], workers: int) -> None:
         """Sweeps until these are known, in the calling thread and its helpers."""
         nodes = list(wanted)
-        while self.ask(nodes):
-            self.sweep(workers)
+        with self.one_at_a_time:
+            while self.ask(nodes):
+                self.sweep(workers)
 
     def ask(self, wanted: Iterable[Node]) -> bool:
         """Asks the next sweep for what these need; whether there is something to sweep for."""

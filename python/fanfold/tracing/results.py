@@ -34,7 +34,7 @@ def _real(value: Any) -> Any:
     if type(value) is Traced:
         return value.view(np.ndarray)
     if type(value) is Deferred or type(value) is DeferredNumber:
-        return value.real("the result")
+        return value._realise("the result")
     if isinstance(value, types.GeneratorType):
         return _generated(value)
     return value

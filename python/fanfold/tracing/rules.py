@@ -26,21 +26,21 @@ _CLIP: np.ufunc = getattr(np, "_core", np).umath.clip if hasattr(np, "_core") el
 # ---- how NumPy is called where a formula ends ----
 
 
-def lend(trace: Trace | None, value: Any, reason: str = "a NumPy function") -> Any:
-    """The same with real arrays in place of traced ones, for somebody who only reads them."""
+def lend(trace: Trace | None, value: Any, reason: str = "a NumPy function", only_reads: bool = True) -> Any:
+    """The same with real arrays in place of traced ones; for good, unless it is for somebody who only reads them."""
     kind = type(value)
     if kind is Traced:
         return value.view(np.ndarray)
     if kind is Deferred or kind is DeferredNumber:
-        return value.lend(reason)
+        return value._lend(reason) if only_reads else value._realise(reason)
     if kind is tuple or kind is list:
-        return kind(lend(trace, each, reason) for each in value)
+        return kind(lend(trace, each, reason, only_reads) for each in value)
     if kind is dict:
-        return {key: lend(trace, each, reason) for key, each in value.items()}
+        return {key: lend(trace, each, reason, only_reads) for key, each in value.items()}
     return value
 
 
-def _plainly(trace: Trace | None, call: Callable[..., Any], name: str, args: Any, kwargs: Any) -> Any:
+def _plainly(trace: Trace | None, call: Callable[..., Any], name: str, args: Any, kwargs: Any, only_reads: bool) -> Any:
     """NumPy's own answer."""
     if trace is not None:
         trace.because(name)
@@ -51,13 +51,15 @@ def _plainly(trace: Trace | None, call: Callable[..., Any], name: str, args: Any
         real = []
         for each in outs:
             if type(each) is Deferred:
-                array = each.real(f"{name} with out=")
+                array = each._realise(f"{name} with out=")
                 targets[id(array)] = each
                 real.append(array)
             else:
                 real.append(lend(trace, each, name))
         kwargs = {**kwargs, "out": tuple(real) if isinstance(out, tuple) else real[0]}
-    result = call(*lend(trace, args, name), **{k: v if k == "out" else lend(trace, v, name) for k, v in kwargs.items()})
+    given = lend(trace, args, name, only_reads)
+    named = {key: each if key == "out" else lend(trace, each, name, only_reads) for key, each in kwargs.items()}
+    result = call(*given, **named)
     return targets.get(id(result), result)
 
 
@@ -78,11 +80,11 @@ def ufunc(trace: Trace | None, function: np.ufunc, method: str, inputs: Any, kwa
                 node = _ufunc_node(trace, function, inputs)
                 target = out[0]
                 same = node is not None and (node.dtype, node.shape) == (target.dtype, target._node.shape)
-                if node is not None and same and target.become(node):
+                if node is not None and same and target._become(node):
                     return target
         elif method == "reduce" and not kwargs and len(inputs) == 1 and function in _REDUCE:
             return METHODS[_REDUCE[function]](inputs[0], axis=0)
-    return _plainly(trace, getattr(function, method), name, inputs, kwargs)
+    return _plainly(trace, getattr(function, method), name, inputs, kwargs, method != "at")
 
 
 _REDUCE = {
@@ -156,7 +158,7 @@ def _operand(trace: Trace, value: Any) -> Any:
     if kind is Traced:
         return value._node()
     if kind is Deferred or kind is DeferredNumber:
-        node = value.node()
+        node = value._formula()
         return node if node is not None and value._trace.formulas is trace.formulas else None
     if kind is bool:
         return trace.formulas.number(np.asarray(value))
@@ -226,7 +228,7 @@ def fast_power(base: Deferred, exponent: Any) -> Callable[[Any], Any] | None:
 
 
 def _mask(trace: Trace, node: Node, key: Deferred) -> Node | None:
-    mask = key.node()
+    mask = key._formula()
     if mask is None or mask.dtype != np.bool_ or isinstance(mask.shape, Selection) or mask.shape != node.shape:
         return None
     return mask
@@ -270,7 +272,18 @@ def function(trace: Trace | None, func: Any, args: Any, kwargs: Any) -> Any:
         if done is not None:
             return done
     name = f"np.{getattr(func, '__name__', func)}"
-    return _plainly(trace, func, name, args, kwargs)
+    return _plainly(trace, func, name, args, kwargs, func in _READERS and "overwrite_input" not in kwargs)
+
+
+_READERS = frozenset({
+    np.sum, np.prod, np.mean, np.std, np.var, np.min, np.max, np.ptp, np.any, np.all, np.argmin, np.argmax,
+    np.average, np.median, np.percentile, np.quantile, np.nansum, np.nanprod, np.nanmean, np.nanstd, np.nanvar,
+    np.nanmin, np.nanmax, np.nanargmin, np.nanargmax, np.nanmedian, np.nanpercentile, np.nanquantile, np.histogram,
+    np.cumsum, np.cumprod, np.sort, np.argsort, np.unique, np.count_nonzero, np.bincount, np.searchsorted, np.diff,
+    np.dot, np.vdot, np.inner, np.interp, np.corrcoef, np.cov, np.allclose, np.array_equal, np.isclose,
+    np.concatenate, np.where, np.clip, np.argwhere, np.nonzero, np.flatnonzero, np.linalg.norm,
+})  # fmt: skip
+"""Functions that neither write to an array nor return a view of it."""
 
 
 def _rule(*functions: Any, method: str | None = None) -> Callable[[Rule], Rule]:
@@ -297,7 +310,7 @@ def _elements(trace: Trace, value: Any) -> Node | None:
 def _over_all(node: Node, axis: Any) -> bool:
     """Whether an axis means all elements."""
     one = isinstance(node.shape, Selection) or len(node.shape) == 1
-    return axis is None or (one and axis in (0, -1, (0,), (-1,)))
+    return axis is None or (one and type(axis) is int and axis in (0, -1))
 
 
 def _statistic(trace: Trace, func: Any, kernel: str, a: Any, axis: Any, dtype: Any = None, **parameters: Any) -> Any:
@@ -454,7 +467,9 @@ def _clip(trace: Trace, a: Any, a_min: Any = None, a_max: Any = None, *, min: An
 @_rule(np.diff)
 def _diff(trace: Trace, a: Any, n: Any = 1, axis: Any = -1) -> Any:
     node = _elements(trace, a)
-    if node is None or n != 1 or axis not in (-1, 0) or node.dtype == np.bool_:
+    if node is None or type(n) is not int or type(axis) is not int or n != 1 or axis not in (-1, 0):
+        return None
+    if node.dtype == np.bool_:
         return None
     later, earlier = trace.formulas.cut(node, slice(1, None)), trace.formulas.cut(node, slice(None, -1))
     if later is None or earlier is None:
@@ -471,7 +486,7 @@ def _astype(self: Any, dtype: Any, *args: Any, **kwargs: Any) -> Any:
             converted = _converted(trace, node, target)
             if converted is not None:
                 return trace.defer(converted)
-    plain = lend(trace, self, "astype")
+    plain = lend(trace, self, "astype", kwargs.get("copy", True) is not False)
     return plain.astype(dtype, *args, **kwargs)
 
 
@@ -483,7 +498,7 @@ def _copy(self: Any, *args: Any, **kwargs: Any) -> Any:
     node = _elements(trace, self) if trace is not None and trace.active else None
     if type(self) is Deferred and node is not None:
         return trace.defer(node)
-    return np.copy(lend(trace, self, "copy"), *args, **kwargs)
+    return lend(trace, self, "copy").copy(*args, **kwargs)
 
 
 METHODS["copy"] = _copy
