@@ -82,6 +82,13 @@ def normalised(v: Array) -> Any:
     return (v - v.mean()) / v.std()
 
 
+def smallest_or_none(v: Array) -> Any:
+    try:
+        return v[v > 1e9].min()
+    except ValueError as error:
+        return str(error)
+
+
 FUNCTIONS: list[Function] = [
     lambda v: np.mean(np.log1p(np.abs(v))),
     lambda v: np.sum(np.exp(-v * v / 2)),
@@ -92,6 +99,8 @@ FUNCTIONS: list[Function] = [
     lambda v: np.log(v[v > 0]).max(),
     lambda v: len(v[v > 0]),
     lambda v: v[v > 1e9].max(),
+    lambda v: v[v < 0].argmin() + v[v > 0].argmax(),
+    smallest_or_none,
     lambda v: v[v > 1e9].sum(),
     lambda v: np.clip(v, -1, 1).mean(),
     lambda v: v.clip(0).sum(),

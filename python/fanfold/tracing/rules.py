@@ -317,6 +317,10 @@ def _statistic(trace: Trace, func: Any, kernel: str, a: Any, axis: Any, dtype: A
     node = _elements(trace, a)
     if node is None or not _over_all(node, axis) or (node.dtype.kind == "c" and kernel not in ("sum", "mean")):
         return None
+    chosen = isinstance(node.shape, Selection)
+    if chosen and kernel in ("argmin", "argmax"):
+        # A sweep numbers the elements that it goes through, not those that are chosen.
+        return None
     kind = node.dtype.kind
     if kernel in ("min", "max", "argmin", "argmax", "sum", "prod", "any", "all"):
         result = func(np.ones(1, node.dtype)).dtype
@@ -333,7 +337,11 @@ def _statistic(trace: Trace, func: Any, kernel: str, a: Any, axis: Any, dtype: A
             return func(elements, **parameters)
 
     key = (_core.Kernel(kernel, **parameters), tuple(state.values()))
-    return trace.defer(trace.formulas.statistic(*key, node, result, plain))
+    made = trace.formulas.statistic(*key, node, result, plain)
+    if chosen and kernel in ("min", "max", "ptp"):
+        # Where nothing is chosen NumPy raises an error, and the function may be waiting for it.
+        return trace.force(made, f"np.{kernel} of what a mask chooses")
+    return trace.defer(made)
 
 
 _NOTHING = np._NoValue
