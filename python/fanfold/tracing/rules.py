@@ -494,6 +494,8 @@ def _astype(self: Any, dtype: Any, *args: Any, **kwargs: Any) -> Any:
             converted = _converted(trace, node, target)
             if converted is not None:
                 return trace.defer(converted)
+    if trace is not None:
+        trace.because("astype")
     plain = lend(trace, self, "astype", kwargs.get("copy", True) is not False)
     return plain.astype(dtype, *args, **kwargs)
 
