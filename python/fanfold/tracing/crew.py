@@ -270,7 +270,7 @@ class Crew:
             if not (self._running or self._waits or self._waking or self._pending):
                 return False
             sweep = self._is_time() or self._is_overdue()
-            waits, free = list(self._waits), max(1, self.workers - self._running)
+            waits, free = list(self._waits), self.workers - self._running
         self.formulas.session.check()
         if not sweep:
             return True
@@ -292,8 +292,8 @@ class Crew:
         return bool(self._waits) and not (self._running or self._waking or self._pending)
 
     def _is_overdue(self) -> bool:
-        """Whether a sweep is wanted and those who run show no sign of wanting it too."""
-        wanted = bool(self._waits) or self.formulas.session.waits()
+        """Whether a sweep is wanted, a worker is free for it, and those who run show no sign of wanting it too."""
+        wanted = self._running < self.workers and (bool(self._waits) or self.formulas.session.waits())
         return wanted and not self._pending and time.monotonic() - self._moved > PATIENCE
 
     # ---- the end ----
