@@ -79,7 +79,7 @@ class _Wait:
 def can_trace(data: Array) -> bool:
     """Whether a function of this array can be traced, and it is worth while."""
     lies_well = data.ndim == 1 or (data.ndim > 1 and data.flags.c_contiguous)
-    return data.size >= SMALLEST and lies_well and takes(data.dtype) and hasattr(np.add, "resolve_dtypes") and _NEW
+    return data.size >= SMALLEST and lies_well and takes(data.dtype) and _NEW
 
 
 _NEW = int(np.__version__.split(".")[0]) >= 2

@@ -19,8 +19,8 @@ Array = npt.NDArray[Any]
 
 _WEAK = (int, float, complex)
 
-# The ufunc behind `np.clip` has no public name.
-_CLIP: np.ufunc = getattr(np, "_core", np).umath.clip if hasattr(np, "_core") else np.add
+# The ufunc behind `np.clip` has no public name, and NumPy 1, with which nothing is traced, another place for it.
+_CLIP: Any = getattr(getattr(np, "_core", None), "umath", np).clip
 
 
 # ---- how NumPy is called where a formula ends ----
@@ -313,6 +313,13 @@ def _over_all(node: Node, axis: Any) -> bool:
     return axis is None or (one and type(axis) is int and axis in (0, -1))
 
 
+@functools.lru_cache(maxsize=1024)
+def _result_dtype(func: Any, dtype: np.dtype[Any]) -> np.dtype[Any]:
+    """The dtype that NumPy gives a statistic: that of one element."""
+    found: np.dtype[Any] = func(np.ones(1, dtype)).dtype
+    return found
+
+
 def _statistic(trace: Trace, func: Any, kernel: str, a: Any, axis: Any, dtype: Any = None, **parameters: Any) -> Any:
     node = _elements(trace, a)
     if node is None or not _over_all(node, axis) or (node.dtype.kind == "c" and kernel not in ("sum", "mean")):
@@ -321,11 +328,7 @@ def _statistic(trace: Trace, func: Any, kernel: str, a: Any, axis: Any, dtype: A
     if chosen and kernel in ("argmin", "argmax"):
         # A sweep numbers the elements that it goes through, not those that are chosen.
         return None
-    kind = node.dtype.kind
-    if kernel in ("min", "max", "argmin", "argmax", "sum", "prod", "any", "all"):
-        result = func(np.ones(1, node.dtype)).dtype
-    else:
-        result = node.dtype if kind in "fc" else np.dtype(np.float64)
+    result = _result_dtype(func, node.dtype)
     if dtype is not None and np.dtype(dtype) != result:
         return None
     if result.num != np.dtype(result.name).num:
