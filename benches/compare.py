@@ -227,7 +227,8 @@ def functions_small(bench: Bench) -> Measured:
 
 def functions_traced(bench: Bench) -> Measured:
     """What it costs to write an operation down: a hundred that nobody computes, or none."""
-    x = bench.x[:100_000].copy()
+    x = bench.x[:200_000].copy()
+    assert x.size > SMALLEST, "shorter arrays are not traced"
 
     def hundred(v: NDArray[Any]) -> Any:
         for _ in range(100):

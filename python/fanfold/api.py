@@ -17,7 +17,7 @@ from fanfold import _core, checks
 from fanfold.failures import raise_failures, raise_problems
 from fanfold.filling import filling, joined, wants_dict
 from fanfold.results import Ran, Results
-from fanfold.tracing.crew import NAN_CHECK, Crew, can_trace
+from fanfold.tracing.crew import Crew, can_trace
 
 NanPolicy = Literal["propagate", "omit", "raise"]
 OnError = Literal["raise", "return"]
@@ -116,7 +116,7 @@ class Plan:
         crew.run()
         answers: list[Any] = []
         failures: list[tuple[int, Exception]] = []
-        refused: tuple[Any, bool] = crew.formulas.answers.pop(NAN_CHECK, (None, True))
+        refused: tuple[Any, bool] = crew.formulas.answers.pop(_core.Session.NAN_CHECK, (None, True))
         for index in range(len(self._kernels)):
             value, good = crew.formulas.answers[index] if refused[1] else refused
             if not good:

@@ -6,11 +6,13 @@
 //!
 //! Kernels ask for expressions and sinks read them; neither knows how they are computed.
 
+mod cast;
 mod eval;
 mod graph;
 mod ops;
 mod program;
 
+pub use cast::can_cast;
 pub use eval::Evaluator;
 pub use graph::{Expression, Graph, NodeId};
 pub use ops::{Elementwise, Flags, Loop, Operand, Operation, Step};

@@ -1,7 +1,7 @@
 //! The elementwise operations: the steps that kernels ask for, and what users' formulas are made of.
 //!
 //! A formula's arithmetic is the loops of NumPy's own ufuncs ([`Elementwise`]): they give its bits, for every dtype.
-//! Own loops are for what no ufunc does (choosing, selecting, converting).
+//! Own loops are for what no ufunc does (choosing, selecting, converting: [`cast`](super::cast)).
 
 use std::fmt;
 use std::hash::{Hash, Hasher};
@@ -10,6 +10,7 @@ use std::sync::Arc;
 use num_complex::Complex;
 
 use crate::dtype::{Block, Bool8, Buffer, Item, ItemType, Sealed, Time, for_each_item};
+use crate::expr::cast::cast;
 use crate::simd::Level;
 
 /// The items that an operation reads.
@@ -80,8 +81,8 @@ pub enum Operation {
     Where,
     /// The second operand's items where the first is true: `x[mask]`.
     Select,
-    /// Bools and integers as int64, as `astype` converts them.
-    Int64,
+    /// Conversion: `astype`.
+    Cast(ItemType),
 }
 
 impl Operation {
@@ -90,7 +91,7 @@ impl Operation {
         match self {
             Operation::Ufunc(Loop(function)) => function.item(),
             Operation::Where | Operation::Select => of.nth(1).unwrap_or(ItemType::Float64),
-            Operation::Int64 => ItemType::Int64,
+            Operation::Cast(item) => *item,
         }
     }
 
@@ -117,8 +118,8 @@ impl Operation {
                 len
             }
             (Operation::Select, [mask, values]) => select_any(level, mask.block, values.block, output, len),
-            (Operation::Int64, [values]) => {
-                int64(level, values.block, output);
+            (Operation::Cast(_), [values]) => {
+                flags.add(cast(level, values.block, output));
                 len
             }
             _ => unreachable!("an operation is given its operands"),
@@ -224,21 +225,6 @@ fn select<T: Sealed>(level: Level, mask: Block<'_>, values: Block<'_>, output: &
     )
 }
 
-fn int64(level: Level, input: Block<'_>, output: &mut Buffer) {
-    match input {
-        Block::Bool(_) => map(level, input, output, |x: Bool8| i64::from(x.0 != 0)),
-        Block::Int8(_) => map(level, input, output, |x: i8| i64::from(x)),
-        Block::Int16(_) => map(level, input, output, |x: i16| i64::from(x)),
-        Block::Int32(_) => map(level, input, output, |x: i32| i64::from(x)),
-        Block::Int64(_) => map(level, input, output, |x: i64| x),
-        Block::UInt8(_) => map(level, input, output, |x: u8| i64::from(x)),
-        Block::UInt16(_) => map(level, input, output, |x: u16| i64::from(x)),
-        Block::UInt32(_) => map(level, input, output, |x: u32| i64::from(x)),
-        Block::UInt64(_) => map(level, input, output, |x: u64| x.cast_signed()),
-        _ => unreachable!("only bools and integers are converted"),
-    }
-}
-
 /// One elementwise step that a kernel asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Step {
@@ -275,7 +261,11 @@ impl Step {
     pub(super) fn apply(self, level: Level, input: Block<'_>, output: &mut Buffer) -> Option<usize> {
         match self {
             Step::Valid => valid(level, input, output),
-            Step::Float64 => float64(level, input, output),
+            Step::Float64 if input.item() == ItemType::Float64 => None,
+            Step::Float64 => {
+                cast(level, input, output);
+                Some(input.len())
+            }
             Step::Absolute => {
                 map(level, input, output, |x: f64| x.abs());
                 Some(input.len())
@@ -302,27 +292,6 @@ fn map<T: Sealed, U: Sealed>(level: Level, input: Block<'_>, output: &mut Buffer
             }
         },
     );
-}
-
-#[allow(clippy::cast_precision_loss)]
-fn float64(level: Level, input: Block<'_>, output: &mut Buffer) -> Option<usize> {
-    match input {
-        Block::Bool(_) => map(level, input, output, |x: Bool8| f64::from(u8::from(x.0 != 0))),
-        Block::Int8(_) => map(level, input, output, |x: i8| f64::from(x)),
-        Block::Int16(_) => map(level, input, output, |x: i16| f64::from(x)),
-        Block::Int32(_) => map(level, input, output, |x: i32| f64::from(x)),
-        Block::Int64(_) => map(level, input, output, |x: i64| x as f64),
-        Block::UInt8(_) => map(level, input, output, |x: u8| f64::from(x)),
-        Block::UInt16(_) => map(level, input, output, |x: u16| f64::from(x)),
-        Block::UInt32(_) => map(level, input, output, |x: u32| f64::from(x)),
-        Block::UInt64(_) => map(level, input, output, |x: u64| x as f64),
-        Block::Float32(_) => map(level, input, output, |x: f32| f64::from(x)),
-        Block::Float64(_) => return None,
-        Block::Complex64(_) | Block::Complex128(_) | Block::Time(_) => {
-            unreachable!("kernels of reals do not take {:?}", input)
-        }
-    }
-    Some(input.len())
 }
 
 fn valid(level: Level, input: Block<'_>, output: &mut Buffer) -> Option<usize> {

@@ -23,7 +23,7 @@ mod _core {
     #[pymodule_export]
     use super::plan::Plan;
     #[pymodule_export]
-    use super::session::Session;
+    use super::session::{Session, can_cast};
     #[pymodule_export]
     use super::ufunc::UfuncLoop;
     #[pymodule_export]

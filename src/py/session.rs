@@ -4,15 +4,15 @@ use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use numpy::PyUntypedArray;
+use numpy::{PyArrayDescr, PyUntypedArray};
 use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::sync::MutexExt;
 
-use crate::dtype::{Buffer, Constant, DType, Number};
+use crate::dtype::{Buffer, Constant, DType, ItemType, Number};
 use crate::engine::{self, Control, Told, Workers};
 use crate::error::Error;
-use crate::expr::{Loop, NodeId, Operation, Step};
+use crate::expr::{self, Loop, NodeId, Operation, Step};
 use crate::kernel::{Input, NanPolicy};
 use crate::plan::Who;
 use crate::py::kernel::Kernel;
@@ -52,6 +52,9 @@ const NAN_CHECK: usize = usize::MAX;
 
 #[pymethods]
 impl Session {
+    #[classattr]
+    const NAN_CHECK: usize = NAN_CHECK;
+
     #[new]
     #[pyo3(signature = (array, timeout))]
     fn new(array: &Bound<'_, PyUntypedArray>, timeout: Option<f64>) -> PyResult<Session> {
@@ -85,7 +88,7 @@ impl Session {
     /// The node of a ufunc's values.
     fn ufunc(&self, function: &Bound<'_, UfuncLoop>, of: Vec<NodeId>) -> NodeId {
         let py = function.py();
-        self.state(py).session.graph().apply(Operation::Ufunc(Loop(function.get().0.clone())), of)
+        self.state(py).session.graph().apply(Operation::Ufunc(Loop(function.get().function.clone())), of)
     }
 
     /// The node of `np.where`.
@@ -98,14 +101,22 @@ impl Session {
         self.state(py).session.graph().apply(Operation::Select, vec![mask, values])
     }
 
-    /// The node of bools or integers as int64.
-    fn int64(&self, py: Python<'_>, of: NodeId) -> NodeId {
-        self.state(py).session.graph().apply(Operation::Int64, vec![of])
-    }
-
-    /// The node of reals as float64.
-    fn float64(&self, py: Python<'_>, of: NodeId) -> NodeId {
-        self.state(py).session.graph().step(Step::Float64, of)
+    /// The node of elements converted to another dtype, for which `can_cast` is true.
+    fn cast(&self, of: NodeId, dtype: &Bound<'_, PyArrayDescr>) -> PyResult<NodeId> {
+        let to = input::dtype(dtype)?.0.item();
+        let mut state = self.state(dtype.py());
+        let graph = state.session.graph();
+        let from = graph.item(of);
+        if from == to {
+            Ok(of)
+        } else if !expr::can_cast(from, to) {
+            Err(PyValueError::new_err(format!("there is no conversion from {from:?} to {to:?}")))
+        } else if to == ItemType::Float64 && !matches!(from, ItemType::Complex64 | ItemType::Complex128) {
+            // What kernels ask for themselves.
+            Ok(graph.step(Step::Float64, of))
+        } else {
+            Ok(graph.apply(Operation::Cast(to), vec![of]))
+        }
     }
 
     /// `who` waits for a kernel's answer on a node's elements.
@@ -198,6 +209,15 @@ impl Session {
         });
         let flags = flags.into_iter().map(|(node, flags)| (node, flags.0)).collect();
         Ok((answers.collect(), flags, !sources.is_empty(), bytes))
+    }
+}
+
+/// Whether a formula's elements can be converted from one dtype to another.
+#[pyfunction]
+pub(super) fn can_cast(source: &Bound<'_, PyArrayDescr>, target: &Bound<'_, PyArrayDescr>) -> bool {
+    match (input::dtype(source), input::dtype(target)) {
+        (Ok((source, _)), Ok((target, _))) => expr::can_cast(source.item(), target.item()),
+        _ => false,
     }
 }
 

@@ -8,10 +8,10 @@
 use std::ffi::{CStr, c_char, c_int, c_void};
 use std::sync::Arc;
 
-use numpy::PyArrayDescr;
-use pyo3::exceptions::PyValueError;
+use numpy::{PyArrayDescr, PyArrayDescrMethods};
+use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
-use pyo3::types::PyCapsule;
+use pyo3::types::{PyCapsule, PyDict, PyTuple};
 
 use crate::dtype::{Buffer, ItemType};
 use crate::expr::{Elementwise, Flags, Operand};
@@ -123,38 +123,71 @@ const MOST: usize = 8;
 
 /// The loop of a ufunc, for operands and an output of these dtypes; of which operands one item stands for all.
 #[pyclass(frozen, module = "fanfold._core")]
-pub(super) struct UfuncLoop(pub(super) Arc<dyn Elementwise>);
+pub(super) struct UfuncLoop {
+    pub(super) function: Arc<dyn Elementwise>,
+    name: String,
+}
 
 #[pymethods]
 impl UfuncLoop {
+    /// Asks NumPy for the loop, and fails if there is none or if it needs the interpreter. The dtypes are those that the
+    /// loop itself has, the output's last.
     #[new]
     fn new(
-        capsule: &Bound<'_, PyCapsule>,
+        ufunc: &Bound<'_, PyAny>,
         dtypes: Vec<Bound<'_, PyArrayDescr>>,
         constants: Vec<bool>,
     ) -> PyResult<UfuncLoop> {
-        let pointer = capsule.pointer_checked(Some(NAME))?;
-        // SAFETY: a capsule of this name leads to such a struct, aligned and alive as long as the capsule is.
-        let info = unsafe { *pointer.cast::<CallInfo>().as_ptr() };
+        let py = ufunc.py();
+        if !ufunc.is_instance(&py.import("numpy")?.getattr("ufunc")?)? {
+            return Err(PyTypeError::new_err(format!("{ufunc} is no ufunc")));
+        }
         let items = dtypes.iter().map(|descr| match input::dtype(descr) {
             Ok((dtype, false)) if !dtype.is_time() && dtype.size() == dtype.item().size() => Ok(dtype.item()),
             _ => Err(PyValueError::new_err(format!("there are no blocks of {descr}"))),
         });
-        let mut items = items.collect::<PyResult<Vec<ItemType>>>()?;
-        let (Some(strided_loop), 0, Some(output)) = (info.strided_loop, info.requires_interpreter, items.pop()) else {
-            return Err(PyValueError::new_err("the loop needs the interpreter"));
-        };
-        if items.len() != constants.len() || items.len() >= MOST {
+        let items = items.collect::<PyResult<Vec<ItemType>>>()?;
+        let Some((&output, operands)) = items.split_last().filter(|(_, operands)| operands.len() == constants.len())
+        else {
             return Err(PyValueError::new_err("a loop has a dtype and a constant for each operand, and one output"));
+        };
+        if operands.len() >= MOST {
+            return Err(PyValueError::new_err(format!("a loop of {} operands has too many", operands.len())));
         }
-        Ok(UfuncLoop(Arc::new(StridedUfunc {
+        let asked = dtypes.iter().take(operands.len()).map(|descr| Some(descr.as_any())).chain([None]);
+        let (found, capsule): (Vec<Bound<'_, PyArrayDescr>>, Bound<'_, PyCapsule>) = ufunc
+            .call_method1("_resolve_dtypes_and_context", (PyTuple::new(py, asked.collect::<Vec<_>>())?,))?
+            .extract()?;
+        if found.len() != dtypes.len() || !found.iter().zip(&dtypes).all(|(found, dtype)| found.is_equiv_to(dtype)) {
+            return Err(PyValueError::new_err(format!("the loop of {ufunc} is one of other dtypes")));
+        }
+        let strides = operands.iter().zip(&constants).map(|(item, &constant)| if constant { 0 } else { item.size() });
+        let strides = PyTuple::new(py, strides.chain([output.size()]).collect::<Vec<_>>())?;
+        let named = PyDict::new(py);
+        named.set_item("fixed_strides", strides)?;
+        ufunc.call_method("_get_strided_loop", (&capsule,), Some(&named))?;
+        let pointer = capsule.pointer_checked(Some(NAME))?;
+        // SAFETY: a capsule of this name leads to such a struct, aligned and alive as long as the capsule is; NumPy made
+        // it just now, for these dtypes and strides.
+        let info = unsafe { *pointer.cast::<CallInfo>().as_ptr() };
+        let (Some(strided_loop), 0) = (info.strided_loop, info.requires_interpreter) else {
+            return Err(PyValueError::new_err(format!("the loop of {ufunc} needs the interpreter")));
+        };
+        let function = StridedUfunc {
             strided_loop,
             context: info.context,
             auxdata: info.auxdata,
             exceptions: info.no_exceptions == 0,
-            operands: items.into_iter().zip(constants).collect(),
+            operands: operands.iter().copied().zip(constants).collect(),
             output,
-            _capsule: capsule.clone().into_any().unbind(),
-        })))
+            _capsule: capsule.into_any().unbind(),
+        };
+        Ok(UfuncLoop { function: Arc::new(function), name: ufunc.getattr("__name__")?.extract()? })
+    }
+
+    /// The ufunc's name.
+    #[getter]
+    fn name(&self) -> &str {
+        &self.name
     }
 }

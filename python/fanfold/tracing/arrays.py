@@ -7,135 +7,25 @@ formula.
 """
 
 import operator
-import warnings
 import weakref
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from numpy.lib.mixins import NDArrayOperatorsMixin
 
-from fanfold.tracing.formulas import Formulas, Node
+from fanfold.tracing.formulas import Node
+from fanfold.tracing.trace import Trace
 
 Array = npt.NDArray[Any]
-
-MOST_FORCED = 16
-"""A function that forces more often is a loop over NumPy calls, for which plain arrays are faster."""
-
-MESSAGES = ((1, "invalid value"), (2, "divide by zero"), (4, "overflow"), (8, "underflow"))
-"""NumPy's words for floating-point exceptions, by the bits of the compiled half."""
-
-KINDS = {"invalid value": "invalid", "divide by zero": "divide", "overflow": "over", "underflow": "under"}
-"""`np.errstate`'s words for the same."""
-
-
-class Trace:
-    """One function's call: what it has made, and how it comes to know values."""
-
-    def __init__(self, formulas: Formulas, settle: Callable[[list[Node]], None], smallest: int) -> None:
-        self.formulas = formulas
-        self.smallest = smallest
-        self.active = True
-        self.fused = 0
-        self.reasons: list[str] = []
-        self.forced = 0
-        self.filters = warnings.filters
-        self._settle = settle
-        self._warnings: list[tuple[Node, str, Mapping[str, str]]] = []
-        # References, and no set of them: that would hash the values.
-        self._made: list[weakref.ref[Deferred]] = []
-
-    def defer(self, node: Node) -> "Deferred":
-        """A value that stands for a node."""
-        self.fused += 1
-        made = (DeferredNumber if node.is_number else Deferred)(self, node)
-        self._made.append(weakref.ref(made))
-        return made
-
-    def may_warn(self, node: Node, name: str, state: Mapping[str, str]) -> None:
-        """Remembers an operation that NumPy would warn of if it met a floating-point exception."""
-        self._warnings.append((node, name, state))
-
-    def because(self, reason: str) -> None:
-        """Remembers what kept a function from being fused."""
-        if reason not in self.reasons:
-            self.reasons.append(reason)
-
-    def know(self, nodes: list[Node]) -> None:
-        """Returns once these are known, and raises or warns as NumPy would have."""
-        if not all(node.known for node in nodes):
-            self._settle(nodes)
-        self.warn()
-        for node in nodes:
-            if not node.known:
-                raise _first_error(node)
-            if node.error is not None:
-                raise node.error
-
-    def force(self, node: Node, reason: str) -> Any:
-        """The value of a number, or the elements of a formula, now."""
-        self.because(reason)
-        self.forced += 1
-        if self.forced > MOST_FORCED:
-            self.active = False
-        wanted = node if node.is_number else Formulas.values(node)
-        self.know([wanted])
-        return wanted.value
-
-    def warn(self) -> None:
-        """Warns of the exceptions that are known by now."""
-        left = []
-        for node, name, state in self._warnings:
-            if node.id is None:
-                left.append((node, name, state))
-                continue
-            bits = self.formulas.flags.get(node.id, 0)
-            for bit, words in MESSAGES:
-                if bits & bit and state[KINDS[words]] == "warn":
-                    warnings.warn(f"{words} encountered in {name}", RuntimeWarning, stacklevel=2)
-            if bits & 16:
-                raise RuntimeError(f"{name} failed on a block")
-            if not bits:
-                left.append((node, name, state))
-        self._warnings = left
-
-    def end(self) -> None:
-        """The run is over: nothing is deferred any more, and nothing kept."""
-        self.active = False
-        self._settle = _too_late
-        self._warnings.clear()
-
-    def close(self, kept: "set[int]") -> None:
-        """The function has returned: what is still alive was kept somewhere, and is computed while it is right."""
-        self.active = False
-        for reference in self._made:
-            made = reference()
-            if made is not None and id(made) not in kept:
-                made._realise("values that are kept for later")
-        self._made.clear()
-
-
-def _too_late(nodes: list[Node]) -> None:
-    """What was not computed while the run lasted cannot be computed any more."""
-
-
-def _first_error(node: Node) -> Exception:
-    stack, seen = [node], set()
-    while stack:
-        each = stack.pop()
-        if each.error is not None:
-            return each.error
-        if each not in seen:
-            seen.add(each)
-            stack.extend(each.inputs)
-    return RuntimeError("a value could not be computed")
 
 
 class Traced(np.ndarray[Any, Any]):
     """The input of a traced function, or a view of it: read-only, over the real memory."""
 
     _trace: Trace | None
+    _known: Node
 
     def __array_finalize__(self, of: Any) -> None:
         self._trace = getattr(of, "_trace", None)
@@ -149,13 +39,16 @@ class Traced(np.ndarray[Any, Any]):
             return None
         if not (self.ndim == 1 or (self.ndim and self.flags.c_contiguous)) or not takes(self.dtype):
             return None
-        return trace.formulas.source(self._plain())
+        known = self.__dict__.get("_known")
+        if known is None or known.operation.array.shape != self.shape or known.operation.array.strides != self.strides:
+            known = self._known = trace.formulas.source(self._plain())
+        return known
 
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
-        return _rules().ufunc(self._trace, ufunc, method, inputs, kwargs)
+        return ufuncs.ufunc(self._trace, ufunc, method, inputs, kwargs)
 
     def __array_function__(self, func: Any, types: Any, args: Any, kwargs: Any) -> Any:
-        return _rules().function(self._trace, func, args, kwargs)
+        return rules.function(self._trace, func, args, kwargs)
 
     def __getitem__(self, key: Any) -> Any:
         trace = self._trace
@@ -163,13 +56,13 @@ class Traced(np.ndarray[Any, Any]):
             part = super().__getitem__(key)
             return part if part.size >= trace.smallest else part.view(np.ndarray)
         if trace is not None and type(key) is Deferred and (node := self._node()) is not None:
-            chosen = _rules().chosen(trace, node, key)
+            chosen = rules.chosen(trace, node, key)
             if chosen is not None:
                 return chosen
-        return self._plain()[_rules().lend(trace, key)]
+        return self._plain()[plainly.lend(trace, key)]
 
     def __setitem__(self, key: Any, value: Any) -> None:
-        self._plain()[_rules().lend(self._trace, key)] = _rules().lend(self._trace, value)
+        self._plain()[plainly.lend(self._trace, key)] = plainly.lend(self._trace, value)
 
     def __iter__(self) -> Any:
         return iter(self._plain())
@@ -307,39 +200,39 @@ class Deferred(NDArrayOperatorsMixin):
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
             raise AttributeError(name)
-        method = _rules().METHODS.get(name)
+        method = rules.METHODS.get(name)
         if method is not None:
             return lambda *args, **kwargs: method(self, *args, **kwargs)
         return getattr(self._realise(f"the attribute {name}"), name)
 
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
-        return _rules().ufunc(self._trace, ufunc, method, inputs, kwargs)
+        return ufuncs.ufunc(self._trace, ufunc, method, inputs, kwargs)
 
     def __array_function__(self, func: Any, types: Any, args: Any, kwargs: Any) -> Any:
-        return _rules().function(self._trace, func, args, kwargs)
+        return rules.function(self._trace, func, args, kwargs)
 
     def __getitem__(self, key: Any) -> Any:
         node = self._formula()
         if node is not None and isinstance(key, slice) and self.ndim == 1:
             part = self._trace.formulas.cut(node, key)
             if part is not None and part.shape[0] >= self._trace.smallest:  # type: ignore[index]
-                child = self._trace.defer(part)
+                child = deferred(self._trace, part)
                 child._parent = (self, key)
                 self._children.append((weakref.ref(child), key))
                 return child
         if node is not None and type(key) is Deferred:
-            chosen = _rules().chosen(self._trace, node, key)
+            chosen = rules.chosen(self._trace, node, key)
             if chosen is not None:
                 return chosen
-        return self._realise("indexing")[_rules().lend(self._trace, key)]
+        return self._realise("indexing")[plainly.lend(self._trace, key)]
 
     def __setitem__(self, key: Any, value: Any) -> None:
         node = self._formula()
         if node is not None and type(key) is Deferred and np.ndim(value) == 0:
-            replaced = _rules().replaced(self._trace, node, key, value)
+            replaced = rules.replaced(self._trace, node, key, value)
             if replaced is not None and self._become(replaced):
                 return
-        self._realise("item assignment")[_rules().lend(self._trace, key)] = _rules().lend(self._trace, value)
+        self._realise("item assignment")[plainly.lend(self._trace, key)] = plainly.lend(self._trace, value)
 
     def __iter__(self) -> Any:
         return iter(self._realise("iteration"))
@@ -391,7 +284,7 @@ class Deferred(NDArrayOperatorsMixin):
         return self._lend("pickling").__reduce_ex__(protocol)
 
     def __pow__(self, other: Any) -> Any:
-        fast = _rules().fast_power(self, other)
+        fast = ufuncs.fast_power(self, other)
         return super().__pow__(other) if fast is None else fast(self)
 
 
@@ -415,6 +308,13 @@ class DeferredNumber(Deferred):
     __iand__ = __ior__ = __ixor__ = __ilshift__ = __irshift__ = __imatmul__ = _no
 
 
+def deferred(trace: Trace, node: Node) -> Deferred:
+    """A value that stands for a node."""
+    made = (DeferredNumber if node.is_number else Deferred)(trace, node)
+    trace.keep(made, node)
+    return made
+
+
 def takes(dtype: np.dtype[Any]) -> bool:
     """Whether there are blocks of such elements, as they are."""
     return dtype.isnative and dtype.kind in "biufc" and dtype.num not in _OTHERS
@@ -423,19 +323,12 @@ def takes(dtype: np.dtype[Any]) -> bool:
 _OTHERS = {np.dtype(np.float16).num, np.dtype(np.longdouble).num, np.dtype(np.clongdouble).num}
 
 
-def _rules() -> Any:
-    # Rules make arrays, and arrays follow rules.
-    from fanfold.tracing import rules
-
-    return rules
-
-
 def _delegating(name: str) -> Callable[..., Any]:
     def method(self: Traced, *args: Any, **kwargs: Any) -> Any:
-        rule = _rules().METHODS.get(name)
+        rule = rules.METHODS.get(name)
         if rule is not None and self._trace is not None:
             return rule(self, *args, **kwargs)
-        lend = _rules().lend
+        lend = plainly.lend
         return getattr(self._plain(), name)(*lend(self._trace, args), **lend(self._trace, kwargs))
 
     method.__name__ = name
@@ -446,3 +339,6 @@ def _delegating(name: str) -> Callable[..., Any]:
 for _name in dir(np.ndarray):
     if not _name.startswith("__") and callable(getattr(np.ndarray, _name)) and _name not in ("view", "setflags"):
         setattr(Traced, _name, _delegating(_name))
+
+# Rules make arrays, and arrays follow rules.
+from fanfold.tracing import plainly, rules, ufuncs  # noqa: E402

@@ -18,8 +18,9 @@ import numpy.typing as npt
 
 from fanfold import _core
 from fanfold.tracing import results
-from fanfold.tracing.arrays import Deferred, Trace, Traced, takes
+from fanfold.tracing.arrays import Deferred, Traced, takes
 from fanfold.tracing.formulas import Formulas, Node
+from fanfold.tracing.trace import Trace
 
 Array = npt.NDArray[Any]
 Function = Callable[[Array], Any]
@@ -32,8 +33,6 @@ PATIENCE = 0.005
 
 POLL = 0.05
 """Seconds after which the calling thread looks around."""
-
-NAN_CHECK = (1 << 64) - 1
 
 
 class _Stopped(BaseException):
@@ -57,7 +56,7 @@ class _Call:
     @property
     def how(self) -> str:
         """The report's word for it."""
-        if self.again or not self.trace.fused:
+        if self.again or not self.trace.nodes:
             return "plain"
         return "partly fused" if self.trace.reasons else "fused"
 
@@ -158,7 +157,7 @@ class Crew:
             trace.close({id(each) for each in left})
         except Exception as error:  # noqa: BLE001 - whatever a function raises
             trace.active = False
-            if not trace.fused:
+            if not trace.nodes:
                 call.error = _without_our_frame(error)
                 return
         else:

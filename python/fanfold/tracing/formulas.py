@@ -31,7 +31,7 @@ Shape = tuple[int, ...] | Selection
 class Node:
     """A formula, or a number that follows from one."""
 
-    __slots__ = ("asked", "dtype", "error", "id", "inputs", "known", "operation", "plain", "shape", "value")
+    __slots__ = ("asked", "code", "dtype", "error", "id", "inputs", "known", "operation", "plain", "shape", "value")
 
     def __init__(
         self,
@@ -44,6 +44,8 @@ class Node:
         self.inputs = inputs
         self.dtype = dtype
         self.shape = shape
+        # What a ufunc's choice of a loop depends on: the dtype's number, and whether one item stands for all.
+        self.code: int = 2 * dtype.num + (shape == ())
         # The number in the session's graph, once everything that it is made of is known.
         self.id: int | None = None
         # Of a number: whether it is known, and what it is.
@@ -132,6 +134,17 @@ class Formulas:
             return node
 
         return self.intern(("number", value.dtype, value.tobytes()), make)
+
+    def python_number(self, value: float, dtype: np.dtype[Any]) -> Node:
+        """The node of a Python number in this dtype."""
+        if type(value) is complex or not value or value != value:
+            # Equal keys would not do: 0.0 equals -0.0, and NaN not even itself.
+            return self.number(np.asarray(value, dtype))
+        key = ("python number", value, dtype.num)
+        found = self._nodes.get(key)
+        if found is None:
+            found = self._nodes[key] = self.number(np.asarray(value, dtype))
+        return found
 
     def apply(self, operation: Any, inputs: tuple[Node, ...], dtype: np.dtype[Any], shape: Shape) -> Node:
         """The node of an elementwise operation."""
@@ -245,10 +258,8 @@ class Formulas:
                 node.id = self.session.choose(*ids)
             case "select":
                 node.id = self.session.select(*ids)
-            case "int64":
-                node.id = self.session.int64(*ids)
-            case "float64":
-                node.id = self.session.float64(*ids)
+            case ("cast", dtype):
+                node.id = self.session.cast(ids[0], dtype)
             case loop:
                 node.id = self.session.ufunc(loop, list(ids))
 

@@ -1,0 +1,123 @@
+"""`Trace`: one function's call, what it has asked for so far, and how it comes to know values."""
+
+import warnings
+import weakref
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
+
+from fanfold.tracing.formulas import Formulas, Node
+
+MOST_FORCED = 16
+"""A function that forces more often is a loop over NumPy calls, for which plain arrays are faster."""
+
+MESSAGES = ((1, "invalid value"), (2, "divide by zero"), (4, "overflow"), (8, "underflow"))
+"""NumPy's words for floating-point exceptions, by the bits of the compiled half."""
+
+KINDS = {"invalid value": "invalid", "divide by zero": "divide", "overflow": "over", "underflow": "under"}
+"""`np.errstate`'s words for the same."""
+
+
+class _Made(Protocol):
+    """A deferred value, to a trace."""
+
+    def _realise(self, reason: str) -> Any: ...
+
+
+class Trace:
+    """One function's call: what it has made, and how it comes to know values."""
+
+    def __init__(self, formulas: Formulas, settle: Callable[[list[Node]], None], smallest: int) -> None:
+        self.formulas = formulas
+        self.smallest = smallest
+        self.active = True
+        self.nodes: list[Node] = []
+        self.reasons: list[str] = []
+        self.forced = 0
+        self.filters = warnings.filters
+        self._settle = settle
+        self._warnings: list[tuple[Node, str, Mapping[str, str]]] = []
+        # References, and no set of them: that would hash the values.
+        self._made: list[weakref.ref[_Made]] = []
+
+    def keep(self, made: _Made, node: Node) -> None:
+        """Remembers a value that stands for a node."""
+        self.nodes.append(node)
+        self._made.append(weakref.ref(made))
+
+    def may_warn(self, node: Node, name: str, state: Mapping[str, str]) -> None:
+        """Remembers an operation that NumPy would warn of if it met a floating-point exception."""
+        self._warnings.append((node, name, state))
+
+    def because(self, reason: str) -> None:
+        """Remembers what kept a function from being fused."""
+        if reason not in self.reasons:
+            self.reasons.append(reason)
+
+    def know(self, nodes: list[Node]) -> None:
+        """Returns once these are known, and raises or warns as NumPy would have."""
+        if not all(node.known for node in nodes):
+            self._settle(nodes)
+        self.warn()
+        for node in nodes:
+            if not node.known:
+                raise _first_error(node)
+            if node.error is not None:
+                raise node.error
+
+    def force(self, node: Node, reason: str) -> Any:
+        """The value of a number, or the elements of a formula, now."""
+        self.because(reason)
+        self.forced += 1
+        if self.forced > MOST_FORCED:
+            self.active = False
+        wanted = node if node.is_number else Formulas.values(node)
+        self.know([wanted])
+        return wanted.value
+
+    def warn(self) -> None:
+        """Warns of the exceptions that are known by now."""
+        left = []
+        for node, name, state in self._warnings:
+            if node.id is None:
+                left.append((node, name, state))
+                continue
+            bits = self.formulas.flags.get(node.id, 0)
+            for bit, words in MESSAGES:
+                if bits & bit and state[KINDS[words]] == "warn":
+                    warnings.warn(f"{words} encountered in {name}", RuntimeWarning, stacklevel=2)
+            if bits & 16:
+                raise RuntimeError(f"{name} failed on a block")
+            if not bits:
+                left.append((node, name, state))
+        self._warnings = left
+
+    def end(self) -> None:
+        """The run is over: nothing is deferred any more, and nothing kept."""
+        self.active = False
+        self._settle = _too_late
+        self._warnings.clear()
+
+    def close(self, kept: "set[int]") -> None:
+        """The function has returned: what is still alive was kept somewhere, and is computed while it is right."""
+        self.active = False
+        for reference in self._made:
+            made = reference()
+            if made is not None and id(made) not in kept:
+                made._realise("values that are kept for later")
+        self._made.clear()
+
+
+def _too_late(nodes: list[Node]) -> None:
+    """What was not computed while the run lasted cannot be computed any more."""
+
+
+def _first_error(node: Node) -> Exception:
+    stack, seen = [node], set()
+    while stack:
+        each = stack.pop()
+        if each.error is not None:
+            return each.error
+        if each not in seen:
+            seen.add(each)
+            stack.extend(each.inputs)
+    return RuntimeError("a value could not be computed")

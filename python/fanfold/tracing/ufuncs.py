@@ -1,0 +1,258 @@
+"""What ufuncs mean to traced arrays: one more node in a formula, with the dtypes and the inner loop that NumPy takes.
+
+The rule of rules: what is not certain to mean the same is done by NumPy, on the elements.
+"""
+
+import functools
+import warnings
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from fanfold import _core
+from fanfold.tracing.arrays import Deferred, DeferredNumber, Traced, deferred, takes
+from fanfold.tracing.formulas import Node, Selection, Shape
+from fanfold.tracing.plainly import plainly
+from fanfold.tracing.trace import Trace
+
+_WEAK = (int, float, complex)
+"""Python's numbers, which take on the dtype of what they meet."""
+
+
+def ufunc(trace: Trace | None, function: np.ufunc, method: str, inputs: Any, kwargs: Any) -> Any:
+    """A ufunc's call, as ``__array_ufunc__`` gets it."""
+    if trace is not None and trace.active:
+        if method == "__call__":
+            if not kwargs:
+                node = ufunc_node(trace, function, inputs)
+                if node is not None:
+                    return deferred(trace, node)
+            else:
+                target = _into(trace, function, inputs, kwargs)
+                if target is not None:
+                    return target
+        elif method == "reduce" and not kwargs and len(inputs) == 1 and function in _REDUCE:
+            return getattr(inputs[0], _REDUCE[function])(axis=0)
+    name = function.__name__ if method == "__call__" else f"{function.__name__}.{method}"
+    return plainly(trace, getattr(function, method), name, inputs, kwargs, method != "at")
+
+
+def _into(trace: Trace, function: np.ufunc, inputs: Any, kwargs: Any) -> Deferred | None:
+    """``out=`` a deferred array, as in-place operators have it: the array stands for another formula from now on."""
+    out = kwargs.get("out")
+    if len(kwargs) != 1 or out is None or len(out) != 1 or type(out[0]) is not Deferred:
+        return None
+    target: Deferred = out[0]
+    node = ufunc_node(trace, function, inputs)
+    if node is None or (node.dtype, node.shape) != (target.dtype, target._node.shape):
+        return None
+    return target if target._become(node) else None
+
+
+_REDUCE = {
+    np.add: "sum",
+    np.multiply: "prod",
+    np.minimum: "min",
+    np.maximum: "max",
+    np.logical_and: "all",
+    np.logical_or: "any",
+}
+
+
+def ufunc_node(trace: Trace, function: np.ufunc, inputs: Any) -> Node | None:
+    """The node of a ufunc's values; None if NumPy has to compute them."""
+    operands: list[Any] = []
+    codes: list[Any] = []
+    for value in inputs:
+        operand = operand_of(trace, value)
+        if operand is None:
+            return None
+        operands.append(operand)
+        codes.append(operand.code if type(operand) is Node else type(operand))
+    if function.signature is not None:
+        return product(trace, *inputs) if function in _PRODUCTS else None
+    loop = _loop(function, *codes)
+    if loop is None:
+        return None
+    state = np.geterr()
+    told = _told(*state.values())
+    if told is None or warnings.filters is not trace.filters:
+        return None
+    formulas = trace.formulas
+    shape: Shape = ()
+    nodes = []
+    for operand, dtype in zip(operands, loop.dtypes, strict=False):
+        node = operand if type(operand) is Node and operand.dtype is dtype else converted(trace, operand, dtype)
+        if node is None:
+            return None
+        nodes.append(node)
+        if node.shape != () and node.shape is not shape and node.shape != shape:
+            if shape != ():
+                return None
+            shape = node.shape
+    if shape == ():
+        return _number_node(trace, function, tuple(nodes), loop.result, state)  # type: ignore[arg-type]
+    if loop.inner is None:
+        return None
+    made = formulas.apply(loop.inner, tuple(nodes), loop.result, shape)
+    if told and loop.may_warn:
+        trace.may_warn(made, function.__name__, state)  # type: ignore[arg-type]
+    return made
+
+
+@functools.lru_cache(maxsize=64)
+def _told(*state: str) -> bool | None:
+    """Whether the function wants to be told of any floating-point exception; None if not by a warning."""
+    return None if not {"warn", "ignore"}.issuperset(state) else "warn" in state
+
+
+# ---- loops ----
+
+
+class _Loop(NamedTuple):
+    """The loop that NumPy takes for operands of certain dtypes."""
+
+    dtypes: tuple[np.dtype[Any], ...]
+    """Of its operands."""
+    result: np.dtype[Any]
+    may_warn: bool
+    """Whether its values can be the result of a floating-point exception."""
+    inner: _core.UfuncLoop | None
+    """What computes it block by block; None if it needs the interpreter, or if this NumPy does not hand it out."""
+
+
+@functools.lru_cache(maxsize=4096)
+def _loop(function: np.ufunc, *codes: Any) -> _Loop | None:
+    """The loop for operands of these codes (`Node.code`) and Python types; None if there is none, or no such blocks."""
+    if function.nout != 1:
+        return None
+    asked = [code if isinstance(code, type) else _DTYPES[code >> 1] for code in codes]
+    try:
+        *dtypes, result = function.resolve_dtypes((*asked, None))
+    except TypeError:
+        return None
+    if not all(takes(dtype) for dtype in (*dtypes, result)) or (function is np.power and result.kind in "iu"):
+        # Integers to negative powers are an error, which NumPy's loop cannot tell from a thread of ours.
+        return None
+    constants = [isinstance(code, type) or bool(code & 1) for code in codes]
+    try:
+        inner = _core.UfuncLoop(function, (*dtypes, result), constants)
+    except Exception:  # noqa: BLE001 - this interface of NumPy's is not a promise: without it, NumPy does it itself
+        inner = None
+    return _Loop(tuple(dtypes), result, result.kind in "fciu", inner)
+
+
+_DTYPES = {np.dtype(character).num: np.dtype(character) for character in np.typecodes["All"] if character not in "SUVO"}
+
+
+# ---- operands ----
+
+
+def operand_of(trace: Trace, value: Any) -> Any:
+    """A value as a node, a Python number as it is; None for what is foreign."""
+    kind = type(value)
+    if kind is Traced:
+        return value._node()
+    if kind is Deferred or kind is DeferredNumber:
+        node = value._formula()
+        return node if node is not None and value._trace.formulas is trace.formulas else None
+    if kind is bool:
+        return trace.formulas.number(np.asarray(value))
+    if kind in _WEAK:
+        return value
+    if isinstance(value, np.generic) or (kind is np.ndarray and value.ndim == 0):
+        return trace.formulas.number(np.array(value)) if takes(value.dtype) else None
+    return None
+
+
+def elements_of(trace: Trace, value: Any) -> Node | None:
+    """The node of an array; None for numbers and what is foreign."""
+    node = operand_of(trace, value)
+    return node if type(node) is Node and not node.is_number else None
+
+
+def converted(trace: Trace, operand: Any, dtype: np.dtype[Any]) -> Node | None:
+    """The operand in another dtype, into which it fits: as a loop takes it."""
+    if type(operand) is not Node:
+        try:
+            return trace.formulas.python_number(operand, dtype)
+        except (OverflowError, TypeError, ValueError):
+            return None
+    return cast(trace, operand, dtype)
+
+
+def cast(trace: Trace, node: Node, dtype: np.dtype[Any]) -> Node | None:
+    """The node's elements as ``astype`` converts them."""
+    if node.dtype == dtype:
+        return node
+    if node.is_number:
+        return trace.formulas.computed(lambda number: number.value.astype(dtype), ("astype", dtype), (node,), dtype)
+    if not _can_cast(node.dtype, dtype):
+        return None
+    return trace.formulas.apply(("cast", dtype), (node,), dtype, node.shape)
+
+
+@functools.lru_cache(maxsize=1024)
+def _can_cast(source: np.dtype[Any], target: np.dtype[Any]) -> bool:
+    return takes(target) and _core.can_cast(source, target)
+
+
+def common_shape(*nodes: Node) -> Shape | None:
+    """The shape of all but numbers; None if they are not of one."""
+    shapes = [each.shape for each in nodes if not each.is_number]
+    if not shapes:
+        return ()
+    return shapes[0] if all(each is shapes[0] or each == shapes[0] for each in shapes) else None
+
+
+def float_state() -> dict[str, str]:
+    """What the function wants to be told of floating-point exceptions: `np.errstate` as it is now."""
+    return np.geterr()  # type: ignore[return-value]
+
+
+# ---- what follows from ufuncs ----
+
+
+def _number_node(
+    trace: Trace, function: np.ufunc, inputs: tuple[Node, ...], dtype: np.dtype[Any], state: Mapping[str, str]
+) -> Node:
+    """What a ufunc makes of numbers that may not be known yet."""
+
+    def compute(*nodes: Node) -> Any:
+        errors = [each.error for each in nodes if each.error is not None]
+        if errors:
+            raise errors[0]
+        with np.errstate(**state):  # type: ignore[arg-type]
+            return function(*(each.value[()] if isinstance(each.value, np.ndarray) else each.value for each in nodes))
+
+    return trace.formulas.computed(compute, (function, tuple(state.items())), inputs, dtype)
+
+
+def fast_power(base: Deferred, exponent: Any) -> Callable[[Any], Any] | None:
+    """The ufunc that ``base ** exponent`` is for a few exponents, as NumPy has it."""
+    if type(exponent) not in (int, float) or base.dtype.kind not in "fc":
+        return np.square if type(exponent) is int and exponent == 2 and base.dtype.kind in "iu" else None
+    return {2: np.square, 0.5: np.sqrt, -1: np.reciprocal, 1: np.positive}.get(exponent)
+
+
+def product(trace: Trace, a: Any, b: Any) -> Node | None:
+    """The scalar product of two vectors."""
+    left, right = elements_of(trace, a), elements_of(trace, b)
+    if left is None or right is None or left.dtype.kind != "f" or left.dtype != right.dtype:
+        return None
+    if common_shape(left, right) is None or isinstance(left.shape, Selection) or len(left.shape) != 1:
+        return None
+    made = ufunc_node(trace, np.multiply, (a, b))
+    if made is None:
+        return None
+    return trace.formulas.statistic(kernel("sum"), (), made, made.dtype, np.sum)
+
+
+_PRODUCTS = tuple(getattr(np, name) for name in ("matmul", "vecdot") if hasattr(np, name))
+
+
+@functools.lru_cache(maxsize=1024, typed=True)
+def kernel(name: str, **parameters: Any) -> _core.Kernel:
+    """A kernel of the catalogue."""
+    return _core.Kernel(name, **parameters)
