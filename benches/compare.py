@@ -26,6 +26,7 @@ import fanfold as ff
 import peers
 import probes
 import report
+from fanfold.tracing.crew import SMALLEST
 from measuring import (
     FULL,
     QUICK,
@@ -195,28 +196,34 @@ def check_functions(got: Mapping[str, Any], right: Mapping[str, Any]) -> None:
         np.testing.assert_allclose(value, right[name], rtol=1e-9, atol=1e-10, err_msg=name)
 
 
-def functions_numpy(bench: Bench) -> Measured:
-    x = bench.ten_million
-    check_functions(ff.run(x, peers.FUNCTIONS), peers.numpy_functions(x))
-    return in_pairs(bench.effort, lambda: ff.run(x, peers.FUNCTIONS), lambda: peers.numpy_functions(x), times_as_fast)
+def _functions(peer: Callable[[NDArray[Any]], Mapping[str, Any]]) -> Callable[[Bench], Measured]:
+    """All of the functions in one call, beside a peer's way."""
+
+    def measure(bench: Bench) -> Measured:
+        x = bench.ten_million
+        right = peers.numpy_functions(x)
+        check_functions(ff.run(x, peers.FUNCTIONS), right)
+        check_functions(peer(x), right)
+        return in_pairs(bench.effort, lambda: ff.run(x, peers.FUNCTIONS), lambda: peer(x), times_as_fast)
+
+    return measure
 
 
-def functions_numba(bench: Bench) -> Measured:
-    x = bench.ten_million
-    check_functions(peers.numba_functions(x), peers.numpy_functions(x))
-    return in_pairs(bench.effort, lambda: ff.run(x, peers.FUNCTIONS), lambda: peers.numba_functions(x), times_as_fast)
+def _each_alone(names: Sequence[str]) -> Callable[[Bench], Measured]:
+    """Each of the functions alone, beside its plain call: the one that gains least."""
 
+    def measure(bench: Bench) -> Measured:
+        x = bench.ten_million
+        found = {
+            name: in_pairs(replace(QUICK, fewest=9, most=25), lambda f=f: ff.run(x, f), lambda f=f: f(x), times_as_fast)  # type: ignore[misc]
+            for name, f in peers.FUNCTIONS.items()
+            if name in names
+        }
+        least = min(found, key=lambda name: found[name].value)
+        note = ", ".join(f"{name} {measured.value:.1f} x" for name, measured in found.items())
+        return replace(found[least], note=f"each alone: {note}")
 
-def functions_alone(bench: Bench) -> Measured:
-    """Each of the functions alone: the one that gains least."""
-    x = bench.ten_million
-    found = {
-        name: in_pairs(QUICK, lambda f=f: ff.run(x, f), lambda f=f: f(x), times_as_fast)  # type: ignore[misc]
-        for name, f in peers.FUNCTIONS.items()
-    }
-    least = min(found, key=lambda name: found[name].value)
-    note = ", ".join(f"{name} {measured.value:.1f} x" for name, measured in found.items())
-    return replace(found[least], note=f"each alone: {note}")
+    return measure
 
 
 def functions_small(bench: Bench) -> Measured:
@@ -331,11 +338,15 @@ FIGURES = [
     Figure("byteswapped", "11 statistics, bytes swapped, time", "the same elements, native",
            "at most", 2.5, None, "x", byteswapped_eleven),
     Figure("functions-numpy", "12 users' functions of 10 M float64", "NumPy, one after the other",
-           "at least", 7, 12, "x", functions_numpy),
+           "at least", 7, 12, "x", _functions(peers.numpy_functions)),
     Figure("functions-numba", "12 users' functions of 10 M float64", "parallel numba loops, fused by hand",
-           "at least", 2.5, 4, "x", functions_numba),
+           "at least", 2.5, 4, "x", _functions(peers.numba_functions)),
+    Figure("functions-jax", "12 users' functions of 10 M float64", "JAX, compiled before",
+           "at least", 5, None, "x", _functions(peers.jax_functions)),
+    Figure("functions-steps", "a function of three or more steps, alone", "NumPy",
+           "at least", 3, None, "x", _each_alone(["exp", "far"])),
     Figure("functions-alone", "the function that gains least, alone", "NumPy",
-           "at least", 0.95, 3, "x", functions_alone),
+           "at least", 0.95, None, "x", _each_alone(list(peers.FUNCTIONS))),
     Figure("functions-small", "a function of 1,000 elements, time", "twice its call",
            "at most", 30, None, "µs", functions_small),
     Figure("functions-traced", "to trace a NumPy call", "none",

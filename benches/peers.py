@@ -12,7 +12,8 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from functools import cache
+from typing import Any, cast
 
 import numpy as np
 import polars as pl
@@ -433,3 +434,40 @@ def bare_reads(x: NDArray[np.float64]) -> dict[str, Callable[[], float]]:
         "NumPy sum in threads": lambda: sum(pool.map(np.add.reduce, parts)),
         "Polars sum": series.sum,
     }
+
+
+# ------------------------------------------------------------------------------------------------------- JAX
+
+
+@cache
+def _jax_compiled() -> Callable[[Any], Any]:
+    """The twelve functions as users of JAX write them, compiled together. The import takes a second: not for others."""
+    import jax
+    import jax.numpy as jnp
+
+    jax.config.update("jax_enable_x64", True)
+
+    def twelve(x: Any) -> Any:
+        positive = x > 0
+        return {
+            "log1p": jnp.mean(jnp.log1p(jnp.abs(x))),
+            "exp": jnp.sum(jnp.exp(-x * x / 2)),
+            "far": jnp.mean((x - x.mean()) ** 2 > 1, dtype=x.dtype),
+            "diff": jnp.std(jnp.diff(x)),
+            # Shapes that depend on the values do not compile: JAX's documentation says to weigh with the mask.
+            "positive": jnp.sum(jnp.where(positive, x, 0)) / jnp.sum(positive),
+            "tanh": jnp.mean(jnp.tanh(x)),
+            "clip": jnp.clip(x, -1, 1).mean(),
+            "sqrt": jnp.max(jnp.sqrt(jnp.abs(x))),
+            "where": jnp.where(positive, x, 0).sum(),
+            "lag": (x[1:] * x[:-1]).mean(),
+            "score": ((x - x.mean()) / x.std()).max(),
+            "near": jnp.mean(jnp.abs(x) < 1, dtype=x.dtype),
+        }
+
+    return cast(Callable[[Any], Any], jax.jit(twelve))
+
+
+def jax_functions(x: NDArray[Any]) -> Answers:
+    """The twelve by JAX's compiler, from a NumPy array and to NumPy's numbers, as `fanfold` takes and gives them."""
+    return {name: np.asarray(value)[()] for name, value in _jax_compiled()(x).items()}

@@ -6,6 +6,7 @@ All problems of a call are found, and told together, before any data is touched:
 import contextvars
 import functools
 import time
+import weakref
 from collections.abc import Callable, Iterable, Mapping
 from types import TracebackType
 from typing import Any, Literal, Self
@@ -17,7 +18,8 @@ from fanfold import _core, checks
 from fanfold.failures import raise_failures, raise_problems
 from fanfold.filling import filling, joined, wants_dict
 from fanfold.results import Ran, Results
-from fanfold.tracing.crew import Crew, can_trace
+from fanfold.tracing.crew import Crew, why_plain
+from fanfold.tracing.explain import explained
 
 NanPolicy = Literal["propagate", "omit", "raise"]
 OnError = Literal["raise", "return"]
@@ -39,6 +41,7 @@ class Plan:
     """
 
     __slots__ = (
+        "_array",
         "_fills",
         "_functions",
         "_how",
@@ -63,6 +66,8 @@ class Plan:
         self._nan_policy: NanPolicy = nan_policy if checks.nan_policy(nan_policy, found) else "propagate"
         self._functions = checks.functions(functions, found)
         self._like = checks.like(like, found)
+        # Weakly: a plan does not keep an array.
+        self._array = weakref.ref(like) if isinstance(like, np.ndarray) else None
         if problems is None:
             raise_problems(found, "the functions cannot be run")
         kernels = {key: function for key, function in self._functions.items() if isinstance(function, _core.Kernel)}
@@ -92,9 +97,11 @@ class Plan:
             timeout = _seconds(timeout)
         count = workers.workers if isinstance(workers, Pool) else int(workers or 0)
         how, why = self._how, {}
-        if self._plain and can_trace(data):
+        reason = why_plain(data) if self._plain else ""
+        if reason is None:
             answers, failures, passes, bytes_read, used, seconds, how, why = self._trace(data, count, timeout)
         else:
+            why = dict.fromkeys(self._plain, reason)
             tasks = [_task(function, data) for function in self._plain.values()] if self._plain else []
             answers, failures, passes, bytes_read, used, seconds = native.run(data, tasks, count, timeout)
         values = dict(zip(self._keys, answers, strict=True))
@@ -111,8 +118,7 @@ class Plan:
     def _trace(self, data: npt.NDArray[Any], count: int, timeout: float | None) -> tuple[Any, ...]:
         """A run with functions that are traced; what `native.run` gives, and how and why for each function."""
         begun = time.perf_counter()
-        workers = 1 if _core.is_worker() else count or int(_core.config()["workers"])
-        crew = Crew(data, self._plain, self._kernels, self._nan_policy, workers, timeout)
+        crew = self._crew(data, count, timeout)
         crew.run()
         answers: list[Any] = []
         failures: list[tuple[int, Exception]] = []
@@ -129,9 +135,15 @@ class Plan:
             call.error = None
         how = {key: call.how for key, call in crew.calls.items()}
         why = {key: "; ".join(call.trace.reasons) for key, call in crew.calls.items() if call.trace.reasons}
-        formulas = crew.formulas
+        sweeps = crew.formulas.sweeps
         seconds = time.perf_counter() - begun
-        return answers, failures, formulas.passes, formulas.bytes_read, workers, seconds, how, why
+        bytes_read = sum(sweep.bytes_read for sweep in sweeps)
+        return answers, failures, len(sweeps), bytes_read, crew.workers, seconds, how, why
+
+    def _crew(self, data: npt.NDArray[Any], count: int, timeout: float | None) -> Crew:
+        """Who calls the functions of an array that can be traced."""
+        workers = 1 if _core.is_worker() else count or int(_core.config()["workers"])
+        return Crew(data, self._plain, self._kernels, self._nan_policy, workers, timeout)
 
     def _check(
         self,
@@ -176,7 +188,10 @@ class Plan:
         return Results(values | errors, errors, ran)
 
     def explain(self) -> str:
-        """The passes over memory, what shares what, and which functions are called as they are.
+        """The passes over memory, what shares what, and what keeps functions from it.
+
+        What a function asks for shows when it is called: if the plan was made with ``like=x``, this calls the functions
+        with that array, once, and tells what they did. Their failures are not raised.
 
         >>> import fanfold as ff
         >>> print(ff.plan(["mean", "std", ff.histogram(bins=5)]).explain())
@@ -187,9 +202,20 @@ class Plan:
           histogram, with what pass 1 found
         """
         like = np.dtype(np.float64) if self._like is None else self._like
+        array = None if self._array is None else self._array()
+        array = None if array is None else np.ndarray.view(array, np.ndarray)
         kernels = [key for key in self._order if key not in self._plain]
+        reason = "" if array is None or not self._plain else why_plain(array)
+        if array is not None and reason is None:
+            told: list[str] = []
+            crew = self._crew(array, 0, None)
+            crew.run(lambda: told.extend(explained(crew, list(zip(kernels, self._kernels, strict=True)))))
+            return "\n".join(told)
         lines = [self._native.explain(kernels, like).rstrip()]
-        lines += [f"plain function: {key}, called with a read-only view of the array" for key in self._plain]
+        if array is None:
+            lines += [f"function: {key}, called to see what it asks for (like=x shows it)" for key in self._plain]
+        else:
+            lines += [f"plain: {key} ({reason})" for key in self._plain]
         return "\n".join(line for line in lines if line)
 
     def __repr__(self) -> str:
@@ -349,8 +375,9 @@ def plan(functions: Functions, *, like: Any = None, nan_policy: NanPolicy = "pro
     functions, nan_policy
         As for `run`.
     like : array or dtype, optional
-        What the arrays will be like, for `Plan.explain`; float64 if ``None``. Only its dtype counts: where an array
-        does not lie in its own order, positions take a pass of their own.
+        What the arrays will be like, for `Plan.explain`; float64 if ``None``. Of kernels only its dtype counts: where
+        an array does not lie in its own order, positions take a pass of their own. Functions are called with the array
+        when the plan is to explain itself, as long as it lives: a plan does not keep it.
 
     Returns
     -------

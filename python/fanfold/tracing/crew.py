@@ -56,7 +56,7 @@ class _Call:
     @property
     def how(self) -> str:
         """The report's word for it."""
-        if self.again or not self.trace.nodes:
+        if self.again or not self.trace.used:
             return "plain"
         return "partly fused" if self.trace.reasons else "fused"
 
@@ -75,10 +75,15 @@ class _Wait:
         self.over = False
 
 
-def can_trace(data: Array) -> bool:
-    """Whether a function of this array can be traced, and it is worth while."""
-    lies_well = data.ndim == 1 or (data.ndim > 1 and data.flags.c_contiguous)
-    return data.size >= SMALLEST and lies_well and takes(data.dtype) and _NEW
+def why_plain(data: Array) -> str | None:
+    """Why functions of this array are called as they are; None if they are traced."""
+    if data.size < SMALLEST:
+        return f"the array has fewer than {SMALLEST:,} elements"
+    if not takes(data.dtype):
+        return f"the array's dtype is {data.dtype}"
+    if data.ndim != 1 and not data.flags.c_contiguous:
+        return "the array is not one-dimensional, nor in C order"
+    return None if _NEW else "NumPy is older than 2"
 
 
 _NEW = int(np.__version__.split(".")[0]) >= 2
@@ -120,8 +125,8 @@ class Crew:
         self._fatal: BaseException | None = None
         self._moved = time.monotonic()
 
-    def run(self) -> None:
-        """Calls all of them; raises what stops a run."""
+    def run(self, tell: Callable[[], None] | None = None) -> None:
+        """Calls all of them, and `tell` when they are done; raises what stops a run."""
         try:
             if self._alone:
                 _core.as_worker(self._one_after_the_other)
@@ -129,6 +134,8 @@ class Crew:
                 self._side_by_side()
             self.formulas.session.check()
             self._finish()
+            if tell is not None:
+                tell()
         finally:
             # Traces lead here, and from here to the array.
             self.formulas.close()
@@ -157,7 +164,7 @@ class Crew:
             trace.close({id(each) for each in left})
         except Exception as error:  # noqa: BLE001 - whatever a function raises
             trace.active = False
-            if not trace.nodes:
+            if not trace.used:
                 call.error = _without_our_frame(error)
                 return
         else:

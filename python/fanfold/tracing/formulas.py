@@ -6,7 +6,7 @@ one node, whoever wrote them. Nothing here knows NumPy's functions: `rules` says
 
 import threading
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -89,6 +89,14 @@ class Computed:
         self.function = function
 
 
+class Sweep(NamedTuple):
+    """One pass over memory: how many bytes it read, and the kernels and nodes that it answered."""
+
+    bytes_read: int
+    kernels: list[int]
+    nodes: list[Node]
+
+
 class Formulas:
     """The nodes of a call, and the session that sweeps for them."""
 
@@ -96,8 +104,7 @@ class Formulas:
         self.array = array
         self.session = _core.Session(array, timeout)
         self.flags: dict[int, int] = {}
-        self.passes = 0
-        self.bytes_read = 0
+        self.sweeps: list[Sweep] = []
         # What a sweep has answered for those who are no nodes: the call's kernels.
         self.answers: dict[int, tuple[Any, bool]] = {}
         # A function may have threads of its own, which want values too.
@@ -265,9 +272,10 @@ class Formulas:
 
     def sweep(self, workers: int) -> None:
         """One sweep over memory for all that was asked."""
+        asked = [node for node, _ in self._asked.values()]
         answers, flags, read, size = self.session.sweep(workers)
-        self.passes += read
-        self.bytes_read += size
+        if read:
+            self.sweeps.append(Sweep(size, [who for who, *_ in answers if who not in self._asked], asked))
         for node_id, bits in flags:
             self.flags[node_id] = self.flags.get(node_id, 0) | bits
         for who, value, good in answers:

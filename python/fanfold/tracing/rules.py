@@ -80,7 +80,8 @@ def function(trace: Trace | None, func: Any, args: Any, kwargs: Any) -> Any:
             done = None
         if done is not None:
             return done
-    name = f"np.{getattr(func, '__name__', func)}"
+    module = str(getattr(func, "__module__", "numpy")).replace("numpy", "np", 1)
+    name = f"{module}.{getattr(func, '__name__', func)}"
     return plainly(trace, func, name, args, kwargs, func in _READERS and "overwrite_input" not in kwargs)
 
 

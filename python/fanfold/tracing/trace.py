@@ -30,6 +30,7 @@ class Trace:
         self.formulas = formulas
         self.smallest = smallest
         self.active = True
+        self.used = False
         self.nodes: list[Node] = []
         self.reasons: list[str] = []
         self.forced = 0
@@ -41,6 +42,7 @@ class Trace:
 
     def keep(self, made: _Made, node: Node) -> None:
         """Remembers a value that stands for a node."""
+        self.used = True
         self.nodes.append(node)
         self._made.append(weakref.ref(made))
 
@@ -67,6 +69,7 @@ class Trace:
     def force(self, node: Node, reason: str) -> Any:
         """The value of a number, or the elements of a formula, now."""
         self.because(reason)
+        self.nodes.append(node)
         self.forced += 1
         if self.forced > MOST_FORCED:
             self.active = False
@@ -95,6 +98,7 @@ class Trace:
         """The run is over: nothing is deferred any more, and nothing kept."""
         self.active = False
         self._settle = _too_late
+        self.nodes.clear()
         self._warnings.clear()
 
     def close(self, kept: "set[int]") -> None:

@@ -1,0 +1,118 @@
+"""What a run with functions did, in words: its passes, what each computed and for whom, and what was shared."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+import numpy.typing as npt
+
+from fanfold import _core
+from fanfold.tracing.crew import Crew
+from fanfold.tracing.formulas import Computed, Node, Source, Statistic
+
+LONGEST = 100
+"""Characters of a formula that are shown."""
+
+
+def explained(crew: Crew, kernels: Sequence[tuple[str, _core.Kernel]]) -> Iterator[str]:
+    """The lines; the run's kernels are given with their keys."""
+    made = {call.key: set(call.trace.nodes) for call in crew.calls.values()}
+    wanted = {key: _all_of(nodes) for key, nodes in made.items()}
+    named = _Names(crew.data)
+    for number, sweep in enumerate(crew.formulas.sweeps, 1):
+        yield f"pass {number} over {crew.data.dtype}, {_size(sweep.bytes_read)}"
+        for index in sweep.kernels:
+            if index < len(kernels):
+                key, kernel = kernels[index]
+                yield f"  {kernel.name} of x -> {key}"
+        lines = []
+        for node in sweep.nodes:
+            stored = node.inputs[0] if node.operation == "values" else None
+            asking = [key for key in wanted if node in wanted[key] or stored in made[key]]
+            lines.append((asking, f"  {named.asked(node)} -> {', '.join(asking)}"))
+        # In the order of the functions, whichever of them came first.
+        places = {key: place for place, key in enumerate(wanted)}
+        yield from (line for _, line in sorted(lines, key=lambda each: [places[key] for key in each[0]]))
+        for node in _all_of(sweep.nodes):
+            asking = [key for key, nodes in wanted.items() if node in nodes]
+            if len(asking) > 1 and not node.is_number and not isinstance(node.operation, Source):
+                yield f"  computed once: {named.of(node)} -> {', '.join(asking)}"
+    for call in crew.calls.values():
+        reasons = "; ".join(call.trace.reasons)
+        yield f"{call.how}: {call.key}" + (f" ({reasons})" if reasons else "")
+
+
+def _all_of(nodes: Iterable[Node]) -> dict[Node, None]:
+    """The nodes and all that they were made of."""
+    found: dict[Node, None] = {}
+    stack = list(nodes)
+    while stack:
+        node = stack.pop()
+        if node not in found:
+            found[node] = None
+            stack.extend(node.inputs)
+    return found
+
+
+def _size(size: int) -> str:
+    """A number of bytes."""
+    for unit in ("bytes", "kB", "MB"):
+        if size < 1000:
+            return f"{size:.3g} {unit}"
+        size /= 1000  # type: ignore[assignment]
+    return f"{size:.3g} GB"
+
+
+class _Names:
+    """Formulas in words."""
+
+    def __init__(self, array: npt.NDArray[Any]) -> None:
+        self.array = array
+        self._known: dict[Node, str] = {}
+
+    def asked(self, node: Node) -> str:
+        """What a sweep was asked for."""
+        (of,) = node.inputs
+        if isinstance(node.operation, Statistic):
+            return f"{node.operation.kernel.name} of {self.of(of)}"
+        return f"elements of {self.of(of)}"
+
+    def of(self, node: Node) -> str:
+        """A formula."""
+        found = self._known.get(node)
+        if found is None:
+            found = self._known[node] = self._text(node)
+        return found if len(found) <= LONGEST else f"{found[: LONGEST - 3]}..."
+
+    def _text(self, node: Node) -> str:
+        operands = [self.of(each) for each in node.inputs]
+        match node.operation:
+            case Source(array=array):
+                return self._part(array)
+            case Statistic() | Computed():
+                return "a number" if isinstance(node.operation, Computed) else self.asked(node)
+            case "number":
+                return str(node.value)
+            case "values":
+                return operands[0]
+            case "select":
+                return f"({operands[1]})[{operands[0]}]"
+            case ("cast", dtype):
+                return f"{dtype}({operands[0]})"
+            case _core.UfuncLoop():
+                return f"{node.operation.name}({', '.join(operands)})"
+            case other:
+                return f"{other}({', '.join(operands)})"
+
+    def _part(self, part: npt.NDArray[Any]) -> str:
+        """A slice of the array."""
+        if self.array.ndim != 1 or not self.array.strides[0] or not part.size:
+            return "part of x"
+        step = part.strides[0] // self.array.strides[0]
+        places = (each.__array_interface__["data"][0] for each in (part, self.array))
+        start, size = (next(places) - next(places)) // self.array.strides[0], self.array.size
+        stop = start + step * (part.size - 1) + (1 if step > 0 else -1)
+        if (start, stop, step) == (0, size, 1):
+            return "x"
+        first = "" if start == (0 if step > 0 else size - 1) else str(start)
+        end = "" if stop in (size, -1) else str(stop - size if stop > size // 2 else stop)
+        return f"x[{first}:{end}{'' if step == 1 else f':{step}'}]"
