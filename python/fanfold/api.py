@@ -6,7 +6,6 @@ All problems of a call are found, and told together, before any data is touched:
 import contextvars
 import functools
 import time
-import weakref
 from collections.abc import Callable, Iterable, Mapping
 from types import TracebackType
 from typing import Any, Literal, Self
@@ -66,14 +65,14 @@ class Plan:
         self._nan_policy: NanPolicy = nan_policy if checks.nan_policy(nan_policy, found) else "propagate"
         self._functions = checks.functions(functions, found)
         self._like = checks.like(like, found)
-        # Weakly: a plan does not keep an array.
-        self._array = weakref.ref(like) if isinstance(like, np.ndarray) else None
         if problems is None:
             raise_problems(found, "the functions cannot be run")
         kernels = {key: function for key, function in self._functions.items() if isinstance(function, _core.Kernel)}
         plain = {key: function for key, function in self._functions.items() if key not in kernels}
         self._fills = [key for key, function in plain.items() if wants_dict(function)]
         self._plain = plain | {key: filling(plain[key]) for key in self._fills}
+        # To call the functions with; kernels need no array to explain themselves.
+        self._array = np.ndarray.view(like, np.ndarray) if plain and isinstance(like, np.ndarray) else None
         self._order = tuple(self._functions)
         self._keys = (*kernels, *self._plain)
         self._kernels = list(kernels.values())
@@ -202,8 +201,7 @@ class Plan:
           histogram, with what pass 1 found
         """
         like = np.dtype(np.float64) if self._like is None else self._like
-        array = None if self._array is None else self._array()
-        array = None if array is None else np.ndarray.view(array, np.ndarray)
+        array = self._array
         kernels = [key for key in self._order if key not in self._plain]
         reason = "" if array is None or not self._plain else why_plain(array)
         if array is not None and reason is None:
@@ -377,7 +375,7 @@ def plan(functions: Functions, *, like: Any = None, nan_policy: NanPolicy = "pro
     like : array or dtype, optional
         What the arrays will be like, for `Plan.explain`; float64 if ``None``. Of kernels only its dtype counts: where
         an array does not lie in its own order, positions take a pass of their own. Functions are called with the array
-        when the plan is to explain itself, as long as it lives: a plan does not keep it.
+        when the plan is to explain itself: a plan with functions keeps it.
 
     Returns
     -------
