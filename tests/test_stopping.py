@@ -37,6 +37,11 @@ INTERRUPTED = {
     "explicit bins": ("np.broadcast_to(1.0, (10**6, 10**6))", "ff.histogram(bins=[0.0, 1.0, 3.0])"),
     "byte-swapped": ("np.broadcast_to(np.array(1, '>i4'), (10**6, 10**6))", "['sum', 'min']"),
     "beside a function": ("np.broadcast_to(1.0, (10**6, 10**6))", "['mean', lambda v: 1]"),
+    "a traced function": ("np.broadcast_to(1.0, 10**12)", "lambda v: np.sum(np.exp(-v * v / 2))"),
+    "functions that wait": (
+        "np.broadcast_to(1.0, 10**12)",
+        "{'a': lambda v: v.mean() > 0 and v.std(), 'b': lambda v: float(np.abs(v).max()), 'c': 'mean'}",
+    ),
     "memory-mapped": ("np.memmap(sys.argv[1], 'f8', 'r')", "['mean', 'std', 'max']"),
 }
 
@@ -178,6 +183,37 @@ def test_ctrl_c_waits_for_functions_that_have_begun_and_begins_no_more() -> None
     )
 
 
+def test_ctrl_c_at_any_moment_between_functions_that_wait_ends_the_run() -> None:
+    # With the calling thread waiting at a condition, which an interruption can leave locked, some 1 in 300 hung.
+    run_script(
+        """
+        def handler(number, frame):
+            raise KeyboardInterrupt
+
+        signal.signal(signal.SIGINT, handler)
+        x, caught = np.arange(300_000.0), 0
+        for round in range(600):
+            begun = []
+
+            def function(v):
+                begun.append(1)
+                for _ in range(7 * round % 200):
+                    pass
+                if len(begun) == 2:
+                    os.kill(os.getpid(), signal.SIGINT)
+                return float(v.mean()) if len(begun) % 2 else v[:10].sum()
+
+            try:
+                ff.run(x, {f'f{i}': function for i in range(20)}, workers=2)
+                for _ in range(1000):
+                    pass
+            except KeyboardInterrupt:
+                caught += 1
+        assert caught == 600, caught
+        """
+    )
+
+
 def test_nothing_is_looked_up_at_the_first_run_that_ctrl_c_could_break() -> None:
     # rust-numpy asks for NumPy's version when it first needs NumPy, and panics if that fails.
     run_script("np.lib.NumpyVersion = None; assert ff.run(np.arange(3.0), 'mean') == {'mean': 1.0}")
@@ -206,6 +242,32 @@ def test_a_timeout_ends_a_run_promptly(functions: Any, workers: int, on_error: A
     message = "timeout=0.125 s passed before the work was done: pass a larger timeout or fewer functions"
     assert str(caught.value) == message
     assert 0.125 <= passed < 1.125
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("forced", [False, True])
+def test_a_timeout_ends_the_sweep_of_traced_functions_promptly(workers: int, forced: bool) -> None:
+    called = []
+
+    def function(v: Any) -> Any:
+        called.append(workers)
+        answer = np.mean(np.abs(v) + 1)
+        try:
+            return bool(answer > 0) if forced else answer
+        except Exception:
+            called.append("caught")
+
+    started = time.monotonic()
+    with pytest.raises(TimeoutError, match=r"timeout=0.125 s passed before the work was done"):
+        ff.run(
+            np.broadcast_to(1.0, 10**12),
+            {"a": function, "b": "std", "c": lambda v: v.std()},
+            workers=workers,
+            timeout=0.125,
+        )
+    assert 0.125 <= time.monotonic() - started < 1.125
+    # Not again, with a plain array: that would take for ever.
+    assert called == [workers]
 
 
 def test_a_timeout_ends_plans_and_pools_too() -> None:

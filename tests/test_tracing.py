@@ -19,6 +19,7 @@ from scipy import special, stats
 
 import fanfold as ff
 from fanfold.tracing import crew
+from fresh import run_script
 
 Array = npt.NDArray[Any]
 Function = Callable[[Array], Any]
@@ -595,3 +596,37 @@ def test_any_formula_gives_what_its_call_gives(chosen: list[Any], name: str, wor
     got = ff.run(x, functions, workers=workers, on_error="return")
     for key, function in functions.items():
         assert_same(got[key], called(function, x), single=x.dtype in (np.float32, np.complex64))
+
+
+def test_fused_functions_take_memory_that_does_not_grow_with_the_array() -> None:
+    run_script(
+        """
+        def peak():
+            with open('/proc/self/status') as file:
+                return next(int(line.split()[1]) for line in file if line.startswith('VmHWM')) * 1024
+
+        functions = {
+            'log': lambda v: np.mean(np.log1p(np.abs(v))),
+            'exp': lambda v: np.sum(np.exp(-v * v / 2)),
+            'far': lambda v: np.mean((v - v.mean()) ** 2 > 1),
+            'diff': lambda v: np.std(np.diff(v)),
+            'lag': lambda v: (v[1:] * v[:-1]).mean(),
+            'positive': lambda v: v[v > 0].mean(),
+            'clip': lambda v: np.clip(v, -1, 1).mean(),
+            'score': lambda v: float(((v - v.mean()) / v.std()).max()),
+            'single': lambda v: v.astype(np.float32).max(),
+            'std': 'std',
+        }
+        x = np.zeros(17 * 480_000)
+        x[::2] = 1
+        for size in (300_000, None):
+            data = x[:size]
+            with open('/proc/self/clear_refs', 'w') as file:
+                file.write('5')
+            before = peak()
+            report = ff.run(data, functions, workers=2).report
+            assert set(report.how.values()) <= {'fused', 'partly fused'}
+            # The first run loads code and starts the threads.
+            assert size or peak() - before < x.nbytes / 16, (peak() - before, x.nbytes)
+        """
+    )

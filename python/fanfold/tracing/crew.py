@@ -19,7 +19,7 @@ import numpy.typing as npt
 from fanfold import _core
 from fanfold.tracing import results
 from fanfold.tracing.arrays import Deferred, Traced, takes
-from fanfold.tracing.formulas import Formulas, Node
+from fanfold.tracing.formulas import Formulas, Node, Stopped
 from fanfold.tracing.trace import Trace
 
 Array = npt.NDArray[Any]
@@ -33,10 +33,6 @@ PATIENCE = 0.005
 
 POLL = 0.05
 """Seconds after which the calling thread looks around."""
-
-
-class _Stopped(BaseException):
-    """Ends a function that waits for a value which will not come: the run was stopped."""
 
 
 class _Call:
@@ -115,7 +111,12 @@ class Crew:
             self.formulas.session.refuse_nan()
         self._pending = deque(self.calls.values())
         self._alone = workers == 1 or len(functions) == 1
-        self._changed = threading.Condition()
+        # The calling thread may be interrupted between any two steps, and waits by nothing but locks, which bear it: it
+        # could leave a condition's lock held. The functions' threads get no signals.
+        self._lock = threading.Lock()
+        self._changed = threading.Condition(self._lock)
+        self._news = threading.Lock()
+        self._news.acquire()
         self._running = 0
         self._waits: list[_Wait] = []
         # Those who need not wait any more, but have not woken up yet.
@@ -136,6 +137,8 @@ class Crew:
             self._finish()
             if tell is not None:
                 tell()
+        except Stopped as stopped:
+            raise stopped.error or stopped from None
         finally:
             # Traces lead here, and from here to the array.
             self.formulas.close()
@@ -200,7 +203,7 @@ class Crew:
             self.formulas.settle([*nodes, *self._left()], self.workers if self._alone else 1)
             return
         wait = _Wait(nodes)
-        with self._changed:
+        with self._lock:
             self._running -= 1
             self._waits.append(wait)
             self._start()
@@ -210,7 +213,7 @@ class Crew:
             self._running += 1
             self._waking -= wait.over
             if self._stopped:
-                raise _Stopped
+                raise Stopped
 
     def _left(self) -> list[Node]:
         return [node for call in self.calls.values() for _, node in call.left if not node.known]
@@ -220,31 +223,40 @@ class Crew:
     def _note(self) -> None:
         self._moved = time.monotonic()
         self._changed.notify_all()
+        if self._news.locked():
+            self._news.release()
 
     def _start(self) -> None:
         """Starts threads for functions that nobody has begun, as far as workers are free."""
         for _ in range(min(self.workers - self._running, len(self._pending))):
             thread = threading.Thread(target=self._work, name="fanfold-function", daemon=True)
-            # It begins once the lock is free. If it cannot be started, others go on when they are free.
-            thread.start()
             self._threads.append(thread)
             self._running += 1
+            try:
+                # It begins once the lock is free.
+                thread.start()
+            except RuntimeError as error:  # the system gives no more threads: others go on when they are free
+                self._threads.remove(thread)
+                self._running -= 1
+                if not self._running and not self._waking:
+                    self._fatal = error
+                return
 
     def _work(self) -> None:
         try:
             _core.as_worker(self._take_calls)
-        except _Stopped:
-            pass
+        except Stopped as stopped:
+            self._fatal = self._fatal or stopped.error
         except BaseException as error:  # noqa: BLE001 - KeyboardInterrupt and its like end the run
             self._fatal = error
         finally:
-            with self._changed:
+            with self._lock:
                 self._running -= 1
                 self._note()
 
     def _take_calls(self) -> None:
         while True:
-            with self._changed:
+            with self._lock:
                 if self._stopped or self._fatal is not None or not self._pending or self._running > self.workers:
                     return
                 call = self._pending.popleft()
@@ -252,25 +264,29 @@ class Crew:
 
     def _side_by_side(self) -> None:
         try:
-            with self._changed:
+            with self._lock:
                 self._start()
             while self._look_around():
                 pass
         except BaseException:
-            with self._changed:
+            with self._lock:
                 self._stopped = True
                 self._pending.clear()
                 self._changed.notify_all()
             for thread in self._threads:
-                thread.join()
+                if thread.is_alive():
+                    thread.join()
             raise
 
     def _look_around(self) -> bool:
         """Sweeps if it is time to; whether there is more to do."""
-        with self._changed:
-            if self._fatal is None and not self._is_time():
-                wanted = bool(self._waits) or self.formulas.session.waits()
-                self._changed.wait(PATIENCE if wanted else POLL)
+        with self._lock:
+            if self._fatal is not None:
+                raise self._fatal
+            patience = 0.0 if self._is_time() else PATIENCE if self._is_wanted() else POLL
+        if patience:
+            self._news.acquire(timeout=patience)
+        with self._lock:
             if self._fatal is not None:
                 raise self._fatal
             if not (self._running or self._waits or self._waking or self._pending):
@@ -284,7 +300,7 @@ class Crew:
             if self.formulas.ask([node for wait in waits for node in wait.nodes] + self._left()):
                 self.formulas.sweep(free)
             stuck = not self.formulas.ask([node for wait in waits for node in wait.nodes])
-        with self._changed:
+        with self._lock:
             for wait in waits:
                 if stuck or all(node.known for node in wait.nodes):
                     wait.over = True
@@ -297,10 +313,14 @@ class Crew:
         """Whether nobody can go on without a sweep."""
         return bool(self._waits) and not (self._running or self._waking or self._pending)
 
+    def _is_wanted(self) -> bool:
+        """Whether anybody waits for a sweep."""
+        return bool(self._waits) or self.formulas.session.waits()
+
     def _is_overdue(self) -> bool:
         """Whether a sweep is wanted, a worker is free for it, and those who run show no sign of wanting it too."""
-        wanted = self._running < self.workers and (bool(self._waits) or self.formulas.session.waits())
-        return wanted and not self._pending and time.monotonic() - self._moved > PATIENCE
+        free = self._running < self.workers and not self._pending
+        return free and self._is_wanted() and time.monotonic() - self._moved > PATIENCE
 
     # ---- the end ----
 

@@ -89,6 +89,13 @@ class Computed:
         self.function = function
 
 
+class Stopped(BaseException):
+    """Ends a function that waits for a value which will not come, past its ``except Exception``: the run is stopped."""
+
+    def __init__(self, error: Exception | None = None) -> None:
+        self.error = error
+
+
 class Sweep(NamedTuple):
     """One pass over memory: how many bytes it read, and the kernels and nodes that it answered."""
 
@@ -273,7 +280,11 @@ class Formulas:
     def sweep(self, workers: int) -> None:
         """One sweep over memory for all that was asked."""
         asked = [node for node, _ in self._asked.values()]
-        answers, flags, read, size = self.session.sweep(workers)
+        try:
+            answers, flags, read, size = self.session.sweep(workers)
+        except Exception as error:  # noqa: BLE001 - handed on
+            # The time is up, or a signal's handler raised it: no failure of the function that happens to wait.
+            raise Stopped(error) from None
         if read:
             self.sweeps.append(Sweep(size, [who for who, *_ in answers if who not in self._asked], asked))
         for node_id, bits in flags:
