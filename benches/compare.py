@@ -318,13 +318,27 @@ FIGURES = [
     Figure("numpy-twelve", "12 statistics of 20 M float64", "NumPy + SciPy, one after the other",
            "at least", 55, 80, "x", numpy_twelve),
     Figure("numba-twelve", "12 statistics of 20 M float64", "a fused parallel numba loop, written by hand",
-           "at least", 1.3, 2, "x", numba_twelve),
+           "at least", 1.3, 2, "x", numba_twelve,
+           bound=(
+               "arithmetic: in cache the twelve take 0.94 ns per element and core, the histogram 0.45 of "
+               "it; its edge correction and the sums' second halves are what numba's loop does without. "
+               "Tried: bins by division, by multiplication, in fixed point (kept), counts in several "
+               "tables"
+           )),
     Figure("polars-eleven", "11 statistics (no histogram)", "Polars, one lazy `select`",
            "at least", 6, 10, "x", polars_eleven),
     Figure("read-eleven", "11 statistics", "a bare parallel read of the array",
-           "at least", 60, 80, "%", read_eleven),
+           "at least", 60, 80, "%", read_eleven,
+           bound=(
+               "memory and the clock: what the eleven compute hides behind memory that gives 30 GB/s, and "
+               "not behind 48, both of which this machine does at times"
+           )),
     Figure("read-mean", "`mean` alone", "a bare parallel read of the array",
-           "at least", 90, None, "%", read_mean),
+           "at least", 90, None, "%", read_mean,
+           bound=(
+               "the start of the second thread: in a loop without pauses it is 90 to 100 %. numba's "
+               "threads spin between calls, which costs everybody else a core, and ours sleep"
+           )),
     Figure("eleven-over-mean", "11 statistics, time", "`mean` alone",
            "at most", 1.8, None, "x", eleven_over_mean),
     Figure("linear-eleven", "11 statistics, all cores", "`workers=1` times the cores",
@@ -332,19 +346,37 @@ FIGURES = [
     Figure("linear-twelve", "12 statistics, all cores", "`workers=1` times the cores",
            "at least", 85, None, "%", linear_twelve),
     Figure("float32", "11 statistics of float32, elements per second", "float64",
-           "at least", 1.7, None, "x", float32_eleven),
+           "at least", 1.7, None, "x", float32_eleven,
+           bound=(
+               "arithmetic: float32 is computed in float64, 16 elements to two vectors, and float64 itself"
+               " is bound by memory since sums load their neighbours (10.5 to 6.8 ms)"
+           )),
     Figure("strided", "11 statistics of `x[::2]`, time", "the same elements, contiguous",
            "at most", 2.5, None, "x", strided_eleven),
     Figure("byteswapped", "11 statistics, bytes swapped, time", "the same elements, native",
            "at most", 2.5, None, "x", byteswapped_eleven),
     Figure("functions-numpy", "12 users' functions of 10 M float64", "NumPy, one after the other",
-           "at least", 7, 12, "x", _functions(peers.numpy_functions)),
+           "at least", 7, 12, "x", _functions(peers.numpy_functions),
+           bound=(
+               "the loops of log1p, exp, tanh and sqrt, which are NumPy's own, for the same bits: they are"
+               " more than half of the time. What is saved is temporaries, and the second core"
+           )),
     Figure("functions-numba", "12 users' functions of 10 M float64", "parallel numba loops, fused by hand",
-           "at least", 2.5, 4, "x", _functions(peers.numba_functions)),
+           "at least", 2.5, 4, "x", _functions(peers.numba_functions),
+           bound=(
+               "as above: the loops are NumPy's"
+           )),
     Figure("functions-jax", "12 users' functions of 10 M float64", "JAX, compiled before",
-           "at least", 5, None, "x", _functions(peers.jax_functions)),
+           "at least", 5, None, "x", _functions(peers.jax_functions),
+           bound=(
+               "as above: the loops are NumPy's, where XLA has its own approximations"
+           )),
     Figure("functions-steps", "a function of three or more steps, alone", "NumPy",
-           "at least", 3, None, "x", _each_alone(["exp", "far"])),
+           "at least", 3, None, "x", _each_alone(["exp", "far"]),
+           bound=(
+               "two sweeps at the speed of memory for `far`, whose three steps NumPy's own loops make at "
+               "0.6 ns"
+           )),
     Figure("functions-alone", "the function that gains least, alone", "NumPy",
            "at least", 0.95, None, "x", _each_alone(list(peers.FUNCTIONS))),
     Figure("functions-small", "a function of 1,000 elements, time", "twice its call",

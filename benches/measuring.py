@@ -75,6 +75,8 @@ class Figure:
     aim: float | None
     unit: str
     measure: Callable[[Any], Measured]
+    bound: str = ""
+    """What it is bound by where it falls short, and what was tried."""
 
     def reaches(self, value: float, limit: float) -> bool:
         """Whether `value` is on the right side of `limit`."""

@@ -135,7 +135,10 @@ def full_table(rows: Sequence[Row]) -> str:
 
 def note(row: Row) -> str:
     """Say what else there is to a row."""
-    return f"failed: {row.error}" if row.measured is None else row.measured.note
+    if row.measured is None:
+        return f"failed: {row.error}"
+    short = "" if row.goal_reached and row.aim_reached is not False else row.figure.bound
+    return "; ".join(text for text in (row.measured.note, short) if text)
 
 
 def compact_table(rows: Sequence[Row]) -> str:
