@@ -341,6 +341,19 @@ def test_results_are_plain_however_deep() -> None:
     assert pair.b["x"].flags.writeable
 
 
+def test_masked_arrays_are_plain_down_to_what_they_remember() -> None:
+    def masked(v: Array) -> Any:
+        return np.ma.masked_array(v, v > 0), np.ma.log(v), np.ma.abs(v * 2)
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        got, want = ff.run(NORMAL, masked)["masked"], masked(NORMAL)
+    for ours, theirs in zip(got, want, strict=True):
+        assert type(ours.data) is np.ndarray
+        assert {type(value) for value in vars(ours).values()} == {type(value) for value in vars(theirs).values()}
+        assert copy.deepcopy(ours).sum() == pytest.approx(theirs.sum())
+
+
 def test_warnings_are_numpys() -> None:
     def warned(function: Callable[[], Any]) -> list[str]:
         with warnings.catch_warnings(record=True) as caught:

@@ -37,6 +37,21 @@ def _real(value: Any) -> Any:
         return value._realise("the result")
     if isinstance(value, types.GeneratorType):
         return _generated(value)
+    if isinstance(value, np.ma.MaskedArray):
+        return _masked(value)
+    return value
+
+
+def _masked(value: Any) -> Any:
+    """A masked array with plain data and mask: it remembers both as it got them."""
+    remembered = vars(value)
+    if remembered["_baseclass"] in (Traced, Deferred, DeferredNumber):
+        remembered["_baseclass"] = np.ndarray
+    remembered["_mask"] = plain(remembered["_mask"])
+    # Whoever copies it would copy our machinery, which cannot be copied.
+    for name in Traced.__annotations__:
+        remembered.pop(name, None)
+        remembered["_optinfo"].pop(name, None)
     return value
 
 
