@@ -354,6 +354,23 @@ def test_masked_arrays_are_plain_down_to_what_they_remember() -> None:
         assert copy.deepcopy(ours).sum() == pytest.approx(theirs.sum())
 
 
+def test_errors_name_numpys_types() -> None:
+    def called(v: Any) -> Any:
+        return v()
+
+    def hashed(v: Array) -> Any:
+        return {v: 1}
+
+    def kept(v: Array) -> Any:
+        raise ValueError("of no use", v)
+
+    r = ff.run(NORMAL, [called, hashed, kept], on_error="return")
+    assert str(r["called"]) == "'numpy.ndarray' object is not callable"
+    assert str(r["hashed"]) == "unhashable type: 'numpy.ndarray'"
+    assert type(r["kept"].args[1]) is np.ndarray
+    assert set(r.report.how.values()) == {"plain"}
+
+
 def test_warnings_are_numpys() -> None:
     def warned(function: Callable[[], Any]) -> list[str]:
         with warnings.catch_warnings(record=True) as caught:

@@ -63,6 +63,11 @@ def _without_our_frame(error: Exception) -> Exception:
     return error.with_traceback(None if traceback is None else traceback.tb_next)
 
 
+def _speaks_of_us(error: Exception) -> bool:
+    """Whether an exception holds an array of ours, or names its type, as Python does of what cannot be called."""
+    return any(type(each) is Traced or (type(each) is str and Traced.__name__ in each) for each in error.args)
+
+
 class _Wait:
     """Somebody waits until these are known."""
 
@@ -167,7 +172,7 @@ class Crew:
             trace.close({id(each) for each in left})
         except Exception as error:  # noqa: BLE001 - whatever a function raises
             trace.active = False
-            if not trace.used:
+            if not trace.used and not _speaks_of_us(error):
                 call.error = _without_our_frame(error)
                 return
         else:
