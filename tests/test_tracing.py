@@ -3,6 +3,7 @@
 import collections
 import copy
 import dataclasses
+import importlib
 import pickle
 import threading
 import warnings
@@ -369,6 +370,19 @@ def test_errors_name_numpys_types() -> None:
     assert str(r["hashed"]) == "unhashable type: 'numpy.ndarray'"
     assert type(r["kept"].args[1]) is np.ndarray
     assert set(r.report.how.values()) == {"plain"}
+
+
+def test_numbas_ufuncs_compile_when_they_are_called() -> None:
+    numba = importlib.import_module("numba")
+
+    @numba.vectorize
+    def folded(x: Any) -> Any:
+        return x if x > 0 else -2 * x
+
+    def both(v: Array) -> Any:
+        return folded(v).sum(), folded(v * 2).max()
+
+    assert_same(ff.run(NORMAL, both)["both"], both(NORMAL))
 
 
 def test_warnings_are_numpys() -> None:

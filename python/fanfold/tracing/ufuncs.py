@@ -62,6 +62,9 @@ _REDUCE = {
 
 def ufunc_node(trace: Trace, function: np.ufunc, inputs: Any) -> Node | None:
     """The node of a ufunc's values; None if NumPy has to compute them."""
+    if type(function) is not np.ufunc:
+        # Numba's, which compiles a loop at the first call, and cannot be asked for it before.
+        return None
     operands: list[Any] = []
     codes: list[Any] = []
     for value in inputs:
