@@ -385,6 +385,28 @@ def test_numbas_ufuncs_compile_when_they_are_called() -> None:
     assert_same(ff.run(NORMAL, both)["both"], both(NORMAL))
 
 
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda v: v.clip(np.zeros(v.shape)),
+        lambda v: (v * 2).clip(np.zeros(v.shape)).sum(),
+        lambda v: v.clip(),
+        lambda v: v.clip("text"),
+        lambda v: v.dot(2)[:3],
+        lambda v: v.dot(),
+        lambda v: v.any(2, 3),
+        lambda v: v.astype(),
+        lambda v: (v * 2).copy("F").flags.f_contiguous,
+        lambda v: (v * 2).copy("no such order"),
+    ],
+)
+def test_methods_take_what_numpys_methods_take(function: Function) -> None:
+    got, want = ff.run(NORMAL, {"f": function}, on_error="return")["f"], called(function, NORMAL)
+    assert_same(got, want)
+    if isinstance(want, Exception):
+        assert str(got) == str(want)
+
+
 def test_warnings_are_numpys() -> None:
     def warned(function: Callable[[], Any]) -> list[str]:
         with warnings.catch_warnings(record=True) as caught:

@@ -72,17 +72,23 @@ METHODS: dict[str, Rule] = {}
 
 def function(trace: Trace | None, func: Any, args: Any, kwargs: Any) -> Any:
     """A function's call, as ``__array_function__`` gets it."""
-    rule = FUNCTIONS.get(func)
-    if rule is not None and trace is not None and trace.active:
-        try:
-            done = rule(trace, *args, **kwargs)
-        except TypeError:  # arguments that the rule does not know
-            done = None
-        if done is not None:
-            return done
+    done = _ruled(trace, func, args, kwargs)
+    if done is not None:
+        return done
     module = str(getattr(func, "__module__", "numpy")).replace("numpy", "np", 1)
     name = f"{module}.{getattr(func, '__name__', func)}"
     return plainly(trace, func, name, args, kwargs, func in _READERS and "overwrite_input" not in kwargs)
+
+
+def _ruled(trace: Trace | None, func: Any, args: Any, kwargs: Any) -> Any:
+    """What its rule makes of a call; None if it has none, or if that is too much for it."""
+    rule = FUNCTIONS.get(func)
+    if rule is None or trace is None or not trace.active:
+        return None
+    try:
+        return rule(trace, *args, **kwargs)
+    except TypeError:  # arguments that the rule does not know
+        return None
 
 
 _READERS = frozenset({
@@ -100,15 +106,22 @@ def _rule(*functions: Any, method: str | None = None) -> Callable[[Rule], Rule]:
     def register(rule: Rule) -> Rule:
         FUNCTIONS.update(dict.fromkeys(functions, rule))
         if method is not None:
-            METHODS[method] = functools.partial(_called, functions[0])
+            METHODS[method] = functools.partial(_called, functions[0], method)
         return rule
 
     return register
 
 
-def _called(func: Any, self: Any, *args: Any, **kwargs: Any) -> Any:
-    """A method's call, which is the function's: but for its name in NumPy's errors."""
-    return function(self._trace, func, (self, *args), kwargs)
+def _called(func: Any, method: str, self: Any, *args: Any, **kwargs: Any) -> Any:
+    """A method's call: the function's rule is right for it. Without one, the function would want other arguments."""
+    done = _ruled(self._trace, func, (self, *args), kwargs)
+    if done is not None:
+        return done
+
+    def plain(array: Any, *args: Any, **kwargs: Any) -> Any:
+        return getattr(array, method)(*args, **kwargs)
+
+    return plainly(self._trace, plain, f"np.{func.__name__}", (self, *args), kwargs, func in _READERS)
 
 
 def _over_all(node: Node, axis: Any) -> bool:
@@ -318,10 +331,10 @@ def _diff(trace: Trace, a: Any, n: Any = 1, axis: Any = -1) -> Any:
     return deferred(trace, later) - deferred(trace, earlier)
 
 
-def _astype(self: Any, dtype: Any, *args: Any, **kwargs: Any) -> Any:
+def _astype(self: Any, *args: Any, **kwargs: Any) -> Any:
     trace = self._trace
-    if trace is not None and trace.active and not args and not kwargs:
-        node, target, state = elements_of(trace, self), np.dtype(dtype), float_state()
+    if trace is not None and trace.active and len(args) == 1 and not kwargs:
+        node, target, state = elements_of(trace, self), np.dtype(args[0]), float_state()
         if node is not None and node.dtype != target and {"warn", "ignore"}.issuperset(state.values()):
             made = cast(trace, node, target)
             if made is not None:
@@ -331,7 +344,7 @@ def _astype(self: Any, dtype: Any, *args: Any, **kwargs: Any) -> Any:
     if trace is not None:
         trace.because("astype")
     plain = lend(trace, self, "astype", kwargs.get("copy", True) is not False)
-    return plain.astype(dtype, *args, **kwargs)
+    return plain.astype(*args, **kwargs)
 
 
 METHODS["astype"] = _astype
@@ -339,7 +352,8 @@ METHODS["astype"] = _astype
 
 def _copy(self: Any, *args: Any, **kwargs: Any) -> Any:
     trace = self._trace
-    node = elements_of(trace, self) if trace is not None and trace.active else None
+    simple = trace is not None and trace.active and not args and not kwargs
+    node = elements_of(trace, self) if simple else None
     if type(self) is Deferred and node is not None:
         return deferred(trace, node)
     return lend(trace, self, "copy").copy(*args, **kwargs)
