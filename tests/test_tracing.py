@@ -135,6 +135,7 @@ FUNCTIONS: list[Function] = [
     lambda v: np.add.reduce(v * 2),
     lambda v: np.prod(np.where(v > 0, 1.5, 1 / 1.5)),
     lambda v: v**2,
+    lambda v: (v > 0) ** 2,
     lambda v: np.sqrt(np.abs(v)),
     lambda v: v > 0,
     lambda v: v[5:50_000:3],

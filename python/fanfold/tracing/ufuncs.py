@@ -235,7 +235,7 @@ def _number_node(
 def fast_power(base: Deferred, exponent: Any) -> Callable[[Any], Any] | None:
     """The ufunc that ``base ** exponent`` is for a few exponents, as NumPy has it."""
     if type(exponent) not in (int, float) or base.dtype.kind not in "fc":
-        return np.square if type(exponent) is int and exponent == 2 and base.dtype.kind in "iu" else None
+        return np.square if type(exponent) is int and exponent == 2 and base.dtype.kind in "biu" else None
     return {2: np.square, 0.5: np.sqrt, -1: np.reciprocal, 1: np.positive}.get(exponent)
 
 
