@@ -408,6 +408,17 @@ def test_methods_take_what_numpys_methods_take(function: Function) -> None:
         assert str(got) == str(want)
 
 
+@pytest.mark.filterwarnings("ignore")
+def test_a_view_can_get_another_dtype_in_place() -> None:
+    def reread(v: Array) -> Any:
+        before = (v + 1).sum()
+        v.dtype = np.dtype("i8")
+        return before, (v // 2).max()
+
+    got = ff.run(NORMAL, reread)["reread"]
+    assert_same(got, reread(NORMAL.view()))
+
+
 def test_warnings_are_numpys() -> None:
     def warned(function: Callable[[], Any]) -> list[str]:
         with warnings.catch_warnings(record=True) as caught:

@@ -39,9 +39,13 @@ class Traced(np.ndarray[Any, Any]):
             return None
         if not (self.ndim == 1 or (self.ndim and self.flags.c_contiguous)) or not takes(self.dtype):
             return None
-        known = self.__dict__.get("_known")
-        if known is None or known.operation.array.shape != self.shape or known.operation.array.strides != self.strides:
-            known = self._known = trace.formulas.source(self._plain())
+        known: Node | None = self.__dict__.get("_known")
+        if known is not None:
+            array = known.operation.array
+            # A view's shape and dtype can be assigned to.
+            if (array.shape, array.strides, array.dtype) == (self.shape, self.strides, self.dtype):
+                return known
+        known = self._known = trace.formulas.source(self._plain())
         return known
 
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
