@@ -419,6 +419,19 @@ def test_a_view_can_get_another_dtype_in_place() -> None:
     assert_same(got, reread(NORMAL.view()))
 
 
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_lack_of_memory_is_an_error(workers: int) -> None:
+    x = NORMAL.copy()
+    x[3] = np.inf
+
+    def raises(v: Array) -> Any:
+        return special.obl_cv(v, v, v)
+
+    r = ff.run(x, {"a": raises, "b": "max"}, workers=workers, on_error="return")
+    assert type(r["a"]) is special.SpecialFunctionError
+    assert (str(r["a"]), r["b"]) == (str(called(raises, x)), np.inf)
+
+
 def test_warnings_are_numpys() -> None:
     def warned(function: Callable[[], Any]) -> list[str]:
         with warnings.catch_warnings(record=True) as caught:

@@ -138,6 +138,8 @@ def _loop(function: np.ufunc, *codes: Any) -> _Loop | None:
     if not all(takes(dtype) for dtype in (*dtypes, result)) or (function is np.power and result.kind in "iu"):
         # Integers to negative powers are an error, which NumPy's loop cannot tell from a thread of ours.
         return None
+    if function.__name__.startswith(_RAISE):
+        return None
     constants = [isinstance(code, type) or bool(code & 1) for code in codes]
     try:
         inner = _core.UfuncLoop(function, (*dtypes, result), constants)
@@ -145,6 +147,10 @@ def _loop(function: np.ufunc, *codes: Any) -> _Loop | None:
         inner = None
     return _Loop(tuple(dtypes), result, result.kind in "fciu", inner)
 
+
+_RAISE = ("obl_", "pro_")
+"""SciPy's spheroidal functions take memory, and raise an exception if an order wants too much: nobody would hear of it
+in a thread of ours."""
 
 _DTYPES = {np.dtype(character).num: np.dtype(character) for character in np.typecodes["All"] if character not in "SUVO"}
 
