@@ -304,10 +304,10 @@ class Formulas:
                 node.known, node.value = True, np.empty(0, node.dtype) if value is None else value
 
     def _take_statistic(self, node: Node, value: Any, good: bool) -> None:
-        """Takes a kernel's answer, unless NumPy has more to say: it wraps integers, and it warns of nothing chosen."""
+        """Takes a kernel's answer, unless NumPy has more to say: it wraps integers, and warns where nothing is left."""
         (of,) = node.inputs
-        chosen = isinstance(of.shape, Selection)
-        if node.plain is not None and (not good or (chosen and value != value)):  # NaN differs from itself
+        fewer = isinstance(of.shape, Selection) or node.operation.kernel.name.startswith("nan")
+        if node.plain is not None and (not good or (fewer and value != value)):  # NaN differs from itself
             plain = node.plain
             node.operation, node.inputs = Computed(lambda elements: plain(elements.value)), (self.values(of),)
             node.asked = False

@@ -23,7 +23,6 @@ from fanfold.tracing.ufuncs import (
     kernel,
     operand_of,
     product,
-    ufunc,
     ufunc_node,
 )
 
@@ -167,6 +166,7 @@ def _statistic(trace: Trace, func: Any, name: str, a: Any, axis: Any, dtype: Any
 _POSITIONS = ("argmin", "argmax", "nanargmin", "nanargmax")
 
 _NOTHING = np._NoValue
+_REAL = (int, float)
 
 
 def _reduction(func: Any, name: str, method: str | None = None) -> None:
@@ -190,7 +190,7 @@ def _plain_reduction(func: Any, name: str, method: str | None = None) -> None:
 
 
 def _spread(func: Any, name: str, method: str | None = None) -> None:
-    """A statistic with degrees of freedom."""
+    """A statistic with degrees of freedom, which the array API calls a correction."""
 
     @_rule(func, method=method)
     def rule(
@@ -201,10 +201,13 @@ def _spread(func: Any, name: str, method: str | None = None) -> None:
         out: Any = None,
         ddof: Any = 0,
         keepdims: Any = False,
+        correction: Any = _NOTHING,
     ) -> Any:
-        if out is not None or keepdims not in (False, _NOTHING) or type(ddof) not in (int, float):
+        if correction is not _NOTHING and ddof == 0:
+            ddof, correction = correction, _NOTHING
+        if out is not None or keepdims not in (False, _NOTHING) or correction is not _NOTHING:
             return None
-        return _statistic(trace, func, name, a, axis, dtype, ddof=ddof)
+        return _statistic(trace, func, name, a, axis, dtype, ddof=ddof) if type(ddof) in _REAL else None
 
 
 for _name in ("sum", "prod", "mean"):
@@ -281,17 +284,36 @@ def _where(trace: Trace, condition: Any, x: Any, y: Any) -> Any:
     return deferred(trace, trace.formulas.apply("where", (mask, nodes[0], nodes[1]), dtype, shape))
 
 
-@_rule(np.clip, method="clip")
-def _clip(trace: Trace, a: Any, a_min: Any = None, a_max: Any = None, *, min: Any = None, max: Any = None) -> Any:
-    low, high = a_min if min is None else min, a_max if max is None else max
+@_rule(np.clip)
+def _clip(
+    trace: Trace,
+    a: Any,
+    a_min: Any = _NOTHING,
+    a_max: Any = _NOTHING,
+    *,
+    min: Any = _NOTHING,
+    max: Any = _NOTHING,
+) -> Any:
+    if (a_min is _NOTHING) != (a_max is _NOTHING) or (a_min is not _NOTHING and (min, max) != (_NOTHING, _NOTHING)):
+        return None
+    low, high = (min, max) if a_min is _NOTHING else (a_min, a_max)
+    low, high = (None if each is _NOTHING else each for each in (low, high))
     if elements_of(trace, a) is None or (low is None and high is None):
         return None
     if low is None:
-        return ufunc(trace, np.minimum, "__call__", (a, high), {})
-    if high is None:
-        return ufunc(trace, np.maximum, "__call__", (a, low), {})
-    node = ufunc_node(trace, _CLIP, (a, low, high))
+        node = ufunc_node(trace, np.minimum, (a, high))
+    elif high is None:
+        node = ufunc_node(trace, np.maximum, (a, low))
+    else:
+        node = ufunc_node(trace, _CLIP, (a, low, high))
     return None if node is None else deferred(trace, node)
+
+
+def _clip_method(self: Any, min: Any = None, max: Any = None, **kwargs: Any) -> Any:
+    return _called(np.clip, "clip", self, min, max, **kwargs)
+
+
+METHODS["clip"] = _clip_method
 
 
 @_rule(np.nan_to_num)
@@ -313,9 +335,6 @@ def _nan_to_num(trace: Trace, x: Any, copy: Any = True, nan: Any = 0.0, posinf: 
             return None
         result = trace.formulas.apply("where", (mask, operand, result), node.dtype, node.shape)
     return deferred(trace, result)
-
-
-_REAL = (int, float)
 
 
 @_rule(np.diff)
