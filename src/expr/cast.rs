@@ -41,8 +41,15 @@ macro_rules! cast_as {
     ($($from:ty => $($to:ty)*;)*) => { $($(
         impl Cast<$to> for $from {
             #[inline(always)]
-            #[allow(clippy::cast_possible_truncation, clippy::cast_possible_wrap, clippy::cast_precision_loss)]
-            #[allow(clippy::cast_sign_loss, clippy::cast_lossless, trivial_numeric_casts)]
+            #[allow(
+                clippy::cast_possible_truncation,
+                clippy::cast_possible_wrap,
+                clippy::cast_precision_loss,
+                clippy::cast_sign_loss,
+                clippy::cast_lossless,
+                trivial_numeric_casts,
+                reason = "integers that wrap and floats that round are what `astype` gives"
+            )]
             fn cast(self) -> $to {
                 self as $to
             }
@@ -65,7 +72,7 @@ cast_as! {
 
 impl Cast<f32> for f64 {
     #[inline(always)]
-    #[allow(clippy::cast_possible_truncation)]
+    #[allow(clippy::cast_possible_truncation, reason = "it rounds, as `astype` does")]
     fn cast(self) -> f32 {
         self as f32
     }
@@ -80,7 +87,7 @@ macro_rules! cast_whole {
     ($($from:ty => $to:ty, above $least:literal, below $end:literal;)*) => { $(
         impl Cast<$to> for $from {
             #[inline(always)]
-            #[allow(clippy::cast_possible_truncation)]
+            #[allow(clippy::cast_possible_truncation, reason = "what does not fit is told by `misfit`")]
             fn cast(self) -> $to {
                 if cfg!(any(target_arch = "x86", target_arch = "x86_64")) && self.misfit(0) { <$to>::MIN } else { self as $to }
             }
@@ -167,38 +174,36 @@ impl<F: Cast<G>, G: Copy> Cast<Complex<G>> for Complex<F> {
 
 /// Converts all items of a block to those that the output holds, one for one.
 pub(super) fn cast(level: Level, input: Block<'_>, output: &mut Buffer) -> Flags {
+    // From bools and integers, and from what else there is a conversion, with what it means if an item does not fit.
     macro_rules! from {
-        ($to:ty: $($variant:ident)*; $($whole:ident)*) => {
+        ($to:ty $(, $variant:ident: $misfit:ident)*) => {
+            from!(@ $to, Bool, Int8, Int16, Int32, Int64, UInt8, UInt16, UInt32, UInt64; $($variant: $misfit)*)
+        };
+        (@ $to:ty, $($whole:ident),*; $($variant:ident: $misfit:ident)*) => {
             match input {
-                $(Block::$variant(items) => each::<_, $to>(level, items, output, Flags::OVERFLOW),)*
-                $(Block::$whole(items) => each::<_, $to>(level, items, output, Flags::INVALID),)*
+                $(Block::$whole(items) => each::<_, $to>(level, items, output, Flags::default()),)*
+                $(Block::$variant(items) => each::<_, $to>(level, items, output, Flags::$misfit),)*
                 _ => unreachable!("can_cast was asked"),
             }
         };
     }
     match output {
-        Buffer::Bool(_) => {
-            from!(Bool8: Bool Int8 Int16 Int32 Int64 UInt8 UInt16 UInt32 UInt64 Float32 Float64;)
-        }
-        Buffer::Int8(_) => from!(i8: Bool Int8 Int16 Int32 Int64 UInt8 UInt16 UInt32 UInt64;),
-        Buffer::Int16(_) => from!(i16: Bool Int8 Int16 Int32 Int64 UInt8 UInt16 UInt32 UInt64;),
-        Buffer::Int32(_) => from!(i32: Bool Int8 Int16 Int32 Int64 UInt8 UInt16 UInt32 UInt64; Float32 Float64),
-        Buffer::Int64(_) => from!(i64: Bool Int8 Int16 Int32 Int64 UInt8 UInt16 UInt32 UInt64; Float32 Float64),
-        Buffer::UInt8(_) => from!(u8: Bool Int8 Int16 Int32 Int64 UInt8 UInt16 UInt32 UInt64;),
-        Buffer::UInt16(_) => from!(u16: Bool Int8 Int16 Int32 Int64 UInt8 UInt16 UInt32 UInt64;),
-        Buffer::UInt32(_) => from!(u32: Bool Int8 Int16 Int32 Int64 UInt8 UInt16 UInt32 UInt64;),
-        Buffer::UInt64(_) => from!(u64: Bool Int8 Int16 Int32 Int64 UInt8 UInt16 UInt32 UInt64;),
-        Buffer::Float32(_) => {
-            from!(f32: Bool Int8 Int16 Int32 Int64 UInt8 UInt16 UInt32 UInt64 Float32 Float64;)
-        }
-        Buffer::Float64(_) => {
-            from!(f64: Bool Int8 Int16 Int32 Int64 UInt8 UInt16 UInt32 UInt64 Float32 Float64;)
-        }
+        Buffer::Bool(_) => from!(Bool8, Float32: INVALID, Float64: INVALID),
+        Buffer::Int8(_) => from!(i8),
+        Buffer::Int16(_) => from!(i16),
+        Buffer::Int32(_) => from!(i32, Float32: INVALID, Float64: INVALID),
+        Buffer::Int64(_) => from!(i64, Float32: INVALID, Float64: INVALID),
+        Buffer::UInt8(_) => from!(u8),
+        Buffer::UInt16(_) => from!(u16),
+        Buffer::UInt32(_) => from!(u32),
+        Buffer::UInt64(_) => from!(u64),
+        Buffer::Float32(_) => from!(f32, Float32: OVERFLOW, Float64: OVERFLOW),
+        Buffer::Float64(_) => from!(f64, Float32: OVERFLOW, Float64: OVERFLOW),
         Buffer::Complex64(_) => {
-            from!(Complex<f32>: Bool Int8 Int16 Int32 Int64 UInt8 UInt16 UInt32 UInt64 Float32 Float64 Complex64 Complex128;)
+            from!(Complex<f32>, Float32: OVERFLOW, Float64: OVERFLOW, Complex64: OVERFLOW, Complex128: OVERFLOW)
         }
         Buffer::Complex128(_) => {
-            from!(Complex<f64>: Bool Int8 Int16 Int32 Int64 UInt8 UInt16 UInt32 UInt64 Float32 Float64 Complex64 Complex128;)
+            from!(Complex<f64>, Float32: OVERFLOW, Float64: OVERFLOW, Complex64: OVERFLOW, Complex128: OVERFLOW)
         }
         Buffer::Time(_) => unreachable!("can_cast was asked"),
     }

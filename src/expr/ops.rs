@@ -1,8 +1,8 @@
 //! The elementwise operations: the steps that kernels ask for, and what users' formulas are made of.
 //!
 //! A formula's arithmetic is the loops of NumPy's own ufuncs ([`Elementwise`]): they give its bits, for every dtype.
-//! Measured in cache, on AVX-512: 0.17 ns an element for their `multiply`, `add`, `absolute`, 0.37 for `divide`, with blocks
-//! of 2048 as of 4096 items: what the processor does, so that own loops would gain nothing but the loss of those bits.
+//! Measured on AVX-512, ns an element in cache: 0.17 to 0.21 for their `multiply`, `add` and `absolute`, with blocks of 2048
+//! as of 4096 items, and 0.16 for our own loop of |x| (`mean_abs` less `mean`). Own ones would gain little, and lose those bits.
 //! Own loops are for what no ufunc does (choosing, selecting, converting: [`cast`](super::cast)).
 
 use std::fmt;
