@@ -72,12 +72,13 @@ class Source:
 
 
 class Statistic:
-    """What a kernel says of a formula's elements."""
+    """What a kernel says of a formula's elements; whether NaN is doubtful, and NumPy is to be asked about it."""
 
-    __slots__ = ("kernel",)
+    __slots__ = ("doubts_nan", "kernel")
 
-    def __init__(self, kernel: _core.Kernel) -> None:
+    def __init__(self, kernel: _core.Kernel, doubts_nan: bool) -> None:
         self.kernel = kernel
+        self.doubts_nan = doubts_nan
 
 
 class Computed:
@@ -165,12 +166,18 @@ class Formulas:
         return self.intern((operation, *inputs), lambda: Node(operation, inputs, dtype, shape))
 
     def statistic(
-        self, kernel: _core.Kernel, state: Any, of: Node, dtype: np.dtype[Any], plain: Callable[[Array], Any]
+        self,
+        kernel: _core.Kernel,
+        state: Any,
+        of: Node,
+        dtype: np.dtype[Any],
+        plain: Callable[[Array], Any],
+        doubts_nan: bool = False,
     ) -> Node:
         """The node of a kernel's answer; `plain` is how NumPy computes it in that state, where the kernel does not."""
 
         def make() -> Node:
-            node = Node(Statistic(kernel), (of,), dtype, ())
+            node = Node(Statistic(kernel, doubts_nan), (of,), dtype, ())
             node.plain = plain
             return node
 
@@ -306,8 +313,8 @@ class Formulas:
     def _take_statistic(self, node: Node, value: Any, good: bool) -> None:
         """Takes a kernel's answer, unless NumPy has more to say: it wraps integers, and warns where nothing is left."""
         (of,) = node.inputs
-        fewer = isinstance(of.shape, Selection) or node.operation.kernel.name.startswith("nan")
-        if node.plain is not None and (not good or (fewer and value != value)):  # NaN differs from itself
+        doubtful = node.operation.doubts_nan and value != value  # NaN differs from itself
+        if node.plain is not None and (not good or doubtful):
             plain = node.plain
             node.operation, node.inputs = Computed(lambda elements: plain(elements.value)), (self.values(of),)
             node.asked = False

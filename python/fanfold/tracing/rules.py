@@ -21,6 +21,7 @@ from fanfold.tracing.ufuncs import (
     elements_of,
     float_state,
     kernel,
+    may_defer,
     operand_of,
     product,
     ufunc_node,
@@ -153,10 +154,13 @@ def _statistic(trace: Trace, func: Any, name: str, a: Any, axis: Any, dtype: Any
     state = float_state()
 
     def plain(elements: Array) -> Any:
-        with np.errstate(**state):  # type: ignore[arg-type]
+        with np.errstate(**state):
             return func(elements, **parameters)
 
-    made = trace.formulas.statistic(kernel(name, **parameters), tuple(state.values()), node, result, plain)
+    # NaN can mean that nothing was left, of which NumPy warns.
+    doubts_nan = chosen or name.startswith("nan")
+    key = (kernel(name, **parameters), tuple(state.values()))
+    made = trace.formulas.statistic(*key, node, result, plain, doubts_nan)
     if (chosen and name in ("min", "max", "ptp")) or name in ("nanargmin", "nanargmax"):
         # Where there is nothing NumPy raises an error, and the function may be waiting for it.
         return trace.force(made, f"np.{name} of what may be nothing")
@@ -354,7 +358,7 @@ def _astype(self: Any, *args: Any, **kwargs: Any) -> Any:
     trace = self._trace
     if trace is not None and trace.active and len(args) == 1 and not kwargs:
         node, target, state = elements_of(trace, self), np.dtype(args[0]), float_state()
-        if node is not None and node.dtype != target and {"warn", "ignore"}.issuperset(state.values()):
+        if node is not None and node.dtype != target and may_defer(trace, state):
             made = cast(trace, node, target)
             if made is not None:
                 if node.dtype.kind in "fc":

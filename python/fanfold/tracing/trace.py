@@ -2,7 +2,7 @@
 
 import warnings
 import weakref
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any, Protocol
 
 from fanfold.tracing.formulas import Formulas, Node
@@ -36,7 +36,7 @@ class Trace:
         self.forced = 0
         self.filters = warnings.filters
         self._settle = settle
-        self._warnings: list[tuple[Node, str, Mapping[str, str]]] = []
+        self._warnings: list[tuple[Node, str, dict[str, Any]]] = []
         # References, and no set of them: that would hash the values.
         self._made: list[weakref.ref[_Made]] = []
 
@@ -46,9 +46,10 @@ class Trace:
         self.nodes.append(node)
         self._made.append(weakref.ref(made))
 
-    def may_warn(self, node: Node, name: str, state: Mapping[str, str]) -> None:
+    def may_warn(self, node: Node, name: str, state: dict[str, Any]) -> None:
         """Remembers an operation that NumPy would warn of if it met a floating-point exception."""
-        self._warnings.append((node, name, state))
+        if "warn" in state.values():
+            self._warnings.append((node, name, state))
 
     def because(self, reason: str) -> None:
         """Remembers what kept a function from being fused."""

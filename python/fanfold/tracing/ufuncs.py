@@ -4,8 +4,9 @@ The rule of rules: what is not certain to mean the same is done by NumPy, on the
 """
 
 import functools
+import typing
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -78,9 +79,8 @@ def ufunc_node(trace: Trace, function: np.ufunc, inputs: Any) -> Node | None:
     loop = _loop(function, *codes)
     if loop is None:
         return None
-    state = np.geterr()
-    told = _told(*state.values())
-    if told is None or warnings.filters is not trace.filters:
+    state = float_state()
+    if not may_defer(trace, state):
         return None
     formulas = trace.formulas
     shape: Shape = ()
@@ -95,19 +95,13 @@ def ufunc_node(trace: Trace, function: np.ufunc, inputs: Any) -> Node | None:
                 return None
             shape = node.shape
     if shape == ():
-        return _number_node(trace, function, tuple(nodes), loop.result, state)  # type: ignore[arg-type]
+        return _number_node(trace, function, tuple(nodes), loop.result, state)
     if loop.inner is None:
         return None
     made = formulas.apply(loop.inner, tuple(nodes), loop.result, shape)
-    if told and loop.may_warn:
-        trace.may_warn(made, function.__name__, state)  # type: ignore[arg-type]
+    if loop.may_warn:
+        trace.may_warn(made, function.__name__, state)
     return made
-
-
-@functools.lru_cache(maxsize=64)
-def _told(*state: str) -> bool | None:
-    """Whether the function wants to be told of any floating-point exception; None if not by a warning."""
-    return None if not {"warn", "ignore"}.issuperset(state) else "warn" in state
 
 
 # ---- loops ----
@@ -215,16 +209,29 @@ def common_shape(*nodes: Node) -> Shape | None:
     return shapes[0] if all(each is shapes[0] or each == shapes[0] for each in shapes) else None
 
 
-def float_state() -> dict[str, str]:
+# ---- floating-point exceptions ----
+
+
+def float_state() -> dict[str, Any]:
     """What the function wants to be told of floating-point exceptions: `np.errstate` as it is now."""
-    return np.geterr()  # type: ignore[return-value]
+    return typing.cast("dict[str, Any]", np.geterr())
+
+
+def may_defer(trace: Trace, state: dict[str, Any]) -> bool:
+    """Whether it can be told once the values are computed: by warnings, under the filters of its beginning."""
+    return _by_warnings(*state.values()) and warnings.filters is trace.filters
+
+
+@functools.lru_cache(maxsize=64)
+def _by_warnings(*state: str) -> bool:
+    return {"warn", "ignore"}.issuperset(state)
 
 
 # ---- what follows from ufuncs ----
 
 
 def _number_node(
-    trace: Trace, function: np.ufunc, inputs: tuple[Node, ...], dtype: np.dtype[Any], state: Mapping[str, str]
+    trace: Trace, function: np.ufunc, inputs: tuple[Node, ...], dtype: np.dtype[Any], state: dict[str, Any]
 ) -> Node:
     """What a ufunc makes of numbers that may not be known yet."""
 
@@ -232,7 +239,7 @@ def _number_node(
         errors = [each.error for each in nodes if each.error is not None]
         if errors:
             raise errors[0]
-        with np.errstate(**state):  # type: ignore[arg-type]
+        with np.errstate(**state):
             return function(*(each.value[()] if isinstance(each.value, np.ndarray) else each.value for each in nodes))
 
     return trace.formulas.computed(compute, (function, tuple(state.items())), inputs, dtype)
