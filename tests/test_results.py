@@ -495,7 +495,7 @@ def test_a_plan_that_was_made_like_an_array_tells_what_its_functions_do_with_it(
     for line in (
         "  mean of x -> m",
         "  mean of multiply(x[1:], x[:-1]) -> lag",
-        "  max of float32((x)[greater(x, 0.0)]) -> above",
+        "  max of float32(x[greater(x, 0.0)]) -> above",
         "  sum of x[::-1] -> backwards",
         "  sum of x[10:-10000] -> backwards",
         "  elements of divide(subtract(x, mean of x), std of x) -> score",

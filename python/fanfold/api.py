@@ -5,6 +5,7 @@ All problems of a call are found, and told together, before any data is touched:
 
 import contextvars
 import functools
+import math
 import time
 from collections.abc import Callable, Iterable, Mapping
 from types import TracebackType
@@ -17,7 +18,7 @@ from fanfold import _core, checks
 from fanfold.failures import raise_failures, raise_problems
 from fanfold.filling import filling, joined, wants_dict
 from fanfold.results import Ran, Results
-from fanfold.tracing.crew import Crew, why_plain
+from fanfold.tracing.crew import PATIENCE, Crew, why_plain
 from fanfold.tracing.explain import explained
 
 NanPolicy = Literal["propagate", "omit", "raise"]
@@ -95,13 +96,16 @@ class Plan:
             data = np.ndarray.view(data, np.ndarray)
             timeout = _seconds(timeout)
         count = workers.workers if isinstance(workers, Pool) else int(workers or 0)
-        how, why = self._how, {}
-        reason = why_plain(data) if self._plain else ""
-        if reason is None:
+        how: dict[str, str] = self._how
+        why: dict[str, str] = {}
+        tasks: list[Callable[[], Any]] = []
+        reason = why_plain(data) if self._plain else None
+        if self._plain and reason is None:
             answers, failures, passes, bytes_read, used, seconds, how, why = self._trace(data, count, timeout)
         else:
-            why = dict.fromkeys(self._plain, reason)
-            tasks = [_task(function, data) for function in self._plain.values()] if self._plain else []
+            if reason is not None:
+                why = dict.fromkeys(self._plain, reason)
+                tasks = [_task(function, data) for function in self._plain.values()]
             answers, failures, passes, bytes_read, used, seconds = native.run(data, tasks, count, timeout)
         values = dict(zip(self._keys, answers, strict=True))
         if self._plain:
@@ -139,10 +143,10 @@ class Plan:
         bytes_read = sum(sweep.bytes_read for sweep in sweeps)
         return answers, failures, len(sweeps), bytes_read, crew.workers, seconds, how, why
 
-    def _crew(self, data: npt.NDArray[Any], count: int, timeout: float | None) -> Crew:
+    def _crew(self, data: npt.NDArray[Any], count: int, timeout: float | None, patience: float = PATIENCE) -> Crew:
         """Who calls the functions of an array that can be traced."""
         workers = 1 if _core.is_worker() else count or int(_core.config()["workers"])
-        return Crew(data, self._plain, self._kernels, self._nan_policy, workers, timeout)
+        return Crew(data, self._plain, self._kernels, self._nan_policy, workers, timeout, patience)
 
     def _check(
         self,
@@ -200,17 +204,17 @@ class Plan:
         pass 2 over float64
           histogram, with what pass 1 found
         """
-        like = np.dtype(np.float64) if self._like is None else self._like
-        array = self._array
-        kernels = [key for key in self._order if key not in self._plain]
-        reason = "" if array is None or not self._plain else why_plain(array)
-        if array is not None and reason is None:
+        kernels = self._keys[: len(self._kernels)]
+        reason = None if self._array is None else why_plain(self._array)
+        if self._array is not None and reason is None:
             told: list[str] = []
-            crew = self._crew(array, 0, None)
+            # Sweeps wait for everybody: which functions they serve does not depend on how long others take.
+            crew = self._crew(self._array, 0, None, math.inf)
             crew.run(lambda: told.extend(explained(crew, list(zip(kernels, self._kernels, strict=True)))))
             return "\n".join(told)
-        lines = [self._native.explain(kernels, like).rstrip()]
-        if array is None:
+        like = np.dtype(np.float64) if self._like is None else self._like
+        lines = [self._native.explain(list(kernels), like).rstrip()]
+        if reason is None:
             lines += [f"function: {key}, called to see what it asks for (like=x shows it)" for key in self._plain]
         else:
             lines += [f"plain: {key} ({reason})" for key in self._plain]

@@ -102,10 +102,12 @@ class Crew:
         nan_policy: str,
         workers: int,
         timeout: float | None,
+        patience: float = PATIENCE,
     ) -> None:
         self.formulas = Formulas(data, timeout)
         self.data = data
         self.workers = workers
+        self._patience = patience
         self.calls = {key: self._call(key, function) for key, function in functions.items()}
         for index, kernel in enumerate(kernels):
             try:
@@ -288,9 +290,9 @@ class Crew:
         with self._lock:
             if self._fatal is not None:
                 raise self._fatal
-            patience = 0.0 if self._is_time() else PATIENCE if self._is_wanted() else POLL
-        if patience:
-            self._news.acquire(timeout=patience)
+            pause = 0.0 if self._is_time() else min(self._patience, POLL) if self._is_wanted() else POLL
+        if pause:
+            self._news.acquire(timeout=pause)
         with self._lock:
             if self._fatal is not None:
                 raise self._fatal
@@ -325,7 +327,7 @@ class Crew:
     def _is_overdue(self) -> bool:
         """Whether a sweep is wanted, a worker is free for it, and those who run show no sign of wanting it too."""
         free = self._running < self.workers and not self._pending
-        return free and self._is_wanted() and time.monotonic() - self._moved > PATIENCE
+        return free and self._is_wanted() and time.monotonic() - self._moved > self._patience
 
     # ---- the end ----
 

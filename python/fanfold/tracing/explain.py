@@ -53,12 +53,12 @@ def _all_of(nodes: Iterable[Node]) -> dict[Node, None]:
     return found
 
 
-def _size(size: int) -> str:
+def _size(size: float) -> str:
     """A number of bytes."""
     for unit in ("bytes", "kB", "MB"):
         if size < 1000:
             return f"{size:.3g} {unit}"
-        size /= 1000  # type: ignore[assignment]
+        size /= 1000
     return f"{size:.3g} GB"
 
 
@@ -88,14 +88,16 @@ class _Names:
         match node.operation:
             case Source(array=array):
                 return self._part(array)
-            case Statistic() | Computed():
-                return "a number" if isinstance(node.operation, Computed) else self.asked(node)
+            case Computed():
+                return "a number"
+            case Statistic():
+                return self.asked(node)
             case "number":
                 return str(node.value)
             case "values":
                 return operands[0]
             case "select":
-                return f"({operands[1]})[{operands[0]}]"
+                return f"{operands[1]}[{operands[0]}]"
             case ("cast", dtype):
                 return f"{dtype}({operands[0]})"
             case _core.UfuncLoop():
