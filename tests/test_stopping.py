@@ -184,7 +184,7 @@ def test_ctrl_c_waits_for_functions_that_have_begun_and_begins_no_more() -> None
 
 
 def test_ctrl_c_at_any_moment_between_functions_that_wait_ends_the_run() -> None:
-    # With the calling thread waiting at a condition, which an interruption can leave locked, some 1 in 300 hung.
+    # When the calling thread waited at a condition, which an interruption can leave locked, runs hung now and then.
     run_script(
         """
         def handler(number, frame):

@@ -21,6 +21,7 @@ from scipy import special, stats
 import fanfold as ff
 from fanfold.tracing import crew
 from fresh import run_script
+from plain import called
 
 Array = npt.NDArray[Any]
 Function = Callable[[Array], Any]
@@ -205,18 +206,6 @@ FUNCTIONS: list[Function] = [
     len,
     stats.kurtosis,
 ]
-
-
-def called(function: Function, x: Array) -> Any:
-    """What the plain call on a read-only array gives, an exception being an answer too."""
-    view = x.view()
-    view.flags.writeable = False
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        try:
-            return function(view)
-        except Exception as error:
-            return error
 
 
 def assert_same(got: Any, want: Any, single: bool = False) -> None:
