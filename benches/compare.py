@@ -15,7 +15,7 @@ import sys
 import timeit
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import numba
@@ -36,6 +36,7 @@ from measuring import (
     Measured,
     Row,
     Task,
+    clock,
     difference,
     fastest,
     in_pairs,
@@ -196,7 +197,9 @@ def check_functions(got: Mapping[str, Any], right: Mapping[str, Any]) -> None:
         np.testing.assert_allclose(value, right[name], rtol=1e-9, atol=1e-10, err_msg=name)
 
 
-def _functions(peer: Callable[[NDArray[Any]], Mapping[str, Any]]) -> Callable[[Bench], Measured]:
+def _functions(
+    peer: Callable[[NDArray[Any]], Mapping[str, Any]], timer: Callable[[Task], float] = clock
+) -> Callable[[Bench], Measured]:
     """All of the functions in one call, beside a peer's way."""
 
     def measure(bench: Bench) -> Measured:
@@ -204,7 +207,8 @@ def _functions(peer: Callable[[NDArray[Any]], Mapping[str, Any]]) -> Callable[[B
         right = peers.numpy_functions(x)
         check_functions(ff.run(x, peers.FUNCTIONS), right)
         check_functions(peer(x), right)
-        return in_pairs(bench.effort, lambda: ff.run(x, peers.FUNCTIONS), lambda: peer(x), times_as_fast)
+        ours, theirs = lambda: ff.run(x, peers.FUNCTIONS), lambda: peer(x)
+        return in_pairs(bench.effort, ours, theirs, times_as_fast, timer=timer)
 
     return measure
 
@@ -214,11 +218,11 @@ def _each_alone(names: Sequence[str]) -> Callable[[Bench], Measured]:
 
     def measure(bench: Bench) -> Measured:
         x = bench.ten_million
-        found = {
-            name: in_pairs(replace(QUICK, fewest=9, most=25), lambda f=f: ff.run(x, f), lambda f=f: f(x), times_as_fast)  # type: ignore[misc]
-            for name, f in peers.FUNCTIONS.items()
-            if name in names
-        }
+        effort = replace(QUICK, fewest=9, most=25)
+        found = {}
+        for name in names:
+            tasks = partial(ff.run, x, peers.FUNCTIONS[name]), partial(peers.FUNCTIONS[name], x)
+            found[name] = in_pairs(effort, *tasks, times_as_fast)
         least = min(found, key=lambda name: found[name].value)
         note = ", ".join(f"{name} {measured.value:.1f} x" for name, measured in found.items())
         return replace(found[least], note=f"each alone: {note}")
@@ -320,10 +324,9 @@ FIGURES = [
     Figure("numba-twelve", "12 statistics of 20 M float64", "a fused parallel numba loop, written by hand",
            "at least", 1.3, 2, "x", numba_twelve,
            bound=(
-               "arithmetic: in cache the twelve take 0.94 ns per element and core, the histogram 0.45 of "
-               "it; its edge correction and the sums' second halves are what numba's loop does without. "
-               "Tried: bins by division, by multiplication, in fixed point (kept), counts in several "
-               "tables"
+               "arithmetic: in cache the twelve took 0.94 ns per element and core, the histogram 0.45 of"
+               " it; the edge correction of bins and the compensation of sums are what numba's loop does"
+               " without"
            )),
     Figure("polars-eleven", "11 statistics (no histogram)", "Polars, one lazy `select`",
            "at least", 6, 10, "x", polars_eleven),
@@ -336,8 +339,8 @@ FIGURES = [
     Figure("read-mean", "`mean` alone", "a bare parallel read of the array",
            "at least", 90, None, "%", read_mean,
            bound=(
-               "the start of the second thread: in a loop without pauses it is 90 to 100 %. numba's "
-               "threads spin between calls, which costs everybody else a core, and ours sleep"
+               "not known for sure: called by hand without pauses it was 89 and 91 % of numba's, with "
+               "pauses of 3 ms 86 %, in which our threads sleep"
            )),
     Figure("eleven-over-mean", "11 statistics, time", "`mean` alone",
            "at most", 1.8, None, "x", eleven_over_mean),
@@ -348,8 +351,8 @@ FIGURES = [
     Figure("float32", "11 statistics of float32, elements per second", "float64",
            "at least", 1.7, None, "x", float32_eleven,
            bound=(
-               "arithmetic: float32 is computed in float64, 16 elements to two vectors, and float64 itself"
-               " is bound by memory since sums load their neighbours (10.5 to 6.8 ms)"
+               "arithmetic: float32 is computed in float64, whose own arithmetic hides behind twice the "
+               "memory"
            )),
     Figure("strided", "11 statistics of `x[::2]`, time", "the same elements, contiguous",
            "at most", 2.5, None, "x", strided_eleven),
@@ -358,8 +361,8 @@ FIGURES = [
     Figure("functions-numpy", "12 users' functions of 10 M float64", "NumPy, one after the other",
            "at least", 7, 12, "x", _functions(peers.numpy_functions),
            bound=(
-               "the loops of log1p, exp, tanh and sqrt, which are NumPy's own, for the same bits: they are"
-               " more than half of the time. What is saved is temporaries, and the second core"
+               "the loops of log1p, exp, tanh and sqrt, more than half of the time in a profile, which "
+               "are NumPy's own for the same bits. What is saved is temporaries, and the second core"
            )),
     Figure("functions-numba", "12 users' functions of 10 M float64", "parallel numba loops, fused by hand",
            "at least", 2.5, 4, "x", _functions(peers.numba_functions),
@@ -367,15 +370,15 @@ FIGURES = [
                "as above: the loops are NumPy's"
            )),
     Figure("functions-jax", "12 users' functions of 10 M float64", "JAX, compiled before",
-           "at least", 5, None, "x", _functions(peers.jax_functions),
+           "at least", 5, None, "x", _functions(peers.jax_functions, partial(clock, pause=0.05)),
            bound=(
-               "as above: the loops are NumPy's, where XLA has its own approximations"
+               "as above: the loops are NumPy's. The pauses are of 50 ms here: after 3 ms JAX's threads "
+               "are still spinning, and ours takes 89 ms, not 57"
            )),
     Figure("functions-steps", "a function of three or more steps, alone", "NumPy",
            "at least", 3, None, "x", _each_alone(["exp", "far"]),
            bound=(
-               "two sweeps at the speed of memory for `far`, whose three steps NumPy's own loops make at "
-               "0.6 ns"
+               "two sweeps at the speed of memory for `far`"
            )),
     Figure("functions-alone", "the function that gains least, alone", "NumPy",
            "at least", 0.95, None, "x", _each_alone(list(peers.FUNCTIONS))),

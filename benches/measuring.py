@@ -106,9 +106,9 @@ class Row:
         return self.measured is not None and self.figure.reaches(self.measured.value, self.figure.aim)
 
 
-def clock(task: Task) -> float:
+def clock(task: Task, pause: float = 0.003) -> float:
     """Seconds of one call, after a pause in which the threads of the call before stop spinning."""
-    time.sleep(0.003)
+    time.sleep(pause)
     start = time.perf_counter()
     task()
     return time.perf_counter() - start
