@@ -7,7 +7,7 @@
 //! | [`dtype`], [`value`], [`error`], [`simd`], [`ahead`], `lanes` | element types, answers, errors, instruction sets, reading ahead, the vector loops | nothing |
 //! | [`view`] | somebody else's memory, cut into blocks | the above |
 //! | [`expr`] | elementwise formulas over blocks | [`view`] |
-//! | [`kernel`] | what a kernel is: accumulator, finish, catalogue entry; the laws | [`expr`] |
+//! | [`kernel`], [`parameters`] | what a kernel is: accumulator, finish, catalogue entry; the laws | [`expr`] |
 //! | [`kernels`] | the kernels, a file per family; `mod.rs` is the list | [`kernel`] |
 //! | [`store`] | sinks that keep a formula's items | [`kernel`] |
 //! | [`plan`] | functions → sinks and who waits for them; touches no data | [`kernels`] |
@@ -31,6 +31,7 @@ pub mod expr;
 pub mod kernel;
 pub mod kernels;
 mod lanes;
+pub mod parameters;
 pub mod plan;
 #[cfg(feature = "python")]
 mod py;

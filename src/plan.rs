@@ -11,8 +11,9 @@ use std::sync::Arc;
 
 use crate::dtype::DType;
 use crate::error::{Error, panic_message};
-use crate::kernel::{Answer, AnyState, Arguments, Entry, Finish, Input, NanPolicy, Request, Sink};
+use crate::kernel::{Answer, AnyState, Entry, Finish, Input, NanPolicy, Request, Sink};
 use crate::kernels;
+use crate::parameters::Arguments;
 use crate::value::Value;
 
 /// One use of a kernel.

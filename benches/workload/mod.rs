@@ -2,8 +2,9 @@
 
 use fanfold::dtype::DType;
 use fanfold::engine::{Control, Outcome, Prepared, Workers, run};
-use fanfold::kernel::{Argument, Arguments, NanPolicy};
+use fanfold::kernel::NanPolicy;
 use fanfold::kernels::{self, CATALOGUE};
+use fanfold::parameters::{Argument, Arguments};
 use fanfold::plan::{Call, Plan};
 use fanfold::view::View;
 

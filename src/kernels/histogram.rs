@@ -18,11 +18,10 @@ use fearless_simd::{f64x8, prelude::*, u32x16};
 use crate::ahead::Ahead;
 use crate::dtype::DType;
 use crate::error::Error;
-use crate::kernel::{
-    Accepts, Accumulator, Answer, Argument, Arguments, DefaultValue, Entry, Input, Items, Parameter, Request, Takes,
-};
+use crate::kernel::{Accumulator, Answer, Entry, Input, Items, Request, Takes};
 use crate::kernels::extrema;
 use crate::kernels::tally::{BYTE_PLACES, Tally};
+use crate::parameters::{Accepts, Argument, Arguments, DefaultValue, Parameter};
 use crate::simd::Simd;
 use crate::value::Value;
 use crate::view::BLOCK;

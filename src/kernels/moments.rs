@@ -17,11 +17,10 @@ use std::marker::PhantomData;
 use crate::ahead::Ahead;
 use crate::dtype::{DType, Item, ItemType};
 use crate::error::Error;
-use crate::kernel::{
-    Accepts, Accumulator, Answer, Arguments, DefaultValue, Entry, Input, Items, Parameter, Request, Takes,
-};
+use crate::kernel::{Accumulator, Answer, Entry, Input, Items, Request, Takes};
 use crate::kernels::counts;
 use crate::lanes::{Double, LANES, powers, two_sum};
+use crate::parameters::{Accepts, Arguments, DefaultValue, Parameter};
 use crate::simd::Simd;
 use crate::value::Value;
 

@@ -10,8 +10,9 @@ use std::marker::PhantomData;
 
 use crate::dtype::{Integer, with_integer};
 use crate::error::Error;
-use crate::kernel::{Accumulator, Arguments, Entry, Input, Items, Request, Takes};
+use crate::kernel::{Accumulator, Entry, Input, Items, Request, Takes};
 use crate::kernels::sums::integer;
+use crate::parameters::Arguments;
 use crate::simd::Simd;
 use crate::value::Value;
 

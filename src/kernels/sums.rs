@@ -8,10 +8,11 @@ use num_complex::Complex;
 use crate::dtype::{DType, Integer, Item, Number, with_integer};
 use crate::error::Error;
 use crate::expr::{Expression, Step};
-use crate::kernel::{Accepts, Accumulator, Arguments, DefaultValue, Entry, Input, Items, Parameter, Request, Takes};
+use crate::kernel::{Accumulator, Entry, Input, Items, Request, Takes};
 use crate::kernels::extrema;
 use crate::kernels::moments::{self, Moments, MomentsState};
 use crate::lanes::Double;
+use crate::parameters::{Accepts, Arguments, DefaultValue, Parameter};
 use crate::simd::Simd;
 use crate::value::Value;
 

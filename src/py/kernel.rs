@@ -8,8 +8,9 @@ use pyo3::types::{PyBool, PyDict, PyFloat, PyInt, PyString, PyTuple};
 
 use crate::dtype::DType;
 use crate::error::Error;
-use crate::kernel::{Argument, Arguments, Entry};
+use crate::kernel::Entry;
 use crate::kernels::{CATALOGUE, find, nearest};
+use crate::parameters::{Argument, Arguments};
 use crate::plan::Call;
 
 /// A kernel with its parameters: what ``fanfold.std(ddof=1)`` gives. Hashable; equal if name and parameters are.

@@ -1,8 +1,9 @@
 //! Every use of every kernel that the catalogue shows: with the defaults, and with each of its examples.
 
 use fanfold::dtype::DType;
-use fanfold::kernel::{Argument, Arguments, Entry, NanPolicy};
+use fanfold::kernel::{Entry, NanPolicy};
 use fanfold::kernels::CATALOGUE;
+use fanfold::parameters::{Argument, Arguments};
 use fanfold::plan::{Call, Plan};
 
 /// All uses, in the order of the catalogue.

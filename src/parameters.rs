@@ -1,0 +1,254 @@
+//! The parameters of kernels: what an argument may be, what a parameter accepts, and the checked arguments of one use.
+
+use std::hash::{Hash, Hasher};
+
+use crate::dtype::DType;
+use crate::error::Error;
+use crate::kernel::Entry;
+
+/// The value of a parameter. Numbers are compared as Python compares them: 1 and 1.0 are the same.
+#[derive(Debug, Clone)]
+pub enum Argument {
+    /// Not given, where that means something.
+    None,
+    /// `True` or `False`.
+    Bool(bool),
+    /// An integer.
+    Int(i64),
+    /// A float.
+    Float(f64),
+    /// A list or an array of numbers, and its dtype, which the kernel may hand back.
+    Floats(Vec<f64>, DType),
+    /// A lower and an upper end, and the dtype that they came in, which means nothing to the kernel.
+    Pair([f64; 2], DType),
+    /// An integer beyond 64 bits: out of bounds everywhere.
+    Huge,
+    /// Anything else: accepted nowhere.
+    Other,
+}
+
+impl PartialEq for Argument {
+    fn eq(&self, other: &Argument) -> bool {
+        match (self, other) {
+            (Argument::None, Argument::None) => true,
+            (Argument::Bool(left), Argument::Bool(right)) => left == right,
+            (Argument::Int(left), Argument::Int(right)) => left == right,
+            (Argument::Float(left), Argument::Float(right)) => left == right,
+            (Argument::Int(int), Argument::Float(float)) | (Argument::Float(float), Argument::Int(int)) => {
+                whole(*float) == Some(*int)
+            }
+            (Argument::Floats(left, left_dtype), Argument::Floats(right, right_dtype)) => {
+                left == right && left_dtype == right_dtype
+            }
+            (Argument::Pair(left, _), Argument::Pair(right, _)) => left == right,
+            _ => false,
+        }
+    }
+}
+
+impl Hash for Argument {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        // Adding 0 drops a zero's sign, which makes no difference.
+        let bits = |float: &f64| (float + 0.0).to_bits();
+        match self {
+            Argument::None | Argument::Huge | Argument::Other => {}
+            Argument::Bool(value) => value.hash(state),
+            Argument::Int(value) => value.hash(state),
+            Argument::Float(value) => match whole(*value) {
+                Some(int) => int.hash(state),
+                None => bits(value).hash(state),
+            },
+            Argument::Floats(values, dtype) => {
+                values.iter().map(bits).for_each(|bits| bits.hash(state));
+                dtype.hash(state);
+            }
+            Argument::Pair(ends, _) => ends.iter().map(bits).for_each(|bits| bits.hash(state)),
+        }
+    }
+}
+
+/// The integer that the float is, if it is one.
+#[allow(clippy::cast_possible_truncation)]
+fn whole(float: f64) -> Option<i64> {
+    let limit = 2.0_f64.powi(63);
+    (float.trunc() == float && (-limit..limit).contains(&float)).then_some(float as i64)
+}
+
+/// The most bins that a histogram can have: their counts must fit in memory several times over.
+const MAX_BINS: i64 = 100_000_000;
+
+/// 2⁵³: the integers below are exact as float64, in their order with all others too.
+const EXACT: f64 = 9_007_199_254_740_992.0;
+
+/// What a parameter accepts.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Accepts {
+    /// `True` or `False`.
+    Bool,
+    /// A finite number.
+    Number,
+    /// An integer from this one on.
+    IntFrom(i64),
+    /// `1`, `2` or `inf`.
+    NormOrder,
+    /// A number of bins, or a rising sequence of edges.
+    Bins,
+    /// `None`, or a pair of finite numbers in order.
+    Range,
+}
+
+impl Accepts {
+    /// For messages: what is accepted.
+    pub fn describe(self) -> &'static str {
+        match self {
+            Accepts::Bool => "True or False",
+            Accepts::Number => "a finite number",
+            Accepts::IntFrom(0) => "an integer >= 0",
+            Accepts::IntFrom(_) => "an integer >= 1",
+            Accepts::NormOrder => "1, 2 or inf",
+            Accepts::Bins => "an integer from 1 to 100000000 or a rising sequence of at least two finite edges",
+            Accepts::Range => "None or a pair of finite numbers (low, high) with low <= high",
+        }
+    }
+
+    /// The argument as the kernel gets it, or why it does not.
+    fn take(self, argument: &Argument) -> Result<Argument, Refusal> {
+        let accepted = match (self, argument) {
+            (Accepts::Bool, Argument::Bool(_))
+            | (Accepts::Range, Argument::None)
+            | (Accepts::Number, Argument::Int(_)) => true,
+            (Accepts::Number, Argument::Float(value)) => value.is_finite(),
+            (Accepts::IntFrom(least), Argument::Int(value)) => value >= &least,
+            (Accepts::NormOrder, Argument::Int(value)) => matches!(value, 1 | 2),
+            (Accepts::NormOrder, Argument::Float(value)) => [1.0, 2.0, f64::INFINITY].contains(value),
+            (Accepts::Bins, Argument::Int(value)) => (1..=MAX_BINS).contains(value),
+            // Edges are compared as float64, and rounded integers would count in the wrong bin.
+            (Accepts::Bins, Argument::Floats(edges, dtype))
+                if !dtype.is_float() && edges.iter().any(|e| e.abs() >= EXACT) =>
+            {
+                return Err(Refusal::Value("floats (np.asarray(bins, float)) where integers reach 2**53"));
+            }
+            (Accepts::Bins, Argument::Floats(edges, _)) => {
+                edges.len() >= 2 && edges.is_sorted() && edges.iter().all(|edge| edge.is_finite())
+            }
+            (Accepts::Range, Argument::Floats(ends, dtype)) => match *ends.as_slice() {
+                [low, high] if low <= high && low.is_finite() && high.is_finite() => {
+                    if !(high - low).is_finite() {
+                        return Err(Refusal::Value("so narrow that high - low is finite"));
+                    }
+                    return Ok(Argument::Pair([low, high], *dtype));
+                }
+                _ => false,
+            },
+            (Accepts::Number | Accepts::IntFrom(_) | Accepts::NormOrder | Accepts::Bins, Argument::Huge) => false,
+            _ => return Err(Refusal::Type),
+        };
+        if accepted { Ok(argument.clone()) } else { Err(Refusal::Value(self.describe())) }
+    }
+}
+
+/// Why an argument is not accepted.
+enum Refusal {
+    /// Its type is wrong.
+    Type,
+    /// Its value is: this is what it must be.
+    Value(&'static str),
+}
+
+/// A parameter of a kernel.
+#[derive(Debug, Clone, Copy)]
+pub struct Parameter {
+    /// NumPy's or SciPy's name for it.
+    pub name: &'static str,
+    /// What it accepts.
+    pub accepts: Accepts,
+    /// What it is if not given.
+    pub default: DefaultValue,
+    /// One sentence for the documentation.
+    pub doc: &'static str,
+}
+
+/// A parameter's default, in a form that a constant can hold.
+#[derive(Debug, Clone, Copy)]
+#[allow(missing_docs)]
+pub enum DefaultValue {
+    None,
+    Bool(bool),
+    Int(i64),
+}
+
+impl DefaultValue {
+    /// As an argument.
+    pub fn argument(self) -> Argument {
+        match self {
+            DefaultValue::None => Argument::None,
+            DefaultValue::Bool(value) => Argument::Bool(value),
+            DefaultValue::Int(value) => Argument::Int(value),
+        }
+    }
+}
+
+/// The checked parameters of one use of a kernel, in the order in which the kernel declares them.
+#[derive(Debug, Clone, PartialEq, Hash)]
+pub struct Arguments(Vec<(&'static str, Argument)>);
+
+impl Arguments {
+    /// Checks what was given against what the kernel declares. `shown` is asked for the value of a parameter as the caller
+    /// wrote it, for a message.
+    pub fn check(
+        entry: &'static Entry,
+        given: &[(String, Argument)],
+        shown: impl Fn(&str) -> String,
+    ) -> Result<Arguments, Error> {
+        if let Some((name, _)) = given.iter().find(|(name, _)| entry.parameters.iter().all(|p| p.name != name)) {
+            return Err(Error::UnknownParameter {
+                kernel: entry.name,
+                parameter: name.clone(),
+                accepted: entry.parameters.iter().map(|parameter| parameter.name).collect(),
+            });
+        }
+        let checked = entry.parameters.iter().map(|&Parameter { name, accepts, default, .. }| {
+            let given = given.iter().find(|(given, _)| given == name);
+            let argument = given.map_or_else(|| default.argument(), |(_, argument)| argument.clone());
+            accepts.take(&argument).map(|argument| (name, argument)).map_err(|refusal| {
+                let (kernel, parameter, value) = (entry.name, name, shown(name));
+                match refusal {
+                    Refusal::Type => Error::ParameterType { kernel, parameter, value, expected: accepts.describe() },
+                    Refusal::Value(expected) => {
+                        Error::ParameterValue { kernel, parameter, value, expected: expected.to_owned() }
+                    }
+                }
+            })
+        });
+        checked.collect::<Result<_, _>>().map(Arguments)
+    }
+
+    /// The value of a declared parameter.
+    pub fn get(&self, name: &str) -> &Argument {
+        self.0.iter().find(|(known, _)| *known == name).map_or(&Argument::None, |(_, argument)| argument)
+    }
+
+    /// The value of a number.
+    pub fn number(&self, name: &str) -> f64 {
+        match self.get(name) {
+            Argument::Int(value) => *value as f64,
+            Argument::Float(value) => *value,
+            _ => f64::NAN,
+        }
+    }
+
+    /// The value of an integer.
+    pub fn int(&self, name: &str) -> i64 {
+        if let Argument::Int(value) = self.get(name) { *value } else { 0 }
+    }
+
+    /// The value of a bool.
+    pub fn bool(&self, name: &str) -> bool {
+        self.get(name) == &Argument::Bool(true)
+    }
+
+    /// All of them.
+    pub fn iter(&self) -> impl Iterator<Item = (&'static str, &Argument)> {
+        self.0.iter().map(|(name, argument)| (*name, argument))
+    }
+}
