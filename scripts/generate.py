@@ -8,6 +8,7 @@ import textwrap
 from pathlib import Path
 
 import fanfold as ff
+from fanfold.kernels import Parameter
 
 STUB = Path("python/fanfold/kernels.pyi")
 DOCS = Path("docs/kernels.md")
@@ -20,16 +21,22 @@ TYPES = {
     "1, 2 or inf": "float",
     "an integer from 1 to 100000000 or a rising sequence of at least two finite edges": "int | npt.ArrayLike",
     "None or a pair of finite numbers (low, high) with low <= high": "tuple[float, float] | None",
+    "a number from 0 to 1 or a sequence of them": "npt.ArrayLike",
+    "a number from 0 to 100 or a sequence of them": "npt.ArrayLike",
+    "a pair of numbers (low, high) with 0 <= low <= high <= 100": "tuple[float, float]",
+    "a finite number other than 0, or 'normal'": 'float | Literal["normal"]',
+    "'median' or 'mean'": 'Literal["median", "mean"]',
 }
 
 HEADER = '''"""Generated from the catalogue by scripts/generate.py: do not edit."""
 
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 import numpy.typing as npt
 
 from fanfold import _core
 
+METHOD_TYPE
 class Parameter(NamedTuple):
     name: str
     default: Any
@@ -69,15 +76,23 @@ there (positions stay those of the whole array), `"raise"` raises `ValueError` i
 """
 
 
+# The names of methods, which are so many that they have a type of their own.
+METHODS = next(p.accepts for kernel in ff.kernels() for p in kernel.parameters if p.name == "method")
+
+
 def stub() -> str:
     """The constructors as typed functions."""
-    parts = [HEADER]
+    parts = [HEADER.replace("METHOD_TYPE", f"Method: TypeAlias = Literal[{METHODS.replace(' or ', ', ')}]\n")]
     for kernel in ff.kernels():
-        parameters = ", ".join(f"{p.name}: {TYPES[p.accepts]} = ..." for p in kernel.parameters)
+        parameters = ", ".join(f"{p.name}: {_type(p)} = ..." for p in kernel.parameters)
         parts.append(f"def {kernel.name}({parameters}) -> _core.Kernel: ...\n")
     names = "".join(f'    "{kernel.name}",\n' for kernel in ff.kernels())
     parts.append(f"\n__all__ = [\n{names}]\n")
     return "".join(parts)
+
+
+def _type(parameter: Parameter) -> str:
+    return "Method" if parameter.accepts == METHODS else TYPES[parameter.accepts]
 
 
 def documentation() -> str:

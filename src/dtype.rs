@@ -441,6 +441,27 @@ pub trait Ordered: Item {
     /// The item as a number.
     fn number(self) -> Number;
 
+    /// Bits of a key.
+    const KEY_BITS: u32;
+    /// Whether items are floats: their keys are then far from proportional to them.
+    const IS_FLOAT: bool = false;
+
+    /// The nearest item to a number, whose dtype is the item's own.
+    fn of_number(number: Number) -> Self;
+
+    /// A float's value.
+    #[inline(always)]
+    fn float(self) -> f64 {
+        0.0
+    }
+
+    /// An integer that has the item's place in the order: -0 before 0, and what is missing, whose keys are all one, behind
+    /// everything. (NumPy sorts so too, but for zeros, which it leaves as they come.)
+    fn key(self) -> u64;
+
+    /// The item of a key, which is one that an item has.
+    fn of_key(key: u64) -> Self;
+
     /// The smallest and the largest item that is there, and how many are missing, by explicit vectors if there is a way.
     #[inline(always)]
     fn fast_extrema<S: Simd>(_: S, _: &[Self], _: &Ahead) -> Option<(Self, Self, u32)> {
@@ -481,7 +502,7 @@ impl Number {
 }
 
 macro_rules! integers {
-    ($($item:ty => $variant:ident, $sum:ident;)*) => { $(
+    ($($item:ty => $variant:ident, $sum:ident, $key:ty;)*) => { $(
         impl Item for $item {
             #[inline(always)]
             fn is_nonzero(self) -> bool {
@@ -500,6 +521,30 @@ macro_rules! integers {
 
             fn number(self) -> Number {
                 Number::$variant(self.into())
+            }
+
+            #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_possible_wrap)]
+            fn of_number(number: Number) -> Self {
+                match number {
+                    Number::Int(value) => value as Self,
+                    Number::UInt(value) => value as Self,
+                    other => other.float() as Self,
+                }
+            }
+
+            const KEY_BITS: u32 = <$item>::BITS;
+
+            #[inline(always)]
+            #[allow(clippy::cast_sign_loss, clippy::cast_lossless)]
+            fn key(self) -> u64 {
+                // The smallest item has key 0.
+                ((self as $key) ^ (<$item>::MIN as $key)) as u64
+            }
+
+            #[inline(always)]
+            #[allow(clippy::cast_possible_truncation, clippy::cast_possible_wrap)]
+            fn of_key(key: u64) -> Self {
+                ((key as $key) ^ (<$item>::MIN as $key)) as Self
             }
         }
 
@@ -546,14 +591,14 @@ fn unsigned_sum(items: &[u64], _: impl Fn(u64) -> i128) -> i128 {
 }
 
 integers! {
-    i8 => Int, narrow_sum;
-    i16 => Int, narrow_sum;
-    i32 => Int, narrow_sum;
-    i64 => Int, signed_sum;
-    u8 => UInt, narrow_sum;
-    u16 => UInt, narrow_sum;
-    u32 => UInt, narrow_sum;
-    u64 => UInt, unsigned_sum;
+    i8 => Int, narrow_sum, u8;
+    i16 => Int, narrow_sum, u16;
+    i32 => Int, narrow_sum, u32;
+    i64 => Int, signed_sum, u64;
+    u8 => UInt, narrow_sum, u8;
+    u16 => UInt, narrow_sum, u16;
+    u32 => UInt, narrow_sum, u32;
+    u64 => UInt, unsigned_sum, u64;
 }
 
 impl Item for Bool8 {
@@ -574,6 +619,22 @@ impl Ordered for Bool8 {
 
     fn number(self) -> Number {
         Number::Bool(self.0 != 0)
+    }
+
+    fn of_number(number: Number) -> Self {
+        Bool8(u8::from(number.float() != 0.0))
+    }
+
+    const KEY_BITS: u32 = 1;
+
+    #[inline(always)]
+    fn key(self) -> u64 {
+        u64::from(self.0 != 0)
+    }
+
+    #[inline(always)]
+    fn of_key(key: u64) -> Self {
+        Bool8(u8::from(key != 0))
     }
 }
 
@@ -614,10 +675,27 @@ impl Ordered for Time {
     fn number(self) -> Number {
         Number::Int(self.0)
     }
+
+    fn of_number(number: Number) -> Self {
+        if let Number::Int(ticks) = number { Time(ticks) } else { Time::NAT }
+    }
+
+    const KEY_BITS: u32 = 64;
+
+    #[inline(always)]
+    fn key(self) -> u64 {
+        // NaT, the smallest, wraps around to the end.
+        (self.0 ^ i64::MIN).cast_unsigned().wrapping_sub(1)
+    }
+
+    #[inline(always)]
+    fn of_key(key: u64) -> Self {
+        Time(key.wrapping_add(1).cast_signed() ^ i64::MIN)
+    }
 }
 
 macro_rules! floats {
-    ($($item:ty => $extrema:ident;)*) => { $(
+    ($($item:ty => $extrema:ident, $bits:ty;)*) => { $(
         impl Item for $item {
             #[inline(always)]
             #[allow(clippy::eq_op)]
@@ -649,6 +727,40 @@ macro_rules! floats {
                 Number::Float(self.into())
             }
 
+            #[allow(clippy::cast_possible_truncation)]
+            fn of_number(number: Number) -> Self {
+                number.float() as Self
+            }
+
+            const KEY_BITS: u32 = <$bits>::BITS;
+            const IS_FLOAT: bool = true;
+
+            #[inline(always)]
+            fn float(self) -> f64 {
+                self.into()
+            }
+
+            #[inline(always)]
+            #[allow(clippy::cast_lossless)]
+            fn key(self) -> u64 {
+                let bits = self.to_bits();
+                // All bits of a negative number are turned over, and the sign of every other.
+                let turned = ((bits.cast_signed() >> (<$bits>::BITS - 1)).cast_unsigned()) | (1 << (<$bits>::BITS - 1));
+                (if self.is_missing() { <$bits>::MAX } else { bits ^ turned }) as u64
+            }
+
+            #[inline(always)]
+            #[allow(clippy::cast_possible_truncation)]
+            fn of_key(key: u64) -> Self {
+                let key = key as $bits;
+                let sign = 1 << (<$bits>::BITS - 1);
+                match key {
+                    <$bits>::MAX => <$item>::NAN,
+                    _ if key & sign == 0 => <$item>::from_bits(!key),
+                    _ => <$item>::from_bits(key ^ sign),
+                }
+            }
+
             #[inline(always)]
             fn fast_extrema<S: Simd>(simd: S, items: &[Self], ahead: &Ahead) -> Option<(Self, Self, u32)> {
                 lanes::$extrema(simd, items, ahead)
@@ -675,8 +787,8 @@ macro_rules! floats {
 }
 
 floats! {
-    f32 => extrema_f32;
-    f64 => extrema_f64;
+    f32 => extrema_f32, u32;
+    f64 => extrema_f64, u64;
 }
 
 impl DType {

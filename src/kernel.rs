@@ -18,7 +18,7 @@
 use std::any::Any;
 use std::fmt;
 use std::ops::Deref;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::ahead::Ahead;
 use crate::dtype::{Block, DType, Item, Sealed};
@@ -27,6 +27,10 @@ use crate::expr::{Expression, NodeId};
 use crate::parameters::{Arguments, Parameter};
 use crate::simd::{Level, Simd, Work};
 use crate::value::Value;
+
+/// Elements in a sample. Enough for a map of the data (`selection/map.rs`) whose bins hold what it expects of them within a
+/// few per cent of the whole; 16,384 cache lines come from memory in a quarter of a millisecond.
+pub const SAMPLE: usize = 16_384;
 
 /// How a state is built from blocks. The value itself holds the parameters that change the state.
 pub trait Accumulator: Clone + fmt::Debug + Send + Sync + 'static {
@@ -41,6 +45,10 @@ pub trait Accumulator: Clone + fmt::Debug + Send + Sync + 'static {
 
     /// Whether any order of updates and merges gives the same bits. Such a state is kept per worker, not per chunk.
     const ORDER_FREE: bool = false;
+
+    /// Whether some elements from all over the array are enough ([`SAMPLE`] of them). They are taken before
+    /// the sweep, so that what follows from them can still join it.
+    const SAMPLED: bool = false;
 
     /// Whether the position of an element matters: the pass then keeps to the array's own order.
     fn positional(&self) -> bool {
@@ -58,6 +66,38 @@ pub trait Accumulator: Clone + fmt::Debug + Send + Sync + 'static {
 
     /// One accumulator whose states serve both, if there is one.
     fn cover(&self, other: &Self) -> Option<Self>;
+
+    /// What is left to do with the state of all elements, once for everyone who shares it, on all workers: to sort what was
+    /// collected, say. `whole` is false if it saw a sample only.
+    fn settle(&self, _state: &mut Self::State, _whole: bool, _team: &Team<'_>) {}
+}
+
+/// Workers that wait for something to do once a sweep is over.
+pub struct Team<'a> {
+    /// Does a job for each number below the first argument.
+    each: &'a dyn Fn(usize, &(dyn Fn(usize) + Sync)),
+}
+
+impl<'a> Team<'a> {
+    /// A team that does jobs in this way.
+    pub fn new(each: &'a dyn Fn(usize, &(dyn Fn(usize) + Sync))) -> Team<'a> {
+        Team { each }
+    }
+
+    /// A team of the calling thread.
+    pub fn alone() -> Team<'static> {
+        Team { each: &|count, job| (0..count).for_each(job) }
+    }
+
+    /// Does something to each item, in no order. If the run is stopped meanwhile some are left out.
+    pub fn each<T: Send>(&self, items: &mut [T], job: impl Fn(usize, &mut T) + Sync) {
+        let items: Vec<Mutex<&mut T>> = items.iter_mut().map(Mutex::new).collect();
+        (self.each)(items.len(), &|index| {
+            if let Some(item) = items.get(index) {
+                job(index, &mut item.lock().unwrap_or_else(PoisonError::into_inner));
+            }
+        });
+    }
 }
 
 /// The items of a block: a slice, and what is known of it.
@@ -90,6 +130,8 @@ pub trait Erased: fmt::Debug + Send + Sync {
     fn order_free(&self) -> bool;
     /// See [`Accumulator::positional`].
     fn positional(&self) -> bool;
+    /// See [`Accumulator::SAMPLED`].
+    fn sampled(&self) -> bool;
     /// See [`Accumulator::init`].
     fn init(&self) -> AnyState;
     /// See [`Accumulator::update`]; chooses the instruction set.
@@ -98,6 +140,8 @@ pub trait Erased: fmt::Debug + Send + Sync {
     fn combine(&self, state: &mut AnyState, next: AnyState);
     /// See [`Accumulator::cover`].
     fn cover(&self, other: &dyn Erased) -> Option<Arc<dyn Erased>>;
+    /// See [`Accumulator::settle`].
+    fn settle(&self, state: &mut AnyState, whole: bool, team: &Team<'_>);
     /// For the adapter's own downcast.
     fn as_any(&self) -> &dyn Any;
 }
@@ -131,6 +175,10 @@ impl<A: Accumulator> Erased for A {
         Accumulator::positional(self)
     }
 
+    fn sampled(&self) -> bool {
+        A::SAMPLED
+    }
+
     fn init(&self) -> AnyState {
         Box::new(Accumulator::init(self))
     }
@@ -152,6 +200,13 @@ impl<A: Accumulator> Erased for A {
     fn cover(&self, other: &dyn Erased) -> Option<Arc<dyn Erased>> {
         let other = other.as_any().downcast_ref::<A>()?;
         Accumulator::cover(self, other).map(|cover| Arc::new(cover) as Arc<dyn Erased>)
+    }
+
+    fn settle(&self, state: &mut AnyState, whole: bool, team: &Team<'_>) {
+        let Some(state) = state.downcast_mut::<A::State>() else {
+            unreachable!("the plan pairs a sink with its own states");
+        };
+        Accumulator::settle(self, state, whole, team);
     }
 
     fn as_any(&self) -> &dyn Any {
@@ -190,7 +245,7 @@ pub enum Request {
         sink: Sink,
         /// What becomes of it.
         finish: Arc<Finish>,
-        /// What follows this pass, in words; empty for most.
+        /// The passes that follow, in words; none for most.
         then: Vec<&'static str>,
     },
 }
@@ -218,6 +273,26 @@ impl Request {
             None => unreachable!("the plan pairs a finish with its own state"),
         };
         let sink = Sink { expression, accumulator: Arc::new(accumulator) };
+        Request::Needs { sink, finish: Arc::new(finish), then }
+    }
+}
+
+impl Request {
+    /// The same, and then what follows from the value: another value, or further passes. `steps` are these, in words.
+    #[must_use]
+    pub fn then(
+        self,
+        steps: impl IntoIterator<Item = &'static str> + Clone + Send + Sync + 'static,
+        next: impl Fn(Value) -> Result<Answer, Error> + Clone + Send + Sync + 'static,
+    ) -> Request {
+        let Request::Needs { sink, finish, mut then } = self else {
+            unreachable!("what is known from the length is a number of elements, from which nothing follows");
+        };
+        then.extend(steps.clone());
+        let finish = move |state: &AnyState| match finish(state)? {
+            Answer::Value(value) => next(value),
+            Answer::Next(request) => Ok(Answer::Next(request.then(steps.clone(), next.clone()))),
+        };
         Request::Needs { sink, finish: Arc::new(finish), then }
     }
 }
@@ -304,6 +379,10 @@ pub enum Takes {
     Ordered,
     /// Everything that has an order and a difference: not bool.
     Measured,
+    /// Everything that has a mean: reals and timedeltas.
+    Averaged,
+    /// Integers and floats.
+    Quantities,
 }
 
 impl Takes {
@@ -315,6 +394,8 @@ impl Takes {
             Takes::Reals => !dtype.is_time() && !dtype.is_complex(),
             Takes::Ordered => !dtype.is_complex(),
             Takes::Measured => !dtype.is_complex() && dtype != DType::Bool,
+            Takes::Averaged => !dtype.is_complex() && dtype != DType::Datetime64,
+            Takes::Quantities => Takes::Reals.includes(dtype) && dtype != DType::Bool,
         }
     }
 
@@ -326,6 +407,8 @@ impl Takes {
             Takes::Reals => "bool, integers and floats",
             Takes::Ordered => "bool, integers, floats, datetime64 and timedelta64",
             Takes::Measured => "integers, floats, datetime64 and timedelta64",
+            Takes::Averaged => "bool, integers, floats and timedelta64",
+            Takes::Quantities => "integers and floats",
         }
     }
 }

@@ -35,7 +35,9 @@ pub mod parameters;
 pub mod plan;
 #[cfg(feature = "python")]
 mod py;
+mod selection;
 pub mod simd;
 pub mod store;
+mod tally;
 pub mod value;
 pub mod view;

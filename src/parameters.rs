@@ -5,6 +5,7 @@ use std::hash::{Hash, Hasher};
 use crate::dtype::DType;
 use crate::error::Error;
 use crate::kernel::Entry;
+use crate::kernels::METHODS;
 
 /// The value of a parameter. Numbers are compared as Python compares them: 1 and 1.0 are the same.
 #[derive(Debug, Clone)]
@@ -17,6 +18,8 @@ pub enum Argument {
     Int(i64),
     /// A float.
     Float(f64),
+    /// A string.
+    Text(String),
     /// A list or an array of numbers, and its dtype, which the kernel may hand back.
     Floats(Vec<f64>, DType),
     /// A lower and an upper end, and the dtype that they came in, which means nothing to the kernel.
@@ -41,6 +44,7 @@ impl PartialEq for Argument {
                 left == right && left_dtype == right_dtype
             }
             (Argument::Pair(left, _), Argument::Pair(right, _)) => left == right,
+            (Argument::Text(left), Argument::Text(right)) => left == right,
             _ => false,
         }
     }
@@ -62,6 +66,7 @@ impl Hash for Argument {
                 values.iter().map(bits).for_each(|bits| bits.hash(state));
                 dtype.hash(state);
             }
+            Argument::Text(text) => text.hash(state),
             Argument::Pair(ends, _) => ends.iter().map(bits).for_each(|bits| bits.hash(state)),
         }
     }
@@ -95,6 +100,16 @@ pub enum Accepts {
     Bins,
     /// `None`, or a pair of finite numbers in order.
     Range,
+    /// A number from 0 to this one, or a sequence of such numbers.
+    Parts(f64),
+    /// The name of a method for quantiles.
+    Method,
+    /// A pair of percentages in order.
+    Percentiles,
+    /// A number that is not 0, or `"normal"`.
+    Scale,
+    /// `"median"` or `"mean"`.
+    Center,
 }
 
 impl Accepts {
@@ -108,6 +123,15 @@ impl Accepts {
             Accepts::NormOrder => "1, 2 or inf",
             Accepts::Bins => "an integer from 1 to 100000000 or a rising sequence of at least two finite edges",
             Accepts::Range => "None or a pair of finite numbers (low, high) with low <= high",
+            Accepts::Parts(1.0) => "a number from 0 to 1 or a sequence of them",
+            Accepts::Parts(_) => "a number from 0 to 100 or a sequence of them",
+            Accepts::Method => {
+                "'inverted_cdf', 'averaged_inverted_cdf', 'closest_observation', 'interpolated_inverted_cdf', 'hazen', \
+                 'weibull', 'linear', 'median_unbiased', 'normal_unbiased', 'lower', 'higher', 'midpoint' or 'nearest'"
+            }
+            Accepts::Percentiles => "a pair of numbers (low, high) with 0 <= low <= high <= 100",
+            Accepts::Scale => "a finite number other than 0, or 'normal'",
+            Accepts::Center => "'median' or 'mean'",
         }
     }
 
@@ -131,6 +155,23 @@ impl Accepts {
             (Accepts::Bins, Argument::Floats(edges, _)) => {
                 edges.len() >= 2 && edges.is_sorted() && edges.iter().all(|edge| edge.is_finite())
             }
+            (Accepts::Parts(most), Argument::Int(value)) => (0.0..=most).contains(&(*value as f64)),
+            (Accepts::Parts(most), Argument::Float(value)) => (0.0..=most).contains(value),
+            (Accepts::Parts(most), Argument::Floats(values, _)) => {
+                values.iter().all(|value| (0.0..=most).contains(value))
+            }
+            (Accepts::Method, Argument::Text(name)) => METHODS.contains(&name.as_str()),
+            (Accepts::Center, Argument::Text(name)) => matches!(name.as_str(), "median" | "mean"),
+            (Accepts::Scale, Argument::Text(name)) => name == "normal",
+            (Accepts::Scale, Argument::Int(value)) => *value != 0,
+            (Accepts::Scale, Argument::Float(value)) => value.is_finite() && *value != 0.0,
+            (Accepts::Percentiles, Argument::Pair(..)) => true,
+            (Accepts::Percentiles, Argument::Floats(ends, dtype)) => match *ends.as_slice() {
+                [low, high] if low <= high && low >= 0.0 && high <= 100.0 => {
+                    return Ok(Argument::Pair([low, high], *dtype));
+                }
+                _ => false,
+            },
             (Accepts::Range, Argument::Floats(ends, dtype)) => match *ends.as_slice() {
                 [low, high] if low <= high && low.is_finite() && high.is_finite() => {
                     if !(high - low).is_finite() {
@@ -140,7 +181,15 @@ impl Accepts {
                 }
                 _ => false,
             },
-            (Accepts::Number | Accepts::IntFrom(_) | Accepts::NormOrder | Accepts::Bins, Argument::Huge) => false,
+            (
+                Accepts::Number
+                | Accepts::IntFrom(_)
+                | Accepts::NormOrder
+                | Accepts::Bins
+                | Accepts::Parts(_)
+                | Accepts::Scale,
+                Argument::Huge,
+            ) => false,
             _ => return Err(Refusal::Type),
         };
         if accepted { Ok(argument.clone()) } else { Err(Refusal::Value(self.describe())) }
@@ -175,6 +224,9 @@ pub enum DefaultValue {
     None,
     Bool(bool),
     Int(i64),
+    Float(f64),
+    Text(&'static str),
+    Pair(f64, f64),
 }
 
 impl DefaultValue {
@@ -184,6 +236,9 @@ impl DefaultValue {
             DefaultValue::None => Argument::None,
             DefaultValue::Bool(value) => Argument::Bool(value),
             DefaultValue::Int(value) => Argument::Int(value),
+            DefaultValue::Float(value) => Argument::Float(value),
+            DefaultValue::Text(value) => Argument::Text(value.to_owned()),
+            DefaultValue::Pair(low, high) => Argument::Pair([low, high], DType::Float64),
         }
     }
 }
@@ -240,6 +295,11 @@ impl Arguments {
     /// The value of an integer.
     pub fn int(&self, name: &str) -> i64 {
         if let Argument::Int(value) = self.get(name) { *value } else { 0 }
+    }
+
+    /// The value of a string.
+    pub fn text(&self, name: &str) -> &str {
+        if let Argument::Text(value) = self.get(name) { value } else { "" }
     }
 
     /// The value of a bool.

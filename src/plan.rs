@@ -72,24 +72,15 @@ impl Plan {
         if !known.is_empty() {
             let _ = writeln!(text, "known from the length: {}", known.join(", "));
         }
-        if !stage.sinks.is_empty() {
-            let _ = writeln!(text, "pass 1 over {dtype}");
-        }
-        for (index, sink) in stage.sinks.iter().enumerate() {
-            let users: Vec<&str> =
-                stage.waiting.iter().filter(|waiting| waiting.sink == index).map(|waiting| name(waiting.who)).collect();
-            let _ = writeln!(text, "  {} of {} -> {}", sink.accumulator.name(), sink.expression, users.join(", "));
-        }
-        let later: Vec<String> = stage
-            .waiting
-            .iter()
-            .filter(|waiting| !waiting.then.is_empty())
-            .map(|waiting| name(waiting.who).to_owned())
-            .collect();
-        if !later.is_empty() {
-            let _ = writeln!(text, "pass 2 over {dtype}");
-            for key in later {
-                let _ = writeln!(text, "  {key}, with what pass 1 found");
+        for (number, steps) in stage.steps().into_iter().enumerate() {
+            match number {
+                0 if steps.is_empty() => continue,
+                0 => text.push_str("a sample\n"),
+                _ => drop(writeln!(text, "pass {number} over {dtype}")),
+            }
+            for (step, users) in steps {
+                let users: Vec<&str> = users.into_iter().map(name).collect();
+                let _ = writeln!(text, "  {step} -> {}", users.join(", "));
             }
         }
         for (index, error) in errors {
@@ -144,6 +135,54 @@ impl Stage {
             self.sinks.len() - 1
         });
         self.waiting.push(Waiting { who, sink, finish, then });
+    }
+
+    /// What each pass does, and for whom; the first of them takes a sample, if somebody wants one.
+    fn steps(&self) -> Vec<Vec<(String, Vec<Who>)>> {
+        let mut passes: Vec<Vec<(String, Vec<Who>)>> = vec![Vec::new()];
+        let mut put = |pass: usize, step: String, who: Who| {
+            passes.resize(passes.len().max(pass + 1), Vec::new());
+            let Some(steps) = passes.get_mut(pass) else { return };
+            match steps.iter_mut().find(|(known, _)| *known == step) {
+                Some((_, users)) => users.push(who),
+                None => steps.push((step, vec![who])),
+            }
+        };
+        for waiting in &self.waiting {
+            let Some(sink) = self.sinks.get(waiting.sink) else { continue };
+            let first = usize::from(!sink.accumulator.sampled());
+            put(first, format!("{} of {}", sink.accumulator.name(), sink.expression), waiting.who);
+            for (later, step) in waiting.then.iter().enumerate() {
+                put(first + 1 + later, (*step).to_owned(), waiting.who);
+            }
+        }
+        passes
+    }
+
+    /// Whether there are sinks for which a sample is enough.
+    pub fn is_sampled(&self) -> bool {
+        self.sinks.iter().any(|sink| sink.accumulator.sampled())
+    }
+
+    /// Takes out the sinks for which a sample is enough, and who waits for them.
+    #[must_use]
+    pub fn take_sampled(&mut self) -> Stage {
+        let mut sampled = Stage::default();
+        let mut rest = Stage { known: std::mem::take(&mut self.known), ..Stage::default() };
+        let mut places = Vec::with_capacity(self.sinks.len());
+        for sink in self.sinks.drain(..) {
+            let is_sampled = sink.accumulator.sampled();
+            let stage = if is_sampled { &mut sampled } else { &mut rest };
+            places.push((is_sampled, stage.sinks.len()));
+            stage.sinks.push(sink);
+        }
+        for waiting in self.waiting.drain(..) {
+            let (is_sampled, sink) = places[waiting.sink];
+            let stage = if is_sampled { &mut sampled } else { &mut rest };
+            stage.waiting.push(Waiting { sink, ..waiting });
+        }
+        *self = rest;
+        sampled
     }
 
     /// Whether nobody waits: there is nothing to sweep for.

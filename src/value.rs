@@ -19,6 +19,13 @@ pub enum Value {
         /// float16, float32 or float64; an explicit sequence of edges is handed back as it came.
         edges_dtype: DType,
     },
+    /// An array of this dtype, whose items these are.
+    Array {
+        /// The items.
+        items: Buffer,
+        /// The dtype; a time's unit is that of the input.
+        dtype: DType,
+    },
     /// The items of a formula; none, if they were stored elsewhere.
     Items(Buffer),
 }

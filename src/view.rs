@@ -19,7 +19,7 @@ use num_complex::Complex;
 
 use crate::ahead::LINE;
 use crate::dtype::{Block, Bool8, Buffer, DType, ItemType, Sealed, Time, for_each_item};
-use crate::simd::Level;
+use crate::simd::{Level, prefetch};
 
 /// Items in a block. A float64 block is 32 KiB: it stays in the first-level cache of current processors, or just outside.
 /// Measured for eleven statistics of 20 M float64 on two cores: 6.5 ms with blocks of 2048, 5.3 ms with 4096.
@@ -83,6 +83,45 @@ impl<'a> View<'a> {
         assert!(dtype.item() == T::TYPE && dtype.size() == size_of::<T>(), "{dtype} does not describe the items");
         // SAFETY: the slice is allocated and initialised for 'a, and its items lie `size_of::<T>()` bytes apart.
         unsafe { View::new(items.as_ptr().cast(), dtype, false, &[items.len()], &[stride_of::<T>()]) }
+    }
+
+    /// A view of all of a buffer's items.
+    pub fn of_buffer(buffer: &'a Buffer) -> View<'a> {
+        macro_rules! view {
+            ($($variant:ident: $item:ty,)*) => {
+                match buffer { $(Buffer::$variant(items) => View::of::<$item>(items, buffer.item().dtype()),)* }
+            };
+        }
+        for_each_item!(view)
+    }
+
+    /// The elements of these numbers.
+    ///
+    /// # Panics
+    ///
+    /// As [`View::load`].
+    pub fn pick(&self, numbers: &[usize]) -> Buffer {
+        let mut picked = Buffer::new(self.dtype.item(), numbers.len());
+        let mut one = Buffer::new(self.dtype.item(), 1);
+        // All lines are asked for before the first is waited for, as far as a processor goes along.
+        for &number in numbers {
+            let memory = self.memory(number, 1);
+            if !memory.is_empty() {
+                prefetch(memory.start);
+            }
+        }
+        macro_rules! put {
+            ($($variant:ident: $item:ty,)*) => {
+                match &mut picked { $(Buffer::$variant(items) => {
+                    for (item, &number) in items.iter_mut().zip(numbers) {
+                        let block = self.load(Level::current(), number, 1, &mut one);
+                        *item = <$item as Sealed>::of(block).and_then(|items| items.first().copied()).unwrap_or_default();
+                    }
+                })* }
+            };
+        }
+        for_each_item!(put);
+        picked
     }
 
     /// The element type.

@@ -151,6 +151,14 @@ def spoiled(value: Any) -> Iterator[Any]:
         yield type(value)(value[0], np.nextafter(value[1], np.inf))
         yield type(value)(value[0].astype(np.int32), value[1])
         return
+    if value.ndim:
+        yield value.tolist()
+        yield value[:-1]
+        yield value.astype("i4" if value.dtype != "i4" else "i2")
+        yield value + np.ones(1, "i1").astype(value.dtype if value.dtype.kind != "M" else "m8[s]").view(
+            value.dtype if value.dtype.kind != "M" else value.dtype.str.replace("M", "m")
+        )
+        return
     yield value.item()
     yield np.asarray(value)
     if value.dtype.kind in "fc":

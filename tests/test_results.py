@@ -417,7 +417,7 @@ EXPLAINED = {
           histogram of float64(x) -> c
           extrema of x -> d
         pass 2 over float32
-          d, with what pass 1 found
+          histogram between them -> d
         function: b, called to see what it asks for (like=x shows it)""",
     'ff.plan(["mean", "count_nan"], nan_policy="omit")': """
         pass 1 over float64

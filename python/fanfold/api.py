@@ -202,7 +202,7 @@ class Plan:
           moments of x -> mean, std
           extrema of x -> histogram
         pass 2 over float64
-          histogram, with what pass 1 found
+          histogram between them -> histogram
         """
         kernels = self._keys[: len(self._kernels)]
         reason = None if self._array is None else why_plain(self._array)

@@ -16,6 +16,7 @@ mod pool;
 mod run;
 mod session;
 mod tasks;
+mod team;
 
 pub use control::{Control, POLL};
 pub use pass::{CHUNK, Pass, States, Swept};

@@ -3,16 +3,17 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
-use std::time::Instant;
 
 use crate::ahead::Ahead;
+use crate::dtype::Buffer;
 use crate::engine::combine::Tree;
-use crate::engine::control::{Control, POLL};
-use crate::engine::latch::{Latch, lock};
-use crate::engine::pool::{Pool, Workers};
+use crate::engine::control::Control;
+use crate::engine::latch::lock;
+use crate::engine::pool::Workers;
+use crate::engine::team::{Between, each, together};
 use crate::error::{Error, panic_message};
 use crate::expr::{Evaluator, Flags, Graph, NodeId, Program};
-use crate::kernel::{AnyState, Erased, Sink};
+use crate::kernel::{AnyState, Erased, SAMPLE, Sink, Team};
 use crate::simd::Level;
 use crate::view::{BLOCK, View};
 
@@ -59,16 +60,81 @@ impl Pass {
 
     /// Sweeps over the arrays, the first of which is the longest.
     pub fn run(&self, views: &[View<'_>], workers: &Workers, control: &Control<'_>) -> Result<Swept, Error> {
-        let run = Run::new(self, views, control.flag());
-        match workers {
-            Workers::Caller => run.work_and_look_around(control)?,
-            // A caller that computes is awake, on a processor of its own. Measured on two cores: where it slept, both
-            // others were often woken on the same core, for half of a run of 10 ms.
-            Workers::Team(pool) => run.share(pool, true, control)?,
-            Workers::Others(pool) => run.share(pool, false, control)?,
+        let mut swept = self.sweep(views, workers, control)?;
+        self.settle(&mut swept.states, true, workers, control)?;
+        Ok(swept)
+    }
+
+    /// The elements that the sink of this number gets at most, of arrays of which the first is the longest.
+    fn len(&self, sink: usize, views: &[View<'_>]) -> usize {
+        let longest = views.first().map_or(0, View::len);
+        self.program.wanted().get(sink).map_or(0, |&instruction| self.program.len(instruction).min(longest))
+    }
+
+    /// Gives the only sink a sample of its elements, or all if they are not more than that.
+    pub fn sample(&self, views: &[View<'_>], control: &Control<'_>) -> Result<Swept, Error> {
+        let len = self.len(0, views);
+        let caller = Workers::Caller;
+        if len <= SAMPLE {
+            return self.run(views, &caller, control);
         }
+        let positions = positions(len);
+        let used: Vec<usize> = self.sources().collect();
+        // The first tells how many there are, also where nobody reads it.
+        let wanted = |source: usize, view: &View<'_>| source == 0 || (used.contains(&source) && view.len() >= len);
+        let picked: Vec<Buffer> = views
+            .iter()
+            .enumerate()
+            .map(|(source, view)| view.pick(if wanted(source, view) { &positions } else { &[] }))
+            .collect();
+        let picked: Vec<View<'_>> = picked.iter().map(View::of_buffer).collect();
+        let mut swept = self.sweep(&picked, &caller, control)?;
+        self.settle(&mut swept.states, false, &caller, control)?;
+        Ok(swept)
+    }
+
+    /// Lets each state be brought to its final form.
+    fn settle(&self, states: &mut States, whole: bool, workers: &Workers, control: &Control<'_>) -> Result<(), Error> {
+        let stopped = Mutex::new(None);
+        let jobs = |count: usize, job: &(dyn Fn(usize) + Sync)| {
+            if let Err(error) = each(workers, count, control, job) {
+                lock(&stopped).get_or_insert(error);
+            }
+        };
+        let team = Team::new(&jobs);
+        for (state, sink) in states.iter_mut().zip(&self.sinks) {
+            let Ok(inner) = state else { continue };
+            let settle = AssertUnwindSafe(|| sink.accumulator.settle(inner, whole, &team));
+            if let Err(panic) = catch_unwind(settle) {
+                *state = Err(panic_message(panic.as_ref()));
+            }
+        }
+        let stopped = lock(&stopped).take();
+        stopped.map_or(Ok(()), Err)
+    }
+
+    fn sweep(&self, views: &[View<'_>], workers: &Workers, control: &Control<'_>) -> Result<Swept, Error> {
+        let run = Run::new(self, views, control.flag());
+        together(workers, run.chunks(), control, &|between| run.work(between))?;
         Ok(run.into_swept())
     }
+}
+
+/// Where a sample of so many elements is taken: one from each of [`SAMPLE`] equal parts, at a place that looks like chance,
+/// so that no period of the data can hide from it. The same for every array of that length.
+fn positions(len: usize) -> Vec<usize> {
+    let part = len / SAMPLE;
+    let place = |index: usize| {
+        // The finaliser of SplitMix64 (Steele, Lea & Flood, OOPSLA 2014).
+        let mut hash = (index as u64).wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        hash = (hash ^ (hash >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        hash = (hash ^ (hash >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        hash ^= hash >> 31;
+        // Parts differ in length by one at most.
+        let start = index * part + index * (len % SAMPLE) / SAMPLE;
+        start + usize::try_from(hash % part as u64).unwrap_or(0)
+    };
+    (0..SAMPLE).map(place).collect()
 }
 
 /// Sinks over nodes of one length: their chunks are combined in one tree, whose shape follows from that length.
@@ -134,7 +200,7 @@ impl<'a> Run<'a> {
     }
 
     /// One worker: takes the next chunk until there is none. `between` is called between chunks.
-    fn work(&self, mut between: impl FnMut() -> Result<(), Error>) -> Result<(), Error> {
+    fn work(&self, between: Between<'_>) -> Result<(), Error> {
         let mut evaluator = Evaluator::new(self.views, &self.pass.program, self.level);
         let ahead = Ahead::default();
         let mut free = self.fresh(true);
@@ -160,40 +226,6 @@ impl<'a> Run<'a> {
         }
         lock(&self.free).push(free);
         Ok(())
-    }
-
-    /// The pool's threads work, and the calling thread if it is to.
-    fn share(&self, pool: &Pool, with_caller: bool, control: &Control<'_>) -> Result<(), Error> {
-        let left = self.chunks().saturating_sub(usize::from(with_caller));
-        let others = pool.threads().current_num_threads().min(left);
-        let latch = Latch::new(others);
-        pool.threads().in_place_scope(|scope| {
-            for _ in 0..others {
-                scope.spawn(|_| {
-                    let _done = latch.guard();
-                    // They do not look around themselves; a stop reaches them by the flag.
-                    let _ = self.work(|| Ok(()));
-                });
-            }
-            // The scope ends when the others have, whatever is returned here.
-            if with_caller {
-                self.work_and_look_around(control)?;
-            }
-            latch.wait(control)
-        })
-    }
-
-    /// [`Run::work`] in the calling thread, which has to stay responsive.
-    fn work_and_look_around(&self, control: &Control<'_>) -> Result<(), Error> {
-        // A small array is done before anybody could want to stop it, and a look around is not free.
-        let mut checked = Instant::now();
-        self.work(|| {
-            if checked.elapsed() < POLL {
-                return Ok(());
-            }
-            checked = Instant::now();
-            control.check()
-        })
     }
 
     /// Fresh states for the sinks that are free of order, or for those that are not.

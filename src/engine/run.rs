@@ -8,7 +8,7 @@ use crate::engine::pass::{Pass, States};
 use crate::engine::pool::Workers;
 use crate::error::Error;
 use crate::expr::Graph;
-use crate::kernel::{Answer, Sink};
+use crate::kernel::{Answer, SAMPLE, Sink};
 use crate::plan::{Plan, Stage, Who};
 use crate::value::Value;
 use crate::view::View;
@@ -79,6 +79,28 @@ pub fn run(
     let mut passes = 0;
     let mut prepared = Cow::Borrowed(first);
     loop {
+        // Between passes, which look around themselves; so often a plan may go on with another one.
+        if passes > 0 {
+            control.check()?;
+        }
+        if view.len() > SAMPLE && prepared.stage.is_sampled() {
+            let mut stage = prepared.into_owned().stage;
+            let sampled = stage.take_sampled();
+            let states = sampled.sinks().iter().map(|sink| {
+                let pass = Pass::new(&mut Graph::new(view.dtype()), vec![sink.clone()]);
+                pass.sample(std::slice::from_ref(view), control).map(|swept| swept.states)
+            });
+            let states: Vec<States> = states.collect::<Result<_, _>>()?;
+            let states: States = states.into_iter().flatten().collect();
+            for (who, answer) in sampled.finish(&states) {
+                match answer {
+                    Ok(Answer::Value(value)) => place(who, Ok(value))?,
+                    Ok(Answer::Next(request)) => stage.add(who, request),
+                    Err(error) => place(who, Err(error))?,
+                }
+            }
+            prepared = Cow::Owned(Prepared::of(stage, view.dtype()));
+        }
         for (who, value) in prepared.stage.known(len) {
             place(who, Ok(value))?;
         }

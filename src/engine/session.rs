@@ -2,11 +2,11 @@
 
 use crate::dtype::DType;
 use crate::engine::control::Control;
-use crate::engine::pass::{Pass, Swept};
+use crate::engine::pass::{Pass, States, Swept};
 use crate::engine::pool::Workers;
 use crate::error::Error;
 use crate::expr::{Flags, Graph, NodeId};
-use crate::kernel::{Answer, Request};
+use crate::kernel::{Answer, Request, SAMPLE};
 use crate::plan::{Stage, Who};
 use crate::value::Value;
 use crate::view::View;
@@ -16,6 +16,17 @@ pub struct Session {
     graph: Graph,
     stage: Stage,
     len: u64,
+}
+
+/// Hands the answers out; who has to ask for more is added to the next stage.
+fn answer(stage: &Stage, states: &States, next: &mut Stage, told: &mut Told) {
+    for (who, answer) in stage.finish(states) {
+        match answer {
+            Ok(Answer::Next(request)) => next.add(who, request),
+            Ok(Answer::Value(value)) => told.answers.push((who, Ok(value))),
+            Err(error) => told.answers.push((who, Err(error))),
+        }
+    }
 }
 
 /// What a sweep of a session gave.
@@ -47,22 +58,41 @@ impl Session {
 
     /// Sweeps for all who wait. Those who need another sweep, now that this is known, wait on.
     pub fn sweep(&mut self, views: &[View<'_>], workers: &Workers, control: &Control<'_>) -> Result<Told, Error> {
-        let stage = std::mem::take(&mut self.stage);
+        let mut stage = std::mem::take(&mut self.stage);
         let mut told = Told::default();
+        if self.len > SAMPLE as u64 && stage.is_sampled() {
+            self.sample(&mut stage, views, control, &mut told)?;
+        }
         told.answers.extend(stage.known(self.len).map(|(who, value)| (who, Ok(value))));
         if stage.is_done() {
             return Ok(told);
         }
         let pass = Pass::new(&mut self.graph, stage.sinks().to_vec());
         let Swept { states, flags } = pass.run(views, workers, control)?;
-        for (who, answer) in stage.finish(&states) {
-            match answer {
-                Ok(Answer::Next(request)) => self.stage.add(who, request),
-                Ok(Answer::Value(value)) => told.answers.push((who, Ok(value))),
-                Err(error) => told.answers.push((who, Err(error))),
-            }
+        told.flags.extend(flags);
+        told.sources.extend(pass.sources());
+        answer(&stage, &states, &mut self.stage, &mut told);
+        Ok(told)
+    }
+
+    /// Takes samples for those who wait for one. What they need then joins the stage.
+    fn sample(
+        &mut self,
+        stage: &mut Stage,
+        views: &[View<'_>],
+        control: &Control<'_>,
+        told: &mut Told,
+    ) -> Result<(), Error> {
+        let sampled = stage.take_sampled();
+        let mut states = States::new();
+        for sink in sampled.sinks() {
+            let pass = Pass::new(&mut self.graph, vec![sink.clone()]);
+            let swept = pass.sample(views, control)?;
+            states.extend(swept.states);
+            told.flags.extend(swept.flags);
         }
-        Ok(Told { flags, sources: pass.sources().collect(), ..told })
+        answer(&sampled, &states, stage, told);
+        Ok(())
     }
 
     /// Whether somebody waits for another sweep.

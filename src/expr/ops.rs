@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use num_complex::Complex;
 
-use crate::dtype::{Block, Bool8, Buffer, Item, ItemType, Sealed, Time, for_each_item};
+use crate::dtype::{Block, Bool8, Buffer, DType, Item, ItemType, Sealed, Time, for_each_item};
 use crate::expr::cast::cast;
 use crate::simd::Level;
 
@@ -238,9 +238,23 @@ pub enum Step {
     Absolute,
     /// x² of a float64.
     Square,
+    /// |x − c| of a float, in its own precision.
+    Deviation(Center),
+}
+
+/// Where deviations start: a float, as its bits, and the dtype that they are rounded to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Center {
+    bits: u64,
+    dtype: DType,
 }
 
 impl Step {
+    /// |x − c| of floats of this dtype.
+    pub fn deviation(center: f64, dtype: DType) -> Step {
+        Step::Deviation(Center { bits: center.to_bits(), dtype })
+    }
+
     /// Its name in plans.
     pub fn name(self) -> &'static str {
         match self {
@@ -248,13 +262,14 @@ impl Step {
             Step::Float64 => "float64",
             Step::Absolute => "abs",
             Step::Square => "square",
+            Step::Deviation(_) => "deviation",
         }
     }
 
     /// What comes out if this item goes in.
     pub(super) fn item(self, input: ItemType) -> ItemType {
         match self {
-            Step::Valid => input,
+            Step::Valid | Step::Deviation(_) => input,
             Step::Float64 | Step::Absolute | Step::Square => ItemType::Float64,
         }
     }
@@ -276,6 +291,28 @@ impl Step {
                 map(level, input, output, |x: f64| x * x);
                 Some(input.len())
             }
+            Step::Deviation(center) => {
+                center.deviations(level, input, output);
+                Some(input.len())
+            }
+        }
+    }
+}
+
+impl Center {
+    #[allow(clippy::cast_possible_truncation)]
+    fn deviations(self, level: Level, input: Block<'_>, output: &mut Buffer) {
+        let center = f64::from_bits(self.bits);
+        match (input.item(), self.dtype) {
+            (ItemType::Float32, DType::Float16) => {
+                let rounded = |x: f32| self.dtype.round(f64::from(x) - center).abs() as f32;
+                map(level, input, output, rounded);
+            }
+            (ItemType::Float32, _) => {
+                let center = center as f32;
+                map(level, input, output, |x: f32| (x - center).abs());
+            }
+            _ => map(level, input, output, |x: f64| (x - center).abs()),
         }
     }
 }

@@ -20,9 +20,9 @@ use crate::dtype::DType;
 use crate::error::Error;
 use crate::kernel::{Accumulator, Answer, Entry, Input, Items, Request, Takes};
 use crate::kernels::extrema;
-use crate::kernels::tally::{BYTE_PLACES, Tally};
 use crate::parameters::{Accepts, Argument, Arguments, DefaultValue, Parameter};
 use crate::simd::Simd;
+use crate::tally::{BYTE_PLACES, Tally};
 use crate::value::Value;
 use crate::view::BLOCK;
 
@@ -312,7 +312,7 @@ fn histogram(arguments: &Arguments, input: &Input) -> Result<Request, Error> {
         return Ok(counts(input, Bins::regular(count, *low, *high, dtype, DType::Float64)?));
     }
     let input = *input;
-    extrema::bounds(&input, vec!["histogram"], move |bounds| {
+    extrema::bounds(&input, vec!["histogram between them"], move |bounds| {
         let (low, high) = bounds.unwrap_or((0.0, 1.0));
         if !(low.is_finite() && high.is_finite()) {
             return Err(Error::HistogramRange { low, high });

@@ -8,12 +8,13 @@ mod histogram;
 mod moments;
 mod order;
 mod product;
+mod quantiles;
 mod sums;
-mod tally;
 
 use crate::kernel::Entry;
 
 pub(crate) use extrema::missing;
+pub(crate) use quantiles::METHODS;
 
 /// Every kernel, in the order of the documentation.
 pub static CATALOGUE: &[&Entry] = &[
@@ -52,6 +53,14 @@ pub static CATALOGUE: &[&Entry] = &[
     &product::GMEAN,
     &sums::HMEAN,
     &exponential::LOGSUMEXP,
+    &quantiles::MEDIAN,
+    &quantiles::NANMEDIAN,
+    &quantiles::QUANTILE,
+    &quantiles::NANQUANTILE,
+    &quantiles::PERCENTILE,
+    &quantiles::NANPERCENTILE,
+    &quantiles::IQR,
+    &quantiles::MEDIAN_ABS_DEVIATION,
     &order::IS_SORTED,
     &histogram::HISTOGRAM,
 ];

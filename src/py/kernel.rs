@@ -103,7 +103,10 @@ fn argument(value: &Bound<'_, PyAny>) -> PyResult<Argument> {
     if value.is_instance_of::<PyFloat>() || is("floating")? {
         return Ok(value.extract().map_or(Argument::Other, |float| Argument::Float(unsigned_zero(float))));
     }
-    if value.is_instance_of::<PyString>() || value.is_instance(&numpy.getattr("ma")?.getattr("MaskedArray")?)? {
+    if let Ok(text) = value.cast::<PyString>() {
+        return Ok(Argument::Text(text.to_string_lossy().into_owned()));
+    }
+    if value.is_instance(&numpy.getattr("ma")?.getattr("MaskedArray")?)? {
         return Ok(Argument::Other);
     }
     // Lists, tuples, ranges and arrays of numbers; ragged and foreign ones fail inside NumPy.
@@ -161,6 +164,7 @@ fn object<'py>(py: Python<'py>, argument: &Argument) -> PyResult<Bound<'py, PyAn
             tuple(&if plain { array.call_method0("tolist")? } else { array })?
         }
         Argument::Pair(ends, dtype) => tuple(&array(py, ends, *dtype)?.call_method0("tolist")?)?,
+        Argument::Text(text) => text.into_pyobject(py)?.into_any(),
         Argument::Huge | Argument::Other => unreachable!("no kernel accepts these"),
     })
 }

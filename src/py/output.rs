@@ -16,6 +16,14 @@ pub(super) fn object<'py>(value: &Value, array: &Bound<'py, PyUntypedArray>) -> 
         // Rounded here, because NumPy warns when a cast overflows, and an infinite result is no accident.
         Value::Scalar(Number::Float(value), dtype) => scalar_type(py, *dtype)?.call1((dtype.round(*value),)),
         Value::Scalar(number, dtype) => scalar_type(py, *dtype)?.call1((plain(py, *number)?,)),
+        Value::Array { items: buffer, dtype } => {
+            let items = items(py, buffer)?;
+            if dtype.is_time() {
+                items.call_method1("view", (format!("{}{}", dtype.name(), unit(array)?),))
+            } else {
+                items.call_method1("astype", (dtype.name(),))
+            }
+        }
         Value::Items(buffer) if buffer.is_empty() => Ok(py.None().into_bound(py)),
         Value::Items(buffer) => items(py, buffer),
         Value::Histogram { counts, edges, edges_dtype } => {
@@ -65,9 +73,13 @@ fn scalar_type(py: Python<'_>, dtype: DType) -> PyResult<&Bound<'_, PyAny>> {
 /// A datetime64 or timedelta64 in the unit of the input.
 fn time<'py>(ticks: i64, dtype: DType, array: &Bound<'py, PyUntypedArray>) -> PyResult<Bound<'py, PyAny>> {
     let py = array.py();
-    let numpy = py.import("numpy")?;
+    let name = format!("{}{}", dtype.name(), unit(array)?);
+    py.import("numpy")?.call_method1("int64", (ticks,))?.call_method1("view", (name,))
+}
+
+/// The unit of the input's times, in brackets; nothing if they have none.
+fn unit(array: &Bound<'_, PyUntypedArray>) -> PyResult<String> {
+    let numpy = array.py().import("numpy")?;
     let (unit, step): (String, i64) = numpy.call_method1("datetime_data", (array.dtype(),))?.extract()?;
-    let unit = if unit == "generic" { unit } else { format!("{step}{unit}") };
-    let name = if unit == "generic" { dtype.name().to_owned() } else { format!("{}[{unit}]", dtype.name()) };
-    numpy.call_method1("int64", (ticks,))?.call_method1("view", (name,))
+    Ok(if unit == "generic" { String::new() } else { format!("[{step}{unit}]") })
 }

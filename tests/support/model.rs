@@ -6,7 +6,7 @@ use fanfold::dtype::Number;
 use fanfold::engine::{CHUNK, Control, Prepared, Workers, run};
 use fanfold::error::Error;
 use fanfold::expr::{Evaluator, Graph, Program};
-use fanfold::kernel::{Answer, AnyState, Sink};
+use fanfold::kernel::{Answer, AnyState, Sink, Team};
 use fanfold::plan::{Plan, Stage, Who};
 use fanfold::simd::Level;
 use fanfold::value::Value;
@@ -41,7 +41,13 @@ pub(crate) fn answers(plan: &Plan, view: &View<'_>, sweep: impl Fn(&View<'_>, &S
         if stage.is_done() {
             return answers.into_iter().map(Option::unwrap).collect();
         }
-        let states: Vec<_> = stage.sinks().iter().map(|sink| Ok(sweep(&order_of(view, sink), sink))).collect();
+        let state = |sink: &Sink| {
+            let mut state = sweep(&order_of(view, sink), sink);
+            // A sink for which a sample is enough may as well see everything.
+            sink.accumulator.settle(&mut state, true, &Team::alone());
+            Ok(state)
+        };
+        let states: Vec<_> = stage.sinks().iter().map(state).collect();
         let mut next = Stage::default();
         for (who, answer) in stage.finish(&states) {
             match answer {

@@ -52,6 +52,7 @@ fn literal(text: &str) -> Argument {
     match text {
         "True" => Argument::Bool(true),
         "False" => Argument::Bool(false),
+        quoted if quoted.starts_with('\'') => Argument::Text(quoted.trim_matches('\'').to_owned()),
         number => number.parse().map_or_else(|_| Argument::Float(number.parse().unwrap()), Argument::Int),
     }
 }

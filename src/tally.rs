@@ -6,14 +6,11 @@
 //! per nanosecond instead of 4.3. The table is 128 KiB, of which the touched lines stay in cache; it is set up only
 //! after some blocks, so that small arrays do not pay for it.
 //!
-//! With more places there are up to four tables, so that equal neighbours do not wait for each other's store.
+//! With more places there are two tables, so that equal neighbours do not wait for each other's store; of 32-bit counts,
+//! which are moved to wider ones before they can overflow, so that both tables of 4096 places fit in the first-level cache.
 
 /// The number of places that a byte can tell apart.
-pub(super) const BYTE_PLACES: usize = 256;
-
-/// Tables that share the counting, up to this many places: beyond, they would leave the cache.
-const TABLES: usize = 4;
-const PLACES_FOR_TABLES: usize = 4096;
+pub(crate) const BYTE_PLACES: usize = 256;
 
 /// Elements after which counting in pairs pays for its table.
 const ELEMENTS_BEFORE_PAIRS: usize = 16_384;
@@ -22,10 +19,12 @@ const PAIRS: usize = BYTE_PLACES * BYTE_PLACES;
 
 /// How often each place occurred.
 #[derive(Debug, Clone)]
-pub(super) struct Tally {
-    tables: usize,
+pub(crate) struct Tally {
     counts: Vec<u64>,
     seen: usize,
+    /// Occurrences since the last settling, of elements with an even and with an odd number, and of how many elements.
+    words: Vec<[u32; 2]>,
+    unsettled_words: usize,
     /// Occurrences of pairs since the last settling, and how many pairs those are; 16 bits hold that many.
     pairs: Vec<u16>,
     unsettled: usize,
@@ -33,14 +32,20 @@ pub(super) struct Tally {
 
 impl Tally {
     /// No occurrences of any of this many places.
-    pub(super) fn new(places: usize) -> Tally {
-        let tables = if (BYTE_PLACES + 1..=PLACES_FOR_TABLES).contains(&places) { TABLES } else { 1 };
-        Tally { tables, counts: vec![0; places * tables], seen: 0, pairs: Vec::new(), unsettled: 0 }
+    pub(crate) fn new(places: usize) -> Tally {
+        Tally {
+            counts: vec![0; places],
+            seen: 0,
+            words: Vec::new(),
+            unsettled_words: 0,
+            pairs: Vec::new(),
+            unsettled: 0,
+        }
     }
 
     /// Counts places below 256; those that are out of bounds are ignored.
     #[inline(always)]
-    pub(super) fn count_bytes(&mut self, places: &[u8]) {
+    pub(crate) fn count_bytes(&mut self, places: &[u8]) {
         self.seen = self.seen.saturating_add(places.len());
         if self.seen <= ELEMENTS_BEFORE_PAIRS {
             return places.iter().for_each(|&place| increment(&mut self.counts, place.into()));
@@ -64,29 +69,31 @@ impl Tally {
 
     /// Counts places; those that are out of bounds are ignored.
     #[inline(always)]
-    pub(super) fn count_words(&mut self, places: &[u32]) {
-        let tables = self.tables;
-        if tables == TABLES {
-            let (rows, rest) = places.as_chunks::<TABLES>();
-            for row in rows {
-                for (table, &place) in row.iter().enumerate() {
-                    increment(&mut self.counts, place as usize * TABLES + table);
-                }
+    pub(crate) fn count_words(&mut self, places: &[u32]) {
+        self.words.resize(self.counts.len(), [0; 2]);
+        if self.unsettled_words + places.len() > u32::MAX as usize {
+            self.settle_words();
+        }
+        self.unsettled_words += places.len();
+        let words = self.words.as_mut_slice();
+        let (pairs, rest) = places.as_chunks::<2>();
+        for &[even, odd] in pairs {
+            if let Some([count, _]) = words.get_mut(even as usize) {
+                *count += 1;
             }
-            for &place in rest {
-                increment(&mut self.counts, place as usize * TABLES);
+            if let Some([_, count]) = words.get_mut(odd as usize) {
+                *count += 1;
             }
-        } else {
-            for &place in places {
-                increment(&mut self.counts, place as usize);
-            }
+        }
+        for &place in rest {
+            increment(&mut self.counts, place as usize);
         }
     }
 
     /// Counts one place.
     #[inline(always)]
-    pub(super) fn count_one(&mut self, place: usize) {
-        increment(&mut self.counts, place * self.tables);
+    pub(crate) fn count_one(&mut self, place: usize) {
+        increment(&mut self.counts, place);
     }
 
     /// Moves the counts of pairs to those of their halves.
@@ -97,23 +104,33 @@ impl Tally {
         self.unsettled = 0;
     }
 
+    /// Moves the counts of words to where there is more room.
+    #[inline(never)]
+    fn settle_words(&mut self) {
+        add_words(&mut self.counts, &self.words);
+        self.words.fill([0; 2]);
+        self.unsettled_words = 0;
+    }
+
     /// Adds the occurrences of another tally of as many places.
-    pub(super) fn merge(&mut self, other: Tally) {
+    pub(crate) fn merge(&mut self, other: Tally) {
         add_pairs(&mut self.counts, &other.pairs);
+        add_words(&mut self.counts, &other.words);
         for (count, more) in self.counts.iter_mut().zip(other.counts) {
             *count += more;
         }
     }
 
     /// How often each place occurred.
-    pub(super) fn totals(&self) -> Vec<u64> {
+    pub(crate) fn totals(&self) -> Vec<u64> {
         let mut counts = self.counts.clone();
         add_pairs(&mut counts, &self.pairs);
-        counts.chunks(self.tables).map(|tables| tables.iter().sum()).collect()
+        add_words(&mut counts, &self.words);
+        counts
     }
 }
 
-/// Adds the counts of pairs to those of their halves. Pairs are of bytes, whose only table has a place at its own index.
+/// Adds the counts of pairs to those of their halves.
 fn add_pairs(counts: &mut [u64], pairs: &[u16]) {
     for (second, row) in pairs.chunks_exact(BYTE_PLACES).take(counts.len()).enumerate() {
         let mut total = 0;
@@ -124,6 +141,13 @@ fn add_pairs(counts: &mut [u64], pairs: &[u16]) {
         if let Some(count) = counts.get_mut(second) {
             *count += total;
         }
+    }
+}
+
+/// Adds both tables' counts.
+fn add_words(counts: &mut [u64], words: &[[u32; 2]]) {
+    for (count, [even, odd]) in counts.iter_mut().zip(words) {
+        *count += u64::from(*even) + u64::from(*odd);
     }
 }
 

@@ -1,0 +1,133 @@
+//! The elements of some bins of a map.
+
+use std::sync::Arc;
+
+use crate::dtype::Ordered;
+use crate::kernel::{Accumulator, Items, Team};
+use crate::selection::map::{Map, Places, no_places};
+use crate::simd::Simd;
+use crate::view::BLOCK;
+
+/// Collects the elements of some bins.
+#[derive(Debug, Clone)]
+pub(super) struct Collect<T> {
+    map: Arc<Map<T>>,
+    /// How many elements each bin is expected to have at most; 0 if it is not wanted.
+    wanted: Vec<u64>,
+    /// The same as ranges of bins: the first, and how many more.
+    ranges: Vec<(u32, u32)>,
+    /// The keys that are not collected; see [`Map::pivot`].
+    pivots: Vec<u64>,
+}
+
+impl<T: Ordered> Collect<T> {
+    pub(super) fn new(map: Arc<Map<T>>, wanted: Vec<u64>) -> Collect<T> {
+        let mut ranges: Vec<(u32, u32)> = Vec::new();
+        for (bin, _) in (0..).zip(&wanted).filter(|(_, expected)| **expected > 0) {
+            match ranges.last_mut() {
+                Some((first, more)) if bin == *first + *more + 1 => *more += 1,
+                _ => ranges.push((bin, 0)),
+            }
+        }
+        let wanted_bins = wanted.iter().enumerate().filter(|(_, expected)| **expected > 0);
+        let pivots = wanted_bins.filter_map(|(bin, _)| map.pivot(bin)).collect();
+        Collect { map, wanted, ranges, pivots }
+    }
+
+    fn limit(&self) -> usize {
+        usize::try_from(self.wanted.iter().sum::<u64>()).unwrap_or(usize::MAX)
+    }
+}
+
+/// Elements that are looked at together.
+const ROW: usize = 32;
+
+/// What was collected: nothing more, once it is more than was expected.
+#[derive(Debug, Clone)]
+pub(super) struct Collected<T> {
+    items: Vec<T>,
+    is_over: bool,
+    /// Scratch: the bins of a block's elements.
+    places: Places,
+}
+
+impl<T> Collected<T> {
+    /// The elements, in order.
+    pub(super) fn items(&self) -> &[T] {
+        &self.items
+    }
+
+    /// Whether there are more than was expected; then they are not here.
+    pub(super) fn is_over(&self) -> bool {
+        self.is_over
+    }
+
+    fn keep_to(&mut self, limit: usize) {
+        if self.items.len() > limit {
+            self.is_over = true;
+            self.items = Vec::new();
+        }
+    }
+}
+
+impl<T: Ordered> Accumulator for Collect<T> {
+    const NAME: &'static str = "elements";
+
+    type Item = T;
+    type State = Collected<T>;
+
+    const ORDER_FREE: bool = true;
+
+    fn init(&self) -> Collected<T> {
+        Collected { items: Vec::new(), is_over: false, places: no_places() }
+    }
+
+    #[inline(always)]
+    fn update<S: Simd>(&self, _: S, state: &mut Collected<T>, block: Items<'_, T>) {
+        if state.is_over {
+            return;
+        }
+        for part in block.chunks(BLOCK) {
+            self.map.places(part, &mut state.places, block.ahead);
+            let (place_rows, _) = state.places.as_chunks::<ROW>();
+            for (places, row) in place_rows.iter().zip(part.chunks(ROW)) {
+                let mut hits = [0_u32; ROW];
+                for &(first, more) in &self.ranges {
+                    for i in 0..ROW {
+                        hits[i] |= u32::from(places[i].wrapping_sub(first) <= more);
+                    }
+                }
+                if hits.iter().fold(0, |any, hit| any | hit) == 0 {
+                    continue;
+                }
+                for &pivot in &self.pivots {
+                    for (hit, item) in hits.iter_mut().zip(row) {
+                        *hit &= u32::from(item.key() != pivot);
+                    }
+                }
+                let wanted = row.iter().zip(hits).filter(|(_, hit)| *hit != 0);
+                state.items.extend(wanted.map(|(item, _)| *item));
+            }
+        }
+        state.keep_to(self.limit());
+    }
+
+    fn combine(&self, state: &mut Collected<T>, next: Collected<T>) {
+        state.is_over |= next.is_over;
+        if state.is_over {
+            state.items = Vec::new();
+        } else {
+            state.items.extend(next.items);
+            state.keep_to(self.limit());
+        }
+    }
+
+    fn cover(&self, other: &Self) -> Option<Self> {
+        let wanted = || self.wanted.iter().zip(&other.wanted).map(|(&left, &right)| left.max(right)).collect();
+        (self.map == other.map).then(|| Collect::new(Arc::clone(&self.map), wanted()))
+    }
+
+    fn settle(&self, state: &mut Collected<T>, _: bool, _: &Team<'_>) {
+        state.items.sort_unstable_by_key(|item| item.key());
+    }
+}

@@ -1,0 +1,77 @@
+//! How many elements each bin of a map has.
+
+use std::sync::Arc;
+
+use crate::dtype::Ordered;
+use crate::kernel::{Accumulator, Items};
+use crate::selection::map::{Map, Places, no_places};
+use crate::simd::Simd;
+use crate::tally::Tally;
+use crate::view::BLOCK;
+
+/// Counts the elements of each bin.
+#[derive(Debug, Clone)]
+pub(super) struct Count<T> {
+    map: Arc<Map<T>>,
+}
+
+impl<T> Count<T> {
+    pub(super) fn new(map: Arc<Map<T>>) -> Count<T> {
+        Count { map }
+    }
+}
+
+/// The elements of each bin, and how many are NaN.
+#[derive(Debug, Clone)]
+pub(super) struct Counts {
+    tally: Tally,
+    missing: u64,
+    /// Scratch: the bins of a block's elements.
+    places: Places,
+}
+
+impl Counts {
+    /// The elements of each bin.
+    pub(super) fn totals(&self) -> Vec<u64> {
+        self.tally.totals()
+    }
+
+    /// How many are NaN; they are in the last bin.
+    pub(super) fn missing(&self) -> u64 {
+        self.missing
+    }
+}
+
+impl<T: Ordered> Accumulator for Count<T> {
+    const NAME: &'static str = "counts";
+
+    type Item = T;
+    type State = Counts;
+
+    const ORDER_FREE: bool = true;
+
+    fn init(&self) -> Counts {
+        Counts { tally: Tally::new(self.map.bins()), missing: 0, places: no_places() }
+    }
+
+    #[inline(always)]
+    fn update<S: Simd>(&self, _: S, state: &mut Counts, block: Items<'_, T>) {
+        for part in block.chunks(BLOCK) {
+            self.map.places(part, &mut state.places, block.ahead);
+            state.tally.count_words(state.places.get(..part.len()).unwrap_or_default());
+            // Most blocks have none, which is seen faster than counted.
+            if part.iter().fold(false, |any, item| any | item.is_missing()) {
+                state.missing += part.iter().filter(|item| item.is_missing()).count() as u64;
+            }
+        }
+    }
+
+    fn combine(&self, state: &mut Counts, next: Counts) {
+        state.tally.merge(next.tally);
+        state.missing += next.missing;
+    }
+
+    fn cover(&self, other: &Self) -> Option<Self> {
+        (self.map == other.map).then(|| self.clone())
+    }
+}

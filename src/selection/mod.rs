@@ -1,0 +1,255 @@
+//! Order statistics: the elements of given ranks, exactly, without sorting or copying the array.
+//!
+//! 1. A sample shows how the elements are distributed; a [`Map`] into bins is fitted to it.
+//! 2. A sweep counts the elements of each bin ([`Count`]). Which bins hold the wanted ranks is then known for sure.
+//! 3. A sweep collects the elements of those bins ([`Collect`]), of which there are few, and they are sorted.
+//!
+//! A map is monotone and nothing else: whatever rounding does to it, all elements of a bin are at most as large as those of
+//! the next. So the answer is exact for every map; a bad one makes bins too full to be collected, which are then divided
+//! and counted once more. A bin of a single value needs no collecting. What is small, or has few values to choose from, is
+//! answered after the first or second step.
+//!
+//! The idea is that of sample sort and of the "lazy select" of Floyd and Rivest (Communications of the ACM 18 (1975),
+//! 165–172); that counting goes before collecting keeps the memory bounded and lets every rank share both sweeps.
+//!
+//! Another thread may change the array between the sweeps. Then bins hold other elements than were counted, and the answer
+//! means nothing; but no index is trusted, what is collected has a limit, and a division that is repeated ends with
+//! single values.
+
+mod collect;
+mod count;
+mod map;
+mod sample;
+
+use std::sync::Arc;
+
+use crate::dtype::Ordered;
+use crate::error::Error;
+use crate::expr::Expression;
+use crate::kernel::{Answer, Request};
+use collect::{Collect, Collected};
+use count::{Count, Counts};
+use map::Map;
+use sample::{Sample, Sampled};
+
+/// Elements that may be collected, of so many: what is 1/64 of the array, or small.
+fn limit(len: u64) -> u64 {
+    (len / 64).max(32_768)
+}
+
+/// Which ranks are wanted, counted from 0, of so many elements.
+type Wanted = dyn Fn(u64) -> Vec<u64> + Send + Sync;
+
+/// What becomes of the elements.
+type Finish<T> = dyn Fn(&Picked<T>) -> Result<Answer, Error> + Send + Sync;
+
+/// The elements of some ranks.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Picked<T> {
+    /// How many elements there are.
+    pub(crate) len: u64,
+    /// Whether some are NaN (or NaT). Nothing was looked for then, and every element is said to be NaN.
+    pub(crate) missing: bool,
+    /// Ranks, in order, and their elements.
+    items: Vec<(u64, T)>,
+}
+
+impl<T: Ordered> Picked<T> {
+    /// The element of a rank that was wanted.
+    pub(crate) fn at(&self, rank: u64) -> T {
+        let place = self.items.binary_search_by_key(&rank, |(known, _)| *known);
+        place.ok().and_then(|place| self.items.get(place)).map_or(T::of_key(u64::MAX), |(_, item)| *item)
+    }
+
+    /// Nothing was looked for.
+    fn nothing(len: u64) -> Picked<T> {
+        Picked { len, missing: true, items: Vec::new() }
+    }
+}
+
+/// Where the element of a rank is.
+#[derive(Debug, Clone, Copy)]
+struct Located {
+    rank: u64,
+    bin: usize,
+    /// Its rank among the elements of the bin.
+    within: u64,
+    /// How many those are.
+    count: u64,
+}
+
+/// The elements that a kernel wants.
+#[derive(Clone)]
+struct Selection<T> {
+    expression: Expression,
+    wanted: Arc<Wanted>,
+    finish: Arc<Finish<T>>,
+    map: Option<Arc<Map<T>>>,
+}
+
+/// Asks for the elements of the ranks that `wanted` says, of so many, and hands them to `finish`.
+///
+/// If there is a NaN among them no element is looked for; who wants them without NaN asks for an expression without.
+pub(crate) fn select<T: Ordered>(
+    expression: Expression,
+    wanted: impl Fn(u64) -> Vec<u64> + Send + Sync + 'static,
+    finish: impl Fn(&Picked<T>) -> Result<Answer, Error> + Send + Sync + 'static,
+) -> Request {
+    let selection = Selection { expression, wanted: Arc::new(wanted), finish: Arc::new(finish), map: None };
+    match Map::of_every_key() {
+        Some(map) => selection.count(Arc::new(map)),
+        None => selection.sample(),
+    }
+}
+
+impl<T: Ordered> Selection<T> {
+    fn sample(self) -> Request {
+        let then = vec!["counts of bins that suit the sample", "the elements of the bins that matter"];
+        Request::chain(self.expression.clone(), Sample::default(), then, move |sample: &Sampled<T>| {
+            let selection = Selection { map: sample.map.clone(), ..self.clone() };
+            match &sample.map {
+                None => selection.sorted(&sample.items),
+                // Who has seen one need not count them.
+                Some(_) if sample.items.last().is_some_and(|last| last.is_missing()) => {
+                    (selection.finish)(&Picked::nothing(sample.items.len() as u64))
+                }
+                // A mask has left so few that all of them can be collected.
+                Some(_) if sample.is_thin() => Ok(Answer::Next(selection.collect_all())),
+                Some(map) => Ok(Answer::Next(selection.count(Arc::clone(map)))),
+            }
+        })
+    }
+
+    /// All elements are here, in order.
+    fn sorted(&self, items: &[T]) -> Result<Answer, Error> {
+        let len = items.len() as u64;
+        if items.last().is_some_and(|last| last.is_missing()) {
+            return (self.finish)(&Picked::nothing(len));
+        }
+        let item = |rank: u64| usize::try_from(rank).ok().and_then(|rank| items.get(rank)).map(|item| (rank, *item));
+        (self.finish)(&Picked { len, missing: false, items: self.ranks(len).into_iter().filter_map(item).collect() })
+    }
+
+    /// The wanted ranks, in order.
+    fn ranks(&self, len: u64) -> Vec<u64> {
+        let mut ranks = (self.wanted)(len);
+        ranks.retain(|&rank| rank < len);
+        ranks.sort_unstable();
+        ranks.dedup();
+        ranks
+    }
+
+    fn collect_all(self) -> Request {
+        let all = Collect::new(Arc::new(Map::one_bin()), vec![limit(0)]);
+        let then = vec!["counts, if there are many"];
+        Request::chain(self.expression.clone(), all, then, move |collected: &Collected<T>| match &self.map {
+            Some(map) if collected.is_over() => Ok(Answer::Next(self.clone().count(Arc::clone(map)))),
+            _ => self.sorted(collected.items()),
+        })
+    }
+
+    fn count(self, map: Arc<Map<T>>) -> Request {
+        let count = Count::new(Arc::clone(&map));
+        let then = if map.is_of_every_key() { vec![] } else { vec!["the elements of the bins that matter"] };
+        Request::chain(self.expression.clone(), count, then, move |counts: &Counts| self.counted(&map, counts))
+    }
+
+    /// The elements of each bin are counted.
+    fn counted(&self, map: &Arc<Map<T>>, counts: &Counts) -> Result<Answer, Error> {
+        let (counts, missing) = (counts.totals(), counts.missing());
+        let len = counts.iter().sum();
+        if missing > 0 {
+            return (self.finish)(&Picked::nothing(len));
+        }
+        let located = locate(&self.ranks(len), &counts);
+        let mut bins: Vec<usize> = located.iter().map(|located| located.bin).collect();
+        bins.dedup();
+        let ranges: Vec<(usize, (u64, u64))> = bins.iter().map(|&bin| (bin, map.keys(bin))).collect();
+        let several: Vec<(usize, (u64, u64))> =
+            ranges.iter().copied().filter(|(_, (first, last))| first < last).collect();
+        let mut wanted = vec![0; counts.len()];
+        for &(bin, _) in &several {
+            wanted[bin] = counts[bin];
+        }
+        // How many are left without the pivots is not known; if they are too many they are counted once more.
+        let (pivoted, plain): (Vec<usize>, Vec<usize>) =
+            several.iter().map(|(bin, _)| *bin).partition(|&bin| map.pivot(bin).is_some());
+        let room = limit(len) / (pivoted.len() as u64 + 1);
+        for bin in pivoted {
+            wanted[bin] = wanted[bin].min(room);
+        }
+        let expected: u64 = plain.iter().map(|&bin| counts[bin]).sum();
+        if several.is_empty() {
+            return self.picked(len, map, &located, &[]);
+        }
+        let divided = |map: &Map<T>| map.divided(several.iter().map(|(_, keys)| *keys));
+        if expected > limit(len) {
+            return Ok(Answer::Next(self.clone().count(Arc::new(divided(map)))));
+        }
+        let (selection, map, divided) = (self.clone(), Arc::clone(map), Arc::new(divided(map)));
+        let collect = Collect::new(Arc::clone(&map), wanted);
+        let finish = move |collected: &Collected<T>| {
+            if collected.is_over() {
+                return Ok(Answer::Next(selection.clone().count(Arc::clone(&divided))));
+            }
+            selection.picked(len, &map, &located, collected.items())
+        };
+        Ok(Answer::Next(Request::chain(self.expression.clone(), collect, Vec::new(), finish)))
+    }
+
+    /// The elements of the bins are here, in order, but for pivots and for bins of a single value.
+    fn picked(&self, len: u64, map: &Map<T>, located: &[Located], items: &[T]) -> Result<Answer, Error> {
+        let pick = |located: &Located| {
+            let rest = items.get(items.partition_point(|&item| map.place(item) < located.bin)..).unwrap_or_default();
+            let bin = rest.get(..rest.partition_point(|&item| map.place(item) == located.bin)).unwrap_or_default();
+            let found = |within: u64| usize::try_from(within).ok().and_then(|within| bin.get(within)).copied();
+            let item = match map.pivot(located.bin) {
+                Some(pivot) => {
+                    let below = bin.partition_point(|item| item.key() < pivot) as u64;
+                    let equal = located.count.saturating_sub(bin.len() as u64);
+                    if located.within < below {
+                        found(located.within)
+                    } else if located.within < below + equal {
+                        Some(T::of_key(pivot))
+                    } else {
+                        found(located.within - equal)
+                    }
+                }
+                None => found(located.within),
+            };
+            // Not there if the bin has a single value. Or if somebody writes to the array.
+            (located.rank, item.unwrap_or_else(|| T::of_key(map.keys(located.bin).0)))
+        };
+        (self.finish)(&Picked { len, missing: false, items: located.iter().map(pick).collect() })
+    }
+}
+
+/// The bins of ranks, which are in order.
+fn locate(ranks: &[u64], counts: &[u64]) -> Vec<Located> {
+    let mut located = Vec::with_capacity(ranks.len());
+    let mut bins = counts.iter().enumerate();
+    let (mut below, mut bin, mut end) = (0, 0, 0);
+    for &rank in ranks {
+        while rank >= end {
+            let Some((next, count)) = bins.next() else { return located };
+            (below, bin, end) = (end, next, end + count);
+        }
+        located.push(Located { rank, bin, within: rank - below, count: end - below });
+    }
+    located
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ranks_are_found_in_their_bins() {
+        let found = |ranks: &[u64]| -> Vec<(u64, usize, u64)> {
+            locate(ranks, &[0, 3, 0, 1, 5]).iter().map(|l| (l.rank, l.bin, l.within)).collect()
+        };
+        assert_eq!(found(&[0, 2, 3, 4, 8]), [(0, 1, 0), (2, 1, 2), (3, 3, 0), (4, 4, 0), (8, 4, 4)]);
+        assert_eq!(found(&[9]), []);
+        assert_eq!(found(&[]), []);
+    }
+}

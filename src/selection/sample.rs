@@ -1,0 +1,72 @@
+//! Elements from all over the array, in order, and the map that was fitted to them.
+
+use std::marker::PhantomData;
+use std::sync::Arc;
+
+use crate::dtype::Ordered;
+use crate::kernel::{Accumulator, Items, SAMPLE, Team};
+use crate::selection::map::Map;
+use crate::simd::Simd;
+
+/// Keeps what it is given.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Sample<T> {
+    item: PhantomData<fn(T)>,
+}
+
+impl<T> Default for Sample<T> {
+    fn default() -> Sample<T> {
+        Sample { item: PhantomData }
+    }
+}
+
+/// The elements that were given.
+#[derive(Debug, Clone)]
+pub(super) struct Sampled<T> {
+    /// In order.
+    pub(super) items: Vec<T>,
+    /// Fitted to the elements; none if they are all there are.
+    pub(super) map: Option<Arc<Map<T>>>,
+}
+
+impl<T> Sampled<T> {
+    /// Whether most of the places that were looked at have no element: a mask has left it out.
+    pub(super) fn is_thin(&self) -> bool {
+        self.items.len() < SAMPLE / 64
+    }
+}
+
+impl<T: Ordered> Accumulator for Sample<T> {
+    const NAME: &'static str = "sample";
+
+    type Item = T;
+    type State = Sampled<T>;
+
+    const ORDER_FREE: bool = true;
+    const SAMPLED: bool = true;
+
+    fn init(&self) -> Sampled<T> {
+        Sampled { items: Vec::new(), map: None }
+    }
+
+    #[inline(always)]
+    fn update<S: Simd>(&self, _: S, state: &mut Sampled<T>, block: Items<'_, T>) {
+        state.items.extend_from_slice(&block);
+    }
+
+    fn combine(&self, state: &mut Sampled<T>, next: Sampled<T>) {
+        state.items.extend(next.items);
+    }
+
+    fn cover(&self, _: &Self) -> Option<Self> {
+        Some(*self)
+    }
+
+    fn settle(&self, state: &mut Sampled<T>, whole: bool, _: &Team<'_>) {
+        state.items.sort_unstable_by_key(|item| item.key());
+        if !whole {
+            let keys: Vec<u64> = state.items.iter().map(|item| item.key()).collect();
+            state.map = Some(Arc::new(Map::fitted(&keys)));
+        }
+    }
+}
