@@ -43,7 +43,7 @@ STATISTICS: dict[str, tuple[str | ff.Kernel, Callable[[Column], Any]]] = {
     "sum": ("sum", np.nansum),
     "mean": ("mean", np.nanmean),
     "var": ("var", np.nanvar),
-    "std": (ff.std(ddof=1), lambda x: np.nanstd(x, ddof=1)),
+    "std, ddof=1": (ff.std(ddof=1), lambda x: np.nanstd(x, ddof=1)),
     "sem": ("sem", lambda x: stats.sem(x, nan_policy="omit")),
     "skew": ("skew", lambda x: stats.skew(x, nan_policy="omit")),
     "kurtosis": ("kurtosis", lambda x: stats.kurtosis(x, nan_policy="omit")),

@@ -19,7 +19,7 @@ TYPES = {
     "a finite number": "float",
     "an integer >= 0": "int",
     "1, 2 or inf": "float",
-    "an integer from 1 to 100000000 or a rising sequence of at least two finite edges": "int | npt.ArrayLike",
+    "an integer from 1 to 10000000 or a rising sequence of at least two finite edges": "int | npt.ArrayLike",
     "None or a pair of finite numbers (low, high) with low <= high": "tuple[float, float] | None",
     "a number from 0 to 1 or a sequence of them": "npt.ArrayLike",
     "a number from 0 to 100 or a sequence of them": "npt.ArrayLike",

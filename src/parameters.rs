@@ -80,7 +80,7 @@ fn whole(float: f64) -> Option<i64> {
 }
 
 /// The most bins that a histogram can have: their counts must fit in memory several times over.
-const MAX_BINS: i64 = 100_000_000;
+const MAX_BINS: i64 = 10_000_000;
 
 /// 2⁵³: the integers below are exact as float64, in their order with all others too.
 const EXACT: f64 = 9_007_199_254_740_992.0;
@@ -121,7 +121,7 @@ impl Accepts {
             Accepts::IntFrom(0) => "an integer >= 0",
             Accepts::IntFrom(_) => "an integer >= 1",
             Accepts::NormOrder => "1, 2 or inf",
-            Accepts::Bins => "an integer from 1 to 100000000 or a rising sequence of at least two finite edges",
+            Accepts::Bins => "an integer from 1 to 10000000 or a rising sequence of at least two finite edges",
             Accepts::Range => "None or a pair of finite numbers (low, high) with low <= high",
             Accepts::Parts(1.0) => "a number from 0 to 1 or a sequence of them",
             Accepts::Parts(_) => "a number from 0 to 100 or a sequence of them",

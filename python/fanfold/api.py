@@ -132,6 +132,8 @@ class Plan:
                 failures.append((index, value))
             answers.append(value if good else None)
         for call in crew.calls.values():
+            if not refused[1]:
+                call.error = refused[0]
             if call.error is not None:
                 failures.append((len(answers), call.error))
             answers.append(call.result if call.error is None else None)
@@ -429,6 +431,4 @@ def _seconds(timeout: Any) -> float | None:
 
 def _task(function: Callable[[npt.NDArray[Any]], Any], data: npt.NDArray[Any]) -> Callable[[], Any]:
     """The call of a plain function with its own read-only view, in a copy of the caller's context (`np.errstate`)."""
-    view = data.view()
-    view.flags.writeable = False
-    return functools.partial(contextvars.copy_context().run, function, view)
+    return functools.partial(contextvars.copy_context().run, function, checks.locked(data))

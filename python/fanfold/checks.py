@@ -7,6 +7,7 @@ from functools import partial
 from typing import Any, cast
 
 import numpy as np
+import numpy.typing as npt
 
 from fanfold import _core
 from fanfold.kernels import Constructor
@@ -77,6 +78,25 @@ def _key(function: Any) -> str:
         return str(getattr(function, "__name__", type(function).__name__))
     except Exception:  # noqa: BLE001 - a property can fail in any way
         return type(function).__name__
+
+
+class _Memory:
+    """An array's memory, to be read only: nobody can make an array over it writeable, as one can a view of an array."""
+
+    def __init__(self, array: npt.NDArray[Any]) -> None:
+        self._array = array
+        address, _ = array.__array_interface__["data"]
+        self.__array_interface__ = {**array.__array_interface__, "data": (address, True)}
+
+
+def locked(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """The same elements where they lie, read-only for good."""
+    if array.dtype.hasobject or array.dtype.fields is not None:
+        # The interface does not tell of these in full.
+        view = array.view()
+        view.flags.writeable = False
+        return view
+    return np.asarray(_Memory(array))
 
 
 def data(value: Any, problems: Problems) -> bool:

@@ -30,6 +30,7 @@ pub(super) struct Session {
     begun: Instant,
     timeout: Option<f64>,
     dtype: DType,
+    len: usize,
     state: Mutex<State>,
 }
 
@@ -62,13 +63,17 @@ impl Session {
         let session = engine::Session::new(view.dtype(), view.len());
         let state =
             State { session, arrays: vec![array.clone().unbind()], outputs: Vec::new(), kernels: HashMap::new() };
-        Ok(Session { begun: Instant::now(), timeout, dtype: view.dtype(), state: Mutex::new(state) })
+        let (dtype, len) = (view.dtype(), view.len());
+        Ok(Session { begun: Instant::now(), timeout, dtype, len, state: Mutex::new(state) })
     }
 
-    /// The node of another array's elements, no more of them than the call's array has. It is kept alive.
+    /// The node of another array's elements, of which there may be no more than the call's array has. It is kept alive.
     fn source(&self, array: &Bound<'_, PyUntypedArray>) -> PyResult<NodeId> {
         let py = array.py();
         let view = input::view(array)?;
+        if view.len() > self.len {
+            return Err(PyValueError::new_err("no array of a session is longer than the first"));
+        }
         let mut state = self.state(py);
         let number = state.arrays.len();
         state.arrays.push(array.clone().unbind());

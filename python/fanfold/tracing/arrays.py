@@ -37,6 +37,9 @@ class Traced(np.ndarray[Any, Any]):
         trace = self._trace
         if trace is None or not trace.active or self.flags.writeable or self.size < trace.smallest:
             return None
+        # A view of smaller elements has more of them than a sweep goes through.
+        if self.size > trace.formulas.array.size:
+            return None
         if not (self.ndim == 1 or (self.ndim and self.flags.c_contiguous)) or not takes(self.dtype):
             return None
         known: Node | None = self.__dict__.get("_known")

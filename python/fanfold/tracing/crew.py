@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fanfold import _core
+from fanfold.checks import locked
 from fanfold.tracing import results
 from fanfold.tracing.arrays import Deferred, Traced, takes
 from fanfold.tracing.formulas import Formulas, Node, Stopped
@@ -114,7 +115,7 @@ class Crew:
                 self.formulas.session.reduce(index, 0, kernel, nan_policy)
             except (TypeError, ValueError) as error:
                 self.formulas.answers[index] = (error, False)
-        if nan_policy == "raise" and kernels:
+        if nan_policy == "raise":
             self.formulas.session.refuse_nan()
         self._pending = deque(self.calls.values())
         self._alone = workers == 1 or len(functions) == 1
@@ -160,8 +161,7 @@ class Crew:
     def _attempt(self, call: _Call) -> None:
         """Calls a function with a traced array, and again with a plain one if it fails on deferred values."""
         trace = call.trace
-        view: Any = self.data.view(Traced)
-        view.flags.writeable = False
+        view: Any = locked(self.data).view(Traced)
         view._trace = trace
         try:
             call.result = call.context.run(call.function, view)
@@ -175,6 +175,7 @@ class Crew:
         except Exception as error:  # noqa: BLE001 - whatever a function raises
             trace.active = False
             if not trace.used and not _speaks_of_us(error):
+                trace.because(f"it raised {type(error).__name__}: {error}")
                 call.error = _without_our_frame(error)
                 return
         else:
@@ -189,12 +190,11 @@ class Crew:
     def _again(self, call: _Call) -> None:
         """Calls a function with a plain array: what happens now is its own doing."""
         call.again, call.left, call.result = True, [], None
-        call.trace.because("it failed on deferred values")
-        view = self.data.view()
-        view.flags.writeable = False
         try:
-            call.result = call.context.run(call.function, view)
+            call.result = call.context.run(call.function, locked(self.data))
+            call.trace.because("it failed with a traced array")
         except Exception as error:  # noqa: BLE001 - whatever a function raises
+            call.trace.because(f"it raised {type(error).__name__}: {error}")
             call.error = _without_our_frame(error)
 
     # ---- in turn ----

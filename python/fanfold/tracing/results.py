@@ -1,5 +1,6 @@
 """Plain values of what a traced function returns, however deep inside."""
 
+import collections
 import dataclasses
 import types
 from collections.abc import Callable, Iterator
@@ -71,6 +72,10 @@ def _walked(value: Any, change: Callable[[Any], Any], seen: dict[int, Any]) -> A
         return change(value)
     if isinstance(value, dict):
         seen[id(value)] = value
+        if any(type(key) is DeferredNumber for key in value):
+            entries = [(_walked(key, change, seen), each) for key, each in value.items()]
+            value.clear()
+            value.update(entries)
         for key, each in list(value.items()):
             walked = _walked(each, change, seen)
             if walked is not each:
@@ -98,6 +103,36 @@ def _walked(value: Any, change: Callable[[Any], Any], seen: dict[int, Any]) -> A
             if walked is not each:
                 object.__setattr__(value, field.name, walked)
         return value
-    if kind is np.ndarray and value.dtype == object:
-        return value
+    if isinstance(value, collections.deque):
+        walked = [_walked(each, change, seen) for each in value]
+        return value if all(new is old for new, old in zip(walked, value)) else kind(walked, value.maxlen)
+    if kind.__module__.partition(".")[0] == "pandas":
+        return _of_pandas(value, change)
+    attributes = getattr(value, "__dict__", None)
+    if isinstance(attributes, dict) and not isinstance(value, _NO_CONTAINERS):
+        # A user's object, or a namespace.
+        seen[id(value)] = value
+        for name, each in list(attributes.items()):
+            walked = _walked(each, change, seen)
+            if walked is not each:
+                attributes[name] = walked
     return change(value)
+
+
+_NO_CONTAINERS = (type, types.ModuleType, types.FunctionType, types.GeneratorType, np.ndarray)
+"""What has attributes, but is not made to hold results in them."""
+
+
+def _of_pandas(value: Any, change: Callable[[Any], Any]) -> Any:
+    """A table or a column with plain values. pandas did not know what our numbers are, and now finds out what they hold."""
+    columns = [value] if value.ndim == 1 else [value.iloc[:, place] for place in range(value.shape[1])]
+    objects = [column for column in columns if column.dtype == object]
+    changed = {id(column): column.map(lambda each: _walked(each, change, {})) for column in objects}
+    if all(new is old for column in objects for new, old in zip(changed[id(column)], column)):
+        return value
+    if value.ndim == 1:
+        return changed[id(value)].infer_objects()
+    for place, column in enumerate(columns):
+        if id(column) in changed:
+            value.isetitem(place, changed[id(column)].infer_objects())
+    return value

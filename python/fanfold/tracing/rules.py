@@ -114,7 +114,8 @@ def _rule(*functions: Any, method: str | None = None) -> Callable[[Rule], Rule]:
 
 def _called(func: Any, method: str, self: Any, *args: Any, **kwargs: Any) -> Any:
     """A method's call: the function's rule is right for it. Without one, the function would want other arguments."""
-    done = _ruled(self._trace, func, (self, *args), kwargs)
+    # The methods do not know the array API's word for `ddof`.
+    done = None if "correction" in kwargs else _ruled(self._trace, func, (self, *args), kwargs)
     if done is not None:
         return done
 
@@ -229,6 +230,70 @@ for _name in ("std", "var"):
 if isinstance(np.count_nonzero(np.ones(1)), np.generic):
     # Older versions give Python's own integer, which has to be one from the start: there NumPy does it.
     _plain_reduction(np.count_nonzero, "count_nonzero")
+
+
+def _order_statistic(func: Any, name: str) -> None:
+    """The median, by any of its names."""
+
+    @_rule(func)
+    def rule(
+        trace: Trace, a: Any, axis: Any = None, out: Any = None, overwrite_input: Any = False, keepdims: Any = False
+    ) -> Any:
+        if out is not None or overwrite_input or keepdims not in (False, _NOTHING):
+            return None
+        return _statistic(trace, func, name, a, axis)
+
+
+def _quantile(func: Any, name: str) -> None:
+    """Quantiles and percentiles: a number is deferred; of several the array is computed at once."""
+
+    @_rule(func)
+    def rule(
+        trace: Trace,
+        a: Any,
+        q: Any,
+        axis: Any = None,
+        out: Any = None,
+        overwrite_input: Any = False,
+        method: Any = "linear",
+        keepdims: Any = False,
+        *,
+        weights: Any = None,
+    ) -> Any:
+        if out is not None or overwrite_input or weights is not None or keepdims not in (False, _NOTHING):
+            return None
+        if type(method) is not str or not _are_parts(q):
+            return None
+        node = elements_of(trace, a)
+        if node is None or not _over_all(node, axis) or node.dtype.kind not in "fiu" or isinstance(node.shape, Selection):
+            # Of what a mask has left nothing of NumPy raises an error, and the function may be waiting for it.
+            return None
+        try:
+            asked = kernel(name, q=q if type(q) is float else tuple(q), method=method)
+        except (TypeError, ValueError):
+            return None
+
+        def plain(elements: Array) -> Any:
+            return func(elements, q, method=method)
+
+        made = trace.formulas.statistic(asked, None, node, plain(np.ones(2, node.dtype)).dtype, plain)
+        if type(q) is float:
+            return deferred(trace, made)
+        # Whoever else asks for the same must not see what this function writes to it.
+        return trace.force(made, f"np.{name} of several").copy()
+
+
+def _are_parts(q: Any) -> bool:
+    """Whether these are quantiles as a kernel takes them: a number or a flat sequence of numbers, all floats."""
+    if type(q) is np.ndarray:
+        return q.dtype == np.float64 and q.ndim == 1
+    return type(q) is float or type(q) in (list, tuple) and all(type(each) is float for each in q)
+
+
+for _prefix in ("", "nan"):
+    _order_statistic(getattr(np, f"{_prefix}median"), f"{_prefix}median")
+    for _name in ("quantile", "percentile"):
+        _quantile(getattr(np, f"{_prefix}{_name}"), f"{_prefix}{_name}")
 
 
 @_rule(np.average)
