@@ -6,11 +6,12 @@ from typing import Any
 
 import numpy.typing as npt
 
+from fanfold.checks import locked
+
 
 def called(function: Callable[[npt.NDArray[Any]], Any], x: npt.NDArray[Any]) -> Any:
     """What the plain call on a read-only array gives, an exception being an answer too."""
-    view = x.view()
-    view.flags.writeable = False
+    view = locked(x)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:

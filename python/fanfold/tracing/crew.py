@@ -194,7 +194,7 @@ class Crew:
             call.result = call.context.run(call.function, locked(self.data))
             call.trace.because("it failed with a traced array")
         except Exception as error:  # noqa: BLE001 - whatever a function raises
-            call.trace.because(f"it raised {type(error).__name__}: {error}")
+            call.trace.because(f"it raised {type(error).__name__} with a plain array too: {error}")
             call.error = _without_our_frame(error)
 
     # ---- in turn ----
