@@ -25,6 +25,8 @@ TYPES = {
     "a number from 0 to 100 or a sequence of them": "npt.ArrayLike",
     "a pair of numbers (low, high) with 0 <= low <= high <= 100": "tuple[float, float]",
     "a finite number other than 0, or 'normal'": 'float | Literal["normal"]',
+    "None or a positive number other than 1": "float | None",
+    "an integer >= 1": "int",
     "'median' or 'mean'": 'Literal["median", "mean"]',
 }
 

@@ -449,6 +449,15 @@ pub trait Ordered: Item {
     /// The nearest item to a number, whose dtype is the item's own.
     fn of_number(number: Number) -> Self;
 
+    /// All bits of a key.
+    const KEYS: u64 = u64::MAX >> (u64::BITS - Self::KEY_BITS);
+
+    /// The item with which others that are equal have one key: of a zero the positive one.
+    #[inline(always)]
+    fn canonical(self) -> Self {
+        self
+    }
+
     /// A float's value.
     #[inline(always)]
     fn float(self) -> f64 {
@@ -734,6 +743,11 @@ macro_rules! floats {
 
             const KEY_BITS: u32 = <$bits>::BITS;
             const IS_FLOAT: bool = true;
+
+            #[inline(always)]
+            fn canonical(self) -> Self {
+                self + 0.0
+            }
 
             #[inline(always)]
             fn float(self) -> f64 {

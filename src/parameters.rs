@@ -110,6 +110,8 @@ pub enum Accepts {
     Scale,
     /// `"median"` or `"mean"`.
     Center,
+    /// `None`, or a positive number other than 1.
+    Base,
 }
 
 impl Accepts {
@@ -132,6 +134,7 @@ impl Accepts {
             Accepts::Percentiles => "a pair of numbers (low, high) with 0 <= low <= high <= 100",
             Accepts::Scale => "a finite number other than 0, or 'normal'",
             Accepts::Center => "'median' or 'mean'",
+            Accepts::Base => "None or a positive number other than 1",
         }
     }
 
@@ -139,7 +142,7 @@ impl Accepts {
     fn take(self, argument: &Argument) -> Result<Argument, Refusal> {
         let accepted = match (self, argument) {
             (Accepts::Bool, Argument::Bool(_))
-            | (Accepts::Range, Argument::None)
+            | (Accepts::Range | Accepts::Base, Argument::None)
             | (Accepts::Number, Argument::Int(_)) => true,
             (Accepts::Number, Argument::Float(value)) => value.is_finite(),
             (Accepts::IntFrom(least), Argument::Int(value)) => value >= &least,
@@ -163,6 +166,8 @@ impl Accepts {
             (Accepts::Method, Argument::Text(name)) => METHODS.contains(&name.as_str()),
             (Accepts::Center, Argument::Text(name)) => matches!(name.as_str(), "median" | "mean"),
             (Accepts::Scale, Argument::Text(name)) => name == "normal",
+            (Accepts::Base, Argument::Int(value)) => *value > 1,
+            (Accepts::Base, Argument::Float(value)) => value.is_finite() && *value > 0.0 && *value != 1.0,
             (Accepts::Scale, Argument::Int(value)) => *value != 0,
             (Accepts::Scale, Argument::Float(value)) => value.is_finite() && *value != 0.0,
             (Accepts::Percentiles, Argument::Pair(..)) => true,
@@ -187,7 +192,8 @@ impl Accepts {
                 | Accepts::NormOrder
                 | Accepts::Bins
                 | Accepts::Parts(_)
-                | Accepts::Scale,
+                | Accepts::Scale
+                | Accepts::Base,
                 Argument::Huge,
             ) => false,
             _ => return Err(Refusal::Type),

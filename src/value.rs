@@ -26,6 +26,8 @@ pub enum Value {
         /// The dtype; a time's unit is that of the input.
         dtype: DType,
     },
+    /// A named tuple of this name.
+    Record(&'static str, Vec<Value>),
     /// The items of a formula; none, if they were stored elsewhere.
     Items(Buffer),
 }

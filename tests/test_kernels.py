@@ -14,6 +14,7 @@ import numpy.typing as npt
 import pytest
 
 import fanfold as ff
+from fanfold.results import Histogram
 import oracle
 import zoo
 
@@ -147,6 +148,16 @@ def spoiled(value: Any) -> Iterator[Any]:
     yield ValueError("no answer")
     if isinstance(value, tuple):
         yield value[0]
+        if not value[0].ndim:
+            yield type(value)(value[0] + value[0].dtype.type(1), value[1])
+            yield type(value)(value[0], value[1] + value[1].dtype.type(1))
+            yield type(value)(value[0], np.float32(value[1]))
+            return
+        if not isinstance(value, Histogram):
+            yield type(value)(value[0][:-1], value[1])
+            yield type(value)(value[0], value[1] + 1)
+            yield type(value)(value[0], value[1].astype(np.int32))
+            return
         yield type(value)(value[0] + np.eye(1, value[0].size, dtype=value[0].dtype)[0], value[1])
         yield type(value)(value[0], np.nextafter(value[1], np.inf))
         yield type(value)(value[0].astype(np.int32), value[1])
@@ -155,6 +166,9 @@ def spoiled(value: Any) -> Iterator[Any]:
         yield value.tolist()
         yield value[:-1]
         yield value.astype("i4" if value.dtype != "i4" else "i2")
+        if value.dtype.kind == "b":
+            yield ~value
+            return
         yield value + np.ones(1, "i1").astype(value.dtype if value.dtype.kind != "M" else "m8[s]").view(
             value.dtype if value.dtype.kind != "M" else value.dtype.str.replace("M", "m")
         )

@@ -16,6 +16,24 @@ class Histogram(NamedTuple):
     """The bins' edges, one more than there are bins."""
 
 
+class ValueCounts(NamedTuple):
+    """The value of the kernel ``value_counts``."""
+
+    values: npt.NDArray[Any]
+    """The distinct values, in order."""
+    counts: npt.NDArray[np.int64]
+    """How often each occurs."""
+
+
+class Mode(NamedTuple):
+    """The value of the kernel ``mode``, as ``scipy.stats.mode`` gives it."""
+
+    mode: Any
+    """The value that occurs most often."""
+    count: Any
+    """How often."""
+
+
 class Report(NamedTuple):
     """What ran, and what it took."""
 

@@ -2,6 +2,7 @@
 //! and benchmarks follow from the list.
 
 mod counts;
+mod distinct;
 mod exponential;
 mod extrema;
 mod histogram;
@@ -9,7 +10,9 @@ mod moments;
 mod order;
 mod product;
 mod quantiles;
+mod sorting;
 mod sums;
+mod top;
 
 use crate::kernel::Entry;
 
@@ -61,7 +64,18 @@ pub static CATALOGUE: &[&Entry] = &[
     &quantiles::NANPERCENTILE,
     &quantiles::IQR,
     &quantiles::MEDIAN_ABS_DEVIATION,
+    &top::TOPK,
+    &top::BOTTOMK,
+    &top::ARGTOPK,
+    &top::ARGBOTTOMK,
+    &sorting::SORT,
+    &sorting::ARGSORT,
     &order::IS_SORTED,
+    &distinct::N_UNIQUE,
+    &distinct::UNIQUE,
+    &distinct::VALUE_COUNTS,
+    &distinct::MODE,
+    &distinct::ENTROPY,
     &histogram::HISTOGRAM,
 ];
 

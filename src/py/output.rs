@@ -3,7 +3,7 @@
 use numpy::{PyArray1, PyUntypedArray, PyUntypedArrayMethods};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
-use pyo3::types::PyComplex;
+use pyo3::types::{PyComplex, PyTuple};
 
 use crate::dtype::{Buffer, DType, Number};
 use crate::value::Value;
@@ -24,6 +24,10 @@ pub(super) fn object<'py>(value: &Value, array: &Bound<'py, PyUntypedArray>) -> 
                 items.call_method1("astype", (dtype.name(),))
             }
         }
+        Value::Record(name, fields) => {
+            let fields = fields.iter().map(|field| object(field, array)).collect::<PyResult<Vec<_>>>()?;
+            py.import("fanfold.results")?.getattr(*name)?.call1(PyTuple::new(py, fields)?)
+        }
         Value::Items(buffer) if buffer.is_empty() => Ok(py.None().into_bound(py)),
         Value::Items(buffer) => items(py, buffer),
         Value::Histogram { counts, edges, edges_dtype } => {
@@ -42,7 +46,9 @@ fn items<'py>(py: Python<'py>, buffer: &Buffer) -> PyResult<Bound<'py, PyAny>> {
     let dtype = buffer.item().dtype();
     let array =
         py.import("numpy")?.call_method1("empty", (buffer.len(), dtype.name()))?.cast_into::<PyUntypedArray>()?;
-    super::input::output(&array, dtype)?.copy_from(buffer);
+    if !buffer.is_empty() {
+        super::input::output(&array, dtype)?.copy_from(buffer);
+    }
     Ok(array.into_any())
 }
 

@@ -63,6 +63,11 @@ impl<T: Ordered> Map<T> {
         (T::KEY_BITS <= 16).then(|| Map::new(rule))
     }
 
+    /// Whether each bin but the first and the last has one key.
+    pub(super) fn has_single_keys(&self) -> bool {
+        matches!(self.rule, Rule::Keys { shift: 0, .. })
+    }
+
     /// Whether it is that one.
     pub(super) fn is_of_every_key(&self) -> bool {
         T::KEY_BITS <= 16 && matches!(self.rule, Rule::Keys { shift: 0, .. })

@@ -16,10 +16,13 @@
 //! means nothing; but no index is trusted, what is collected has a limit, and a division that is repeated ends with
 //! single values.
 
+mod buckets;
 mod collect;
 mod count;
+mod distinct;
 mod map;
 mod sample;
+mod tallies;
 
 use std::sync::Arc;
 
@@ -27,10 +30,48 @@ use crate::dtype::Ordered;
 use crate::error::Error;
 use crate::expr::Expression;
 use crate::kernel::{Answer, Request};
+use crate::value::Value;
+use buckets::{Buckets, Sort};
 use collect::{Collect, Collected};
 use count::{Count, Counts};
 use map::Map;
 use sample::{Sample, Sampled};
+
+pub(crate) use buckets::Sorts;
+pub(crate) use distinct::{Distinct, distinct};
+
+/// What becomes of all elements in order, and of their number.
+type InOrder<E> = dyn Fn(&mut dyn Iterator<Item = E>, usize) -> Result<Value, Error> + Send + Sync;
+
+/// Asks for all elements in order, as keys or as pairs of keys and positions, and hands them to `finish`, with their number.
+pub(crate) fn sorted<T: Ordered, E: Sorts>(
+    expression: Expression,
+    omits: bool,
+    finish: impl Fn(&mut dyn Iterator<Item = E>, usize) -> Result<Value, Error> + Send + Sync + 'static,
+) -> Request {
+    let finish: Arc<InOrder<E>> = Arc::new(finish);
+    if let Some(map) = Map::of_every_key() {
+        return sorted_by::<T, E>(expression, Arc::new(map), omits, finish);
+    }
+    let then = vec!["the order of all elements"];
+    Request::chain(expression.clone(), Sample::default(), then, move |sample: &Sampled<T>| {
+        // Also of few elements: a sample does not know their positions.
+        let map = sample.map.clone().unwrap_or_else(|| Arc::new(Map::one_bin()));
+        Ok(Answer::Next(sorted_by(expression.clone(), map, omits, Arc::clone(&finish))))
+    })
+}
+
+fn sorted_by<T: Ordered, E: Sorts>(
+    expression: Expression,
+    map: Arc<Map<T>>,
+    omits: bool,
+    finish: Arc<InOrder<E>>,
+) -> Request {
+    let sort = Sort::<T, E>::new(map, omits);
+    Request::chain(expression, sort, Vec::new(), move |buckets: &Buckets<T, E>| {
+        finish(&mut buckets.in_order(), buckets.len()).map(Answer::Value)
+    })
+}
 
 /// Elements that may be collected, of so many: what is 1/64 of the array, or small.
 fn limit(len: u64) -> u64 {

@@ -29,7 +29,11 @@ pub(super) struct Sampled<T> {
     pub(super) map: Option<Arc<Map<T>>>,
 }
 
-impl<T> Sampled<T> {
+impl<T: Ordered> Sampled<T> {
+    /// How many distinct values there are.
+    pub(super) fn values(&self) -> usize {
+        self.items.chunk_by(|left, right| left.key() == right.key()).count()
+    }
     /// Whether most of the places that were looked at have no element: a mask has left it out.
     pub(super) fn is_thin(&self) -> bool {
         self.items.len() < SAMPLE / 64

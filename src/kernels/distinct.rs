@@ -1,0 +1,155 @@
+//! What is known from how often each value occurs: `n_unique`, `unique`, `value_counts`, `mode`, `entropy`.
+
+use crate::dtype::{Buffer, DType, Number, Ordered, Sealed, with_ordered};
+use crate::error::Error;
+use crate::kernel::{Entry, Input, Request, Takes};
+use crate::parameters::{Accepts, Argument, DefaultValue, Parameter};
+use crate::selection::{Distinct, distinct};
+use crate::value::Value;
+
+/// Asks for the distinct values, of any dtype with an order.
+macro_rules! ask {
+    ($input:expr, |$values:ident: $T:ident| $finish:expr) => {{
+        let input = *$input;
+        Ok(with_ordered!(input.dtype, $T => {
+            distinct::<$T>(input.values(), move |$values: &Distinct<'_, $T>| $finish(&input))
+        }, else return Err(Error::UnsupportedDtype {
+            kernel: input.kernel,
+            dtype: input.dtype,
+            accepted: Takes::Ordered.describe(),
+        })))
+    }};
+}
+
+/// Numbers of elements as an array.
+fn counts_array(counts: Vec<u64>) -> Value {
+    let counts = counts.into_iter().map(u64::cast_signed).collect();
+    Value::Array { items: Buffer::Int64(counts), dtype: DType::Int64 }
+}
+
+fn values_array<T: Sealed>(values: Vec<T>, dtype: DType) -> Value {
+    Value::Array { items: T::buffer(values), dtype }
+}
+
+pub(super) static N_UNIQUE: Entry = Entry {
+    name: "n_unique",
+    doc: "The number of distinct values.\n\nAll NaN are one value, and so are zeros of both signs.",
+    parameters: &[],
+    numpy: "np.unique(x).size",
+    takes: Takes::Ordered,
+    examples: &[],
+    nan_policy: None,
+    passes: 1,
+    resolve: |_, input| -> Result<Request, Error> {
+        ask!(input, |values: T| |_: &Input| {
+            let mut count = 0;
+            values.each(|_, _| count += 1);
+            Ok(Value::count(count))
+        })
+    },
+};
+
+pub(super) static UNIQUE: Entry = Entry {
+    name: "unique",
+    doc: "The distinct values, in order.\n\nAll NaN are one value, which comes last, and so are zeros of both signs.",
+    parameters: &[],
+    numpy: "np.unique(x)",
+    takes: Takes::Ordered,
+    examples: &[],
+    nan_policy: None,
+    passes: 1,
+    resolve: |_, input| {
+        ask!(input, |values: T| |input: &Input| {
+            let mut found = Vec::new();
+            values.each(|value, _| found.push(value));
+            Ok(values_array(found, input.dtype))
+        })
+    },
+};
+
+pub(super) static VALUE_COUNTS: Entry = Entry {
+    name: "value_counts",
+    doc: "The distinct values, in order, and how often each occurs: a named tuple ``(values, counts)``.\n\n\
+          All NaN are one value, which comes last, and so are zeros of both signs.",
+    parameters: &[],
+    numpy: "np.unique(x, return_counts=True)",
+    takes: Takes::Ordered,
+    examples: &[],
+    nan_policy: None,
+    passes: 1,
+    resolve: |_, input| {
+        ask!(input, |values: T| |input: &Input| {
+            let (mut found, mut counts) = (Vec::new(), Vec::new());
+            values.each(|value, count| {
+                found.push(value);
+                counts.push(count);
+            });
+            Ok(Value::Record("ValueCounts", vec![values_array(found, input.dtype), counts_array(counts)]))
+        })
+    },
+};
+
+pub(super) static MODE: Entry = Entry {
+    name: "mode",
+    doc: "The value that occurs most often, and how often: a named tuple ``(mode, count)``.\n\n\
+          Of several it is the smallest. All NaN are one value, larger than all others. Of nothing the mode is NaN, and its \
+          count 0.",
+    parameters: &[],
+    numpy: "stats.mode(x, axis=None)",
+    takes: Takes::Quantities,
+    examples: &[],
+    nan_policy: None,
+    passes: 1,
+    resolve: |_, input| {
+        ask!(input, |values: T| |input: &Input| {
+            let mut best: Option<(T, u64)> = None;
+            values.each(|value, count| {
+                if best.is_none_or(|(_, most)| count > most) {
+                    best = Some((value, count));
+                }
+            });
+            let (mode, count) = match best.map(|(value, count)| (Ordered::number(value), count)) {
+                Some((Number::Float(value), count)) => (Value::float(value, input.dtype), Value::count(count)),
+                Some((number, count)) => (Value::Scalar(number, input.dtype), Value::count(count)),
+                None => (Value::float(f64::NAN, input.dtype.mean_type()), Value::float(0.0, DType::Float64)),
+            };
+            Ok(Value::Record("Mode", vec![mode, count]))
+        })
+    },
+};
+
+pub(super) static ENTROPY: Entry = Entry {
+    name: "entropy",
+    doc: "Shannon's entropy of the distinct values: the mean information of an element, -Σ p log p over their frequencies.\n\n\
+          Of nothing it is 0. C. E. Shannon, Bell System Technical Journal 27 (1948), 379-423.",
+    parameters: &[Parameter {
+        name: "base",
+        accepts: Accepts::Base,
+        default: DefaultValue::None,
+        doc: "The base of the logarithm, 2 for bits; e if ``None``.",
+    }],
+    numpy: "stats.entropy(np.unique(x, return_counts=True)[1], base=base) if x.size else np.float64(0)",
+    takes: Takes::Ordered,
+    examples: &["base=2", "base=10.5"],
+    nan_policy: None,
+    passes: 1,
+    resolve: |arguments, input| {
+        let base = if arguments.get("base") == &Argument::None { None } else { Some(arguments.number("base")) };
+        ask!(input, |values: T| |_: &Input| {
+            let (mut total, mut counts) = (0_u64, Vec::new());
+            values.each(|_, count| {
+                total += count;
+                counts.push(count);
+            });
+            // Of equal counts the information is the same: they are few, and so are the roundings.
+            counts.sort_unstable();
+            let groups = counts.chunk_by(|left, right| left == right);
+            let information = groups.map(|group| {
+                let part = group.first().map_or(1.0, |&count| count as f64 / total as f64);
+                -(group.len() as f64) * part * part.ln()
+            });
+            let entropy: f64 = information.sum::<f64>() + 0.0;
+            Ok(Value::float(base.map_or(entropy, |base| entropy / base.ln()), DType::Float64))
+        })
+    },
+};

@@ -1,0 +1,59 @@
+//! `sort` and `argsort`: all elements, or their positions, in order.
+
+use crate::dtype::{Buffer, DType, Ordered, Sealed, with_ordered};
+use crate::error::Error;
+use crate::kernel::{Entry, Input, Request, Takes};
+use crate::selection::sorted;
+use crate::value::Value;
+
+fn unsupported(input: &Input) -> Error {
+    Error::UnsupportedDtype { kernel: input.kernel, dtype: input.dtype, accepted: Takes::Ordered.describe() }
+}
+
+fn sort(input: &Input) -> Result<Request, Error> {
+    let dtype = input.dtype;
+    Ok(with_ordered!(dtype, T => {
+        sorted::<T, u64>(input.elements(), input.omits(), move |keys, len| {
+            let mut items = Vec::with_capacity(len);
+            items.extend(keys.map(T::of_key));
+            Ok(Value::Array { items: <T as Sealed>::buffer(items), dtype })
+        })
+    }, else return Err(unsupported(input))))
+}
+
+fn argsort(input: &Input) -> Result<Request, Error> {
+    Ok(with_ordered!(input.dtype, T => {
+        sorted::<T, (u64, u64)>(input.elements(), input.omits(), move |keys, len| {
+            let mut items = Vec::with_capacity(len);
+            items.extend(keys.map(|(_, position)| position.cast_signed()));
+            Ok(Value::Array { items: Buffer::Int64(items), dtype: DType::Int64 })
+        })
+    }, else return Err(unsupported(input))))
+}
+
+pub(super) static SORT: Entry = Entry {
+    name: "sort",
+    doc: "The elements of the flattened array in order, as a new array.\n\n\
+          NaN comes last. Zeros of both signs come out as +0, because an order does not tell them apart. It takes twice the \
+          elements' memory while it sorts.",
+    parameters: &[],
+    numpy: "np.sort(x, axis=None)",
+    takes: Takes::Ordered,
+    examples: &[],
+    nan_policy: None,
+    passes: 1,
+    resolve: |_, input| sort(input),
+};
+
+pub(super) static ARGSORT: Entry = Entry {
+    name: "argsort",
+    doc: "The positions in the flattened array that put its elements in order.\n\n\
+          Of equal ones the first position comes first, as in a stable sort. NaN comes last. It takes 32 bytes an element while it sorts.",
+    parameters: &[],
+    numpy: "np.argsort(x, axis=None, kind='stable')",
+    takes: Takes::Ordered,
+    examples: &[],
+    nan_policy: None,
+    passes: 1,
+    resolve: |_, input| argsort(input),
+};

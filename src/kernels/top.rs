@@ -1,0 +1,192 @@
+//! The largest and the smallest few: `topk`, `bottomk`, `argtopk`, `argbottomk`.
+//!
+//! A worker keeps up to twice as many candidates as are asked for; when they are that many, the better half is selected, and
+//! its worst is what others have to beat from then on. Almost no element of a long array does.
+
+use std::marker::PhantomData;
+
+use crate::dtype::{Buffer, DType, Ordered, Sealed, with_ordered};
+use crate::error::Error;
+use crate::kernel::{Accumulator, Entry, Input, Items, Request, Takes};
+use crate::parameters::{Accepts, Arguments, DefaultValue, Parameter};
+use crate::simd::Simd;
+use crate::value::Value;
+
+/// Keeps the `k` best.
+#[derive(Debug, Clone, Copy)]
+struct Best<T> {
+    k: usize,
+    /// Whether the largest are the best; else the smallest.
+    largest: bool,
+    /// Whether positions are asked for.
+    positions: bool,
+    /// Whether NaN (and NaT) is left out.
+    omits: bool,
+    item: PhantomData<fn(T)>,
+}
+
+/// A candidate: its rank's key, of which the smallest is the best, and its position.
+type Candidate = (u64, u64);
+
+/// The candidates.
+#[derive(Debug, Clone)]
+struct Candidates {
+    kept: Vec<Candidate>,
+    /// What others have to beat.
+    worst: Candidate,
+}
+
+impl<T: Ordered> Best<T> {
+    #[inline(always)]
+    fn rank(&self, item: T) -> u64 {
+        let key = item.canonical().key();
+        if self.largest { !key } else { key }
+    }
+
+    #[inline(never)]
+    fn select(&self, state: &mut Candidates) {
+        if state.kept.len() > self.k {
+            let (_, &mut worst, _) = state.kept.select_nth_unstable(self.k - 1);
+            state.worst = worst;
+            state.kept.truncate(self.k);
+        }
+    }
+
+    fn room(&self) -> usize {
+        self.k.saturating_mul(2).max(1024)
+    }
+}
+
+impl<T: Ordered> Accumulator for Best<T> {
+    const NAME: &'static str = "best";
+
+    type Item = T;
+    type State = Candidates;
+
+    const ORDER_FREE: bool = true;
+
+    fn positional(&self) -> bool {
+        self.positions
+    }
+
+    fn init(&self) -> Candidates {
+        Candidates { kept: Vec::new(), worst: (u64::MAX, u64::MAX) }
+    }
+
+    #[inline(always)]
+    fn update<S: Simd>(&self, _: S, state: &mut Candidates, block: Items<'_, T>) {
+        /// Elements that are looked at together.
+        const ROW: usize = 64;
+
+        let mut position = block.start;
+        for row in block.chunks(ROW) {
+            let bar = state.worst.0;
+            if row.iter().fold(false, |any, &item| any | (self.rank(item) <= bar)) {
+                for (place, &item) in (position..).zip(row) {
+                    let candidate = (self.rank(item), place);
+                    if candidate < state.worst && !(self.omits && item.is_missing()) {
+                        state.kept.push(candidate);
+                        if state.kept.len() >= self.room() {
+                            self.select(state);
+                        }
+                    }
+                }
+            }
+            position += row.len() as u64;
+        }
+    }
+
+    fn combine(&self, state: &mut Candidates, next: Candidates) {
+        state.kept.extend(next.kept);
+        self.select(state);
+    }
+
+    fn cover(&self, other: &Self) -> Option<Self> {
+        let same = self.largest == other.largest && self.omits == other.omits;
+        same.then(|| Best { k: self.k.max(other.k), positions: self.positions || other.positions, ..*self })
+    }
+
+    fn settle(&self, state: &mut Candidates, _: bool, _: &crate::kernel::Team<'_>) {
+        self.select(state);
+        state.kept.sort_unstable();
+    }
+}
+
+fn best(arguments: &Arguments, input: &Input, largest: bool, positions: bool) -> Result<Request, Error> {
+    let k = usize::try_from(arguments.int("k")).unwrap_or(usize::MAX);
+    let (dtype, omits) = (input.dtype, input.omits());
+    Ok(with_ordered!(input.dtype, T => {
+        let best = Best::<T> { k, largest, positions, omits, item: PhantomData };
+        Request::new(input.elements(), best, move |state: &Candidates| {
+            let kept = state.kept.iter().take(k);
+            Ok(if positions {
+                let positions = kept.map(|(_, position)| position.cast_signed()).collect();
+                Value::Array { items: Buffer::Int64(positions), dtype: DType::Int64 }
+            } else {
+                let values = kept.map(|(rank, _)| T::of_key((if largest { !rank } else { *rank }) & T::KEYS)).collect();
+                Value::Array { items: <T as Sealed>::buffer(values), dtype }
+            })
+        })
+    }, else return Err(Error::UnsupportedDtype {
+        kernel: input.kernel,
+        dtype: input.dtype,
+        accepted: Takes::Ordered.describe(),
+    })))
+}
+
+const K: &[Parameter] = &[Parameter {
+    name: "k",
+    accepts: Accepts::IntFrom(1),
+    default: DefaultValue::Int(10),
+    doc: "How many; all, if there are fewer.",
+}];
+
+pub(super) static TOPK: Entry = Entry {
+    name: "topk",
+    doc: "The largest elements, the largest first.\n\nNaN is larger than everything, as in a sorted array.",
+    parameters: K,
+    numpy: "np.sort(x, axis=None)[::-1][:k]",
+    takes: Takes::Ordered,
+    examples: &["k=1", "k=100"],
+    nan_policy: None,
+    passes: 1,
+    resolve: |arguments, input| best(arguments, input, true, false),
+};
+
+pub(super) static BOTTOMK: Entry = Entry {
+    name: "bottomk",
+    doc: "The smallest elements, the smallest first.\n\nNaN is larger than everything, as in a sorted array.",
+    parameters: K,
+    numpy: "np.sort(x, axis=None)[:k]",
+    takes: Takes::Ordered,
+    examples: &["k=1", "k=100"],
+    nan_policy: None,
+    passes: 1,
+    resolve: |arguments, input| best(arguments, input, false, false),
+};
+
+pub(super) static ARGTOPK: Entry = Entry {
+    name: "argtopk",
+    doc: "The positions of the largest elements in the flattened array, that of the largest first.\n\n\
+          Of equal ones the first position comes first. NaN is larger than everything, as in a sorted array.",
+    parameters: K,
+    numpy: "np.argsort(-np.unique(x, return_inverse=True)[1].ravel(), kind='stable')[:k]",
+    takes: Takes::Ordered,
+    examples: &["k=1", "k=100"],
+    nan_policy: None,
+    passes: 1,
+    resolve: |arguments, input| best(arguments, input, true, true),
+};
+
+pub(super) static ARGBOTTOMK: Entry = Entry {
+    name: "argbottomk",
+    doc: "The positions of the smallest elements in the flattened array, that of the smallest first.\n\n\
+          Of equal ones the first position comes first. NaN is larger than everything, as in a sorted array.",
+    parameters: K,
+    numpy: "np.argsort(x, axis=None, kind='stable')[:k]",
+    takes: Takes::Ordered,
+    examples: &["k=1", "k=100"],
+    nan_policy: None,
+    passes: 1,
+    resolve: |arguments, input| best(arguments, input, false, true),
+};

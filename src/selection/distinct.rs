@@ -1,0 +1,123 @@
+//! The distinct values of an expression, in order, and how often each occurs.
+//!
+//! How they are found follows from a sample: by a count for each key if the keys lie close together, by a table if the values
+//! are few, and else by sorting. Zeros of both signs are one value, and so are all NaN, which come last.
+
+use std::sync::Arc;
+
+use crate::dtype::Ordered;
+use crate::error::Error;
+use crate::expr::Expression;
+use crate::kernel::{Answer, Request};
+use crate::selection::buckets::{Buckets, Sort};
+use crate::selection::count::{Count, Counts};
+use crate::selection::map::Map;
+use crate::selection::sample::{Sample, Sampled};
+use crate::selection::tallies::{ROOM, Table, Tallies};
+use crate::value::Value;
+
+/// Somebody who is told each value and how often it occurs, in order.
+type Told<'a, T> = &'a mut dyn FnMut(T, u64);
+
+/// The distinct values.
+pub(crate) struct Distinct<'a, T> {
+    each: &'a dyn Fn(Told<'_, T>),
+}
+
+impl<T> Distinct<'_, T> {
+    /// Tells each value and how often it occurs, in order.
+    pub(crate) fn each(&self, mut told: impl FnMut(T, u64)) {
+        (self.each)(&mut told);
+    }
+}
+
+type Finish<T> = dyn Fn(&Distinct<'_, T>) -> Result<Value, Error> + Send + Sync;
+
+/// What somebody makes of the distinct values.
+#[derive(Clone)]
+struct Wanted<T> {
+    expression: Expression,
+    finish: Arc<Finish<T>>,
+}
+
+/// Asks for the distinct values, and hands them to `finish`.
+pub(crate) fn distinct<T: Ordered>(
+    expression: Expression,
+    finish: impl Fn(&Distinct<'_, T>) -> Result<Value, Error> + Send + Sync + 'static,
+) -> Request {
+    let wanted = Wanted { expression, finish: Arc::new(finish) };
+    match Map::of_every_key() {
+        Some(map) => wanted.counted(Arc::new(map), None),
+        None => wanted.sampled(),
+    }
+}
+
+impl<T: Ordered> Wanted<T> {
+    fn sampled(self) -> Request {
+        let then = vec!["counts of values, or an order"];
+        Request::chain(self.expression.clone(), Sample::default(), then, move |sample: &Sampled<T>| {
+            let Some(map) = &sample.map else {
+                return self.finish(sample.items.iter().map(|item| (item.canonical().key(), 1)));
+            };
+            let (wanted, map) = (self.clone(), Arc::clone(map));
+            Ok(Answer::Next(if map.has_single_keys() {
+                wanted.counted(Arc::clone(&map), Some(map))
+            } else if sample.values() <= ROOM / 2 {
+                wanted.tallied(map)
+            } else {
+                wanted.sorted(map)
+            }))
+        })
+    }
+
+    /// A count for each key; what lies outside of the map is not told apart, and is sorted after all.
+    fn counted(self, map: Arc<Map<T>>, fitted: Option<Arc<Map<T>>>) -> Request {
+        let count = Count::new(Arc::clone(&map));
+        Request::chain(self.expression.clone(), count, Vec::new(), move |counts: &Counts| {
+            let totals = counts.totals();
+            let outside = [totals.first(), totals.last()].into_iter().flatten().any(|&count| count > 0);
+            if let (true, Some(map)) = (outside, &fitted) {
+                return Ok(Answer::Next(self.clone().sorted(Arc::clone(map))));
+            }
+            let bins = totals.iter().enumerate().filter(|(_, count)| **count > 0);
+            self.finish(bins.map(|(bin, &count)| (map.keys(bin).0, count)))
+        })
+    }
+
+    fn tallied(self, map: Arc<Map<T>>) -> Request {
+        Request::chain(self.expression.clone(), Tallies::<T>::default(), Vec::new(), move |table: &Table| {
+            if table.is_over() {
+                return Ok(Answer::Next(self.clone().sorted(Arc::clone(&map))));
+            }
+            self.finish(table.in_order().into_iter())
+        })
+    }
+
+    fn sorted(self, map: Arc<Map<T>>) -> Request {
+        let sort = Sort::<T, u64>::new(map, false);
+        Request::chain(self.expression.clone(), sort, Vec::new(), move |buckets: &Buckets<T, u64>| {
+            self.finish(buckets.in_order().map(|key| (key, 1)))
+        })
+    }
+
+    /// Keys in order and how often they occur, some of which may follow themselves.
+    fn finish(&self, keys: impl Iterator<Item = (u64, u64)> + Clone) -> Result<Answer, Error> {
+        let each = |told: Told<'_, T>| {
+            let mut last: Option<(u64, u64)> = None;
+            for (key, count) in keys.clone() {
+                match &mut last {
+                    Some((known, total)) if *known == key => *total += count,
+                    _ => {
+                        if let Some((known, total)) = last.replace((key, count)) {
+                            told(T::of_key(known), total);
+                        }
+                    }
+                }
+            }
+            if let Some((known, total)) = last {
+                told(T::of_key(known), total);
+            }
+        };
+        (self.finish)(&Distinct { each: &each }).map(Answer::Value)
+    }
+}

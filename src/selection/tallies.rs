@@ -1,0 +1,103 @@
+//! How often each value occurs, where there are few of them.
+
+use std::marker::PhantomData;
+
+use crate::dtype::Ordered;
+use crate::kernel::{Accumulator, Items};
+use crate::simd::Simd;
+
+/// Places of the table, as a power of two; it is never more than half full.
+const PLACES: u32 = 13;
+
+/// Values that the table has room for.
+pub(super) const ROOM: usize = 1 << (PLACES - 1);
+
+/// Counts the elements of each value.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Tallies<T> {
+    item: PhantomData<fn(T)>,
+}
+
+impl<T> Default for Tallies<T> {
+    fn default() -> Tallies<T> {
+        Tallies { item: PhantomData }
+    }
+}
+
+/// Keys and their counts: a table with open addressing (Knuth, The Art of Computer Programming, vol. 3, §6.4, algorithm L).
+#[derive(Debug, Clone)]
+pub(super) struct Table {
+    places: Vec<(u64, u64)>,
+    used: usize,
+    is_over: bool,
+}
+
+impl Table {
+    /// Whether there are more values than it has room for; then the counts mean nothing.
+    pub(super) fn is_over(&self) -> bool {
+        self.is_over
+    }
+
+    /// The keys and their counts, in order.
+    pub(super) fn in_order(&self) -> Vec<(u64, u64)> {
+        let mut found: Vec<(u64, u64)> = self.places.iter().copied().filter(|(_, count)| *count > 0).collect();
+        found.sort_unstable();
+        found
+    }
+
+    #[inline(always)]
+    #[allow(clippy::cast_possible_truncation)]
+    fn add(&mut self, key: u64, count: u64) {
+        let mask = (1_usize << PLACES) - 1;
+        // Multiplication by 2⁶⁴ over the golden ratio scatters neighbours (§6.4 there).
+        let mut place = (key.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (u64::BITS - PLACES)) as usize;
+        while let Some((known, total)) = self.places.get_mut(place & mask) {
+            if *total == 0 {
+                if self.used == ROOM {
+                    self.is_over = true;
+                    return;
+                }
+                self.used += 1;
+                *known = key;
+            }
+            if *known == key {
+                *total += count;
+                return;
+            }
+            place += 1;
+        }
+    }
+}
+
+impl<T: Ordered> Accumulator for Tallies<T> {
+    const NAME: &'static str = "counts of values";
+
+    type Item = T;
+    type State = Table;
+
+    const ORDER_FREE: bool = true;
+
+    fn init(&self) -> Table {
+        Table { places: vec![(0, 0); 1 << PLACES], used: 0, is_over: false }
+    }
+
+    #[inline(always)]
+    fn update<S: Simd>(&self, _: S, table: &mut Table, block: Items<'_, T>) {
+        if !table.is_over {
+            for item in block.iter() {
+                table.add(item.canonical().key(), 1);
+            }
+        }
+    }
+
+    fn combine(&self, table: &mut Table, next: Table) {
+        table.is_over |= next.is_over;
+        if !table.is_over {
+            next.places.iter().filter(|(_, count)| *count > 0).for_each(|&(key, count)| table.add(key, count));
+        }
+    }
+
+    fn cover(&self, _: &Self) -> Option<Self> {
+        Some(*self)
+    }
+}
