@@ -111,7 +111,10 @@ pub(super) static MODE: Entry = Entry {
             let (mode, count) = match best.map(|(value, count)| (Ordered::number(value), count)) {
                 Some((Number::Float(value), count)) => (Value::float(value, input.dtype), Value::count(count)),
                 Some((number, count)) => (Value::Scalar(number, input.dtype), Value::count(count)),
-                None => (Value::float(f64::NAN, input.dtype.mean_type()), Value::float(0.0, DType::Float64)),
+                None => {
+                    let dtype = input.dtype.mean_type();
+                    (Value::float(f64::NAN, dtype), Value::float(0.0, dtype))
+                }
             };
             Ok(Value::Record("Mode", vec![mode, count]))
         })
@@ -120,7 +123,7 @@ pub(super) static MODE: Entry = Entry {
 
 pub(super) static ENTROPY: Entry = Entry {
     name: "entropy",
-    doc: "Shannon's entropy of the distinct values: the mean information of an element, -Σ p log p over their frequencies.\n\n\
+    doc: "The entropy of the distinct values: -Σ p log p over the parts that they make up.\n\n\
           Of nothing it is 0. C. E. Shannon, Bell System Technical Journal 27 (1948), 379-423.",
     parameters: &[Parameter {
         name: "base",

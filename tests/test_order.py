@@ -1,0 +1,212 @@
+"""Order statistics: exact for every method, distribution and dtype; bounded in memory; harmless where somebody writes."""
+
+import itertools
+import threading
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats
+
+import fanfold as ff
+from fresh import run_script
+
+Array = npt.NDArray[Any]
+
+SIZE = 100_003
+"""Several times as many as a sample has."""
+
+METHODS = [
+    "inverted_cdf", "averaged_inverted_cdf", "closest_observation", "interpolated_inverted_cdf", "hazen", "weibull", "linear",
+    "median_unbiased", "normal_unbiased", "lower", "higher", "midpoint", "nearest",
+]  # fmt: skip
+
+Q = [0.0, 1e-7, 0.01, 0.05, 0.25, 1 / 3, 0.5, 0.75, 0.95, 0.99, 1 - 1e-7, 1.0]
+
+rng = np.random.default_rng(4)
+NORMAL = rng.standard_normal(SIZE)
+DISTRIBUTIONS: dict[str, Array] = {
+    "normal": NORMAL,
+    "uniform, far from zero": 1e9 + rng.random(SIZE),
+    "all equal": np.full(SIZE, 3.7),
+    "two values": np.where(NORMAL > 0.3, 1.0, 0.0),
+    "mostly zero": np.where(NORMAL > 2, NORMAL, 0.0),
+    "sorted": np.sort(NORMAL),
+    "reversed": np.sort(NORMAL)[::-1].copy(),
+    "organ pipe": np.concatenate([np.sort(NORMAL[::2]), np.sort(NORMAL[1::2])[::-1]]),
+    "one ulp apart": 1 + np.floor(rng.uniform(0, 1000, SIZE)) * 2.0**-52,
+    "subnormal": rng.integers(-1000, 1000, SIZE) * 5e-324,
+    "Cauchy": rng.standard_cauchy(SIZE),
+    "of all sizes": np.sign(NORMAL) * np.exp(50 * rng.standard_normal(SIZE)),
+    "of two scales": np.where(rng.random(SIZE) < 0.5, NORMAL * 1e-8, rng.standard_cauchy(SIZE) * 1e8),
+    "prices": np.round(100 + 10 * NORMAL, 2),
+    "with infinities": np.where(NORMAL > 1, np.inf, np.where(NORMAL < -1, -np.inf, NORMAL)),
+    "zeros of both signs": np.where(NORMAL > 0, 0.0, -0.0),
+    "periodic": np.arange(SIZE) % 7 * 1.0,
+    "clusters": rng.integers(0, 5, SIZE) + rng.standard_normal(SIZE) * 1e-12,
+}
+
+each_distribution = pytest.mark.parametrize("name", DISTRIBUTIONS)
+
+
+def same(answer: Any, numpys: Any) -> bool:
+    """Equal in every bit, but for the sign of a zero, which NumPy leaves to chance where both signs are about."""
+    return bool(np.array_equal(answer, numpys, equal_nan=True)) and np.asarray(answer).dtype == np.asarray(numpys).dtype
+
+
+@each_distribution
+@pytest.mark.parametrize("dtype", ["f8", "f4", "f2"])
+def test_every_method_is_numpys_to_the_last_bit(name: str, dtype: str) -> None:
+    with np.errstate(all="ignore"):
+        x = DISTRIBUTIONS[name].astype(dtype)
+        functions: dict[str, Any] = {method: ff.quantile(Q, method) for method in METHODS}
+        functions |= {f"{method} of one": ff.quantile(0.37, method) for method in METHODS}
+        functions |= {"median": "median", "percentile": ff.percentile([2.5, 97.5]), "mad": "median_abs_deviation"}
+        r = ff.run(x, functions, workers=2)
+        for method in METHODS:
+            assert same(r[method], np.quantile(x, Q, method=method)), method
+            assert same(r[f"{method} of one"], np.quantile(x, 0.37, method=method)), method
+        assert same(r["median"], np.median(x))
+        assert same(r["percentile"], np.percentile(x, [2.5, 97.5]))
+        assert same(r["mad"], stats.median_abs_deviation(x))
+
+
+@pytest.mark.parametrize("dtype", ["i1", "u1", "i2", "u2", "i4", "u4", "i8", "u8", "M8[s]", "m8[ms]"])
+@pytest.mark.parametrize("spread", [3, 100, 40_000, 2**31, 2**62])
+def test_integers_and_times_are_numpys_to_the_last_bit(dtype: str, spread: int) -> None:
+    info = np.iinfo(dtype if dtype[0] in "iu" else "i8")
+    low, high = max(int(info.min) // 4, -spread), min(int(info.max) // 4, spread)
+    x = np.sort(rng.integers(low, high, SIZE, endpoint=True)).astype(info.dtype).view(dtype)[rng.permutation(SIZE)]
+    r = ff.run(x, {method: ff.quantile(Q, method) for method in METHODS} | {"integer": ff.quantile([0, 1])})
+    for method in METHODS:
+        assert same(r[method], np.quantile(x, Q, method=method)), method
+    assert same(r["integer"], np.quantile(x, [0, 1]))
+
+
+@each_distribution
+def test_what_is_sorted_and_counted_is_numpys(name: str) -> None:
+    x = DISTRIBUTIONS[name]
+    r = ff.run(x, ["sort", "argsort", "unique", "n_unique", "value_counts", "mode", ff.topk(100), ff.argbottomk(100)])
+    values, counts = np.unique(x, return_counts=True)
+    assert np.array_equal(r["sort"], np.sort(x))
+    assert np.array_equal(r["argsort"], np.argsort(x, kind="stable"))
+    assert np.array_equal(r["unique"], values)
+    assert r["n_unique"] == values.size
+    assert np.array_equal(r["value_counts"].values, values)
+    assert np.array_equal(r["value_counts"].counts, counts)
+    assert r["mode"] == (values[np.argmax(counts)], counts.max())
+    assert np.array_equal(r["topk"], np.sort(x)[::-1][:100])
+    assert np.array_equal(r["argbottomk"], np.argsort(x, kind="stable")[:100])
+
+
+@each_distribution
+def test_workers_and_company_do_not_show(name: str) -> None:
+    x = DISTRIBUTIONS[name]
+    functions: dict[str, Any] = {"q": ff.quantile(Q), "median": "median", "iqr": "iqr", "mean": "mean", "sort": "sort"}
+    alone = {key: ff.run(x, {key: function}, workers=1)[key].tobytes() for key, function in functions.items()}
+    for workers in (1, 2, 3, 7):
+        r = ff.run(x, functions, workers=workers)
+        assert {key: value.tobytes() for key, value in r.items()} == alone
+
+
+def test_order_statistics_share_two_passes_with_everything_else() -> None:
+    functions: list[Any] = [ff.quantile(Q), "median", "iqr", ff.percentile(90), "mean", "std", "min", "max"]
+    assert ff.run(NORMAL, functions).report.passes == 2
+    assert ff.run(NORMAL, [*functions, "median_abs_deviation"]).report.passes == 4
+    assert ff.run(NORMAL[:1000], functions).report.passes == 1
+
+
+@each_distribution
+def test_no_distribution_takes_more_than_three_passes(name: str) -> None:
+    for method in ("linear", "nearest"):
+        assert ff.run(DISTRIBUTIONS[name], ff.quantile([0.01, 0.1, 0.5, 0.9, 0.99], method)).report.passes <= 3
+
+
+def test_nan_ends_the_search_and_is_left_out_if_asked() -> None:
+    x = NORMAL.copy()
+    x[rng.permutation(SIZE)[:777]] = np.nan
+    r = ff.run(x, ["median", "nanmedian", ff.quantile(Q), ff.nanquantile(Q), "sort", "n_unique", ff.topk(3)])
+    assert np.isnan(r["median"])
+    assert np.isnan(r["quantile"]).all()
+    assert r["nanmedian"] == np.nanmedian(x)
+    assert same(r["nanquantile"], np.nanquantile(x, Q))
+    assert np.array_equal(r["sort"], np.sort(x), equal_nan=True)
+    assert r["n_unique"] == np.unique(x).size
+    assert np.isnan(r["topk"]).all()
+    assert same(ff.run(x, "sort", nan_policy="omit")["sort"], np.sort(x[~np.isnan(x)]))
+    one = NORMAL.copy()
+    one[12_345] = np.nan  # The sample need not see it.
+    assert np.isnan(ff.run(one, "median")["median"])
+
+
+numbers = st.one_of(
+    st.floats(width=32), st.sampled_from([0.0, -0.0, np.inf, -np.inf, 1.0, 5e-324, -1e308]), st.integers(-3, 3).map(float)
+)
+
+
+@given(
+    values=st.lists(numbers, min_size=1, max_size=40),
+    repeats=st.integers(1, 3000),
+    q=st.lists(st.floats(0, 1), min_size=1, max_size=4),
+    method=st.sampled_from(METHODS),
+    seed=st.integers(0, 5),
+)
+@settings(max_examples=150, deadline=None)
+def test_any_values_however_often(values: list[float], repeats: int, q: list[float], method: str, seed: int) -> None:
+    x = np.repeat(np.array(values), repeats)
+    np.random.default_rng(seed).shuffle(x)
+    with np.errstate(all="ignore"):
+        assert same(ff.run(x, ff.quantile(q, method))["quantile"], np.quantile(x, q, method=method))
+    r = ff.run(x, ["n_unique", "sort"])
+    assert r["n_unique"] == np.unique(x).size
+    assert np.array_equal(r["sort"], np.sort(x), equal_nan=True)
+
+
+def test_quantiles_take_little_memory_whatever_the_distribution() -> None:
+    # Peaks are those of a process: each distribution has its own.
+    for make in (
+        "rng.standard_normal(n)", "rng.standard_cauchy(n)", "np.full(n, 1.5)", "np.sort(rng.standard_normal(n))",
+        "np.where(rng.random(n) < 0.5, 0.0, 1.0)", "np.round(rng.standard_normal(n), 1)",
+    ):  # fmt: skip
+        grown = run_script(
+            f"""
+            rng, n = np.random.default_rng(0), 20_000_000
+            x = {make}
+            ff.run(x[:100_000], "median")
+            # From here on the peak is counted anew: making the array may have taken more.
+            with open("/proc/self/clear_refs", "w") as file:
+                file.write("5")
+
+            def peak():
+                with open("/proc/self/status") as file:
+                    return next(int(line.split()[1]) for line in file if line.startswith("VmHWM")) * 1024
+
+            before = peak()
+            ff.run(x, ff.quantile([.01, .05, .25, .5, .75, .95, .99]), workers=2)
+            print((peak() - before) / x.nbytes)
+            """
+        )
+        assert float(grown) < 0.05, make
+
+
+@pytest.mark.parametrize("functions", [[ff.quantile(Q)], ["median_abs_deviation"], ["n_unique"], ["sort"], [ff.topk(50)]])
+def test_an_array_that_changes_between_passes_does_no_harm(functions: list[Any]) -> None:
+    x = rng.standard_normal(400_000)
+    others = itertools.cycle([np.zeros(x.size), np.full(x.size, np.nan), rng.standard_cauchy(x.size) * 1e200, x.copy()])
+    stop = threading.Event()
+
+    def write() -> None:
+        while not stop.is_set():
+            x[:] = next(others)
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    try:
+        for _ in range(40):
+            ff.run(x, functions, workers=2, timeout=60)
+    finally:
+        stop.set()
+        writer.join()
