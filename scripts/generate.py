@@ -3,6 +3,7 @@
 ``--check`` writes nothing and fails if a file is not what would be written.
 """
 
+import subprocess
 import sys
 import textwrap
 from pathlib import Path
@@ -84,17 +85,18 @@ METHODS = next(p.accepts for kernel in ff.kernels() for p in kernel.parameters i
 
 def stub() -> str:
     """The constructors as typed functions."""
-    parts = [HEADER.replace("METHOD_TYPE", f"Method: TypeAlias = Literal[{METHODS.replace(' or ', ', ')}]\n")]
+    parts = [HEADER.replace("METHOD_TYPE", f"_Method: TypeAlias = Literal[{METHODS.replace(' or ', ', ')}]\n")]
     for kernel in ff.kernels():
         parameters = ", ".join(f"{p.name}: {_type(p)} = ..." for p in kernel.parameters)
         parts.append(f"def {kernel.name}({parameters}) -> _core.Kernel: ...\n")
     names = "".join(f'    "{kernel.name}",\n' for kernel in ff.kernels())
     parts.append(f"\n__all__ = [\n{names}]\n")
-    return "".join(parts)
+    ruff = [sys.executable, "-m", "ruff", "format", "--quiet", "--stdin-filename", str(STUB), "-"]
+    return subprocess.run(ruff, input="".join(parts), capture_output=True, text=True, check=True).stdout
 
 
 def _type(parameter: Parameter) -> str:
-    return "Method" if parameter.accepts == METHODS else TYPES[parameter.accepts]
+    return "_Method" if parameter.accepts == METHODS else TYPES[parameter.accepts]
 
 
 def documentation() -> str:

@@ -454,6 +454,7 @@ pub trait Ordered: Item {
 
     /// The item with which others that are equal have one key: of a zero the positive one.
     #[inline(always)]
+    #[must_use]
     fn canonical(self) -> Self {
         self
     }
@@ -547,13 +548,15 @@ macro_rules! integers {
             #[allow(clippy::cast_sign_loss, clippy::cast_lossless)]
             fn key(self) -> u64 {
                 // The smallest item has key 0.
-                ((self as $key) ^ (<$item>::MIN as $key)) as u64
+                let sign = <$key>::from(<$item>::MIN != 0) << (<$key>::BITS - 1);
+                ((self as $key) ^ sign) as u64
             }
 
             #[inline(always)]
             #[allow(clippy::cast_possible_truncation, clippy::cast_possible_wrap)]
             fn of_key(key: u64) -> Self {
-                ((key as $key) ^ (<$item>::MIN as $key)) as Self
+                let sign = <$key>::from(<$item>::MIN != 0) << (<$key>::BITS - 1);
+                ((key as $key) ^ sign) as Self
             }
         }
 

@@ -72,15 +72,17 @@ pub trait Accumulator: Clone + fmt::Debug + Send + Sync + 'static {
     fn settle(&self, _state: &mut Self::State, _whole: bool, _team: &Team<'_>) {}
 }
 
+/// Does a job for each number below the first argument.
+type Jobs<'a> = &'a dyn Fn(usize, &(dyn Fn(usize) + Sync));
+
 /// Workers that wait for something to do once a sweep is over.
 pub struct Team<'a> {
-    /// Does a job for each number below the first argument.
-    each: &'a dyn Fn(usize, &(dyn Fn(usize) + Sync)),
+    each: Jobs<'a>,
 }
 
 impl<'a> Team<'a> {
     /// A team that does jobs in this way.
-    pub fn new(each: &'a dyn Fn(usize, &(dyn Fn(usize) + Sync))) -> Team<'a> {
+    pub fn new(each: Jobs<'a>) -> Team<'a> {
         Team { each }
     }
 

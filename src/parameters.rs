@@ -142,6 +142,7 @@ impl Accepts {
     fn take(self, argument: &Argument) -> Result<Argument, Refusal> {
         let accepted = match (self, argument) {
             (Accepts::Bool, Argument::Bool(_))
+            | (Accepts::Percentiles, Argument::Pair(..))
             | (Accepts::Range | Accepts::Base, Argument::None)
             | (Accepts::Number, Argument::Int(_)) => true,
             (Accepts::Number, Argument::Float(value)) => value.is_finite(),
@@ -170,7 +171,6 @@ impl Accepts {
             (Accepts::Base, Argument::Float(value)) => value.is_finite() && *value > 0.0 && *value != 1.0,
             (Accepts::Scale, Argument::Int(value)) => *value != 0,
             (Accepts::Scale, Argument::Float(value)) => value.is_finite() && *value != 0.0,
-            (Accepts::Percentiles, Argument::Pair(..)) => true,
             (Accepts::Percentiles, Argument::Floats(ends, dtype)) => match *ends.as_slice() {
                 [low, high] if low <= high && low >= 0.0 && high <= 100.0 => {
                     return Ok(Argument::Pair([low, high], *dtype));

@@ -135,7 +135,9 @@ def evaluate(kernel: ff.Kernel, x: Array) -> Any:
         # Of NaN, overflow and empty arrays. SciPy's say that it is not sure of its result for nearly constant data.
         warnings.simplefilter("ignore")
         try:
-            if kernel.name == "iqr" and x.dtype == np.float16:  # SciPy counts in float16, and finds no element beyond 2048.
+            if (
+                kernel.name == "iqr" and x.dtype == np.float16
+            ):  # SciPy counts in float16, and finds no element beyond 2048.
                 return np.float16(evaluate(kernel, x.astype(float)))
             return eval(code(kernel.name, x.dtype == object), NAMES, {"x": x} | parameters | dict(kernel.parameters))
         except Exception as error:
@@ -183,7 +185,9 @@ def of_value(value: Any) -> Expected:
 def of_elements(kernel: ff.Kernel, x: Array, nan_policy: str) -> Expected | type[Exception] | tuple[Expected, ...]:
     numpys = evaluate(kernel, suited(kernel, x))
     if x.size == 0 and kernel.name in OF_NOTHING:
-        nothing = np.full(1, np.nan) if not can_be_nan(x) else np.full(1, "NaT" if x.dtype.kind in "mM" else "nan", x.dtype)
+        nothing = (
+            np.full(1, np.nan) if not can_be_nan(x) else np.full(1, "NaT" if x.dtype.kind in "mM" else "nan", x.dtype)
+        )
         numpys = evaluate(ff.Kernel(kernel.name.removeprefix("nan"), **kernel.parameters), nothing)
     if isinstance(numpys, Exception):
         return type(numpys)
@@ -196,7 +200,9 @@ def of_elements(kernel: ff.Kernel, x: Array, nan_policy: str) -> Expected | type
     if kernel.name in OF_NOTHING and x.size == 0:
         return found
     if kernel.name == "entropy":  # It depends on which elements are equal, and not on how large they are.
-        return dataclasses.replace(found, exact=np.longdouble(numpys), tolerance=lambda: 8 * EPSILON * (1 + abs(numpys)))
+        return dataclasses.replace(
+            found, exact=np.longdouble(numpys), tolerance=lambda: 8 * EPSILON * (1 + abs(numpys))
+        )
     if kernel.name in SAME_BITS and kernel.parameters.get("center") != "mean" and (x.dtype.kind == "f" or kind != "f"):
         return found
     if found.numpy.ndim and kind == "f":
@@ -286,7 +292,9 @@ def difference(answer: Any, kernel: ff.Kernel, x: Array, nan_policy: str) -> str
     if isinstance(wanted, tuple):
         if not isinstance(answer, tuple) or len(answer) != len(wanted):
             return f"{answer!r}, and not {len(wanted)} arrays"
-        wrong = [array_difference(*pair) if pair[1].numpy.ndim else number_difference(*pair) for pair in zip(answer, wanted)]
+        wrong = [
+            array_difference(*pair) if pair[1].numpy.ndim else number_difference(*pair) for pair in zip(answer, wanted)
+        ]
         return next((text for text in wrong if text), None)
     if wanted.numpy.ndim:
         return array_difference(answer, wanted)

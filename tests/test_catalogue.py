@@ -151,7 +151,9 @@ def test_the_default_is_that_of_numpy_or_scipy(info: ff.KernelInfo) -> None:
         for name, parameter in inspect.signature(function).parameters.items()
         if parameter.default is not inspect.Parameter.empty
     }
-    used = {word.arg: {node.id for node in ast.walk(word.value) if isinstance(node, ast.Name)} for word in call.keywords}
+    used = {
+        word.arg: {node.id for node in ast.walk(word.value) if isinstance(node, ast.Name)} for word in call.keywords
+    }
     assert {name for name in used if name in used[name]} == {parameter.name for parameter in info.parameters}
     for parameter in info.parameters:
         other = {

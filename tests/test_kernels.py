@@ -14,9 +14,9 @@ import numpy.typing as npt
 import pytest
 
 import fanfold as ff
-from fanfold.results import Histogram
 import oracle
 import zoo
+from fanfold.results import Histogram
 
 Array = npt.NDArray[Any]
 

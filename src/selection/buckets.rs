@@ -1,6 +1,6 @@
 //! All elements, sorted: they are put into buckets by a map, and each bucket is sorted by itself, in cache.
 //!
-//! This is sample sort (Frazer & McKellar, Journal of the ACM 17 (1970), 496–507) with a fitted [`Map`] in place of
+//! This is sample sort (W. D. Frazer and A. C. `McKellar`, Journal of the ACM 17 (1970), 496–507) with a fitted [`Map`] in place of
 //! splitters. It takes as much memory as the elements, as keys of 64 bits.
 
 use std::marker::PhantomData;
@@ -64,7 +64,7 @@ impl<T: Ordered, E> Sort<T, E> {
 /// The elements in buckets, each of several parts until they are sorted.
 #[derive(Debug, Clone)]
 pub(super) struct Buckets<T, E> {
-    buckets: Vec<Vec<Vec<E>>>,
+    parts: Vec<Vec<Vec<E>>>,
     /// Scratch: a block's elements with zeros of one sign, and their bins.
     items: Vec<T>,
     places: Places,
@@ -73,12 +73,12 @@ pub(super) struct Buckets<T, E> {
 impl<T, E: Copy> Buckets<T, E> {
     /// All of them in order.
     pub(super) fn in_order(&self) -> impl Iterator<Item = E> + Clone {
-        self.buckets.iter().flatten().flatten().copied()
+        self.parts.iter().flatten().flatten().copied()
     }
 
     /// How many there are.
     pub(super) fn len(&self) -> usize {
-        self.buckets.iter().flatten().map(Vec::len).sum()
+        self.parts.iter().flatten().map(Vec::len).sum()
     }
 }
 
@@ -96,7 +96,7 @@ impl<T: Ordered, E: Sorts> Accumulator for Sort<T, E> {
 
     fn init(&self) -> Buckets<T, E> {
         let buckets = (self.map.bins() >> self.shift) + 1;
-        Buckets { buckets: vec![vec![Vec::new()]; buckets], items: Vec::new(), places: no_places() }
+        Buckets { parts: vec![vec![Vec::new()]; buckets], items: Vec::new(), places: no_places() }
     }
 
     #[inline(always)]
@@ -107,7 +107,7 @@ impl<T: Ordered, E: Sorts> Accumulator for Sort<T, E> {
             state.items.extend(part.iter().map(|item| item.canonical()));
             self.map.places(&state.items, &mut state.places, block.ahead);
             for (item, place) in state.items.iter().zip(state.places.iter()) {
-                let bucket = state.buckets.get_mut((place >> self.shift) as usize).and_then(|parts| parts.first_mut());
+                let bucket = state.parts.get_mut((place >> self.shift) as usize).and_then(|parts| parts.first_mut());
                 if let Some(bucket) = bucket
                     && !(self.omits && item.is_missing())
                 {
@@ -119,7 +119,7 @@ impl<T: Ordered, E: Sorts> Accumulator for Sort<T, E> {
     }
 
     fn combine(&self, state: &mut Buckets<T, E>, next: Buckets<T, E>) {
-        for (bucket, parts) in state.buckets.iter_mut().zip(next.buckets) {
+        for (bucket, parts) in state.parts.iter_mut().zip(next.parts) {
             bucket.extend(parts);
         }
     }
@@ -129,7 +129,7 @@ impl<T: Ordered, E: Sorts> Accumulator for Sort<T, E> {
     }
 
     fn settle(&self, state: &mut Buckets<T, E>, _: bool, team: &Team<'_>) {
-        team.each(&mut state.buckets, |_, parts| {
+        team.each(&mut state.parts, |_, parts| {
             let mut all = parts.concat();
             all.sort_unstable();
             *parts = vec![all];

@@ -57,7 +57,7 @@ impl<T: Ordered> Wanted<T> {
         let then = vec!["counts of values, or an order"];
         Request::chain(self.expression.clone(), Sample::default(), then, move |sample: &Sampled<T>| {
             let Some(map) = &sample.map else {
-                return self.finish(sample.items.iter().map(|item| (item.canonical().key(), 1)));
+                return self.finish(&sample.items.iter().map(|item| (item.canonical().key(), 1)));
             };
             let (wanted, map) = (self.clone(), Arc::clone(map));
             Ok(Answer::Next(if map.has_single_keys() {
@@ -80,7 +80,7 @@ impl<T: Ordered> Wanted<T> {
                 return Ok(Answer::Next(self.clone().sorted(Arc::clone(map))));
             }
             let bins = totals.iter().enumerate().filter(|(_, count)| **count > 0);
-            self.finish(bins.map(|(bin, &count)| (map.keys(bin).0, count)))
+            self.finish(&bins.filter_map(|(bin, &count)| Some((map.single_key(bin)?, count))))
         })
     }
 
@@ -89,19 +89,19 @@ impl<T: Ordered> Wanted<T> {
             if table.is_over() {
                 return Ok(Answer::Next(self.clone().sorted(Arc::clone(&map))));
             }
-            self.finish(table.in_order().into_iter())
+            self.finish(&table.in_order().into_iter())
         })
     }
 
     fn sorted(self, map: Arc<Map<T>>) -> Request {
         let sort = Sort::<T, u64>::new(map, false);
         Request::chain(self.expression.clone(), sort, Vec::new(), move |buckets: &Buckets<T, u64>| {
-            self.finish(buckets.in_order().map(|key| (key, 1)))
+            self.finish(&buckets.in_order().map(|key| (key, 1)))
         })
     }
 
     /// Keys in order and how often they occur, some of which may follow themselves.
-    fn finish(&self, keys: impl Iterator<Item = (u64, u64)> + Clone) -> Result<Answer, Error> {
+    fn finish(&self, keys: &(impl Iterator<Item = (u64, u64)> + Clone)) -> Result<Answer, Error> {
         let each = |told: Told<'_, T>| {
             let mut last: Option<(u64, u64)> = None;
             for (key, count) in keys.clone() {

@@ -68,6 +68,14 @@ impl<T: Ordered> Map<T> {
         matches!(self.rule, Rule::Keys { shift: 0, .. })
     }
 
+    /// The only key of a bin, if bins have one each.
+    pub(super) fn single_key(&self, bin: usize) -> Option<u64> {
+        match self.rule {
+            Rule::Keys { low, shift: 0, .. } => low.checked_add(bin as u64),
+            _ => None,
+        }
+    }
+
     /// Whether it is that one.
     pub(super) fn is_of_every_key(&self) -> bool {
         T::KEY_BITS <= 16 && matches!(self.rule, Rule::Keys { shift: 0, .. })
@@ -115,11 +123,12 @@ impl<T: Ordered> Map<T> {
             return Map::new(Rule::Keys { low: first.saturating_sub(1), shift: 0, last: 2 });
         }
         // The fastest first.
-        let fits: [fn(&[u64]) -> Option<Map<T>>; 3] = [Map::of_values, Map::of_keys, Map::of_cells];
-        let good = fits.iter().filter_map(|fit| fit(keys)).find(|map| map.crowding(keys) <= GOOD);
+        let good = |map: &Map<T>| map.crowding(keys) <= GOOD;
+        let fitted = Map::of_values(keys).filter(good);
+        let fitted = fitted.or_else(|| Map::of_keys(keys).filter(good)).or_else(|| Map::of_cells(keys).filter(good));
         let heavy = runs(keys).filter(|run| run.len() > keys.len() / HEAVY);
         let pivots = heavy.filter_map(|run| run.first().map(|&key| (key, run.len()))).collect();
-        Map { pivots, ..good.unwrap_or_else(|| Map::split(keys)) }
+        Map { pivots, ..fitted.unwrap_or_else(|| Map::split(keys)) }
     }
 
     /// The ends of the sample without a thousandth on each side, which outliers would take from the others.
@@ -265,8 +274,7 @@ impl<T: Ordered> Map<T> {
                 items,
                 places,
                 ahead,
-                #[inline(always)]
-                |item| item.key(),
+                Ordered::key,
                 #[inline(always)]
                 |key| {
                     let (mut found, mut step) = (0, splitters.len().div_ceil(2));

@@ -119,12 +119,12 @@ def _walked(value: Any, change: Callable[[Any], Any], seen: dict[int, Any]) -> A
     return change(value)
 
 
-_NO_CONTAINERS = (type, types.ModuleType, types.FunctionType, types.GeneratorType, np.ndarray)
+_NO_CONTAINERS: tuple[type, ...] = (type, types.ModuleType, types.FunctionType, types.GeneratorType, np.ndarray)
 """What has attributes, but is not made to hold results in them."""
 
 
 def _of_pandas(value: Any, change: Callable[[Any], Any]) -> Any:
-    """A table or a column with plain values. pandas did not know what our numbers are, and now finds out what they hold."""
+    """A table or a column with plain values: pandas did not know our numbers, and now finds out what they hold."""
     columns = [value] if value.ndim == 1 else [value.iloc[:, place] for place in range(value.shape[1])]
     objects = [column for column in columns if column.dtype == object]
     changed = {id(column): column.map(lambda each: _walked(each, change, {})) for column in objects}

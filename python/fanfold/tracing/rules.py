@@ -265,7 +265,12 @@ def _quantile(func: Any, name: str) -> None:
         if type(method) is not str or not _are_parts(q):
             return None
         node = elements_of(trace, a)
-        if node is None or not _over_all(node, axis) or node.dtype.kind not in "fiu" or isinstance(node.shape, Selection):
+        if (
+            node is None
+            or not _over_all(node, axis)
+            or node.dtype.kind not in "fiu"
+            or isinstance(node.shape, Selection)
+        ):
             # Of what a mask has left nothing of NumPy raises an error, and the function may be waiting for it.
             return None
         try:
@@ -287,7 +292,7 @@ def _are_parts(q: Any) -> bool:
     """Whether these are quantiles as a kernel takes them: a number or a flat sequence of numbers, all floats."""
     if type(q) is np.ndarray:
         return q.dtype == np.float64 and q.ndim == 1
-    return type(q) is float or type(q) in (list, tuple) and all(type(each) is float for each in q)
+    return type(q) is float or (type(q) in (list, tuple) and all(type(each) is float for each in q))
 
 
 for _prefix in ("", "nan"):
