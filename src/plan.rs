@@ -53,7 +53,7 @@ impl Plan {
                 Err(error) => errors.push((index, error)),
             }
         }
-        if self.nan_policy == NanPolicy::Raise && dtype.has_missing() {
+        if self.nan_policy == NanPolicy::Raise && dtype.has_missing() && !self.calls.is_empty() {
             let input = Input { kernel: "nan_policy", dtype, nan_policy: self.nan_policy, node: 0 };
             stage.add(Who::NanCheck, kernels::missing(&input));
         }

@@ -188,7 +188,9 @@ def test_the_memory_a_run_takes_does_not_grow_with_the_array(layout: str) -> Non
 
         x = np.zeros(17 * 480_000)
         x[:] = 1
-        names = [k.name for k in ff.kernels() if 'float64' in k.dtypes]
+        # What sorts needs room for all elements; so do the counts of values, if these are all different.
+        sorts = ('sort', 'argsort', 'unique', 'n_unique', 'value_counts', 'mode', 'entropy')
+        names = [k.name for k in ff.kernels() if 'float64' in k.dtypes and k.name not in sorts]
         for size in (300_000, None):
             data = ({layout})[:size]
             with open('/proc/self/clear_refs', 'w') as file:
@@ -455,7 +457,7 @@ def test_a_thread_that_overwrites_the_array_breaks_nothing(dtype: str) -> None:
                         elif isinstance(value, ff.Histogram):
                             assert value.counts.min() >= 0 and value.counts.sum() <= n, value
                         elif kernels[key].name.startswith(('count', 'arg', 'nanarg')):
-                            assert 0 <= value <= n, (kernels[key], value)
+                            assert np.all((0 <= value) & (value <= n)), (kernels[key], value)
         finally:
             stop.set()
             writer.join()

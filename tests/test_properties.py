@@ -22,7 +22,9 @@ many = settings(few, max_examples=150)
 
 KERNELS = {info.name: info for info in ff.kernels()}
 # What depends on the elements' order in the array, not in memory.
-POSITIONAL = {"argmin", "argmax", "nanargmin", "nanargmax", "is_sorted"}
+POSITIONAL = {
+    "argmin", "argmax", "nanargmin", "nanargmax", "argtopk", "argbottomk", "argsort", "is_sorted",
+}  # fmt: skip
 
 NAMES = {"np": np, "stats": stats, "special": special, "inf": math.inf}
 

@@ -770,14 +770,3 @@ def test_results_are_plain_in_objects_and_tables_too() -> None:
     assert type(r["object"].rest[0]) is np.ndarray
     assert type(r["queue"][0]) is np.float64
     assert r["queue"].maxlen == 3
-
-
-@pytest.mark.parametrize("size", [100, SIZE])
-def test_nan_is_refused_for_functions_too(size: int) -> None:
-    x = np.ones(size)
-    x[3] = np.nan
-    functions = {"mean": lambda v: v.mean(), "kernel": "max"}
-    for part in (functions, {"mean": functions["mean"]}):
-        r = ff.run(x, part, nan_policy="raise", on_error="return")
-        assert all("holds 1 NaN" in str(error) for error in r.values())
-    assert ff.run(x[4:], functions, nan_policy="raise") == {"mean": 1.0, "kernel": 1.0}

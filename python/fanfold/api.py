@@ -132,8 +132,6 @@ class Plan:
                 failures.append((index, value))
             answers.append(value if good else None)
         for call in crew.calls.values():
-            if not refused[1]:
-                call.error = refused[0]
             if call.error is not None:
                 failures.append((len(answers), call.error))
             answers.append(call.result if call.error is None else None)

@@ -137,7 +137,6 @@ impl Plan {
                 answers.append(py.None())
             }
         };
-        let refused = outcome.as_ref().err().filter(|error| matches!(error, Error::FoundNan { .. })).cloned();
         let (passes, bytes_read) = match outcome {
             Ok(Outcome { values, passes, bytes_read }) => {
                 for value in values {
@@ -145,7 +144,7 @@ impl Plan {
                 }
                 (passes, bytes_read)
             }
-            // Every kernel has these answers. The tasks keep theirs, unless NaN is refused, which is for all.
+            // Every kernel has these answers, and the tasks keep theirs.
             Err(error @ (Error::FoundNan { .. } | Error::ForeignDtype { .. })) => {
                 for _ in self.plan.calls() {
                     append(Err(error.clone().into()))?;
@@ -158,7 +157,6 @@ impl Plan {
             Err(error) => return Err(error.into()),
         };
         for result in results {
-            let result = if let Some(error) = &refused { Some(Err(error.clone().into())) } else { result };
             append(result.unwrap_or_else(|| Err(Error::Cancelled.into())).map(|value| value.into_bound(py)))?;
         }
         Ok((answers, errors, passes, bytes_read, workers, started.elapsed().as_secs_f64()))

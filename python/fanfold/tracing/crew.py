@@ -115,7 +115,7 @@ class Crew:
                 self.formulas.session.reduce(index, 0, kernel, nan_policy)
             except (TypeError, ValueError) as error:
                 self.formulas.answers[index] = (error, False)
-        if nan_policy == "raise":
+        if nan_policy == "raise" and kernels:
             self.formulas.session.refuse_nan()
         self._pending = deque(self.calls.values())
         self._alone = workers == 1 or len(functions) == 1
