@@ -155,8 +155,8 @@ def outcomes(x: Array, functions: dict[str, ff.Kernel], **options: Any) -> dict[
 def bits(value: Any) -> Any:
     if isinstance(value, Exception):
         return type(value), str(value)
-    if isinstance(value, ff.Histogram):
-        return bits(value.counts), bits(value.edges)
+    if isinstance(value, tuple):
+        return tuple(map(bits, value))
     value = np.asarray(value)
     return value.dtype.str, value.tobytes()
 
@@ -310,7 +310,10 @@ def test_exact_kernels_equal_numpy(x: Array, data: st.DataObject) -> None:
 @given(arrays((*REALS, *COMPLEX), tame=True), st.data())
 def test_every_kernel_equals_numpy_on_tame_arrays(x: Array, data: st.DataObject) -> None:
     kernel = data.draw(kernels(x.dtype))
-    assume(kernel.name != "histogram")
+    assume(kernel.name not in ("histogram", "value_counts", "mode"))  # Tuples, which have tests of their own.
+    assume(
+        x.size or "quantile" not in kernel.name and "percentile" not in kernel.name
+    )  # NumPy's fall over their index.
     assume(not (kernel.name.endswith("prod") and x.dtype.kind == "f" and x.size > 20))
     assume(x.dtype.kind != "c" or np.isfinite(x).all())  # NumPy's complex division makes NaN of infinities.
     answer = attempt(lambda: one(x, kernel))
@@ -337,6 +340,7 @@ def test_every_kernel_equals_numpy_on_tame_arrays(x: Array, data: st.DataObject)
 def test_omitting_nan_is_compressing(x: Array, data: st.DataObject) -> None:
     kernel = data.draw(kernels(x.dtype))
     assume("arg" not in kernel.name and kernel.name != "count_nan")
+    assume(kernel.name != "mode")  # Of nothing its parts have dtypes of their own.
     answer = attempt(lambda: one(x, kernel, nan_policy="omit"))
     expected = attempt(lambda: one(x[~np.isnan(x)], kernel))
     if kernel.name in {"min", "max", "nanmin", "nanmax", "ptp"} and x.size and np.isnan(x).all():
@@ -344,7 +348,7 @@ def test_omitting_nan_is_compressing(x: Array, data: st.DataObject) -> None:
     if isinstance(expected, Exception):
         assert type(answer) is type(expected)
         return
-    for part, of_compressed in zip(*[v if isinstance(v, ff.Histogram) else (v,) for v in (answer, expected)]):
+    for part, of_compressed in zip(*[v if isinstance(v, tuple) else (v,) for v in (answer, expected)]):
         assert_close(part, of_compressed, tolerance(kernel, x))
 
 
