@@ -21,6 +21,7 @@ from typing import Any
 import numba
 import numpy as np
 from numpy.typing import NDArray
+from scipy import stats
 
 import fanfold as ff
 import peers
@@ -163,6 +164,28 @@ def linear_twelve(bench: Bench) -> Measured:
 
 
 # --------------------------------------------------------------------------------- other types and layouts
+
+
+SEVEN = ff.quantile(peers.QUANTILES)
+
+
+def _order(function: str | ff.Kernel, peer: Callable[[NDArray[Any]], Task]) -> Callable[[Bench], Measured]:
+    """A statistic beside a peer's, whose answer is ours to the last bit."""
+
+    def measured(bench: Bench) -> Measured:
+        ours, theirs = lambda: ff.run(bench.x, function), peer(bench.x)
+        (answer,) = ours().values()
+        np.testing.assert_array_equal(getattr(answer, "counts", answer), theirs())
+        return in_pairs(bench.effort, ours, theirs, times_as_fast)
+
+    return measured
+
+
+def quantiles_together(bench: Bench) -> Measured:
+    functions = [SEVEN, "median", "iqr", "mean", "std", "min", "max"]
+    seven = partial(ff.run, bench.x, SEVEN)
+    np.testing.assert_array_equal(ff.run(bench.x, functions)["quantile"], np.quantile(bench.x, peers.QUANTILES))
+    return in_pairs(bench.effort, lambda: ff.run(bench.x, functions), seven, times_the_time)
 
 
 def float32_eleven(bench: Bench) -> Measured:
@@ -358,6 +381,24 @@ FIGURES = [
            "at most", 2.5, None, "x", strided_eleven),
     Figure("byteswapped", "11 statistics, bytes swapped, time", "the same elements, native",
            "at most", 2.5, None, "x", byteswapped_eleven),
+    Figure("quantiles-numpy", "7 quantiles of 20 M float64", "`np.quantile`",
+           "at least", 14, 20, "x", _order(SEVEN, lambda x: lambda: np.quantile(x, peers.QUANTILES))),
+    Figure("quantiles-polars", "7 quantiles", "Polars' seven in one lazy `select`",
+           "at least", 50, None, "x", _order(SEVEN, lambda x: peers.polars_order(x)["quantiles"])),
+    Figure("median-numpy", "`median`", "`np.median`",
+           "at least", 8, None, "x", _order("median", lambda x: lambda: np.median(x))),
+    Figure("median-polars", "`median`", "Polars",
+           "at least", 2.2, None, "x", _order("median", lambda x: peers.polars_order(x)["median"])),
+    Figure("mad-scipy", "`median_abs_deviation`", "SciPy",
+           "at least", 8, None, "x", _order("median_abs_deviation", lambda x: lambda: stats.median_abs_deviation(x))),
+    Figure("quantiles-together", "7 quantiles, median, iqr, mean, std, min, max, time", "the 7 quantiles alone",
+           "at most", 1.4, None, "x", quantiles_together),
+    Figure("unique-polars", "`n_unique`", "Polars",
+           "at least", 3, None, "x", _order("n_unique", lambda x: peers.polars_order(x)["n_unique"])),
+    Figure("sort-numpy", "`sort`", "`np.sort`",
+           "at least", 1.5, None, "x", _order("sort", lambda x: lambda: np.sort(x))),
+    Figure("histogram-numpy", "`histogram` of 100 bins between the extremes", "`np.histogram`",
+           "at least", 15, None, "x", _order(ff.histogram(bins=100), lambda x: lambda: np.histogram(x, 100)[0])),
     Figure("functions-numpy", "12 users' functions of 10 M float64", "NumPy, one after the other",
            "at least", 7, 12, "x", _functions(peers.numpy_functions),
            bound=(

@@ -38,6 +38,9 @@ INFINITY = np.int64(0x7FF0_0000_0000_0000)
 # ----------------------------------------------------------------------------------------- NumPy and SciPy
 
 
+QUANTILES = [0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99]
+
+
 def numpy_eleven(x: NDArray[Any]) -> Answers:
     """The eleven statistics, one call after the other."""
     return {
@@ -380,6 +383,17 @@ def polars_eleven(x: NDArray[np.float64]) -> dict[str, Callable[[], Answers]]:
     return {
         "in-memory engine": lambda: query.collect(engine="in-memory").row(0, named=True),
         "streaming engine": lambda: query.collect(engine="streaming").row(0, named=True),
+    }
+
+
+def polars_order(x: NDArray[np.float64]) -> dict[str, Callable[[], Any]]:
+    """Order statistics and distinct values, each by Polars."""
+    c, query = pl.col("x"), pl.DataFrame({"x": x}).lazy()
+    quantiles = [c.quantile(q, interpolation="linear").alias(str(q)) for q in QUANTILES]
+    return {
+        "quantiles": lambda: np.array(query.select(quantiles).collect().row(0)),
+        "median": lambda: query.select(c.median()).collect().item(),
+        "n_unique": lambda: query.select(c.n_unique()).collect().item(),
     }
 
 
