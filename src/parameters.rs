@@ -5,7 +5,6 @@ use std::hash::{Hash, Hasher};
 use crate::dtype::DType;
 use crate::error::Error;
 use crate::kernel::Entry;
-use crate::kernels::METHODS;
 
 /// The value of a parameter. Numbers are compared as Python compares them: 1 and 1.0 are the same.
 #[derive(Debug, Clone)]
@@ -84,6 +83,23 @@ const MAX_BINS: i64 = 10_000_000;
 
 /// 2⁵³: the integers below are exact as float64, in their order with all others too.
 const EXACT: f64 = 9_007_199_254_740_992.0;
+
+/// The names of the methods for quantiles, in the order of NumPy's documentation.
+pub(crate) const METHODS: [&str; 13] = [
+    "inverted_cdf",
+    "averaged_inverted_cdf",
+    "closest_observation",
+    "interpolated_inverted_cdf",
+    "hazen",
+    "weibull",
+    "linear",
+    "median_unbiased",
+    "normal_unbiased",
+    "lower",
+    "higher",
+    "midpoint",
+    "nearest",
+];
 
 /// What a parameter accepts.
 #[derive(Debug, Clone, Copy, PartialEq)]

@@ -79,7 +79,7 @@ pub fn run(
     let mut passes = 0;
     let mut prepared = Cow::Borrowed(first);
     loop {
-        // Between passes, which look around themselves; so often a plan may go on with another one.
+        // A pass of a small array is over before it looks around, and a plan may have many of them.
         if passes > 0 {
             control.check()?;
         }

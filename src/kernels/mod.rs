@@ -17,7 +17,6 @@ mod top;
 use crate::kernel::Entry;
 
 pub(crate) use extrema::missing;
-pub(crate) use quantiles::METHODS;
 
 /// Every kernel, in the order of the documentation.
 pub static CATALOGUE: &[&Entry] = &[

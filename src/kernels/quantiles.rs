@@ -16,23 +16,6 @@ use crate::parameters::{Accepts, Argument, Arguments, DefaultValue, Parameter};
 use crate::selection::{Picked, select};
 use crate::value::Value;
 
-/// The names of the methods, in the order of NumPy's documentation.
-pub(crate) const METHODS: [&str; 13] = [
-    "inverted_cdf",
-    "averaged_inverted_cdf",
-    "closest_observation",
-    "interpolated_inverted_cdf",
-    "hazen",
-    "weibull",
-    "linear",
-    "median_unbiased",
-    "normal_unbiased",
-    "lower",
-    "higher",
-    "midpoint",
-    "nearest",
-];
-
 /// Where a quantile lies.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Place {
@@ -540,6 +523,7 @@ pub(super) static MEDIAN_ABS_DEVIATION: Entry = Entry {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::parameters::METHODS;
 
     #[test]
     fn every_method_has_its_name() {

@@ -34,8 +34,8 @@ fn argsort(input: &Input) -> Result<Request, Error> {
 pub(super) static SORT: Entry = Entry {
     name: "sort",
     doc: "The elements of the flattened array in order, as a new array.\n\n\
-          NaN comes last. Zeros of both signs come out as +0, because an order does not tell them apart. It takes twice the \
-          elements' memory while it sorts.",
+          NaN comes last. Zeros of both signs come out as +0, because an order does not tell them apart. While it sorts it \
+          takes memory for all elements as keys of 64 bits, and for the result.",
     parameters: &[],
     numpy: "np.sort(x, axis=None)",
     takes: Takes::Ordered,
@@ -48,7 +48,8 @@ pub(super) static SORT: Entry = Entry {
 pub(super) static ARGSORT: Entry = Entry {
     name: "argsort",
     doc: "The positions in the flattened array that put its elements in order.\n\n\
-          Of equal ones the first position comes first, as in a stable sort. NaN comes last. It takes 32 bytes an element while it sorts.",
+          Of equal ones the first position comes first, as in a stable sort. NaN comes last. While it sorts it takes 16 bytes an element, and \
+          memory for the result.",
     parameters: &[],
     numpy: "np.argsort(x, axis=None, kind='stable')",
     takes: Takes::Ordered,
