@@ -352,6 +352,11 @@ impl Input {
         self.nan_policy == NanPolicy::Omit && self.dtype.has_missing()
     }
 
+    /// That the kernel has no meaning for the dtype, but for these.
+    pub fn unsupported(&self, accepted: Takes) -> Error {
+        Error::UnsupportedDtype { kernel: self.kernel, dtype: self.dtype, accepted: accepted.describe() }
+    }
+
     /// The array as it is, NaN values included.
     pub fn elements(&self) -> Expression {
         Expression::of(self.node, self.dtype)

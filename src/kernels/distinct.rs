@@ -13,11 +13,7 @@ macro_rules! ask {
         let input = *$input;
         Ok(with_ordered!(input.dtype, $T => {
             distinct::<$T>(input.values(), move |$values: &Distinct<'_, $T>| $finish(&input))
-        }, else return Err(Error::UnsupportedDtype {
-            kernel: input.kernel,
-            dtype: input.dtype,
-            accepted: Takes::Ordered.describe(),
-        })))
+        }, else return Err(input.unsupported(Takes::Ordered))))
     }};
 }
 

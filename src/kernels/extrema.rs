@@ -181,11 +181,7 @@ fn extrema(input: &Input, asks: Asks) -> Result<Request, Error> {
     Ok(with_ordered!(input.dtype, T => {
         let positions = matches!(asks, Asks::ArgMin | Asks::ArgMax);
         Request::new(input.elements(), Extrema::<T>::new(positions), move |state| answer(&input, asks, state))
-    }, else return Err(Error::UnsupportedDtype {
-        kernel: input.kernel,
-        dtype: input.dtype,
-        accepted: Takes::Ordered.describe(),
-    })))
+    }, else return Err(input.unsupported(Takes::Ordered))))
 }
 
 fn answer<T: Ordered>(input: &Input, asks: Asks, state: &ExtremaState<T>) -> Result<Value, Error> {
@@ -265,11 +261,7 @@ pub(super) fn bounds(
             let missing = if input.omits() { None } else { state.missing.map(|_| (f64::NAN, f64::NAN)) };
             next(missing.or(float(state.min).zip(float(state.max))))
         })
-    }, else return Err(Error::UnsupportedDtype {
-        kernel: input.kernel,
-        dtype: input.dtype,
-        accepted: Takes::Reals.describe(),
-    })))
+    }, else return Err(input.unsupported(Takes::Reals))))
 }
 
 pub(super) static MIN: Entry = Entry {

@@ -276,11 +276,7 @@ pub(super) fn ordered(
     Ok(with_ordered!(input.dtype, T => {
         debug_assert_eq!(expression.item(), T::TYPE);
         select::<T>(expression, wanted, move |picked| finish(&PickedNumbers::new(picked)).map(Answer::Value))
-    }, else return Err(Error::UnsupportedDtype {
-        kernel: input.kernel,
-        dtype: input.dtype,
-        accepted: Takes::Ordered.describe(),
-    })))
+    }, else return Err(input.unsupported(Takes::Ordered))))
 }
 
 /// The two ranks in the middle, which may be one.

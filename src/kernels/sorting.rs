@@ -6,10 +6,6 @@ use crate::kernel::{Entry, Input, Request, Takes};
 use crate::selection::sorted;
 use crate::value::Value;
 
-fn unsupported(input: &Input) -> Error {
-    Error::UnsupportedDtype { kernel: input.kernel, dtype: input.dtype, accepted: Takes::Ordered.describe() }
-}
-
 fn sort(input: &Input) -> Result<Request, Error> {
     let dtype = input.dtype;
     Ok(with_ordered!(dtype, T => {
@@ -18,7 +14,7 @@ fn sort(input: &Input) -> Result<Request, Error> {
             items.extend(keys.map(T::of_key));
             Ok(Value::Array { items: <T as Sealed>::buffer(items), dtype })
         })
-    }, else return Err(unsupported(input))))
+    }, else return Err(input.unsupported(Takes::Ordered))))
 }
 
 fn argsort(input: &Input) -> Result<Request, Error> {
@@ -28,7 +24,7 @@ fn argsort(input: &Input) -> Result<Request, Error> {
             items.extend(keys.map(|(_, position)| position.cast_signed()));
             Ok(Value::Array { items: Buffer::Int64(items), dtype: DType::Int64 })
         })
-    }, else return Err(unsupported(input))))
+    }, else return Err(input.unsupported(Takes::Ordered))))
 }
 
 pub(super) static SORT: Entry = Entry {

@@ -7,7 +7,7 @@ use std::marker::PhantomData;
 
 use crate::dtype::{Buffer, DType, Ordered, Sealed, with_ordered};
 use crate::error::Error;
-use crate::kernel::{Accumulator, Entry, Input, Items, Request, Takes};
+use crate::kernel::{Accumulator, Entry, Input, Items, Request, Takes, Team};
 use crate::parameters::{Accepts, Arguments, DefaultValue, Parameter};
 use crate::simd::Simd;
 use crate::value::Value;
@@ -106,7 +106,7 @@ impl<T: Ordered> Accumulator for Best<T> {
         same.then(|| Best { k: self.k.max(other.k), positions: self.positions || other.positions, ..*self })
     }
 
-    fn settle(&self, state: &mut Candidates, _: bool, _: &crate::kernel::Team<'_>) {
+    fn settle(&self, state: &mut Candidates, _: bool, _: &Team<'_>) {
         self.select(state);
         state.kept.sort_unstable();
     }
@@ -127,11 +127,7 @@ fn best(arguments: &Arguments, input: &Input, largest: bool, positions: bool) ->
                 Value::Array { items: <T as Sealed>::buffer(values), dtype }
             })
         })
-    }, else return Err(Error::UnsupportedDtype {
-        kernel: input.kernel,
-        dtype: input.dtype,
-        accepted: Takes::Ordered.describe(),
-    })))
+    }, else return Err(input.unsupported(Takes::Ordered))))
 }
 
 const K: &[Parameter] = &[Parameter {

@@ -66,7 +66,7 @@ impl<T: Ordered> Map<T> {
 
     /// Whether each bin but the first and the last has one key.
     pub(super) fn has_single_keys(&self) -> bool {
-        matches!(self.rule, Rule::Keys { shift: 0, .. })
+        self.single_key(0).is_some()
     }
 
     /// The only key of a bin, if bins have one each.
@@ -75,11 +75,6 @@ impl<T: Ordered> Map<T> {
             Rule::Keys { low, shift: 0, .. } => low.checked_add(bin as u64),
             _ => None,
         }
-    }
-
-    /// Whether it is that one.
-    pub(super) fn is_of_every_key(&self) -> bool {
-        T::KEY_BITS <= 16 && matches!(self.rule, Rule::Keys { shift: 0, .. })
     }
 
     /// The map with one bin for everything.

@@ -191,7 +191,7 @@ impl<T: Ordered> Selection<T> {
 
     fn count(self, map: Arc<Map<T>>) -> Request {
         let count = Count::new(Arc::clone(&map));
-        let then = if map.is_of_every_key() { vec![] } else { vec!["the elements of the bins that matter"] };
+        let then = if map.has_single_keys() { vec![] } else { vec!["the elements of the bins that matter"] };
         Request::chain(self.expression.clone(), count, then, move |counts: &Counts| self.counted(&map, counts))
     }
 
