@@ -297,6 +297,24 @@ macro_rules! define_blocks {
                 match self { $(Buffer::$variant(_) => ItemType::$variant,)* }
             }
 
+            /// Adds the nearest item to a number.
+            pub fn push(&mut self, number: Number) {
+                match self { $(Buffer::$variant(items) => items.push(<$item as Item>::of_number(number)),)* }
+            }
+
+            /// Adds the items of a buffer that holds the same; those of another are left out.
+            pub fn append(&mut self, next: Buffer) {
+                match (self, next) {
+                    $((Buffer::$variant(items), Buffer::$variant(mut next)) => items.append(&mut next),)*
+                    _ => {}
+                }
+            }
+
+            /// The items as numbers.
+            pub fn numbers(&self) -> Vec<Number> {
+                match self { $(Buffer::$variant(items) => items.iter().map(|item| Item::number(*item)).collect(),)* }
+            }
+
             /// Where its items lie.
             pub fn as_mut_ptr(&mut self) -> *mut u8 {
                 match self { $(Buffer::$variant(items) => items.as_mut_ptr().cast(),)* }
@@ -426,6 +444,12 @@ pub trait Item: Sealed {
 
     /// Not zero; NaN is not zero.
     fn is_nonzero(self) -> bool;
+
+    /// The item as a number.
+    fn number(self) -> Number;
+
+    /// The nearest item to a number, whose dtype is the item's own.
+    fn of_number(number: Number) -> Self;
 }
 
 /// Items with an order. NaN and NaT are neither below nor above anything.
@@ -438,16 +462,10 @@ pub trait Ordered: Item {
     /// `self < other`.
     fn below(self, other: Self) -> bool;
 
-    /// The item as a number.
-    fn number(self) -> Number;
-
     /// Bits of a key.
     const KEY_BITS: u32;
     /// Whether items are floats: their keys are then far from proportional to them.
     const IS_FLOAT: bool = false;
-
-    /// The nearest item to a number, whose dtype is the item's own.
-    fn of_number(number: Number) -> Self;
 
     /// All bits of a key.
     const KEYS: u64 = u64::MAX >> (u64::BITS - Self::KEY_BITS);
@@ -518,16 +536,6 @@ macro_rules! integers {
             fn is_nonzero(self) -> bool {
                 self != 0
             }
-        }
-
-        impl Ordered for $item {
-            const LOWEST: Self = <$item>::MIN;
-            const HIGHEST: Self = <$item>::MAX;
-
-            #[inline(always)]
-            fn below(self, other: Self) -> bool {
-                self < other
-            }
 
             fn number(self) -> Number {
                 Number::$variant(self.into())
@@ -540,6 +548,16 @@ macro_rules! integers {
                     Number::UInt(value) => value as Self,
                     other => other.float() as Self,
                 }
+            }
+        }
+
+        impl Ordered for $item {
+            const LOWEST: Self = <$item>::MIN;
+            const HIGHEST: Self = <$item>::MAX;
+
+            #[inline(always)]
+            fn below(self, other: Self) -> bool {
+                self < other
             }
 
             const KEY_BITS: u32 = <$item>::BITS;
@@ -618,6 +636,14 @@ impl Item for Bool8 {
     fn is_nonzero(self) -> bool {
         self.0 != 0
     }
+
+    fn number(self) -> Number {
+        Number::Bool(self.0 != 0)
+    }
+
+    fn of_number(number: Number) -> Self {
+        Bool8(u8::from(number.float() != 0.0))
+    }
 }
 
 impl Ordered for Bool8 {
@@ -627,14 +653,6 @@ impl Ordered for Bool8 {
     #[inline(always)]
     fn below(self, other: Self) -> bool {
         (self.0 == 0) & (other.0 != 0)
-    }
-
-    fn number(self) -> Number {
-        Number::Bool(self.0 != 0)
-    }
-
-    fn of_number(number: Number) -> Self {
-        Bool8(u8::from(number.float() != 0.0))
     }
 
     const KEY_BITS: u32 = 1;
@@ -672,6 +690,14 @@ impl Item for Time {
     fn is_nonzero(self) -> bool {
         self.0 != 0
     }
+
+    fn number(self) -> Number {
+        Number::Int(self.0)
+    }
+
+    fn of_number(number: Number) -> Self {
+        if let Number::Int(ticks) = number { Time(ticks) } else { Time::NAT }
+    }
 }
 
 impl Ordered for Time {
@@ -682,14 +708,6 @@ impl Ordered for Time {
     fn below(self, other: Self) -> bool {
         // An unsigned comparison of shifted values would save the second test, but not for NaT on the right.
         (self.0 < other.0) & (self.0 != i64::MIN) & (other.0 != i64::MIN)
-    }
-
-    fn number(self) -> Number {
-        Number::Int(self.0)
-    }
-
-    fn of_number(number: Number) -> Self {
-        if let Number::Int(ticks) = number { Time(ticks) } else { Time::NAT }
     }
 
     const KEY_BITS: u32 = 64;
@@ -724,6 +742,15 @@ macro_rules! floats {
             fn is_nonzero(self) -> bool {
                 self != 0.0
             }
+
+            fn number(self) -> Number {
+                Number::Float(self.into())
+            }
+
+            #[allow(clippy::cast_possible_truncation)]
+            fn of_number(number: Number) -> Self {
+                number.float() as Self
+            }
         }
 
         impl Ordered for $item {
@@ -733,15 +760,6 @@ macro_rules! floats {
             #[inline(always)]
             fn below(self, other: Self) -> bool {
                 self < other
-            }
-
-            fn number(self) -> Number {
-                Number::Float(self.into())
-            }
-
-            #[allow(clippy::cast_possible_truncation)]
-            fn of_number(number: Number) -> Self {
-                number.float() as Self
             }
 
             const KEY_BITS: u32 = <$bits>::BITS;
@@ -798,6 +816,18 @@ macro_rules! floats {
             #[inline(always)]
             fn is_nonzero(self) -> bool {
                 self.re.is_nonzero() | self.im.is_nonzero()
+            }
+
+            fn number(self) -> Number {
+                Number::Complex(Complex::new(self.re.into(), self.im.into()))
+            }
+
+            #[allow(clippy::cast_possible_truncation)]
+            fn of_number(number: Number) -> Self {
+                match number {
+                    Number::Complex(value) => Complex::new(value.re as $item, value.im as $item),
+                    other => Complex::new(other.float() as $item, 0.0),
+                }
             }
         }
     )* };

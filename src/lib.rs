@@ -25,6 +25,7 @@
 //! * Whatever a user or the environment can influence ends in an [`error::Error`], never in a panic.
 
 pub mod ahead;
+pub mod column;
 pub mod dtype;
 pub mod engine;
 pub mod error;

@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 use crate::dtype::DType;
 use crate::error::{Error, panic_message};
+use crate::expr::NodeId;
 use crate::kernel::{Answer, AnyState, Entry, Finish, Input, NanPolicy, Request, Sink};
 use crate::kernels;
 use crate::parameters::Arguments;
@@ -45,16 +46,21 @@ impl Plan {
 
     /// The first sweep over an array of this dtype, and for each function that has no meaning there, its number and why.
     pub fn stage(&self, dtype: DType) -> (Stage, Vec<(usize, Error)>) {
+        self.stage_of(dtype, 0)
+    }
+
+    /// As [`Plan::stage`], over the elements of a node.
+    pub fn stage_of(&self, dtype: DType, node: NodeId) -> (Stage, Vec<(usize, Error)>) {
         let mut stage = Stage::default();
         let mut errors = Vec::new();
         for (index, call) in self.calls.iter().enumerate() {
-            match call.entry.request(&call.arguments, dtype, self.nan_policy, 0) {
+            match call.entry.request(&call.arguments, dtype, self.nan_policy, node) {
                 Ok(request) => stage.add(Who::Call(index), request),
                 Err(error) => errors.push((index, error)),
             }
         }
         if self.nan_policy == NanPolicy::Raise && dtype.has_missing() && !self.calls.is_empty() {
-            let input = Input { kernel: "nan_policy", dtype, nan_policy: self.nan_policy, node: 0 };
+            let input = Input { kernel: "nan_policy", dtype, nan_policy: self.nan_policy, node };
             stage.add(Who::NanCheck, kernels::missing(&input));
         }
         (stage, errors)
@@ -183,6 +189,16 @@ impl Stage {
         }
         *self = rest;
         sampled
+    }
+
+    /// Lets all who wait in another stage wait in this one.
+    pub fn join(&mut self, other: &Stage) {
+        self.known.extend(&other.known);
+        for waiting in &other.waiting {
+            let Some(sink) = other.sinks.get(waiting.sink).cloned() else { continue };
+            let Waiting { who, finish, then, .. } = waiting.clone();
+            self.add(who, Request::Needs { sink, finish, then });
+        }
     }
 
     /// Whether nobody waits: there is nothing to sweep for.

@@ -42,6 +42,12 @@ impl<S> Tree<S> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner).insert((level, 0), state);
     }
 
+    /// Takes the root, if every leaf has been handed in and nobody has taken it.
+    pub(super) fn take_root(&self) -> Option<S> {
+        let top = usize::BITS - self.leaves.saturating_sub(1).leading_zeros();
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner).remove(&(top, 0))
+    }
+
     /// The root, once every leaf has been handed in.
     pub(super) fn into_root(self) -> Option<S> {
         let mut waiting = self.waiting.into_inner().unwrap_or_else(PoisonError::into_inner);

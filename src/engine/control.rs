@@ -1,5 +1,6 @@
 //! How a run is stopped: one flag that the workers read and the waiting thread sets.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
@@ -13,7 +14,7 @@ pub struct Control<'a> {
     deadline: Option<(Instant, f64)>,
     /// Asked every [`POLL`] by the waiting thread; `false` stops the run.
     go_on: &'a (dyn Fn() -> bool + Sync),
-    stopped: AtomicBool,
+    stopped: Arc<AtomicBool>,
 }
 
 impl<'a> Control<'a> {
@@ -29,12 +30,17 @@ impl<'a> Control<'a> {
             let limit = Duration::try_from_secs_f64(seconds).ok()?;
             Some((begun.checked_add(limit)?, seconds))
         });
-        Control { deadline, go_on, stopped: AtomicBool::new(false) }
+        Control { deadline, go_on, stopped: Arc::default() }
     }
 
     /// A run that nothing stops.
     pub fn none() -> Control<'static> {
         Control::new(None, &|| true)
+    }
+
+    /// For a worker's own runs within the run: it does not look around, but is stopped with the run.
+    pub(super) fn of_worker(&self) -> Control<'static> {
+        Control { stopped: Arc::clone(&self.stopped), ..Control::none() }
     }
 
     /// Ends the run, from any thread.

@@ -65,6 +65,16 @@ impl Pass {
         Ok(swept)
     }
 
+    /// What is computed for the sinks.
+    pub(super) fn program(&self) -> &Program {
+        &self.program
+    }
+
+    /// The sinks, in order.
+    pub(super) fn sinks(&self) -> &[Sink] {
+        &self.sinks
+    }
+
     /// The elements that the sink of this number gets at most, of arrays of which the first is the longest.
     fn len(&self, sink: usize, views: &[View<'_>]) -> usize {
         let longest = views.first().map_or(0, View::len);
@@ -252,7 +262,7 @@ impl<'a> Run<'a> {
             // The chunk that nobody has taken yet is the one that this worker will most likely take.
             let next = if start + BLOCK < end { start + BLOCK } else { self.next.load(Ordering::Relaxed) * CHUNK };
             ahead.expect(self.views.first().map_or(0..0, |view| view.memory(next, BLOCK)));
-            evaluator.evaluate(start, self.len, |instruction, block| {
+            evaluator.evaluate(self.views, start, self.len, |instruction, block| {
                 for &index in self.readers.get(instruction).into_iter().flatten() {
                     let (states, free) = (states.get_mut(index), free.get_mut(index));
                     let state = [states, free].into_iter().flatten().find(|state| state.is_some());

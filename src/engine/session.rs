@@ -46,6 +46,11 @@ impl Session {
         Session { graph: Graph::with_len(dtype, len), stage: Stage::default(), len: len as u64 }
     }
 
+    /// A session that goes on from here: with these formulas, for who waits in this stage.
+    pub(super) fn from(graph: Graph, stage: Stage, len: usize) -> Session {
+        Session { graph, stage, len: len as u64 }
+    }
+
     /// The formulas.
     pub fn graph(&mut self) -> &mut Graph {
         &mut self.graph

@@ -24,7 +24,6 @@ enum Place {
 /// The scratch memory of one worker for one pass: a block for each register, and one for each view that is gathered.
 #[derive(Debug)]
 pub struct Evaluator<'a> {
-    views: &'a [View<'a>],
     program: &'a Program,
     level: Level,
     gathered: Vec<Buffer>,
@@ -34,8 +33,8 @@ pub struct Evaluator<'a> {
 }
 
 impl<'a> Evaluator<'a> {
-    /// Scratch for this program over these arrays, of which the longest has so many elements.
-    pub fn new(views: &'a [View<'a>], program: &'a Program, level: Level) -> Evaluator<'a> {
+    /// Scratch for this program over arrays like these.
+    pub fn new(views: &[View<'_>], program: &'a Program, level: Level) -> Evaluator<'a> {
         let longest = views.iter().map(View::len).max().unwrap_or(0).min(BLOCK);
         let gathered = program.instructions.iter().filter_map(|instruction| match instruction.action {
             Action::Load { source, item } => {
@@ -45,7 +44,6 @@ impl<'a> Evaluator<'a> {
             _ => None,
         });
         Evaluator {
-            views,
             program,
             level,
             gathered: gathered.collect(),
@@ -55,10 +53,17 @@ impl<'a> Evaluator<'a> {
         }
     }
 
-    /// Computes every node for the elements from number `start` on, a block at most, of the first `end`, and shows each to
-    /// `sink` as soon as it is there: the number of its instruction, and its items.
-    pub fn evaluate(&mut self, start: usize, end: usize, mut sink: impl FnMut(usize, Block<'_>)) {
-        let Evaluator { views, program, level, gathered, registers, places, flags } = self;
+    /// Computes every node for the elements of the arrays from number `start` on, a block at most, of the first `end`, and
+    /// shows each to `sink` as soon as it is there: the number of its instruction, and its items. The arrays are those that
+    /// the scratch was made for, or lie as these do.
+    pub fn evaluate(
+        &mut self,
+        views: &[View<'_>],
+        start: usize,
+        end: usize,
+        mut sink: impl FnMut(usize, Block<'_>),
+    ) {
+        let Evaluator { program, level, gathered, registers, places, flags } = self;
         let mut loaded: Vec<Block<'_>> = Vec::with_capacity(gathered.len());
         let mut scratch = gathered.iter_mut();
         places.clear();

@@ -1,6 +1,6 @@
 //! What is known from how often each value occurs: `n_unique`, `unique`, `value_counts`, `mode`, `entropy`.
 
-use crate::dtype::{Buffer, DType, Number, Ordered, Sealed, with_ordered};
+use crate::dtype::{Buffer, DType, Item, Number, Sealed, with_ordered};
 use crate::error::Error;
 use crate::kernel::{Entry, Input, Request, Takes};
 use crate::parameters::{Accepts, Argument, DefaultValue, Parameter};
@@ -104,7 +104,7 @@ pub(super) static MODE: Entry = Entry {
                     best = Some((value, count));
                 }
             });
-            let (mode, count) = match best.map(|(value, count)| (Ordered::number(value), count)) {
+            let (mode, count) = match best.map(|(value, count)| (Item::number(value), count)) {
                 Some((Number::Float(value), count)) => (Value::float(value, input.dtype), Value::count(count)),
                 Some((number, count)) => (Value::Scalar(number, input.dtype), Value::count(count)),
                 None => {

@@ -7,7 +7,7 @@
 //! dtypes, so that the answer is NumPy's to the last bit. (But for integers so far apart that NumPy's subtraction of the
 //! two wraps around; this one does not.)
 
-use crate::dtype::{Buffer, DType, Number, Ordered, Sealed, Time, with_ordered};
+use crate::dtype::{Buffer, DType, Item, Number, Ordered, Sealed, Time, with_ordered};
 use crate::error::Error;
 use crate::expr::{Expression, Step};
 use crate::kernel::{Answer, Entry, Input, Request, Takes};
@@ -240,7 +240,7 @@ fn missing(dtype: DType) -> Number {
 #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
 fn buffer(dtype: DType, numbers: &[Number]) -> Buffer {
     with_ordered!(dtype, T => {
-        let items = numbers.iter().map(|&number| <T as Ordered>::of_number(number)).collect();
+        let items = numbers.iter().map(|&number| <T as Item>::of_number(number)).collect();
         <T as Sealed>::buffer(items)
     }, else unreachable!("complex numbers have no order"))
 }

@@ -6,7 +6,7 @@ use pyo3::prelude::*;
 
 use crate::dtype::DType;
 use crate::error::Error;
-use crate::view::{Output, View};
+use crate::view::{Output, Rows, View};
 
 /// A view of the array's memory. Nothing is copied; any strides, byte order and alignment will do.
 ///
@@ -22,6 +22,15 @@ pub(super) fn view<'a>(array: &'a Bound<'_, PyUntypedArray>) -> Result<View<'a>,
     // bytes is concerned (`np.empty` is memory with unspecified contents obtained from outside Rust). Misalignment
     // and negative or zero strides are allowed by `View::new`.
     Ok(unsafe { View::new(pointer.cast(), dtype, swapped, array.shape(), array.strides()) })
+}
+
+/// The array as rows along its first `along` axes, as [`view`].
+pub(super) fn rows<'a>(array: &'a Bound<'_, PyUntypedArray>, along: usize) -> Result<Rows<'a>, Error> {
+    let (dtype, swapped) = dtype(&array.dtype())?;
+    // SAFETY: as in `view`.
+    let pointer = unsafe { (*array.as_array_ptr()).fields.data };
+    // SAFETY: as in `view`.
+    Ok(unsafe { Rows::new(pointer.cast(), dtype, swapped, array.shape(), array.strides(), along) })
 }
 
 /// The memory of a fresh array, to be filled by a sweep. It must be kept alive and to itself until that is over.

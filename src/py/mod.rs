@@ -8,6 +8,7 @@ mod input;
 mod kernel;
 mod output;
 mod plan;
+mod rows;
 mod session;
 mod ufunc;
 

@@ -16,14 +16,7 @@ pub(super) fn object<'py>(value: &Value, array: &Bound<'py, PyUntypedArray>) -> 
         // Rounded here, because NumPy warns when a cast overflows, and an infinite result is no accident.
         Value::Scalar(Number::Float(value), dtype) => scalar_type(py, *dtype)?.call1((dtype.round(*value),)),
         Value::Scalar(number, dtype) => scalar_type(py, *dtype)?.call1((plain(py, *number)?,)),
-        Value::Array { items: buffer, dtype } => {
-            let items = items(py, buffer)?;
-            if dtype.is_time() {
-                items.call_method1("view", (format!("{}{}", dtype.name(), unit(array)?),))
-            } else {
-                items.call_method1("astype", (dtype.name(),))
-            }
-        }
+        Value::Array { items, dtype } => self::array(items, *dtype, array),
         Value::Record(name, fields) => {
             let fields = fields.iter().map(|field| object(field, array)).collect::<PyResult<Vec<_>>>()?;
             py.import("fanfold.results")?.getattr(*name)?.call1(PyTuple::new(py, fields)?)
@@ -38,6 +31,22 @@ pub(super) fn object<'py>(value: &Value, array: &Bound<'py, PyUntypedArray>) -> 
                 .get_or_try_init(py, || Ok::<_, PyErr>(py.import("fanfold.results")?.getattr("Histogram")?.unbind()))?;
             class.bind(py).call1((counts, edges))
         }
+    }
+}
+
+/// Items as a fresh array of a dtype. `array` is the input, as for [`object`].
+pub(super) fn array<'py>(
+    buffer: &Buffer,
+    dtype: DType,
+    array: &Bound<'py, PyUntypedArray>,
+) -> PyResult<Bound<'py, PyAny>> {
+    let items = items(array.py(), buffer)?;
+    if dtype.is_time() {
+        items.call_method1("view", (format!("{}{}", dtype.name(), unit(array)?),))
+    } else if buffer.item().dtype() == dtype {
+        Ok(items)
+    } else {
+        items.call_method1("astype", (dtype.name(),))
     }
 }
 

@@ -15,6 +15,7 @@ use crate::error::Error;
 use crate::kernel::NanPolicy;
 use crate::plan::Plan as CorePlan;
 use crate::py::kernel::Kernel;
+use crate::py::rows::Columns;
 use crate::py::{input, output};
 
 /// Elements up to which a run is over before another thread could make use of the interpreter. NumPy draws the same line,
@@ -161,6 +162,18 @@ impl Plan {
         }
         Ok((answers, errors, passes, bytes_read, workers, started.elapsed().as_secs_f64()))
     }
+
+    /// Runs the kernels over each row: the first `along` axes number the rows, the others are taken together.
+    #[pyo3(signature = (array, along, workers, timeout))]
+    fn run_rows<'py>(
+        &self,
+        array: &Bound<'py, PyUntypedArray>,
+        along: usize,
+        workers: usize,
+        timeout: Option<f64>,
+    ) -> PyResult<Columns<'py>> {
+        super::rows::run(&self.plan, array, along, workers, timeout)
+    }
 }
 
 impl Plan {
@@ -189,7 +202,7 @@ fn fill<T>(slot: &Mutex<Option<T>>, value: T) {
     *slot.lock().unwrap_or_else(PoisonError::into_inner) = Some(value);
 }
 
-fn take<T>(slot: &Mutex<Option<T>>) -> Option<T> {
+pub(super) fn take<T>(slot: &Mutex<Option<T>>) -> Option<T> {
     slot.lock().unwrap_or_else(PoisonError::into_inner).take()
 }
 

@@ -1,0 +1,480 @@
+//! Runs a plan over many rows: an answer of each function for each row.
+//!
+//! All rows are swept over together, once, for what a sweep answers: in units of many short rows, or of a chunk of long ones,
+//! which the workers take in turn. A row's blocks, chunks and tree are those that it would have as an array of its own,
+//! and so are its answers, to the last bit.
+//!
+//! Who has to ask for more (a quantile of long rows) goes on row by row: each worker by itself if there are rows
+//! enough, all workers together on each row if there are few.
+
+use std::ops::Range;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+
+use crate::ahead::Ahead;
+use crate::column::Column;
+use crate::dtype::{Buffer, Number};
+use crate::engine::combine::Tree;
+use crate::engine::control::Control;
+use crate::engine::latch::lock;
+use crate::engine::pass::{CHUNK, Pass, States};
+use crate::engine::pool::Workers;
+use crate::engine::session::Session;
+use crate::engine::team::{Between, together};
+use crate::error::{Error, panic_message};
+use crate::expr::{Evaluator, Graph, NodeId};
+use crate::kernel::{Answer, SAMPLE, Team};
+use crate::plan::{Plan, Stage, Who};
+use crate::simd::Level;
+use crate::value::Value;
+use crate::view::{BLOCK, Rows, Tile, View};
+
+/// Bytes of neighbouring rows that a worker may hold, to read them once and use them several times.
+const HELD: usize = 64 << 20;
+
+/// The answers of all functions for all rows.
+#[derive(Debug)]
+pub struct Table {
+    /// A column for each call of the plan, in order. A function that fails for a row has none.
+    pub columns: Vec<Result<Column, Error>>,
+    /// Sweeps over the array.
+    pub passes: usize,
+    /// Bytes of the array that were read.
+    pub bytes_read: u64,
+}
+
+/// Runs the functions over each row of the first source, whose elements, or those of a formula over all sources, are a
+/// node of the graph. All sources have as many rows of the same length.
+pub fn run_rows(
+    plan: &Plan,
+    graph: Graph,
+    node: NodeId,
+    sources: &[Rows<'_>],
+    workers: &Workers,
+    control: &Control<'_>,
+) -> Result<Table, Error> {
+    let Some(first) = sources.first() else { unreachable!("there is an array") };
+    if first.count() == 0 {
+        return of_no_rows(plan, graph, node, sources, control);
+    }
+    let (stage, errors) = plan.stage_of(first.dtype(), node);
+    let run = Run::new(plan, graph, stage, sources, workers, control);
+    for (call, error) in errors {
+        run.fail(0, call, error);
+    }
+    together(workers, run.units, control, &|between| run.work(between))?;
+    run.go_on(workers)?;
+    run.into_table()
+}
+
+/// The dtypes and lengths that values have show in those of a made-up row.
+fn of_no_rows(
+    plan: &Plan,
+    graph: Graph,
+    node: NodeId,
+    sources: &[Rows<'_>],
+    control: &Control<'_>,
+) -> Result<Table, Error> {
+    let items: Vec<Buffer> =
+        sources.iter().map(|rows| Buffer::new(rows.dtype().item(), rows.len().min(1))).collect();
+    let rows: Vec<Rows<'_>> = items.iter().zip(sources).map(|(items, rows)| Rows::of_one(items, rows.dtype())).collect();
+    let mut table = run_rows(plan, graph, node, &rows, &Workers::Caller, control)?;
+    for column in &mut table.columns {
+        if let Ok(column) = column {
+            *column = std::mem::take(column).emptied();
+        }
+    }
+    Ok(Table { passes: 0, bytes_read: 0, ..table })
+}
+
+/// A row's answers, as far as they are known.
+type Answers = Vec<Option<Value>>;
+
+/// What the workers of one run share.
+struct Run<'a> {
+    plan: &'a Plan,
+    graph: Graph,
+    sources: &'a [Rows<'a>],
+    control: &'a Control<'a>,
+    level: Level,
+    /// What one sweep over all rows is for.
+    stage: Stage,
+    pass: Pass,
+    /// The sinks of each instruction.
+    readers: Vec<Vec<usize>>,
+    /// What each row samples for.
+    sampled: Stage,
+    /// Whether rows are read as tiles, and of how many at most.
+    tiled: bool,
+    across: usize,
+    /// Tiles, or rows, that a worker takes at a time, and chunks of each.
+    tiles: usize,
+    together: usize,
+    chunks: usize,
+    units: usize,
+    next: AtomicUsize,
+    /// The states of chunks, for each tile of rows that have several.
+    trees: Vec<Tree<Vec<States>>>,
+    /// Whether a worker goes on alone with a row that has to ask for more.
+    alone: bool,
+    done: Mutex<Vec<(usize, Vec<Column>)>>,
+    /// Rows that wait for all workers.
+    waiting: Mutex<Vec<(usize, Answers, Stage)>>,
+    /// The failure of each call, and the first row that has it.
+    failures: Mutex<Vec<Option<(usize, Error)>>>,
+    /// NaN values that were found under `nan_policy="raise"`.
+    missing: AtomicU64,
+    /// Sweeps over a row after the first.
+    further: AtomicUsize,
+    elements: AtomicU64,
+}
+
+/// A worker's scratch.
+struct Worker<'w, 'a> {
+    evaluator: Evaluator<'w>,
+    ahead: Ahead,
+    views: Vec<View<'a>>,
+    tiles: Vec<Tile>,
+}
+
+impl<'a> Run<'a> {
+    fn new(
+        plan: &'a Plan,
+        mut graph: Graph,
+        mut stage: Stage,
+        sources: &'a [Rows<'a>],
+        workers: &Workers,
+        control: &'a Control<'a>,
+    ) -> Run<'a> {
+        let (count, len) = sources.first().map_or((0, 0), |rows| (rows.count(), rows.len()));
+        let sampled = if len > SAMPLE { stage.take_sampled() } else { Stage::default() };
+        let pass = Pass::new(&mut graph, stage.sinks().to_vec());
+        let mut readers = vec![Vec::new(); pass.program().size()];
+        for (sink, &instruction) in pass.program().wanted().iter().enumerate() {
+            readers[instruction].push(sink);
+        }
+        let across = sources.first().map_or(1, Rows::across);
+        let tiled = across > 1 || !sources.iter().all(Rows::are_borrowed);
+        let inner = sources.first().map_or(1, Rows::inner);
+        let tiles = count / inner * inner.div_ceil(across);
+        let chunks = Pass::chunks(len).max(1);
+        let together = if chunks > 1 { 1 } else { (CHUNK / (across * len.max(16))).max(1) };
+        // As many units for each worker as make their ends meet.
+        let together = together.min(tiles.div_ceil(8 * workers.count())).max(1);
+        Run {
+            plan,
+            graph,
+            sources,
+            control,
+            level: Level::current(),
+            stage,
+            pass,
+            readers,
+            sampled,
+            tiled,
+            across,
+            tiles,
+            together,
+            chunks,
+            units: tiles.div_ceil(together) * chunks,
+            next: AtomicUsize::new(0),
+            trees: (0..if chunks > 1 { tiles } else { 0 }).map(|_| Tree::new(chunks)).collect(),
+            alone: count >= 4 * workers.count(),
+            done: Mutex::default(),
+            waiting: Mutex::default(),
+            failures: Mutex::new(plan.calls().iter().map(|_| None).collect()),
+            missing: AtomicU64::new(0),
+            further: AtomicUsize::new(0),
+            elements: AtomicU64::new(0),
+        }
+    }
+
+    fn len(&self) -> usize {
+        self.sources.first().map_or(0, Rows::len)
+    }
+
+    /// The rows of a tile.
+    fn rows_of(&self, tile: usize) -> Range<usize> {
+        let inner = self.sources.first().map_or(1, Rows::inner);
+        let per_line = inner.div_ceil(self.across);
+        let start = tile / per_line * inner + tile % per_line * self.across;
+        let end = (start + self.across).min((tile / per_line + 1) * inner);
+        start..end
+    }
+
+    fn worker(&self) -> Worker<'_, 'a> {
+        let longest = self.len().min(BLOCK);
+        let tile = |rows: &Rows<'a>| rows.tile(self.across, longest);
+        let tiles: Vec<Tile> = if self.tiled { self.sources.iter().map(tile).collect() } else { Vec::new() };
+        let views: Vec<View<'a>> = self.sources.iter().map(|rows| rows.row(0)).collect();
+        let evaluator = Evaluator::new(&views, self.pass.program(), self.level);
+        Worker { evaluator, ahead: Ahead::default(), views, tiles }
+    }
+
+    /// One worker: takes the next unit until there is none.
+    fn work(&self, between: Between<'_>) -> Result<(), Error> {
+        let mut worker = self.worker();
+        while !self.control.is_stopped() {
+            let unit = self.next.fetch_add(1, Ordering::Relaxed);
+            if unit >= self.units {
+                break;
+            }
+            let (unit, chunk) = (unit / self.chunks, unit % self.chunks);
+            let mut columns = self.columns();
+            let tiles = unit * self.together..self.tiles.min((unit + 1) * self.together);
+            let first_row = self.rows_of(tiles.start).start;
+            for tile in tiles {
+                let rows = self.rows_of(tile);
+                let states = self.sweep(&mut worker, rows.clone(), chunk);
+                let Some(tree) = self.trees.get(tile) else {
+                    self.finish(rows, states, &mut columns)?;
+                    continue;
+                };
+                tree.hand_in(chunk, states, |left, right| self.combine(left, right));
+                if let Some(states) = tree.take_root() {
+                    self.finish(rows, states, &mut columns)?;
+                }
+            }
+            lock(&self.done).push((first_row, columns));
+            between()?;
+        }
+        Ok(())
+    }
+
+    fn columns(&self) -> Vec<Column> {
+        self.plan.calls().iter().map(|_| Column::Empty).collect()
+    }
+
+    /// The states of a chunk of each of these rows.
+    fn sweep(&self, worker: &mut Worker<'_, 'a>, rows: Range<usize>, chunk: usize) -> Vec<States> {
+        let fresh = || self.pass.sinks().iter().map(|sink| Ok(sink.accumulator.init())).collect();
+        let mut states: Vec<States> = rows.clone().map(|_| fresh()).collect();
+        let elements = chunk * CHUNK..self.len().min((chunk + 1) * CHUNK);
+        self.elements.fetch_add((elements.len() * rows.len()) as u64, Ordering::Relaxed);
+        for start in elements.clone().step_by(BLOCK) {
+            if self.control.is_stopped() {
+                break;
+            }
+            let block = start..elements.end.min(start + BLOCK);
+            let Worker { evaluator, ahead, views, tiles } = worker;
+            if self.tiled {
+                for (source, tile) in self.sources.iter().zip(tiles.iter_mut()) {
+                    source.load(self.level, rows.start, rows.len(), block.clone(), tile);
+                }
+                for (place, states) in states.iter_mut().enumerate() {
+                    let views: Vec<View<'_>> = tiles.iter().map(|tile| tile.row(place, block.len())).collect();
+                    self.update(evaluator, ahead, &views, 0, block.len(), start, states);
+                }
+            } else {
+                for (row, states) in rows.clone().zip(&mut states) {
+                    for (source, view) in self.sources.iter().zip(views.iter_mut()) {
+                        source.go_to(view, row);
+                    }
+                    self.update(evaluator, ahead, views, start, elements.end, start, states);
+                }
+            }
+        }
+        states
+    }
+
+    /// Takes a block of a row through every sink.
+    #[allow(clippy::too_many_arguments)] // a block is three numbers, and its worker's scratch two
+    fn update(
+        &self,
+        evaluator: &mut Evaluator<'_>,
+        ahead: &Ahead,
+        views: &[View<'_>],
+        start: usize,
+        end: usize,
+        number: usize,
+        states: &mut States,
+    ) {
+        evaluator.evaluate(views, start, end, |instruction, block| {
+            for &index in self.readers.get(instruction).into_iter().flatten() {
+                let (Some(place), Some(sink)) = (states.get_mut(index), self.pass.sinks().get(index)) else { continue };
+                guarded(place, |state| sink.accumulator.update(self.level, state, block, number as u64, ahead));
+            }
+        });
+    }
+
+    fn combine(&self, mut left: Vec<States>, right: Vec<States>) -> Vec<States> {
+        for (left, right) in left.iter_mut().zip(right) {
+            for ((left, right), sink) in left.iter_mut().zip(right).zip(self.pass.sinks()) {
+                match right {
+                    Ok(right) => guarded(left, |left| sink.accumulator.combine(left, right)),
+                    Err(message) => *left = Err(message),
+                }
+            }
+        }
+        left
+    }
+
+    /// Turns the states of rows into answers. Who has to ask for more goes on at once, or waits for all workers.
+    fn finish(&self, rows: Range<usize>, mut states: Vec<States>, columns: &mut [Column]) -> Result<(), Error> {
+        let mut held = None;
+        for (row, states) in rows.clone().zip(&mut states) {
+            for (place, sink) in states.iter_mut().zip(self.pass.sinks()) {
+                guarded(place, |state| sink.accumulator.settle(state, true, &Team::alone()));
+            }
+            let mut answers: Answers = vec![None; self.plan.calls().len()];
+            let mut stage = Stage::default();
+            for (who, value) in self.stage.known(self.len() as u64) {
+                self.place(row, who, Ok(value), &mut answers);
+            }
+            for (who, answer) in self.stage.finish(states) {
+                match answer {
+                    Ok(Answer::Next(request)) => stage.add(who, request),
+                    Ok(Answer::Value(value)) => self.place(row, who, Ok(value), &mut answers),
+                    Err(error) => self.place(row, who, Err(error), &mut answers),
+                }
+            }
+            stage.join(&self.sampled);
+            if !stage.is_empty() {
+                if !self.alone {
+                    lock(&self.waiting).push((row, answers, stage));
+                    continue;
+                }
+                let held = held.get_or_insert_with(|| self.hold(rows.clone()));
+                let views: Vec<View<'_>> = if held.is_empty() {
+                    self.sources.iter().map(|source| source.row(row)).collect()
+                } else {
+                    held.iter().map(|tile| tile.row(row - rows.start, self.len())).collect()
+                };
+                let control = self.control.of_worker();
+                self.ask(row, stage, &views, &Workers::Caller, &control, &mut answers)?;
+            }
+            put(answers, columns);
+        }
+        Ok(())
+    }
+
+    /// All elements of neighbouring rows, if it helps to read them together and there is room for them.
+    fn hold(&self, rows: Range<usize>) -> Vec<Tile> {
+        let size = |source: &Rows<'_>| source.len().saturating_mul(rows.len() * source.dtype().item().size());
+        if self.across == 1 || self.sources.iter().map(size).sum::<usize>() > HELD {
+            return Vec::new();
+        }
+        let hold = |source: &Rows<'_>| {
+            let mut tile = source.tile(rows.len(), source.len());
+            source.load(self.level, rows.start, rows.len(), 0..source.len(), &mut tile);
+            tile
+        };
+        self.sources.iter().map(hold).collect()
+    }
+
+    /// Sweeps over a row until nobody waits.
+    fn ask(
+        &self,
+        row: usize,
+        stage: Stage,
+        views: &[View<'_>],
+        workers: &Workers,
+        control: &Control<'_>,
+        answers: &mut Answers,
+    ) -> Result<(), Error> {
+        let mut session = Session::from(self.graph.clone(), stage, self.len());
+        let mut sweeps = 0;
+        while session.waits() {
+            let told = session.sweep(views, workers, control)?;
+            sweeps += usize::from(!told.sources.is_empty());
+            for (who, value) in told.answers {
+                self.place(row, who, value, answers);
+            }
+            // A stop leaves states half-made; whoever stopped the run says so.
+            if control.is_stopped() {
+                break;
+            }
+        }
+        self.further.fetch_max(sweeps, Ordering::Relaxed);
+        self.elements.fetch_add((sweeps * self.len()) as u64, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// The rows that wait for all workers, one after the other.
+    fn go_on(&self, workers: &Workers) -> Result<(), Error> {
+        let mut waiting = std::mem::take(&mut *lock(&self.waiting));
+        waiting.sort_by_key(|(row, ..)| *row);
+        for (row, mut answers, stage) in waiting {
+            self.control.check()?;
+            let views: Vec<View<'_>> = self.sources.iter().map(|source| source.row(row)).collect();
+            self.ask(row, stage, &views, workers, self.control, &mut answers)?;
+            let mut columns = self.columns();
+            put(answers, &mut columns);
+            lock(&self.done).push((row, columns));
+        }
+        Ok(())
+    }
+
+    /// Takes an answer for a row.
+    fn place(&self, row: usize, who: Who, value: Result<Value, Error>, answers: &mut Answers) {
+        match (who, value) {
+            (Who::Call(call), Ok(value)) => {
+                if let Some(place) = answers.get_mut(call) {
+                    *place = Some(value);
+                }
+            }
+            (Who::Call(call), Err(error)) => self.fail(row, call, error),
+            (Who::NanCheck, Ok(Value::Scalar(Number::Int(count), _))) => {
+                self.missing.fetch_add(count.cast_unsigned(), Ordering::Relaxed);
+            }
+            (Who::NanCheck, _) => {}
+        }
+    }
+
+    /// A function's failure is that of the first row that has one, whoever came to it first.
+    fn fail(&self, row: usize, call: usize, error: Error) {
+        let mut failures = lock(&self.failures);
+        let Some(place) = failures.get_mut(call) else { return };
+        if place.as_ref().is_none_or(|(known, _)| row < *known) {
+            *place = Some((row, error));
+        }
+    }
+
+    fn into_table(self) -> Result<Table, Error> {
+        let dtype = self.sources.first().map(Rows::dtype);
+        let missing = self.missing.into_inner();
+        if let (Some(dtype), 1..) = (dtype, missing) {
+            return Err(Error::FoundNan { count: i64::try_from(missing).unwrap_or(i64::MAX), dtype });
+        }
+        let mut columns: Vec<Column> = self.plan.calls().iter().map(|_| Column::Empty).collect();
+        let mut done = std::mem::take(&mut *lock(&self.done));
+        done.sort_by_key(|(row, _)| *row);
+        for (_, more) in done {
+            columns.iter_mut().zip(more).for_each(|(column, more)| column.append(more));
+        }
+        let failures = std::mem::take(&mut *lock(&self.failures)).into_iter();
+        let calls = self.plan.calls().iter();
+        let columns = columns.into_iter().zip(failures).zip(calls).map(|((column, failure), call)| match failure {
+            Some((_, Error::Panic { message, .. })) => {
+                Err(Error::Panic { kernel: call.entry.name.to_owned(), message })
+            }
+            Some((_, error)) => Err(error),
+            None => Ok(column),
+        });
+        let size: usize = self.sources.iter().take(1).map(|rows| rows.dtype().size()).sum();
+        let first = usize::from(!self.stage.sinks().is_empty());
+        Ok(Table {
+            columns: columns.collect(),
+            passes: first + self.further.into_inner(),
+            bytes_read: self.elements.into_inner() * size as u64,
+        })
+    }
+}
+
+/// Does something to a sink's state. If it panics, the state is lost, and the others go on.
+fn guarded<S>(place: &mut Result<S, String>, action: impl FnOnce(&mut S)) {
+    let Ok(state) = place else { return };
+    if let Err(panic) = catch_unwind(AssertUnwindSafe(|| action(state))) {
+        *place = Err(panic_message(panic.as_ref()));
+    }
+}
+
+/// Adds a row's answers to the columns. Where there is none the function has failed, and its column is not looked at.
+fn put(answers: Answers, columns: &mut [Column]) {
+    for (column, answer) in columns.iter_mut().zip(answers) {
+        if let Some(value) = answer {
+            column.push(value);
+        }
+    }
+}
