@@ -136,8 +136,13 @@ pub trait Erased: fmt::Debug + Send + Sync {
     fn sampled(&self) -> bool;
     /// See [`Accumulator::init`].
     fn init(&self) -> AnyState;
+    /// Makes a state the one of no elements.
+    fn renew(&self, state: &mut AnyState);
     /// See [`Accumulator::update`]; chooses the instruction set.
     fn update(&self, level: Level, state: &mut AnyState, block: Block<'_>, start: u64, ahead: &Ahead);
+    /// Takes rows of `len` items, which lie one after the other, each from the state of no elements to its settled one, which
+    /// `each` is shown.
+    fn rows(&self, level: Level, state: &mut AnyState, block: Block<'_>, len: usize, each: &mut EachRow<'_>);
     /// See [`Accumulator::combine`].
     fn combine(&self, state: &mut AnyState, next: AnyState);
     /// See [`Accumulator::cover`].
@@ -146,6 +151,35 @@ pub trait Erased: fmt::Debug + Send + Sync {
     fn settle(&self, state: &mut AnyState, whole: bool, team: &Team<'_>);
     /// For the adapter's own downcast.
     fn as_any(&self) -> &dyn Any;
+}
+
+/// Is shown the number of a row and its state.
+pub type EachRow<'a> = dyn FnMut(usize, &AnyState) + 'a;
+
+/// The updates of many rows, to be compiled once per instruction set.
+struct UpdateRows<'a, 'e, A: Accumulator> {
+    accumulator: &'a A,
+    state: &'a mut AnyState,
+    items: &'a [A::Item],
+    len: usize,
+    each: &'a mut EachRow<'e>,
+}
+
+impl<A: Accumulator> Work for UpdateRows<'_, '_, A> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        let ahead = Ahead::default();
+        for (row, slice) in self.items.chunks_exact(self.len.max(1)).enumerate() {
+            if let Some(state) = self.state.downcast_mut::<A::State>() {
+                *state = self.accumulator.init();
+                self.accumulator.update(simd, state, Items { slice, start: 0, ahead: &ahead });
+                self.accumulator.settle(state, true, &Team::alone());
+            }
+            (self.each)(row, self.state);
+        }
+    }
 }
 
 /// One update, to be compiled once per instruction set.
@@ -185,11 +219,25 @@ impl<A: Accumulator> Erased for A {
         Box::new(Accumulator::init(self))
     }
 
+    fn renew(&self, state: &mut AnyState) {
+        match state.downcast_mut::<A::State>() {
+            Some(state) => *state = Accumulator::init(self),
+            None => *state = Erased::init(self),
+        }
+    }
+
     fn update(&self, level: Level, state: &mut AnyState, block: Block<'_>, start: u64, ahead: &Ahead) {
         let (Some(state), Some(slice)) = (state.downcast_mut::<A::State>(), A::Item::of(block)) else {
             unreachable!("the plan pairs a sink with its own states and item type");
         };
         level.run(Update { accumulator: self, state, block: Items { slice, start, ahead } });
+    }
+
+    fn rows(&self, level: Level, state: &mut AnyState, block: Block<'_>, len: usize, each: &mut EachRow<'_>) {
+        let Some(items) = A::Item::of(block) else {
+            unreachable!("the plan pairs a sink with its own item type");
+        };
+        level.run(UpdateRows { accumulator: self, state, items, len, each });
     }
 
     fn combine(&self, state: &mut AnyState, next: AnyState) {

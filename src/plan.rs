@@ -108,8 +108,9 @@ pub enum Who {
 /// What no element has to be read for: the answer follows from how many there are.
 type OfLength = fn(u64) -> Value;
 
+/// Who waits for a state, and what becomes of it.
 #[derive(Clone)]
-struct Waiting {
+pub struct Waiting {
     who: Who,
     sink: usize,
     finish: Arc<Finish>,
@@ -225,16 +226,35 @@ impl Stage {
     pub fn finish(&self, states: &[Result<AnyState, String>]) -> impl Iterator<Item = (Who, Result<Answer, Error>)> {
         self.waiting.iter().map(|waiting| {
             let answer = match states.get(waiting.sink) {
-                Some(Ok(state)) => {
-                    // One function's finish may not sink the others.
-                    let answer = catch_unwind(AssertUnwindSafe(|| (waiting.finish)(state)));
-                    let message = |panic: Box<dyn Any + Send>| panic_message(panic.as_ref());
-                    answer.unwrap_or_else(|panic| Err(Error::Panic { kernel: String::new(), message: message(panic) }))
-                }
+                Some(Ok(state)) => waiting.answer(state),
                 Some(Err(message)) => Err(Error::Panic { kernel: String::new(), message: message.clone() }),
                 None => unreachable!("there is a state for each sink"),
             };
             (waiting.who, answer)
         })
+    }
+
+    /// Who waits for the sink of this number.
+    pub fn waiting(&self, sink: usize) -> impl Iterator<Item = &Waiting> {
+        self.waiting.iter().filter(move |waiting| waiting.sink == sink)
+    }
+}
+
+impl Waiting {
+    /// Who it is.
+    pub fn who(&self) -> Who {
+        self.who
+    }
+
+    /// Whether the answer can be a further request.
+    pub fn may_go_on(&self) -> bool {
+        !self.then.is_empty()
+    }
+
+    /// What becomes of the state. One function's finish may not sink the others.
+    pub fn answer(&self, state: &AnyState) -> Result<Answer, Error> {
+        let answer = catch_unwind(AssertUnwindSafe(|| (self.finish)(state)));
+        let message = |panic: Box<dyn Any + Send>| panic_message(panic.as_ref());
+        answer.unwrap_or_else(|panic| Err(Error::Panic { kernel: String::new(), message: message(panic) }))
     }
 }

@@ -155,6 +155,19 @@ impl<'a> View<'a> {
         picked
     }
 
+    /// Some elements of a view with one axis.
+    ///
+    /// # Panics
+    ///
+    /// If they are not within the view.
+    pub fn part(&self, elements: Range<usize>) -> View<'a> {
+        assert!(elements.start <= elements.end && elements.end <= self.len && self.axes.len() <= 1, "a part of a sequence");
+        let stride = self.axes.first().map_or(0, |axis| axis.stride);
+        let axes = merge(vec![Axis { len: elements.len(), stride }]);
+        let pointer = self.pointer.wrapping_offset(offset(elements.start, stride));
+        View { pointer, len: elements.len(), axes, ..self.clone() }
+    }
+
     /// The element type.
     pub fn dtype(&self) -> DType {
         self.dtype

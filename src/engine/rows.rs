@@ -4,6 +4,9 @@
 //! which the workers take in turn. A row's blocks, chunks and tree are those that it would have as an array of its own,
 //! and so are its answers, to the last bit.
 //!
+//! Rows shorter than a block are taken many at a time, as one block, whose items are then divided among them: what a row
+//! costs besides its elements is a few calls for each function.
+//!
 //! Who has to ask for more (a quantile of long rows) goes on row by row: each worker by itself if there are rows
 //! enough, all workers together on each row if there are few.
 
@@ -24,7 +27,7 @@ use crate::engine::session::Session;
 use crate::engine::team::{Between, together};
 use crate::error::{Error, panic_message};
 use crate::expr::{Evaluator, Graph, NodeId};
-use crate::kernel::{Answer, SAMPLE, Team};
+use crate::kernel::{Answer, AnyState, SAMPLE, Team};
 use crate::plan::{Plan, Stage, Who};
 use crate::simd::Level;
 use crate::value::Value;
@@ -88,9 +91,6 @@ fn of_no_rows(
     Ok(Table { passes: 0, bytes_read: 0, ..table })
 }
 
-/// A row's answers, as far as they are known.
-type Answers = Vec<Option<Value>>;
-
 /// What the workers of one run share.
 struct Run<'a> {
     plan: &'a Plan,
@@ -108,6 +108,8 @@ struct Run<'a> {
     /// Whether rows are read as tiles, and of how many at most.
     tiled: bool,
     across: usize,
+    /// Whole rows that make a block; none if a row's elements have to be told apart before.
+    batch: Option<usize>,
     /// Tiles, or rows, that a worker takes at a time, and chunks of each.
     tiles: usize,
     together: usize,
@@ -120,7 +122,7 @@ struct Run<'a> {
     alone: bool,
     done: Mutex<Vec<(usize, Vec<Column>)>>,
     /// Rows that wait for all workers.
-    waiting: Mutex<Vec<(usize, Answers, Stage)>>,
+    waiting: Mutex<Vec<(usize, Stage)>>,
     /// The failure of each call, and the first row that has it.
     failures: Mutex<Vec<Option<(usize, Error)>>>,
     /// NaN values that were found under `nan_policy="raise"`.
@@ -136,6 +138,8 @@ struct Worker<'w, 'a> {
     ahead: Ahead,
     views: Vec<View<'a>>,
     tiles: Vec<Tile>,
+    /// Those of a tile's rows, to be used again.
+    states: Vec<States>,
 }
 
 impl<'a> Run<'a> {
@@ -159,6 +163,7 @@ impl<'a> Run<'a> {
         let inner = sources.first().map_or(1, Rows::inner);
         let tiles = count / inner * inner.div_ceil(across);
         let chunks = Pass::chunks(len).max(1);
+        let batch = (len > 0 && len <= BLOCK && pass.program().keeps_all()).then(|| (BLOCK / len).max(across));
         let together = if chunks > 1 { 1 } else { (CHUNK / (across * len.max(16))).max(1) };
         // As many units for each worker as make their ends meet.
         let together = together.min(tiles.div_ceil(8 * workers.count())).max(1);
@@ -174,6 +179,7 @@ impl<'a> Run<'a> {
             sampled,
             tiled,
             across,
+            batch,
             tiles,
             together,
             chunks,
@@ -205,11 +211,21 @@ impl<'a> Run<'a> {
 
     fn worker(&self) -> Worker<'_, 'a> {
         let longest = self.len().min(BLOCK);
-        let tile = |rows: &Rows<'a>| rows.tile(self.across, longest);
-        let tiles: Vec<Tile> = if self.tiled { self.sources.iter().map(tile).collect() } else { Vec::new() };
         let views: Vec<View<'a>> = self.sources.iter().map(|rows| rows.row(0)).collect();
-        let evaluator = Evaluator::new(&views, self.pass.program(), self.level);
-        Worker { evaluator, ahead: Ahead::default(), views, tiles }
+        let tile = |rows: &Rows<'a>| match self.batch {
+            Some(count) => rows.packed(count),
+            None => rows.tile(self.across, longest),
+        };
+        let tiles: Vec<Tile> =
+            if self.tiled || self.batch.is_some() { self.sources.iter().map(tile).collect() } else { Vec::new() };
+        let evaluator = match self.batch {
+            Some(count) => {
+                let views: Vec<View<'_>> = tiles.iter().map(|tile| tile.joined(count)).collect();
+                Evaluator::new(&views, self.pass.program(), self.level)
+            }
+            None => Evaluator::new(&views, self.pass.program(), self.level),
+        };
+        Worker { evaluator, ahead: Ahead::default(), views, tiles, states: Vec::new() }
     }
 
     /// One worker: takes the next unit until there is none.
@@ -224,16 +240,25 @@ impl<'a> Run<'a> {
             let mut columns = self.columns();
             let tiles = unit * self.together..self.tiles.min((unit + 1) * self.together);
             let first_row = self.rows_of(tiles.start).start;
+            if let Some(batch) = self.batch {
+                let end = self.rows_of(tiles.end - 1).end;
+                for start in (first_row..end).step_by(batch) {
+                    self.batch(&mut worker, start..end.min(start + batch), &mut columns)?;
+                }
+                lock(&self.done).push((first_row, columns));
+                between()?;
+                continue;
+            }
             for tile in tiles {
                 let rows = self.rows_of(tile);
-                let states = self.sweep(&mut worker, rows.clone(), chunk);
+                self.sweep(&mut worker, rows.clone(), chunk);
                 let Some(tree) = self.trees.get(tile) else {
-                    self.finish(rows, states, &mut columns)?;
+                    self.finish(rows, &mut worker.states, &mut columns)?;
                     continue;
                 };
-                tree.hand_in(chunk, states, |left, right| self.combine(left, right));
-                if let Some(states) = tree.take_root() {
-                    self.finish(rows, states, &mut columns)?;
+                tree.hand_in(chunk, std::mem::take(&mut worker.states), |left, right| self.combine(left, right));
+                if let Some(mut states) = tree.take_root() {
+                    self.finish(rows, &mut states, &mut columns)?;
                 }
             }
             lock(&self.done).push((first_row, columns));
@@ -242,22 +267,102 @@ impl<'a> Run<'a> {
         Ok(())
     }
 
+    /// Answers for whole rows that make a block.
+    fn batch(&self, worker: &mut Worker<'_, 'a>, rows: Range<usize>, columns: &mut [Column]) -> Result<(), Error> {
+        let len = self.len();
+        self.elements.fetch_add((len * rows.len()) as u64, Ordering::Relaxed);
+        let Worker { evaluator, tiles, states, .. } = worker;
+        let mut views: Vec<View<'_>> = Vec::with_capacity(tiles.len());
+        for (source, tile) in self.sources.iter().zip(tiles.iter_mut()) {
+            views.push(if let Some(joined) = source.joined(rows.clone()) {
+                joined
+            } else {
+                self.pack(source, rows.clone(), tile);
+                tile.joined(rows.len())
+            });
+        }
+        if states.is_empty() {
+            self.renew(states, 1);
+        }
+        let Some(states) = states.first_mut() else { return Ok(()) };
+        // In the order of the rows for each call.
+        let mut later: Vec<(usize, Who, Result<Answer, Error>)> = Vec::new();
+        evaluator.evaluate(&views, 0, rows.len() * len, |instruction, block| {
+            for &index in self.readers.get(instruction).into_iter().flatten() {
+                let (Some(place), Some(sink)) = (states.get_mut(index), self.pass.sinks().get(index)) else { continue };
+                let mut each = |row: usize, state: &AnyState| {
+                    for waiting in self.stage.waiting(index) {
+                        let answer = waiting.answer(state);
+                        if waiting.may_go_on() {
+                            later.push((row, waiting.who(), answer));
+                        } else {
+                            self.take(rows.start + row, waiting.who(), answer, columns);
+                        }
+                    }
+                };
+                guarded(place, |state| sink.accumulator.rows(self.level, state, block, len, &mut each));
+                if let Err(message) = place {
+                    for waiting in self.stage.waiting(index) {
+                        let error = Error::Panic { kernel: String::new(), message: message.clone() };
+                        self.take(rows.start, waiting.who(), Err(error), columns);
+                    }
+                }
+            }
+        });
+        for (who, _) in self.stage.known(len as u64) {
+            for row in rows.clone() {
+                let value = self.stage.known(len as u64).find(|(known, _)| *known == who).map(|(_, value)| value);
+                value.into_iter().for_each(|value| self.place(row, who, Ok(value), columns));
+            }
+        }
+        let control = self.control.of_worker();
+        for (row, who, answer) in later {
+            let Ok(Answer::Next(request)) = answer else {
+                self.take(rows.start + row, who, answer, columns);
+                continue;
+            };
+            let mut stage = Stage::default();
+            stage.add(who, request);
+            let views: Vec<View<'_>> = views.iter().map(|view| view.part(row * len..(row + 1) * len)).collect();
+            self.ask(rows.start + row, stage, &views, &Workers::Caller, &control, columns)?;
+        }
+        Ok(())
+    }
+
+    /// Whole rows, one behind the other.
+    fn pack(&self, source: &Rows<'_>, rows: Range<usize>, tile: &mut Tile) {
+        let inner = source.inner();
+        let mut row = rows.start;
+        while row < rows.end {
+            let count = (rows.end - row).min(inner - row % inner);
+            source.load_behind(self.level, row, count, 0..source.len(), tile, row - rows.start);
+            row += count;
+        }
+    }
+
+    /// Takes an answer that is no further request.
+    fn take(&self, row: usize, who: Who, answer: Result<Answer, Error>, columns: &mut [Column]) {
+        match answer {
+            Ok(Answer::Value(value)) => self.place(row, who, Ok(value), columns),
+            Err(error) => self.place(row, who, Err(error), columns),
+            Ok(Answer::Next(_)) => unreachable!("a request's further steps are told"),
+        }
+    }
+
     fn columns(&self) -> Vec<Column> {
         self.plan.calls().iter().map(|_| Column::Empty).collect()
     }
 
-    /// The states of a chunk of each of these rows.
-    fn sweep(&self, worker: &mut Worker<'_, 'a>, rows: Range<usize>, chunk: usize) -> Vec<States> {
-        let fresh = || self.pass.sinks().iter().map(|sink| Ok(sink.accumulator.init())).collect();
-        let mut states: Vec<States> = rows.clone().map(|_| fresh()).collect();
+    /// Makes the worker's states those of a chunk of each of these rows.
+    fn sweep(&self, worker: &mut Worker<'_, 'a>, rows: Range<usize>, chunk: usize) {
+        self.renew(&mut worker.states, rows.len());
         let elements = chunk * CHUNK..self.len().min((chunk + 1) * CHUNK);
-        self.elements.fetch_add((elements.len() * rows.len()) as u64, Ordering::Relaxed);
         for start in elements.clone().step_by(BLOCK) {
             if self.control.is_stopped() {
                 break;
             }
             let block = start..elements.end.min(start + BLOCK);
-            let Worker { evaluator, ahead, views, tiles } = worker;
+            let Worker { evaluator, ahead, views, tiles, states } = worker;
             if self.tiled {
                 for (source, tile) in self.sources.iter().zip(tiles.iter_mut()) {
                     source.load(self.level, rows.start, rows.len(), block.clone(), tile);
@@ -267,7 +372,7 @@ impl<'a> Run<'a> {
                     self.update(evaluator, ahead, &views, 0, block.len(), start, states);
                 }
             } else {
-                for (row, states) in rows.clone().zip(&mut states) {
+                for (row, states) in rows.clone().zip(states.iter_mut()) {
                     for (source, view) in self.sources.iter().zip(views.iter_mut()) {
                         source.go_to(view, row);
                     }
@@ -275,7 +380,21 @@ impl<'a> Run<'a> {
                 }
             }
         }
-        states
+    }
+
+    /// Makes these the fresh states of so many rows.
+    fn renew(&self, states: &mut Vec<States>, rows: usize) {
+        states.truncate(rows);
+        for states in states.iter_mut() {
+            for (place, sink) in states.iter_mut().zip(self.pass.sinks()) {
+                match place {
+                    Ok(state) => sink.accumulator.renew(state),
+                    Err(_) => *place = Ok(sink.accumulator.init()),
+                }
+            }
+        }
+        let fresh = || self.pass.sinks().iter().map(|sink| Ok(sink.accumulator.init())).collect();
+        states.resize_with(rows, fresh);
     }
 
     /// Takes a block of a row through every sink.
@@ -311,40 +430,38 @@ impl<'a> Run<'a> {
     }
 
     /// Turns the states of rows into answers. Who has to ask for more goes on at once, or waits for all workers.
-    fn finish(&self, rows: Range<usize>, mut states: Vec<States>, columns: &mut [Column]) -> Result<(), Error> {
+    fn finish(&self, rows: Range<usize>, states: &mut [States], columns: &mut Vec<Column>) -> Result<(), Error> {
+        let len = self.len();
+        self.elements.fetch_add((len * rows.len()) as u64, Ordering::Relaxed);
         let mut held = None;
-        for (row, states) in rows.clone().zip(&mut states) {
+        for (row, states) in rows.clone().zip(states) {
             for (place, sink) in states.iter_mut().zip(self.pass.sinks()) {
                 guarded(place, |state| sink.accumulator.settle(state, true, &Team::alone()));
             }
-            let mut answers: Answers = vec![None; self.plan.calls().len()];
-            let mut stage = Stage::default();
-            for (who, value) in self.stage.known(self.len() as u64) {
-                self.place(row, who, Ok(value), &mut answers);
+            for (who, value) in self.stage.known(len as u64) {
+                self.place(row, who, Ok(value), columns);
             }
+            let mut stage = Stage::default();
             for (who, answer) in self.stage.finish(states) {
                 match answer {
                     Ok(Answer::Next(request)) => stage.add(who, request),
-                    Ok(Answer::Value(value)) => self.place(row, who, Ok(value), &mut answers),
-                    Err(error) => self.place(row, who, Err(error), &mut answers),
+                    Ok(Answer::Value(value)) => self.place(row, who, Ok(value), columns),
+                    Err(error) => self.place(row, who, Err(error), columns),
                 }
             }
             stage.join(&self.sampled);
-            if !stage.is_empty() {
-                if !self.alone {
-                    lock(&self.waiting).push((row, answers, stage));
-                    continue;
-                }
+            if !self.alone {
+                lock(&self.done).push((row, std::mem::replace(columns, self.columns())));
+                lock(&self.waiting).push((row, stage));
+            } else if !stage.is_empty() {
                 let held = held.get_or_insert_with(|| self.hold(rows.clone()));
                 let views: Vec<View<'_>> = if held.is_empty() {
                     self.sources.iter().map(|source| source.row(row)).collect()
                 } else {
-                    held.iter().map(|tile| tile.row(row - rows.start, self.len())).collect()
+                    held.iter().map(|tile| tile.row(row - rows.start, len)).collect()
                 };
-                let control = self.control.of_worker();
-                self.ask(row, stage, &views, &Workers::Caller, &control, &mut answers)?;
+                self.ask(row, stage, &views, &Workers::Caller, &self.control.of_worker(), columns)?;
             }
-            put(answers, columns);
         }
         Ok(())
     }
@@ -371,7 +488,7 @@ impl<'a> Run<'a> {
         views: &[View<'_>],
         workers: &Workers,
         control: &Control<'_>,
-        answers: &mut Answers,
+        columns: &mut [Column],
     ) -> Result<(), Error> {
         let mut session = Session::from(self.graph.clone(), stage, self.len());
         let mut sweeps = 0;
@@ -379,7 +496,7 @@ impl<'a> Run<'a> {
             let told = session.sweep(views, workers, control)?;
             sweeps += usize::from(!told.sources.is_empty());
             for (who, value) in told.answers {
-                self.place(row, who, value, answers);
+                self.place(row, who, value, columns);
             }
             // A stop leaves states half-made; whoever stopped the run says so.
             if control.is_stopped() {
@@ -395,23 +512,22 @@ impl<'a> Run<'a> {
     fn go_on(&self, workers: &Workers) -> Result<(), Error> {
         let mut waiting = std::mem::take(&mut *lock(&self.waiting));
         waiting.sort_by_key(|(row, ..)| *row);
-        for (row, mut answers, stage) in waiting {
+        for (row, stage) in waiting {
             self.control.check()?;
             let views: Vec<View<'_>> = self.sources.iter().map(|source| source.row(row)).collect();
-            self.ask(row, stage, &views, workers, self.control, &mut answers)?;
             let mut columns = self.columns();
-            put(answers, &mut columns);
+            self.ask(row, stage, &views, workers, self.control, &mut columns)?;
             lock(&self.done).push((row, columns));
         }
         Ok(())
     }
 
-    /// Takes an answer for a row.
-    fn place(&self, row: usize, who: Who, value: Result<Value, Error>, answers: &mut Answers) {
+    /// Takes an answer for a row. A function that fails for one has a column that nobody looks at.
+    fn place(&self, row: usize, who: Who, value: Result<Value, Error>, columns: &mut [Column]) {
         match (who, value) {
             (Who::Call(call), Ok(value)) => {
-                if let Some(place) = answers.get_mut(call) {
-                    *place = Some(value);
+                if let Some(column) = columns.get_mut(call) {
+                    column.push(value);
                 }
             }
             (Who::Call(call), Err(error)) => self.fail(row, call, error),
@@ -467,14 +583,5 @@ fn guarded<S>(place: &mut Result<S, String>, action: impl FnOnce(&mut S)) {
     let Ok(state) = place else { return };
     if let Err(panic) = catch_unwind(AssertUnwindSafe(|| action(state))) {
         *place = Err(panic_message(panic.as_ref()));
-    }
-}
-
-/// Adds a row's answers to the columns. Where there is none the function has failed, and its column is not looked at.
-fn put(answers: Answers, columns: &mut [Column]) {
-    for (column, answer) in columns.iter_mut().zip(answers) {
-        if let Some(value) = answer {
-            column.push(value);
-        }
     }
 }

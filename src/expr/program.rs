@@ -100,6 +100,15 @@ impl Program {
         &self.wanted
     }
 
+    /// Whether every node has an item for each element: none leaves some out.
+    pub fn keeps_all(&self) -> bool {
+        self.instructions.iter().all(|instruction| match &instruction.action {
+            Action::Step { step, .. } => *step != Step::Valid,
+            Action::Apply { operation, .. } => *operation != Operation::Select,
+            Action::Load { .. } | Action::Constant(_) => true,
+        })
+    }
+
     /// How many instructions there are.
     pub fn size(&self) -> usize {
         self.instructions.len()

@@ -13,13 +13,13 @@ use num_complex::Complex;
 use crate::ahead::LINE;
 use crate::dtype::{Bool8, Buffer, DType, Sealed, Time, for_each_item};
 use crate::simd::{Level, prefetch};
-use crate::view::{Axis, BLOCK, View, for_each_dtype, offset, offset_of, widen_half};
+use crate::view::{Axis, View, for_each_dtype, offset, offset_of, widen_half};
 
 /// Bytes of a tile that lie side by side: two lines, which processors like to read together.
 const ACROSS: usize = 2 * LINE;
 
-/// Elements between the rows of a tile: more than a block, so that they do not meet in the same few places of a cache.
-const PITCH: usize = BLOCK + 24;
+/// Elements between the rows of a tile, so that these do not meet in the same few places of a cache.
+const APART: usize = 24;
 
 /// How many elements ahead a tile's lines are asked for.
 const EARLY: usize = 24;
@@ -110,6 +110,18 @@ impl<'a> Rows<'a> {
         view.pointer = self.first.pointer.wrapping_offset(offset_of(&self.along, row));
     }
 
+    /// These rows as one sequence, if they lie one behind the other, contiguous, aligned and native.
+    pub fn joined(&self, rows: Range<usize>) -> Option<View<'a>> {
+        let bytes = offset(self.len(), self.dtype().size().cast_signed());
+        let follow = self.along.iter().rev().try_fold(bytes, |expected, axis| {
+            (axis.stride == expected).then(|| offset(axis.len, axis.stride))
+        });
+        let view = self.row(rows.start);
+        let fits = follow.is_some() && view.is_borrowed() && rows.end <= self.count;
+        let axes = vec![Axis { len: rows.len() * self.len(), stride: self.dtype().size().cast_signed() }];
+        fits.then(|| View { len: rows.len() * self.len(), axes, ..view })
+    }
+
     /// Whether every row's blocks are borrowed where they lie.
     pub fn are_borrowed(&self) -> bool {
         let fits = |axis: &Axis| axis.stride.unsigned_abs().is_multiple_of(self.first.alignment());
@@ -118,8 +130,13 @@ impl<'a> Rows<'a> {
 
     /// Scratch for a tile of so many neighbours, of at most `len` elements each.
     pub fn tile(&self, count: usize, len: usize) -> Tile {
-        let pitch = if len <= BLOCK { PITCH } else { len + 24 };
+        let pitch = len + APART;
         Tile { items: Buffer::new(self.first.dtype.item(), pitch * count), pitch }
+    }
+
+    /// The same, for whole rows that are to lie one behind the other.
+    pub fn packed(&self, count: usize) -> Tile {
+        Tile { items: Buffer::new(self.first.dtype.item(), self.len() * count), pitch: self.len() }
     }
 
     /// Fills a tile with these elements of `count` neighbours.
@@ -128,8 +145,21 @@ impl<'a> Rows<'a> {
     ///
     /// If there are no such neighbours or elements, or the tile is too small.
     pub fn load(&self, level: Level, row: usize, count: usize, elements: Range<usize>, tile: &mut Tile) {
+        self.load_behind(level, row, count, elements, tile, 0);
+    }
+
+    /// The same, into the tile's rows from this one on.
+    pub fn load_behind(
+        &self,
+        level: Level,
+        row: usize,
+        count: usize,
+        elements: Range<usize>,
+        tile: &mut Tile,
+        place: usize,
+    ) {
         assert!(row % self.inner() + count <= self.inner() && elements.end <= self.len(), "a tile lies within the rows");
-        assert!(elements.len() <= tile.pitch && count * tile.pitch <= tile.items.len(), "the elements fit the tile");
+        assert!(elements.len() <= tile.pitch && (place + count) * tile.pitch <= tile.items.len(), "the elements fit the tile");
         let pitch = tile.pitch;
         let view = self.row(row);
         let stride = self.along.last().map_or(0, |axis| axis.stride);
@@ -139,6 +169,7 @@ impl<'a> Rows<'a> {
                     let Some(items) = <$item as Sealed>::of_mut(&mut tile.items) else {
                         unreachable!("the tile fits the dtype")
                     };
+                    let items = items.get_mut(place * pitch..).unwrap_or_default();
                     let across = Across { view: &view, stride, count, pitch };
                     if view.swapped {
                         level.run(#[inline(always)] || across.transpose(elements, items, $swapped));
@@ -160,6 +191,11 @@ pub struct Tile {
 }
 
 impl Tile {
+    /// All elements of the first `count` rows, of a tile in which they lie one behind the other.
+    pub fn joined(&self, count: usize) -> View<'_> {
+        Tile::row(self, 0, count * self.pitch)
+    }
+
     /// The first `len` elements of the row at this place.
     pub fn row(&self, place: usize, len: usize) -> View<'_> {
         let start = place * self.pitch;
@@ -210,7 +246,7 @@ impl Across<'_> {
     #[inline(always)]
     fn column<W: Copy, T>(&self, pointer: *const u8, at: usize, items: &mut [T], convert: &impl Fn(W) -> T) {
         assert!(size_of::<W>() == self.view.dtype.size(), "a word is an element");
-        for (row, items) in items.chunks_exact_mut(self.pitch).take(self.count).enumerate() {
+        for (row, items) in items.chunks_exact_mut(self.pitch.max(1)).take(self.count).enumerate() {
             let address = pointer.wrapping_offset(offset(row, self.stride));
             // SAFETY: `Rows::load` checked that the rows and the elements are there, so that the address is one of those
             // that `Rows::new`'s caller promised; `read_unaligned` asks nothing more.
