@@ -32,6 +32,15 @@ class Plan:
         self, array: npt.NDArray[Any], tasks: list[Callable[[], Any]], workers: int, timeout: float | None
     ) -> tuple[list[Any], list[tuple[int, Exception]], int, int, int, float]: ...
 
+    def run_rows(
+        self,
+        array: npt.NDArray[Any],
+        along: int,
+        mask: npt.NDArray[np.bool_] | None,
+        workers: int,
+        timeout: float | None,
+    ) -> tuple[list[Any], list[tuple[int, Exception]], int, int, int, float]: ...
+
 @final
 class Session:
     """The formulas of a call's functions over one array, and who waits for the next sweep."""

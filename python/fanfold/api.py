@@ -14,10 +14,11 @@ from typing import Any, Literal, Self
 import numpy as np
 import numpy.typing as npt
 
-from fanfold import _core, checks
+from fanfold import _core, checks, shapes
 from fanfold.failures import raise_failures, raise_problems
 from fanfold.filling import filling, joined, wants_dict
 from fanfold.results import Ran, Results
+from fanfold.shapes import Axis
 from fanfold.tracing.crew import PATIENCE, Crew, why_plain
 from fanfold.tracing.explain import explained
 
@@ -85,6 +86,9 @@ class Plan:
         data: npt.NDArray[Any],
         *,
         workers: "int | Pool | None" = None,
+        axis: Axis = None,
+        keepdims: bool = False,
+        where: npt.NDArray[np.bool_] | None = None,
         on_error: OnError = "raise",
         timeout: float | None = None,
     ) -> Results:
@@ -95,6 +99,8 @@ class Plan:
             self._check(data, workers, on_error, timeout, [])
             data = np.ndarray.view(data, np.ndarray)
             timeout = _seconds(timeout)
+        if axis is not None or where is not None or keepdims is not False:
+            return self._run_rows(data, workers, axis, keepdims, where, on_error, timeout)
         count = workers.workers if isinstance(workers, Pool) else int(workers or 0)
         how: dict[str, str] = self._how
         why: dict[str, str] = {}
@@ -117,6 +123,57 @@ class Plan:
         if not failures:
             return Results(values, {}, ran)
         return self._failed(values, failures, ran, on_error)
+
+    def _run_rows(
+        self,
+        data: npt.NDArray[Any],
+        workers: "int | Pool | None",
+        axis: Any,
+        keepdims: Any,
+        where: Any,
+        on_error: OnError,
+        timeout: float | None,
+    ) -> Results:
+        """A run along some axes, or of some elements."""
+        problems: list[Exception] = []
+        rows = shapes.rows(data, axis, keepdims, problems)
+        mask = None if where is None else shapes.mask(where, data, problems)
+        given = {"axis": axis} if axis is not None else {}
+        given |= {"keepdims": True} if keepdims else {}
+        if where is not None:
+            shapes.refuse_positions(self._kernels, problems)
+            given["where"] = where
+        for key in self._plain:
+            shapes.taking(self._functions[key], given, key, problems)
+        raise_problems(problems, "the call cannot be run")
+        assert rows is not None, "problems were raised"
+        count = workers.workers if isinstance(workers, Pool) else int(workers or 0)
+        functions = [functools.partial(function, **given) for function in self._plain.values()]
+        tasks = [_task(function, data) for function in functions]
+        called, failures, *_ = _core.Plan([], "propagate").run(data, tasks, count, timeout)
+        failures = [(len(self._kernels) + number, error) for number, error in failures]
+        whole = not rows.others and mask is None
+        if whole:
+            found = self._native.run(data, [], count, timeout)
+        else:
+            arranged = None if mask is None else rows.arranged(mask)
+            found = self._native.run_rows(rows.arranged(data), rows.along, arranged, count, timeout)
+        columns, failed, passes, bytes_read, used, seconds = found
+        wrong = {number for number, _ in failed}
+        answers: list[Any] = []
+        for number, (column, kernel) in enumerate(zip(columns, self._kernels, strict=True)):
+            if number in wrong:
+                answers.append(None)
+            elif whole:
+                answers.append(shapes.with_kept_dimensions(column, data.ndim) if keepdims else column)
+            else:
+                answers.append(rows.result(column, kernel))
+        values = dict(zip(self._keys, answers + called, strict=True))
+        values = {key: values[key] for key in self._order}
+        why = dict.fromkeys(self._plain, f"called with {', '.join(given)}")
+        ran = (passes, bytes_read, used, seconds, self._order, self._how, why)
+        failures = failed + failures
+        return self._failed(values, failures, ran, on_error) if failures else Results(values, {}, ran)
 
     def _trace(self, data: npt.NDArray[Any], count: int, timeout: float | None) -> tuple[Any, ...]:
         """A run with functions that are traced; what `native.run` gives, and how and why for each function."""
@@ -269,12 +326,25 @@ class Pool:
         data: npt.NDArray[Any],
         functions: Functions,
         *,
+        axis: Axis = None,
+        keepdims: bool = False,
+        where: npt.NDArray[np.bool_] | None = None,
         nan_policy: NanPolicy = "propagate",
         on_error: OnError = "raise",
         timeout: float | None = None,
     ) -> Results:
         """`fanfold.run` with this pool's workers."""
-        return run(data, functions, workers=self, nan_policy=nan_policy, on_error=on_error, timeout=timeout)
+        return run(
+            data,
+            functions,
+            workers=self,
+            axis=axis,
+            keepdims=keepdims,
+            where=where,
+            nan_policy=nan_policy,
+            on_error=on_error,
+            timeout=timeout,
+        )
 
     def _check(self, problems: list[Exception]) -> None:
         if self._closed:
@@ -302,6 +372,9 @@ def run(
     functions: Functions,
     *,
     workers: int | Pool | None = None,
+    axis: Axis = None,
+    keepdims: bool = False,
+    where: npt.NDArray[np.bool_] | None = None,
     nan_policy: NanPolicy = "propagate",
     on_error: OnError = "raise",
     timeout: float | None = None,
@@ -311,7 +384,7 @@ def run(
     Parameters
     ----------
     data : numpy.ndarray
-        The array, all of whose elements are taken as one sequence. It is read where it lies, never copied and never
+        The array, all of whose elements are taken as one sequence unless there is an ``axis``. It is read where it lies, never copied and never
         written to: any shape, strides, byte order and
         alignment, read-only and memory-mapped arrays too. Callables take any dtype, kernels those of numbers and times.
     functions : str, Kernel, callable, or an iterable or dict of them
@@ -324,6 +397,15 @@ def run(
         How many threads compute. ``None`` is as many as there are processors for this process (looked up once), 1 the
         calling thread. Small arrays are always left to the calling thread. The result does not depend on it, to the
         last bit.
+    axis : int or tuple of int, optional
+        The axes along which elements are taken together, as in NumPy: the results are arrays, with an answer for each place
+        along the other axes, each equal, to the last bit, to that of its elements alone. All elements are taken
+        together if ``None``. Callables are called with ``axis=``, and have to have such a parameter.
+    keepdims : bool
+        Whether the axes that were taken together stay, with one place each.
+    where : numpy.ndarray of bool, optional
+        The elements that count: a mask of the data's shape, or one that broadcasts to it. The others are left out, as if
+        they were not there. Callables are called with ``where=``.
     nan_policy : {"propagate", "omit", "raise"}
         What NaN (and NaT) values mean to every kernel: they make most results NaN, are left out, or raise
         ``ValueError``.
@@ -366,7 +448,11 @@ def run(
     planned = _planned(functions, nan_policy, problems)
     if problems:
         planned._check(data, workers, on_error, timeout, problems)
-    return planned.run(data, workers=workers, on_error=on_error, timeout=timeout)
+    if axis is None and where is None and keepdims is False:
+        return planned.run(data, workers=workers, on_error=on_error, timeout=timeout)
+    return planned.run(
+        data, workers=workers, axis=axis, keepdims=keepdims, where=where, on_error=on_error, timeout=timeout
+    )
 
 
 def plan(functions: Functions, *, like: Any = None, nan_policy: NanPolicy = "propagate") -> Plan:

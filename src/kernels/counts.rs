@@ -124,6 +124,9 @@ pub(super) static COUNT: Entry = Entry {
     resolve: |_, input| {
         if input.omits() {
             Ok(counted::<Missing>(input, input.elements(), |state| Value::count(state.all - state.held)))
+        } else if input.node != 0 {
+            // A node may leave elements out.
+            Ok(counted::<Missing>(input, input.elements(), |state| Value::count(state.all)))
         } else {
             Ok(Request::Length(Value::count))
         }

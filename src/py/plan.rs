@@ -163,16 +163,18 @@ impl Plan {
         Ok((answers, errors, passes, bytes_read, workers, started.elapsed().as_secs_f64()))
     }
 
-    /// Runs the kernels over each row: the first `along` axes number the rows, the others are taken together.
-    #[pyo3(signature = (array, along, workers, timeout))]
+    /// Runs the kernels over each row: the first `along` axes number the rows, the others are taken together. Where the mask,
+    /// which has the array's shape, is false, elements are left out.
+    #[pyo3(signature = (array, along, mask, workers, timeout))]
     fn run_rows<'py>(
         &self,
         array: &Bound<'py, PyUntypedArray>,
         along: usize,
+        mask: Option<&Bound<'py, PyUntypedArray>>,
         workers: usize,
         timeout: Option<f64>,
     ) -> PyResult<Columns<'py>> {
-        super::rows::run(&self.plan, array, along, workers, timeout)
+        super::rows::run(&self.plan, array, along, mask, workers, timeout)
     }
 }
 

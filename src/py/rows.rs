@@ -4,13 +4,15 @@ use std::sync::Mutex;
 use std::time::Instant;
 
 use numpy::{PyUntypedArray, PyUntypedArrayMethods};
+use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 use pyo3::types::{PyList, PyTuple};
 
 use crate::column::Column;
+use crate::dtype::DType;
 use crate::engine::{self, Control, Table, Workers};
 use crate::error::Error;
-use crate::expr::Graph;
+use crate::expr::{Graph, Operation};
 use crate::plan::Plan as CorePlan;
 use crate::py::plan::check_signals;
 use crate::py::{input, output};
@@ -24,12 +26,26 @@ pub(super) fn run<'py>(
     plan: &CorePlan,
     array: &Bound<'py, PyUntypedArray>,
     along: usize,
+    mask: Option<&Bound<'py, PyUntypedArray>>,
     workers: usize,
     timeout: Option<f64>,
 ) -> PyResult<Columns<'py>> {
     let py = array.py();
     let started = Instant::now();
-    let rows = input::rows(array, along)?;
+    let mut sources = vec![input::rows(array, along)?];
+    let mut graph = Graph::new(sources[0].dtype());
+    let node = if let Some(mask) = mask {
+        let rows = input::rows(mask, along)?;
+        // The Python half sees to it; this is for whoever bypasses it.
+        if rows.dtype() != DType::Bool || mask.shape() != array.shape() {
+            return Err(PyRuntimeError::new_err("a mask is of dtype bool, and has the array's shape"));
+        }
+        sources.push(rows);
+        let mask = graph.source(1, DType::Bool, usize::MAX);
+        graph.apply(Operation::Select, vec![mask, 0])
+    } else {
+        0
+    };
     let workers = match workers {
         _ if engine::is_small(array.len()) => Workers::Caller,
         0 => Workers::new(engine::available_workers())?,
@@ -39,7 +55,7 @@ pub(super) fn run<'py>(
     let outcome = py.detach(|| {
         let go_on = || check_signals(&interrupt);
         let control = Control::new(timeout, &go_on);
-        engine::run_rows(plan, Graph::new(rows.dtype()), 0, std::slice::from_ref(&rows), &workers, &control)
+        engine::run_rows(plan, graph, node, &sources, &workers, &control)
     });
     if let Some(interrupt) = super::plan::take(&interrupt) {
         return Err(interrupt);

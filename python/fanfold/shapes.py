@@ -1,0 +1,151 @@
+"""`axis=`, `keepdims=` and `where=`: which elements are taken together, and how the answers are laid out.
+
+An array is handed to the compiled half as *rows*: transposed (which copies nothing) so that its first axes number the answers,
+in the order in which they lie in memory, and the others are taken together.
+"""
+
+import inspect
+import operator
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, cast
+
+import numpy as np
+import numpy.typing as npt
+
+from fanfold import _core
+from fanfold.checks import Problems, shown
+
+Axis = int | tuple[int, ...] | None
+
+
+@dataclass(frozen=True)
+class Rows:
+    """An array's axes: those that are taken together, and the others, in the order of memory."""
+
+    ndim: int
+    taken: tuple[int, ...]
+    others: tuple[int, ...]
+    shape: tuple[int, ...]
+    keepdims: bool
+
+    @property
+    def along(self) -> int:
+        """How many axes number the rows."""
+        return len(self.others)
+
+    def arranged(self, array: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """The array, or one of its shape, with the axes that number the rows first."""
+        return array.transpose(self.others + self.taken)
+
+    def result(self, column: Any, kernel: _core.Kernel) -> Any:
+        """A kernel's answers, laid out as NumPy does."""
+        if isinstance(column, tuple):
+            return type(column)(*(self.result(field, kernel) for field in column))
+        values = column if isinstance(column, np.ndarray) else _objects(column)
+        answers = values.reshape(tuple(self.shape[axis] for axis in self.others) + values.shape[1:])
+        # From the order of memory to that of the array.
+        order = sorted(range(self.along), key=lambda place: self.others[place])
+        answers = answers.transpose(*order, *range(self.along, answers.ndim))
+        if values.ndim > 1:
+            if "q" in kernel.parameters:
+                # NumPy has the quantiles first.
+                return np.moveaxis(self._kept(answers, 1), -1, 0)
+            return np.moveaxis(answers, -1, self.taken[0] if len(self.taken) == 1 else -1)
+        answers = self._kept(answers, 0)
+        return answers[()] if answers.ndim == 0 else answers
+
+    def _kept(self, answers: npt.NDArray[Any], inner: int) -> npt.NDArray[Any]:
+        if not self.keepdims:
+            return answers
+        kept = tuple(1 if axis in self.taken else self.shape[axis] for axis in range(self.ndim))
+        return answers.reshape(kept + answers.shape[answers.ndim - inner :])
+
+
+def _objects(values: list[Any]) -> npt.NDArray[Any]:
+    """Answers that have no common form: of several dtypes, or of several lengths."""
+    if all(isinstance(value, np.generic) for value in values):
+        return np.array(values)
+    objects = np.empty(len(values), dtype=object)
+    for place, value in enumerate(values):
+        objects[place] = value
+    return objects
+
+
+def rows(data: npt.NDArray[Any], axis: Any, keepdims: Any, problems: Problems) -> Rows | None:
+    """The array's rows, if the arguments are right."""
+    if not isinstance(keepdims, bool | np.bool_):
+        problems.append(TypeError(f"keepdims must be True or False, not {shown(keepdims)}"))
+    taken = _axes(axis, data.ndim, problems)
+    if taken is None:
+        return None
+    others = sorted(set(range(data.ndim)).difference(taken), key=lambda axis: -abs(data.strides[axis]))
+    return Rows(data.ndim, taken, tuple(others), data.shape, bool(keepdims))
+
+
+def _axes(axis: Any, ndim: int, problems: Problems) -> tuple[int, ...] | None:
+    """The axes to be taken together, in order; all of them if ``None``."""
+    if axis is None:
+        return tuple(range(ndim))
+    wanted = axis if isinstance(axis, tuple) else (axis,)
+    found: list[int] = []
+    for one in wanted:
+        if isinstance(one, bool | np.bool_) or not hasattr(one, "__index__"):
+            problems.append(TypeError(f"axis must be an integer, a tuple of integers or None, not {shown(axis)}"))
+            return None
+        number = operator.index(one)
+        if not -ndim <= number < ndim:
+            advice = f"pass one from {-ndim} to {ndim - 1}" if ndim else "pass None"
+            problems.append(np.exceptions.AxisError(f"axis {number} is out of bounds for data of {ndim} axes: {advice}"))
+            return None
+        found.append(number % ndim)
+    if len(set(found)) < len(found):
+        problems.append(ValueError(f"axis is {shown(axis)}, which names an axis twice: name each once"))
+        return None
+    return tuple(sorted(found))
+
+
+def mask(where: Any, data: npt.NDArray[Any], problems: Problems) -> npt.NDArray[np.bool_] | None:
+    """The mask for each element of the array, if it is one."""
+    found = np.asarray(where) if isinstance(where, bool | np.bool_ | list) else where
+    if not isinstance(found, np.ndarray) or found.dtype != np.bool_:
+        what = f"an array of dtype {found.dtype}" if isinstance(found, np.ndarray) else shown(where)
+        problems.append(TypeError(f"where must be an array of dtype bool, not {what}: pass a comparison, or where != 0"))
+        return None
+    try:
+        return np.broadcast_to(found, data.shape)
+    except ValueError:
+        fits = f"where has shape {found.shape}, which does not broadcast to that of data, {data.shape}"
+        problems.append(ValueError(f"{fits}: pass a mask of the same shape"))
+        return None
+
+
+def refuse_positions(kernels: list[_core.Kernel], problems: Problems) -> None:
+    """A mask leaves no positions to answer with."""
+    for kernel in kernels:
+        if "arg" in kernel.name:
+            advice = "put NaN where elements are to be left out, and pass nan_policy='omit'"
+            problems.append(ValueError(f"'{kernel.name}' answers with positions, and takes no where: {advice}"))
+
+
+def taking(function: Callable[..., Any], given: dict[str, Any], key: str, problems: Problems) -> None:
+    """A user's function is called with the arguments that were given to the run: it has to take them."""
+    try:
+        parameters = inspect.signature(function).parameters
+    except (TypeError, ValueError):
+        # What is compiled may not tell; it will say so itself.
+        return
+    if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values()):
+        return
+    for name in given:
+        if name not in parameters:
+            advice = f"give it a parameter {name}, or run it in a call without"
+            problems.append(TypeError(f"functions: {shown(key)} has no parameter {name}, which the run has: {advice}"))
+
+
+def with_kept_dimensions(value: Any, ndim: int) -> Any:
+    """An answer for all elements, as one of an array with as many axes as there were."""
+    if isinstance(value, tuple):
+        fields = (with_kept_dimensions(field, ndim) for field in value)
+        return type(value)(*fields) if hasattr(value, "_fields") else value
+    return np.reshape(cast("Any", value), (1,) * ndim) if isinstance(value, np.generic) else value
