@@ -41,7 +41,9 @@ def at(result: Any, place: tuple[int, ...], kernel: ff.Kernel, axis: int) -> Any
     return np.moveaxis(result, axis, -1)[place]
 
 
-def assert_rows(x: Array, axis: int, functions: dict[str, ff.Kernel], where: Array | None = None, **options: Any) -> None:
+def assert_rows(
+    x: Array, axis: int, functions: dict[str, ff.Kernel], where: Array | None = None, **options: Any
+) -> None:
     """Fail unless the answers along an axis are those of the elements alone."""
     found = ff.run(x, functions, axis=axis, where=where, on_error="return", **options)
     rows = np.moveaxis(x, axis, -1)
@@ -82,6 +84,20 @@ LAYOUTS = {
 }
 
 
+def every_bit(value: Any) -> Any:
+    """As `oracle.bits`, also of arrays of objects."""
+    if isinstance(value, tuple):
+        return tuple(map(every_bit, value))
+    if isinstance(value, np.ndarray) and value.dtype == object:
+        return value.shape, [every_bit(one) for one in value.ravel()]
+    return oracle.bits(value)
+
+
+def same_shape(left: Any, right: Any) -> bool:
+    pairs = zip(left, right, strict=True) if isinstance(right, tuple) else [(left, right)]
+    return all(one.shape == other.shape and one.dtype == other.dtype for one, other in pairs)
+
+
 @pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize("dtype", ["int16", "float16", "float32", "float64", "complex64", "datetime64[D]", "bool"])
 def test_no_layout_shows(dtype: str, layout: str) -> None:
@@ -91,16 +107,20 @@ def test_no_layout_shows(dtype: str, layout: str) -> None:
         right = ff.run(x, functions, axis=axis, on_error="return")
         found = ff.run(LAYOUTS[layout](x), functions, axis=axis, on_error="return")
         for key in functions:
-            assert oracle.bits(found[key]) == oracle.bits(right[key]) or isinstance(axis, tuple), (key, axis)
-            if not isinstance(right[key], Exception):
-                assert np.shape(found[key]) == np.shape(right[key])
+            if isinstance(right[key], Exception):
+                assert type(found[key]) is type(right[key])
+            elif isinstance(axis, tuple) and "arg" not in functions[key].name:
+                # In the order of memory sums round otherwise.
+                assert same_shape(found[key], right[key]), (key, axis)
+            else:
+                assert every_bit(found[key]) == every_bit(right[key]), (key, axis)
 
 
 @pytest.mark.parametrize("shape", [(3, 70_000), (70_000, 3), (2, 200_000), (200_000, 2), (40, 20_000), (20_000, 40),
                                    (9_000, 7), (5, 9_000), (300, 300), (1, 100_000), (100_000, 1)])  # fmt: skip
 def test_long_rows_are_those_of_the_elements_alone(shape: tuple[int, int]) -> None:
     x = contents("float64", shape)
-    functions = {name: ff.Kernel(name) for name in [*QUICK, "iqr", "argmax", "n_unique", "median_abs_deviation"]}
+    functions = {name: ff.Kernel(name) for name in [*QUICK, "iqr", "n_unique", "median_abs_deviation"]}
     for axis in (0, 1):
         if x.shape[1 - axis] <= 40:
             assert_rows(x, axis, functions, nan_policy="omit")
@@ -119,7 +139,9 @@ def test_no_number_of_workers_shows(shape: tuple[int, int], workers: int) -> Non
     x = contents("float64", shape)
     mask = x > -0.5
     for axis, where in itertools.product((0, 1), (None, mask)):
-        one, many = (ff.run(x, QUICK, axis=axis, where=where, workers=count) for count in (1, workers))
+        one, many = (
+            ff.run(x, QUICK, axis=axis, where=where, workers=count, on_error="return") for count in (1, workers)
+        )
         assert {key: oracle.bits(value) for key, value in one.items()} == {
             key: oracle.bits(value) for key, value in many.items()
         }
@@ -138,14 +160,17 @@ NUMPY = {
 def test_shapes_and_dtypes_are_numpys(axis: Any, keepdims: bool, dtype: str) -> None:
     x = zoo.ordinary(dtype, 60).reshape(3, 4, 5)
     taken = {kernel.name for kernel in oracle.uses(dtype).values()}
-    names = [name for name in NUMPY if name in taken]
+    # Products of integers do not fit, nor do the ranges of small ones: that is an error here.
+    names = [name for name in NUMPY if name in taken and (dtype[0] in "bf" or name not in ("prod", "ptp"))]
     found = ff.run(x, names, axis=axis, keepdims=keepdims)
     for name in names:
         right = NUMPY[name](x, axis=axis, keepdims=keepdims)
         assert np.shape(found[name]) == np.shape(right), name
         assert np.asarray(found[name]).dtype == np.asarray(right).dtype, name
         assert isinstance(found[name], np.ndarray) == isinstance(right, np.ndarray), name
-        np.testing.assert_allclose(found[name], right, rtol=4e-3 if dtype == "float16" else 1e-5, atol=1e-3, err_msg=name)
+        np.testing.assert_allclose(
+            found[name], right, rtol=4e-3 if dtype == "float16" else 1e-5, atol=1e-3, err_msg=name
+        )
 
 
 @pytest.mark.parametrize("q", [0.3, [0.1, 0.5, 0.9], []])
@@ -203,7 +228,9 @@ def test_any_shape(x: Array, data: st.DataObject) -> None:
 
 
 @pytest.mark.parametrize("nan_policy", POLICIES)
-@pytest.mark.parametrize("dtype", ["bool", "int8", "int64", "float16", "float32", "float64", "complex128", "timedelta64[s]"])
+@pytest.mark.parametrize(
+    "dtype", ["bool", "int8", "int64", "float16", "float32", "float64", "complex128", "timedelta64[s]"]
+)
 def test_masked_answers_are_those_of_the_chosen_elements(dtype: str, nan_policy: str) -> None:
     x = contents(dtype, (6, 30))
     mask = np.random.default_rng(1).random((6, 30)) < 0.5

@@ -31,7 +31,6 @@ class Plan:
     def run(
         self, array: npt.NDArray[Any], tasks: list[Callable[[], Any]], workers: int, timeout: float | None
     ) -> tuple[list[Any], list[tuple[int, Exception]], int, int, int, float]: ...
-
     def run_rows(
         self,
         array: npt.NDArray[Any],

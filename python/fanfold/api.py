@@ -165,7 +165,7 @@ class Plan:
             if number in wrong:
                 answers.append(None)
             elif whole:
-                answers.append(shapes.with_kept_dimensions(column, data.ndim) if keepdims else column)
+                answers.append(shapes.kept(column, kernel, data.ndim) if keepdims else column)
             else:
                 answers.append(rows.result(column, kernel))
         values = dict(zip(self._keys, answers + called, strict=True))

@@ -8,7 +8,7 @@ import inspect
 import operator
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -96,7 +96,9 @@ def _axes(axis: Any, ndim: int, problems: Problems) -> tuple[int, ...] | None:
         number = operator.index(one)
         if not -ndim <= number < ndim:
             advice = f"pass one from {-ndim} to {ndim - 1}" if ndim else "pass None"
-            problems.append(np.exceptions.AxisError(f"axis {number} is out of bounds for data of {ndim} axes: {advice}"))
+            problems.append(
+                np.exceptions.AxisError(f"axis {number} is out of bounds for data of {ndim} axes: {advice}")
+            )
             return None
         found.append(number % ndim)
     if len(set(found)) < len(found):
@@ -110,7 +112,9 @@ def mask(where: Any, data: npt.NDArray[Any], problems: Problems) -> npt.NDArray[
     found = np.asarray(where) if isinstance(where, bool | np.bool_ | list) else where
     if not isinstance(found, np.ndarray) or found.dtype != np.bool_:
         what = f"an array of dtype {found.dtype}" if isinstance(found, np.ndarray) else shown(where)
-        problems.append(TypeError(f"where must be an array of dtype bool, not {what}: pass a comparison, or where != 0"))
+        problems.append(
+            TypeError(f"where must be an array of dtype bool, not {what}: pass a comparison, or where != 0")
+        )
         return None
     try:
         return np.broadcast_to(found, data.shape)
@@ -143,9 +147,10 @@ def taking(function: Callable[..., Any], given: dict[str, Any], key: str, proble
             problems.append(TypeError(f"functions: {shown(key)} has no parameter {name}, which the run has: {advice}"))
 
 
-def with_kept_dimensions(value: Any, ndim: int) -> Any:
+def kept(value: Any, kernel: _core.Kernel, ndim: int) -> Any:
     """An answer for all elements, as one of an array with as many axes as there were."""
     if isinstance(value, tuple):
-        fields = (with_kept_dimensions(field, ndim) for field in value)
-        return type(value)(*fields) if hasattr(value, "_fields") else value
-    return np.reshape(cast("Any", value), (1,) * ndim) if isinstance(value, np.generic) else value
+        return type(value)(*(kept(field, kernel, ndim) for field in value))
+    if isinstance(value, np.ndarray):
+        return value.reshape(value.shape + (1,) * ndim) if "q" in kernel.parameters else value
+    return np.reshape(value, (1,) * ndim)

@@ -163,7 +163,10 @@ impl<'a> Run<'a> {
         let inner = sources.first().map_or(1, Rows::inner);
         let tiles = count / inner * inner.div_ceil(across);
         let chunks = Pass::chunks(len).max(1);
-        let batch = (len > 0 && len <= BLOCK && pass.program().keeps_all()).then(|| (BLOCK / len).max(across));
+        let batch = (len > 0 && len <= BLOCK && pass.program().keeps_all()).then(|| {
+            // Long rows of a tile would meet in the same places of a cache if they lay one right behind the other.
+            if tiled && len > 256 { 1 } else { BLOCK / len }
+        });
         let together = if chunks > 1 { 1 } else { (CHUNK / (across * len.max(16))).max(1) };
         // As many units for each worker as make their ends meet.
         let together = together.min(tiles.div_ceil(8 * workers.count())).max(1);
@@ -213,14 +216,14 @@ impl<'a> Run<'a> {
         let longest = self.len().min(BLOCK);
         let views: Vec<View<'a>> = self.sources.iter().map(|rows| rows.row(0)).collect();
         let tile = |rows: &Rows<'a>| match self.batch {
-            Some(count) => rows.packed(count),
-            None => rows.tile(self.across, longest),
+            Some(count) if count > 1 => rows.packed(count.max(self.across)),
+            _ => rows.tile(self.across, longest),
         };
         let tiles: Vec<Tile> =
             if self.tiled || self.batch.is_some() { self.sources.iter().map(tile).collect() } else { Vec::new() };
         let evaluator = match self.batch {
             Some(count) => {
-                let views: Vec<View<'_>> = tiles.iter().map(|tile| tile.joined(count)).collect();
+                let views: Vec<View<'_>> = tiles.iter().map(|tile| tile.rows(0..count, self.len())).collect();
                 Evaluator::new(&views, self.pass.program(), self.level)
             }
             None => Evaluator::new(&views, self.pass.program(), self.level),
@@ -242,8 +245,13 @@ impl<'a> Run<'a> {
             let first_row = self.rows_of(tiles.start).start;
             if let Some(batch) = self.batch {
                 let end = self.rows_of(tiles.end - 1).end;
-                for start in (first_row..end).step_by(batch) {
-                    self.batch(&mut worker, start..end.min(start + batch), &mut columns)?;
+                let held = batch.max(self.across);
+                for start in (first_row..end).step_by(held) {
+                    let rows = start..end.min(start + held);
+                    self.pack(&mut worker, rows.clone());
+                    for first in rows.clone().step_by(batch) {
+                        self.batch(&mut worker, &rows, first..rows.end.min(first + batch), &mut columns)?;
+                    }
                 }
                 lock(&self.done).push((first_row, columns));
                 between()?;
@@ -267,20 +275,39 @@ impl<'a> Run<'a> {
         Ok(())
     }
 
-    /// Answers for whole rows that make a block.
-    fn batch(&self, worker: &mut Worker<'_, 'a>, rows: Range<usize>, columns: &mut [Column]) -> Result<(), Error> {
+    /// Brings those of the rows into the tiles that do not lie in memory as they should.
+    fn pack(&self, worker: &mut Worker<'_, 'a>, rows: Range<usize>) {
+        for (source, tile) in self.sources.iter().zip(&mut worker.tiles) {
+            if source.joined(rows.clone()).is_some() {
+                continue;
+            }
+            let mut row = rows.start;
+            while row < rows.end {
+                let count = (rows.end - row).min(source.inner() - row % source.inner());
+                source.load_behind(self.level, row, count, 0..source.len(), tile, row - rows.start);
+                row += count;
+            }
+        }
+    }
+
+    /// Answers for whole rows that make a block, some of those that were packed.
+    fn batch(
+        &self,
+        worker: &mut Worker<'_, 'a>,
+        packed: &Range<usize>,
+        rows: Range<usize>,
+        columns: &mut [Column],
+    ) -> Result<(), Error> {
         let len = self.len();
         self.elements.fetch_add((len * rows.len()) as u64, Ordering::Relaxed);
         let Worker { evaluator, tiles, states, .. } = worker;
-        let mut views: Vec<View<'_>> = Vec::with_capacity(tiles.len());
-        for (source, tile) in self.sources.iter().zip(tiles.iter_mut()) {
-            views.push(if let Some(joined) = source.joined(rows.clone()) {
-                joined
-            } else {
-                self.pack(source, rows.clone(), tile);
-                tile.joined(rows.len())
-            });
-        }
+        let in_tile = rows.start - packed.start..rows.end - packed.start;
+        let views: Vec<View<'_>> = (self.sources.iter().zip(tiles.iter()))
+            .map(|(source, tile)| match source.joined(packed.clone()) {
+                Some(joined) => joined.part(in_tile.start * len..in_tile.end * len),
+                None => tile.rows(in_tile.clone(), len),
+            })
+            .collect();
         if states.is_empty() {
             self.renew(states, 1);
         }
@@ -327,17 +354,6 @@ impl<'a> Run<'a> {
             self.ask(rows.start + row, stage, &views, &Workers::Caller, &control, columns)?;
         }
         Ok(())
-    }
-
-    /// Whole rows, one behind the other.
-    fn pack(&self, source: &Rows<'_>, rows: Range<usize>, tile: &mut Tile) {
-        let inner = source.inner();
-        let mut row = rows.start;
-        while row < rows.end {
-            let count = (rows.end - row).min(inner - row % inner);
-            source.load_behind(self.level, row, count, 0..source.len(), tile, row - rows.start);
-            row += count;
-        }
     }
 
     /// Takes an answer that is no further request.

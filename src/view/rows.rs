@@ -191,18 +191,21 @@ pub struct Tile {
 }
 
 impl Tile {
-    /// All elements of the first `count` rows, of a tile in which they lie one behind the other.
-    pub fn joined(&self, count: usize) -> View<'_> {
-        Tile::row(self, 0, count * self.pitch)
-    }
-
     /// The first `len` elements of the row at this place.
     pub fn row(&self, place: usize, len: usize) -> View<'_> {
-        let start = place * self.pitch;
+        self.view(place * self.pitch..place * self.pitch + len)
+    }
+
+    /// All elements of these rows, each of which has `len`: one row, or several that are packed.
+    pub fn rows(&self, places: Range<usize>, len: usize) -> View<'_> {
+        self.view(places.start * self.pitch..places.start * self.pitch + places.len() * len)
+    }
+
+    fn view(&self, items: Range<usize>) -> View<'_> {
         macro_rules! view {
             ($($variant:ident: $item:ty,)*) => {
-                match &self.items { $(Buffer::$variant(items) => {
-                    View::of::<$item>(items.get(start..start + len).unwrap_or_default(), self.items.item().dtype())
+                match &self.items { $(Buffer::$variant(all) => {
+                    View::of::<$item>(all.get(items).unwrap_or_default(), self.items.item().dtype())
                 })* }
             };
         }
