@@ -31,10 +31,9 @@ impl Column {
             (Column::Items { items, dtype, width: None }, Value::Scalar(number, kind)) if *dtype == kind => {
                 put(items, number, kind);
             }
-            (
-                Column::Items { items, dtype, width: Some(width) },
-                Value::Array { items: more, dtype: kind },
-            ) if *dtype == kind && *width == more.len() => {
+            (Column::Items { items, dtype, width: Some(width) }, Value::Array { items: more, dtype: kind })
+                if *dtype == kind && *width == more.len() =>
+            {
                 items.append(more);
             }
             (Column::Record(_, columns), Value::Record(_, fields)) => {
@@ -55,10 +54,11 @@ impl Column {
         match (&mut *self, next) {
             (_, Column::Empty) => {}
             (Column::Empty, next) => *self = next,
-            (
-                Column::Items { items, dtype, width },
-                Column::Items { items: more, dtype: kind, width: wide },
-            ) if *dtype == kind && *width == wide => items.append(more),
+            (Column::Items { items, dtype, width }, Column::Items { items: more, dtype: kind, width: wide })
+                if *dtype == kind && *width == wide =>
+            {
+                items.append(more)
+            }
             (Column::Record(_, columns), Column::Record(_, more)) => {
                 columns.iter_mut().zip(more).for_each(|(column, more)| column.append(more));
             }
@@ -74,7 +74,9 @@ impl Column {
     #[must_use]
     pub fn emptied(self) -> Column {
         match self {
-            Column::Items { items, dtype, width } => Column::Items { items: Buffer::new(items.item(), 0), dtype, width },
+            Column::Items { items, dtype, width } => {
+                Column::Items { items: Buffer::new(items.item(), 0), dtype, width }
+            }
             Column::Record(name, columns) => Column::Record(name, columns.into_iter().map(Column::emptied).collect()),
             Column::Empty | Column::Mixed(_) => Column::Mixed(Vec::new()),
         }
@@ -105,7 +107,9 @@ impl Column {
             Column::Items { items, dtype, width: Some(width) } => {
                 let part = |numbers: &[Number]| {
                     let mut part = Buffer::new(items.item(), 0);
-                    numbers.iter().for_each(|&number| part.push(number));
+                    for &number in numbers {
+                        part.push(number);
+                    }
                     Value::Array { items: part, dtype }
                 };
                 items.numbers().chunks(width.max(1)).map(part).collect()

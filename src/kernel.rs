@@ -140,9 +140,9 @@ pub trait Erased: fmt::Debug + Send + Sync {
     fn renew(&self, state: &mut AnyState);
     /// See [`Accumulator::update`]; chooses the instruction set.
     fn update(&self, level: Level, state: &mut AnyState, block: Block<'_>, start: u64, ahead: &Ahead);
-    /// Takes rows of `len` items, which lie one after the other, each from the state of no elements to its settled one, which
-    /// `each` is shown.
-    fn rows(&self, level: Level, state: &mut AnyState, block: Block<'_>, len: usize, each: &mut EachRow<'_>);
+    /// Takes rows of so many items, which lie one after the other, each from the state of no elements to its settled one,
+    /// which `each` is shown.
+    fn rows(&self, level: Level, state: &mut AnyState, block: Block<'_>, lens: &[usize], each: &mut EachRow<'_>);
     /// See [`Accumulator::combine`].
     fn combine(&self, state: &mut AnyState, next: AnyState);
     /// See [`Accumulator::cover`].
@@ -161,7 +161,7 @@ struct UpdateRows<'a, 'e, A: Accumulator> {
     accumulator: &'a A,
     state: &'a mut AnyState,
     items: &'a [A::Item],
-    len: usize,
+    lens: &'a [usize],
     each: &'a mut EachRow<'e>,
 }
 
@@ -171,7 +171,10 @@ impl<A: Accumulator> Work for UpdateRows<'_, '_, A> {
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
         let ahead = Ahead::default();
-        for (row, slice) in self.items.chunks_exact(self.len.max(1)).enumerate() {
+        let mut rest = self.items;
+        for (row, &len) in self.lens.iter().enumerate() {
+            let slice;
+            (slice, rest) = rest.split_at(len.min(rest.len()));
             if let Some(state) = self.state.downcast_mut::<A::State>() {
                 *state = self.accumulator.init();
                 self.accumulator.update(simd, state, Items { slice, start: 0, ahead: &ahead });
@@ -233,11 +236,11 @@ impl<A: Accumulator> Erased for A {
         level.run(Update { accumulator: self, state, block: Items { slice, start, ahead } });
     }
 
-    fn rows(&self, level: Level, state: &mut AnyState, block: Block<'_>, len: usize, each: &mut EachRow<'_>) {
+    fn rows(&self, level: Level, state: &mut AnyState, block: Block<'_>, lens: &[usize], each: &mut EachRow<'_>) {
         let Some(items) = A::Item::of(block) else {
             unreachable!("the plan pairs a sink with its own item type");
         };
-        level.run(UpdateRows { accumulator: self, state, items, len, each });
+        level.run(UpdateRows { accumulator: self, state, items, lens, each });
     }
 
     fn combine(&self, state: &mut AnyState, next: AnyState) {

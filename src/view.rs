@@ -160,8 +160,12 @@ impl<'a> View<'a> {
     /// # Panics
     ///
     /// If they are not within the view.
+    #[must_use]
     pub fn part(&self, elements: Range<usize>) -> View<'a> {
-        assert!(elements.start <= elements.end && elements.end <= self.len && self.axes.len() <= 1, "a part of a sequence");
+        assert!(
+            elements.start <= elements.end && elements.end <= self.len && self.axes.len() <= 1,
+            "a part of a sequence"
+        );
         let stride = self.axes.first().map_or(0, |axis| axis.stride);
         let axes = merge(vec![Axis { len: elements.len(), stride }]);
         let pointer = self.pointer.wrapping_offset(offset(elements.start, stride));

@@ -40,6 +40,21 @@ class Plan:
         timeout: float | None,
     ) -> tuple[list[Any], list[tuple[int, Exception]], int, int, int, float]: ...
 
+    def run_groups(
+        self,
+        array: npt.NDArray[Any],
+        labels: npt.NDArray[Any],
+        low: int,
+        range: int,
+        mask: npt.NDArray[np.bool_] | None,
+        positions: bool,
+        workers: int,
+        timeout: float | None,
+    ) -> tuple[
+        tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.int64] | None],
+        tuple[list[Any], list[tuple[int, Exception]], int, int, int, float],
+    ]: ...
+
 @final
 class Session:
     """The formulas of a call's functions over one array, and who waits for the next sweep."""

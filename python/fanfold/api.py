@@ -14,11 +14,12 @@ from typing import Any, Literal, Self
 import numpy as np
 import numpy.typing as npt
 
-from fanfold import _core, checks, shapes
+from fanfold import _core, checks, groups, shapes
 from fanfold.failures import raise_failures, raise_problems
 from fanfold.filling import filling, joined, wants_dict
+from fanfold.groups import Groups
 from fanfold.results import Ran, Results
-from fanfold.shapes import Axis
+from fanfold.shapes import Axis, Rows
 from fanfold.tracing.crew import PATIENCE, Crew, why_plain
 from fanfold.tracing.explain import explained
 
@@ -89,6 +90,7 @@ class Plan:
         axis: Axis = None,
         keepdims: bool = False,
         where: npt.NDArray[np.bool_] | None = None,
+        by: Any = None,
         on_error: OnError = "raise",
         timeout: float | None = None,
     ) -> Results:
@@ -99,9 +101,9 @@ class Plan:
             self._check(data, workers, on_error, timeout, [])
             data = np.ndarray.view(data, np.ndarray)
             timeout = _seconds(timeout)
-        if axis is not None or where is not None or keepdims is not False:
-            return self._run_rows(data, workers, axis, keepdims, where, on_error, timeout)
         count = workers.workers if isinstance(workers, Pool) else int(workers or 0)
+        if axis is not None or where is not None or by is not None or keepdims is not False:
+            return self._run_parts(data, self._parts(data, axis, keepdims, where, by), count, on_error, timeout)
         how: dict[str, str] = self._how
         why: dict[str, str] = {}
         tasks: list[Callable[[], Any]] = []
@@ -124,56 +126,63 @@ class Plan:
             return Results(values, {}, ran)
         return self._failed(values, failures, ran, on_error)
 
-    def _run_rows(
+    def _run_parts(
         self,
         data: npt.NDArray[Any],
-        workers: "int | Pool | None",
-        axis: Any,
-        keepdims: Any,
-        where: Any,
+        parts: "Rows | Groups",
+        count: int,
         on_error: OnError,
         timeout: float | None,
     ) -> Results:
-        """A run along some axes, or of some elements."""
-        problems: list[Exception] = []
-        rows = shapes.rows(data, axis, keepdims, problems)
-        mask = None if where is None else shapes.mask(where, data, problems)
-        given = {"axis": axis} if axis is not None else {}
-        given |= {"keepdims": True} if keepdims else {}
-        if where is not None:
-            shapes.refuse_positions(self._kernels, problems)
-            given["where"] = where
-        for key in self._plain:
-            shapes.taking(self._functions[key], given, key, problems)
-        raise_problems(problems, "the call cannot be run")
-        assert rows is not None, "problems were raised"
-        count = workers.workers if isinstance(workers, Pool) else int(workers or 0)
-        functions = [functools.partial(function, **given) for function in self._plain.values()]
-        tasks = [_task(function, data) for function in functions]
-        called, failures, *_ = _core.Plan([], "propagate").run(data, tasks, count, timeout)
-        failures = [(len(self._kernels) + number, error) for number, error in failures]
-        whole = not rows.others and mask is None
-        if whole:
-            found = self._native.run(data, [], count, timeout)
-        else:
-            arranged = None if mask is None else rows.arranged(mask)
-            found = self._native.run_rows(rows.arranged(data), rows.along, arranged, count, timeout)
-        columns, failed, passes, bytes_read, used, seconds = found
-        wrong = {number for number, _ in failed}
-        answers: list[Any] = []
-        for number, (column, kernel) in enumerate(zip(columns, self._kernels, strict=True)):
-            if number in wrong:
-                answers.append(None)
-            elif whole:
-                answers.append(shapes.kept(column, kernel, data.ndim) if keepdims else column)
-            else:
-                answers.append(rows.result(column, kernel))
+        """A run with an answer for each of many parts of the array, or of a part of it."""
+        found = parts.run(self._native, data, count, timeout)
+        columns, failures, passes, bytes_read, used, seconds = found
+        failed = {number for number, _ in failures}
+        pairs = enumerate(zip(columns, self._kernels, strict=True))
+        answers = [None if number in failed else parts.result(*pair) for number, pair in pairs]
+        tasks = [_task(parts.called(function), data) for function in self._plain.values()]
+        called, more, *_ = _core.Plan([], "propagate").run(data, tasks, count, timeout)
+        failures += [(len(answers) + number, error) for number, error in more]
         values = dict(zip(self._keys, answers + called, strict=True))
         values = {key: values[key] for key in self._order}
-        why = dict.fromkeys(self._plain, f"called with {', '.join(given)}")
+        why = dict.fromkeys(self._plain, "called for parts of the array")
         ran = (passes, bytes_read, used, seconds, self._order, self._how, why)
-        failures = failed + failures
-        return self._failed(values, failures, ran, on_error) if failures else Results(values, {}, ran)
+        results = self._failed(values, failures, ran, on_error) if failures else Results(values, {}, ran)
+        results.groups = parts.groups
+        return results
+
+    def _parts(
+        self,
+        data: npt.NDArray[Any],
+        axis: Any,
+        keepdims: Any,
+        where: Any,
+        by: Any,
+    ) -> "Rows | Groups":
+        """How the array is to be taken apart. Raises what is wrong with the arguments that say so."""
+        problems: list[Exception] = []
+        parts: Rows | Groups | None
+        if by is None:
+            parts = shapes.rows(data, axis, keepdims, where, problems)
+            for key in self._plain if parts else ():
+                shapes.taking(self._functions[key], parts.given if parts else {}, key, problems)
+        else:
+            if axis is not None or keepdims is not False:
+                advice = "by takes the elements of all axes: leave axis and keepdims out"
+                problems.append(ValueError(f"by and {'keepdims' if axis is None else 'axis'} were both given: {advice}"))
+            positions = bool(self._plain) or any("arg" in kernel.name for kernel in self._kernels)
+            parts = groups.groups(data, by, where, positions, problems)
+        if where is not None and by is None:
+            shapes.refuse_positions(self._kernels, problems)
+        if self._fills:
+            problems += [
+                TypeError(f"functions: {checks.shown(key)} fills a dict, which has no parts: return a value instead")
+                for key in self._fills
+            ]
+        raise_problems(problems, "the call cannot be run")
+        if parts is None:
+            raise AssertionError("what keeps an array from being taken apart is a problem")
+        return parts
 
     def _trace(self, data: npt.NDArray[Any], count: int, timeout: float | None) -> tuple[Any, ...]:
         """A run with functions that are traced; what `native.run` gives, and how and why for each function."""
@@ -329,6 +338,7 @@ class Pool:
         axis: Axis = None,
         keepdims: bool = False,
         where: npt.NDArray[np.bool_] | None = None,
+        by: Any = None,
         nan_policy: NanPolicy = "propagate",
         on_error: OnError = "raise",
         timeout: float | None = None,
@@ -341,6 +351,7 @@ class Pool:
             axis=axis,
             keepdims=keepdims,
             where=where,
+            by=by,
             nan_policy=nan_policy,
             on_error=on_error,
             timeout=timeout,
@@ -375,6 +386,7 @@ def run(
     axis: Axis = None,
     keepdims: bool = False,
     where: npt.NDArray[np.bool_] | None = None,
+    by: Any = None,
     nan_policy: NanPolicy = "propagate",
     on_error: OnError = "raise",
     timeout: float | None = None,
@@ -406,6 +418,10 @@ def run(
     where : numpy.ndarray of bool, optional
         The elements that count: a mask of the data's shape, or one that broadcasts to it. The others are left out, as if
         they were not there. Callables are called with ``where=``.
+    by : array_like or tuple of them, optional
+        A label for each element (integers, floats, strings, times, a categorical), or several: the results have an answer
+        for each label, of its elements alone, in the order of ``results.groups``. Labels that are NaN, NaT or None make no
+        group. Callables are called with the elements of each group.
     nan_policy : {"propagate", "omit", "raise"}
         What NaN (and NaT) values mean to every kernel: they make most results NaN, are left out, or raise
         ``ValueError``.
@@ -448,11 +464,10 @@ def run(
     planned = _planned(functions, nan_policy, problems)
     if problems:
         planned._check(data, workers, on_error, timeout, problems)
-    if axis is None and where is None and keepdims is False:
+    if axis is None and where is None and by is None and keepdims is False:
         return planned.run(data, workers=workers, on_error=on_error, timeout=timeout)
-    return planned.run(
-        data, workers=workers, axis=axis, keepdims=keepdims, where=where, on_error=on_error, timeout=timeout
-    )
+    how = {"axis": axis, "keepdims": keepdims, "where": where, "by": by}
+    return planned.run(data, workers=workers, on_error=on_error, timeout=timeout, **how)
 
 
 def plan(functions: Functions, *, like: Any = None, nan_policy: NanPolicy = "propagate") -> Plan:

@@ -70,7 +70,10 @@ class Results(dict[str, Any]):
     {}
     """
 
-    __slots__ = ("_ran", "errors")
+    __slots__ = ("_ran", "errors", "groups")
+
+    groups: Any
+    """The labels of a run with ``by=`` in the order of the results, an array for each key of several; else ``None``."""
 
     errors: dict[str, Exception]
     """The exception of each key that failed; empty unless ``on_error="return"``, or taken from an exception. (The
@@ -84,6 +87,7 @@ class Results(dict[str, Any]):
     ) -> None:
         super().__init__(values)
         self.errors = errors
+        self.groups = None
         self._ran = ran
 
     @property

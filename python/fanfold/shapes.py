@@ -1,13 +1,14 @@
 """`axis=`, `keepdims=` and `where=`: which elements are taken together, and how the answers are laid out.
 
-An array is handed to the compiled half as *rows*: transposed (which copies nothing) so that its first axes number the answers,
-in the order in which they lie in memory, and the others are taken together.
+An array is handed to the compiled half as *rows*: transposed (which copies nothing) so that its first axes number the
+answers, in the order in which they lie in memory, and the others are taken together.
 """
 
 import inspect
 import operator
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -28,21 +29,36 @@ class Rows:
     others: tuple[int, ...]
     shape: tuple[int, ...]
     keepdims: bool
+    mask: npt.NDArray[np.bool_] | None
+    given: dict[str, Any]
+    """The arguments of the run that a user's function is called with."""
+
+    groups: None = None
 
     @property
     def along(self) -> int:
         """How many axes number the rows."""
         return len(self.others)
 
-    def arranged(self, array: npt.NDArray[Any]) -> npt.NDArray[Any]:
-        """The array, or one of its shape, with the axes that number the rows first."""
-        return array.transpose(self.others + self.taken)
+    def run(self, plan: _core.Plan, data: npt.NDArray[Any], workers: int, timeout: float | None) -> Any:
+        """Runs the kernels; what `_core.Plan.run` gives."""
+        if not self.others and self.mask is None:
+            return plan.run(data, [], workers, timeout)
+        axes = self.others + self.taken
+        mask = None if self.mask is None else self.mask.transpose(axes)
+        return plan.run_rows(data.transpose(axes), self.along, mask, workers, timeout)
+
+    def called(self, function: Callable[..., Any]) -> Callable[[npt.NDArray[Any]], Any]:
+        """A user's function, to be called with the array: it takes the axis itself."""
+        return partial(function, **self.given)
 
     def result(self, column: Any, kernel: _core.Kernel) -> Any:
         """A kernel's answers, laid out as NumPy does."""
+        if not self.others and self.mask is None:
+            return _kept(column, kernel, self.ndim) if self.keepdims else column
         if isinstance(column, tuple):
             return type(column)(*(self.result(field, kernel) for field in column))
-        values = column if isinstance(column, np.ndarray) else _objects(column)
+        values = column if isinstance(column, np.ndarray) else objects(column)
         answers = values.reshape(tuple(self.shape[axis] for axis in self.others) + values.shape[1:])
         # From the order of memory to that of the array.
         order = sorted(range(self.along), key=lambda place: self.others[place])
@@ -62,7 +78,7 @@ class Rows:
         return answers.reshape(kept + answers.shape[answers.ndim - inner :])
 
 
-def _objects(values: list[Any]) -> npt.NDArray[Any]:
+def objects(values: list[Any]) -> npt.NDArray[Any]:
     """Answers that have no common form: of several dtypes, or of several lengths."""
     if all(isinstance(value, np.generic) for value in values):
         return np.array(values)
@@ -72,15 +88,19 @@ def _objects(values: list[Any]) -> npt.NDArray[Any]:
     return objects
 
 
-def rows(data: npt.NDArray[Any], axis: Any, keepdims: Any, problems: Problems) -> Rows | None:
+def rows(data: npt.NDArray[Any], axis: Any, keepdims: Any, where: Any, problems: Problems) -> Rows | None:
     """The array's rows, if the arguments are right."""
+    known = len(problems)
     if not isinstance(keepdims, bool | np.bool_):
         problems.append(TypeError(f"keepdims must be True or False, not {shown(keepdims)}"))
     taken = _axes(axis, data.ndim, problems)
-    if taken is None:
+    chosen = mask(where, data, problems)
+    if taken is None or len(problems) > known:
         return None
     others = sorted(set(range(data.ndim)).difference(taken), key=lambda axis: -abs(data.strides[axis]))
-    return Rows(data.ndim, taken, tuple(others), data.shape, bool(keepdims))
+    given = {"axis": axis, "keepdims": keepdims, "where": where}
+    given = {name: value for name, value in given.items() if value is not None and value is not False}
+    return Rows(data.ndim, taken, tuple(others), data.shape, bool(keepdims), chosen, given)
 
 
 def _axes(axis: Any, ndim: int, problems: Problems) -> tuple[int, ...] | None:
@@ -108,7 +128,9 @@ def _axes(axis: Any, ndim: int, problems: Problems) -> tuple[int, ...] | None:
 
 
 def mask(where: Any, data: npt.NDArray[Any], problems: Problems) -> npt.NDArray[np.bool_] | None:
-    """The mask for each element of the array, if it is one."""
+    """The mask for each element of the array, if there is one."""
+    if where is None:
+        return None
     found = np.asarray(where) if isinstance(where, bool | np.bool_ | list) else where
     if not isinstance(found, np.ndarray) or found.dtype != np.bool_:
         what = f"an array of dtype {found.dtype}" if isinstance(found, np.ndarray) else shown(where)
@@ -147,10 +169,10 @@ def taking(function: Callable[..., Any], given: dict[str, Any], key: str, proble
             problems.append(TypeError(f"functions: {shown(key)} has no parameter {name}, which the run has: {advice}"))
 
 
-def kept(value: Any, kernel: _core.Kernel, ndim: int) -> Any:
+def _kept(value: Any, kernel: _core.Kernel, ndim: int) -> Any:
     """An answer for all elements, as one of an array with as many axes as there were."""
     if isinstance(value, tuple):
-        return type(value)(*(kept(field, kernel, ndim) for field in value))
+        return type(value)(*(_kept(field, kernel, ndim) for field in value))
     if isinstance(value, np.ndarray):
         return value.reshape(value.shape + (1,) * ndim) if "q" in kernel.parameters else value
     return np.reshape(value, (1,) * ndim)

@@ -17,7 +17,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use crate::ahead::Ahead;
 use crate::column::Column;
-use crate::dtype::{Buffer, Number};
+use crate::dtype::{Buffer, DType, Number};
 use crate::engine::combine::Tree;
 use crate::engine::control::Control;
 use crate::engine::latch::lock;
@@ -47,10 +47,11 @@ pub struct Table {
     pub bytes_read: u64,
 }
 
-/// Runs the functions over each row of the first source, whose elements, or those of a formula over all sources, are a
-/// node of the graph. All sources have as many rows of the same length.
+/// Runs the functions over each row of the first source, which is of this dtype. Its elements, or those of a formula over all
+/// sources, are a node of the graph. All sources have as many rows of the same length.
 pub fn run_rows(
     plan: &Plan,
+    dtype: DType,
     graph: Graph,
     node: NodeId,
     sources: &[Rows<'_>],
@@ -59,10 +60,10 @@ pub fn run_rows(
 ) -> Result<Table, Error> {
     let Some(first) = sources.first() else { unreachable!("there is an array") };
     if first.count() == 0 {
-        return of_no_rows(plan, graph, node, sources, control);
+        return of_no_rows(plan, dtype, graph, node, sources, control);
     }
-    let (stage, errors) = plan.stage_of(first.dtype(), node);
-    let run = Run::new(plan, graph, stage, sources, workers, control);
+    let (stage, errors) = plan.stage_of(dtype, node);
+    let run = Run::new(plan, dtype, graph, stage, sources, workers, control);
     for (call, error) in errors {
         run.fail(0, call, error);
     }
@@ -74,19 +75,18 @@ pub fn run_rows(
 /// The dtypes and lengths that values have show in those of a made-up row.
 fn of_no_rows(
     plan: &Plan,
+    dtype: DType,
     graph: Graph,
     node: NodeId,
     sources: &[Rows<'_>],
     control: &Control<'_>,
 ) -> Result<Table, Error> {
-    let items: Vec<Buffer> =
-        sources.iter().map(|rows| Buffer::new(rows.dtype().item(), rows.len().min(1))).collect();
-    let rows: Vec<Rows<'_>> = items.iter().zip(sources).map(|(items, rows)| Rows::of_one(items, rows.dtype())).collect();
-    let mut table = run_rows(plan, graph, node, &rows, &Workers::Caller, control)?;
-    for column in &mut table.columns {
-        if let Ok(column) = column {
-            *column = std::mem::take(column).emptied();
-        }
+    let items: Vec<Buffer> = sources.iter().map(|rows| Buffer::new(rows.dtype().item(), rows.len().min(1))).collect();
+    let rows: Vec<Rows<'_>> =
+        items.iter().zip(sources).map(|(items, rows)| Rows::of_one(items, rows.dtype())).collect();
+    let mut table = run_rows(plan, dtype, graph, node, &rows, &Workers::Caller, control)?;
+    for column in table.columns.iter_mut().flatten() {
+        *column = std::mem::take(column).emptied();
     }
     Ok(Table { passes: 0, bytes_read: 0, ..table })
 }
@@ -94,6 +94,7 @@ fn of_no_rows(
 /// What the workers of one run share.
 struct Run<'a> {
     plan: &'a Plan,
+    dtype: DType,
     graph: Graph,
     sources: &'a [Rows<'a>],
     control: &'a Control<'a>,
@@ -110,11 +111,16 @@ struct Run<'a> {
     across: usize,
     /// Whole rows that make a block; none if a row's elements have to be told apart before.
     batch: Option<usize>,
+    /// The lengths of rows that make a block.
+    lens: Vec<usize>,
     /// Tiles, or rows, that a worker takes at a time, and chunks of each.
     tiles: usize,
     together: usize,
     chunks: usize,
     units: usize,
+    /// Rows of several lengths that a worker takes at a time, and what each of the longer ones is asked.
+    uneven: Vec<Range<usize>>,
+    all: Stage,
     next: AtomicUsize,
     /// The states of chunks, for each tile of rows that have several.
     trees: Vec<Tree<Vec<States>>>,
@@ -140,11 +146,14 @@ struct Worker<'w, 'a> {
     tiles: Vec<Tile>,
     /// Those of a tile's rows, to be used again.
     states: Vec<States>,
+    /// The lengths of rows that make a block.
+    lens: Vec<usize>,
 }
 
 impl<'a> Run<'a> {
     fn new(
         plan: &'a Plan,
+        dtype: DType,
         mut graph: Graph,
         mut stage: Stage,
         sources: &'a [Rows<'a>],
@@ -152,6 +161,9 @@ impl<'a> Run<'a> {
         control: &'a Control<'a>,
     ) -> Run<'a> {
         let (count, len) = sources.first().map_or((0, 0), |rows| (rows.count(), rows.len()));
+        let even = sources.first().is_none_or(Rows::are_even);
+        // What a row of several lengths has to sample for is asked of it by itself.
+        let (len, all) = if even { (len, Stage::default()) } else { (len.min(BLOCK), stage.clone()) };
         let sampled = if len > SAMPLE { stage.take_sampled() } else { Stage::default() };
         let pass = Pass::new(&mut graph, stage.sinks().to_vec());
         let mut readers = vec![Vec::new(); pass.program().size()];
@@ -163,6 +175,7 @@ impl<'a> Run<'a> {
         let inner = sources.first().map_or(1, Rows::inner);
         let tiles = count / inner * inner.div_ceil(across);
         let chunks = Pass::chunks(len).max(1);
+        let uneven = sources.first().filter(|_| !even).map_or_else(Vec::new, portions);
         let batch = (len > 0 && len <= BLOCK && pass.program().keeps_all()).then(|| {
             // Long rows of a tile would meet in the same places of a cache if they lay one right behind the other.
             if tiled && len > 256 { 1 } else { BLOCK / len }
@@ -172,6 +185,7 @@ impl<'a> Run<'a> {
         let together = together.min(tiles.div_ceil(8 * workers.count())).max(1);
         Run {
             plan,
+            dtype,
             graph,
             sources,
             control,
@@ -186,7 +200,10 @@ impl<'a> Run<'a> {
             tiles,
             together,
             chunks,
-            units: tiles.div_ceil(together) * chunks,
+            units: if even { tiles.div_ceil(together) * chunks } else { uneven.len() },
+            uneven,
+            all,
+            lens: vec![len; if even { batch.unwrap_or(0) } else { 0 }],
             next: AtomicUsize::new(0),
             trees: (0..if chunks > 1 { tiles } else { 0 }).map(|_| Tree::new(chunks)).collect(),
             alone: count >= 4 * workers.count(),
@@ -200,7 +217,7 @@ impl<'a> Run<'a> {
     }
 
     fn len(&self) -> usize {
-        self.sources.first().map_or(0, Rows::len)
+        self.sources.first().map_or(0, |rows| if rows.are_even() { rows.len() } else { BLOCK })
     }
 
     /// The rows of a tile.
@@ -228,7 +245,7 @@ impl<'a> Run<'a> {
             }
             None => Evaluator::new(&views, self.pass.program(), self.level),
         };
-        Worker { evaluator, ahead: Ahead::default(), views, tiles, states: Vec::new() }
+        Worker { evaluator, ahead: Ahead::default(), views, tiles, states: Vec::new(), lens: Vec::new() }
     }
 
     /// One worker: takes the next unit until there is none.
@@ -239,8 +256,14 @@ impl<'a> Run<'a> {
             if unit >= self.units {
                 break;
             }
-            let (unit, chunk) = (unit / self.chunks, unit % self.chunks);
             let mut columns = self.columns();
+            if let Some(rows) = self.uneven.get(unit) {
+                self.uneven(&mut worker, rows.clone(), &mut columns)?;
+                lock(&self.done).push((rows.start, columns));
+                between()?;
+                continue;
+            }
+            let (unit, chunk) = (unit / self.chunks, unit % self.chunks);
             let tiles = unit * self.together..self.tiles.min((unit + 1) * self.together);
             let first_row = self.rows_of(tiles.start).start;
             if let Some(batch) = self.batch {
@@ -275,6 +298,33 @@ impl<'a> Run<'a> {
         Ok(())
     }
 
+    /// Answers for rows of several lengths. Those that make a block are taken together, and long ones asked each by itself.
+    fn uneven(&self, worker: &mut Worker<'_, 'a>, rows: Range<usize>, columns: &mut Vec<Column>) -> Result<(), Error> {
+        let Some(source) = self.sources.first() else { return Ok(()) };
+        let len = |row: usize| source.elements(row..row + 1).len();
+        let mut row = rows.start;
+        while row < rows.end {
+            if len(row) > BLOCK || self.batch.is_none() {
+                let views: Vec<View<'_>> = self.sources.iter().map(|source| source.row(row)).collect();
+                if len(row) > source.elements(0..source.count()).len() / 8 && len(row) > CHUNK {
+                    lock(&self.done).push((row, std::mem::replace(columns, self.columns())));
+                    lock(&self.waiting).push((row, self.all.clone()));
+                } else {
+                    self.ask(row, self.all.clone(), &views, &Workers::Caller, &self.control.of_worker(), columns)?;
+                }
+                row += 1;
+                continue;
+            }
+            let mut end = row + 1;
+            while end < rows.end && source.elements(row..end + 1).len() <= BLOCK {
+                end += 1;
+            }
+            self.batch(worker, &(row..end), row..end, columns)?;
+            row = end;
+        }
+        Ok(())
+    }
+
     /// Brings those of the rows into the tiles that do not lie in memory as they should.
     fn pack(&self, worker: &mut Worker<'_, 'a>, rows: Range<usize>) {
         for (source, tile) in self.sources.iter().zip(&mut worker.tiles) {
@@ -298,13 +348,22 @@ impl<'a> Run<'a> {
         rows: Range<usize>,
         columns: &mut [Column],
     ) -> Result<(), Error> {
+        let Some(source) = self.sources.first() else { return Ok(()) };
+        let elements = source.elements(rows.clone());
+        self.elements.fetch_add(elements.len() as u64, Ordering::Relaxed);
+        let Worker { evaluator, tiles, states, lens, .. } = worker;
         let len = self.len();
-        self.elements.fetch_add((len * rows.len()) as u64, Ordering::Relaxed);
-        let Worker { evaluator, tiles, states, .. } = worker;
+        let lens = if let Some(even) = self.lens.get(..rows.len()).filter(|_| source.are_even()) {
+            even
+        } else {
+            lens.clear();
+            lens.extend(rows.clone().map(|row| source.elements(row..row + 1).len()));
+            lens.as_slice()
+        };
         let in_tile = rows.start - packed.start..rows.end - packed.start;
         let views: Vec<View<'_>> = (self.sources.iter().zip(tiles.iter()))
-            .map(|(source, tile)| match source.joined(packed.clone()) {
-                Some(joined) => joined.part(in_tile.start * len..in_tile.end * len),
+            .map(|(source, tile)| match source.joined(rows.clone()) {
+                Some(joined) => joined,
                 None => tile.rows(in_tile.clone(), len),
             })
             .collect();
@@ -314,7 +373,7 @@ impl<'a> Run<'a> {
         let Some(states) = states.first_mut() else { return Ok(()) };
         // In the order of the rows for each call.
         let mut later: Vec<(usize, Who, Result<Answer, Error>)> = Vec::new();
-        evaluator.evaluate(&views, 0, rows.len() * len, |instruction, block| {
+        evaluator.evaluate(&views, 0, elements.len(), |instruction, block| {
             for &index in self.readers.get(instruction).into_iter().flatten() {
                 let (Some(place), Some(sink)) = (states.get_mut(index), self.pass.sinks().get(index)) else { continue };
                 let mut each = |row: usize, state: &AnyState| {
@@ -327,7 +386,7 @@ impl<'a> Run<'a> {
                         }
                     }
                 };
-                guarded(place, |state| sink.accumulator.rows(self.level, state, block, len, &mut each));
+                guarded(place, |state| sink.accumulator.rows(self.level, state, block, lens, &mut each));
                 if let Err(message) = place {
                     for waiting in self.stage.waiting(index) {
                         let error = Error::Panic { kernel: String::new(), message: message.clone() };
@@ -336,10 +395,9 @@ impl<'a> Run<'a> {
                 }
             }
         });
-        for (who, _) in self.stage.known(len as u64) {
-            for row in rows.clone() {
-                let value = self.stage.known(len as u64).find(|(known, _)| *known == who).map(|(_, value)| value);
-                value.into_iter().for_each(|value| self.place(row, who, Ok(value), columns));
+        for (row, &len) in rows.clone().zip(lens) {
+            for (who, value) in self.stage.known(len as u64) {
+                self.place(row, who, Ok(value), columns);
             }
         }
         let control = self.control.of_worker();
@@ -350,7 +408,9 @@ impl<'a> Run<'a> {
             };
             let mut stage = Stage::default();
             stage.add(who, request);
-            let views: Vec<View<'_>> = views.iter().map(|view| view.part(row * len..(row + 1) * len)).collect();
+            let start: usize = lens.iter().take(row).sum();
+            let own = start..start + lens.get(row).copied().unwrap_or(0);
+            let views: Vec<View<'_>> = views.iter().map(|view| view.part(own.clone())).collect();
             self.ask(rows.start + row, stage, &views, &Workers::Caller, &control, columns)?;
         }
         Ok(())
@@ -378,7 +438,7 @@ impl<'a> Run<'a> {
                 break;
             }
             let block = start..elements.end.min(start + BLOCK);
-            let Worker { evaluator, ahead, views, tiles, states } = worker;
+            let Worker { evaluator, ahead, views, tiles, states, .. } = worker;
             if self.tiled {
                 for (source, tile) in self.sources.iter().zip(tiles.iter_mut()) {
                     source.load(self.level, rows.start, rows.len(), block.clone(), tile);
@@ -506,7 +566,8 @@ impl<'a> Run<'a> {
         control: &Control<'_>,
         columns: &mut [Column],
     ) -> Result<(), Error> {
-        let mut session = Session::from(self.graph.clone(), stage, self.len());
+        let len = views.first().map_or(0, View::len);
+        let mut session = Session::from(self.graph.clone(), stage, len);
         let mut sweeps = 0;
         while session.waits() {
             let told = session.sweep(views, workers, control)?;
@@ -520,7 +581,7 @@ impl<'a> Run<'a> {
             }
         }
         self.further.fetch_max(sweeps, Ordering::Relaxed);
-        self.elements.fetch_add((sweeps * self.len()) as u64, Ordering::Relaxed);
+        self.elements.fetch_add((sweeps * len) as u64, Ordering::Relaxed);
         Ok(())
     }
 
@@ -564,10 +625,9 @@ impl<'a> Run<'a> {
     }
 
     fn into_table(self) -> Result<Table, Error> {
-        let dtype = self.sources.first().map(Rows::dtype);
         let missing = self.missing.into_inner();
-        if let (Some(dtype), 1..) = (dtype, missing) {
-            return Err(Error::FoundNan { count: i64::try_from(missing).unwrap_or(i64::MAX), dtype });
+        if missing > 0 {
+            return Err(Error::FoundNan { count: i64::try_from(missing).unwrap_or(i64::MAX), dtype: self.dtype });
         }
         let mut columns: Vec<Column> = self.plan.calls().iter().map(|_| Column::Empty).collect();
         let mut done = std::mem::take(&mut *lock(&self.done));
@@ -584,14 +644,26 @@ impl<'a> Run<'a> {
             Some((_, error)) => Err(error),
             None => Ok(column),
         });
-        let size: usize = self.sources.iter().take(1).map(|rows| rows.dtype().size()).sum();
         let first = usize::from(!self.stage.sinks().is_empty());
         Ok(Table {
             columns: columns.collect(),
             passes: first + self.further.into_inner(),
-            bytes_read: self.elements.into_inner() * size as u64,
+            bytes_read: self.elements.into_inner() * self.dtype.size() as u64,
         })
     }
+}
+
+/// Rows of several lengths in portions of about a chunk.
+fn portions(rows: &Rows<'_>) -> Vec<Range<usize>> {
+    let mut portions = Vec::new();
+    let mut start = 0;
+    for end in 1..=rows.count() {
+        if rows.elements(start..end).len() >= CHUNK || end == rows.count() {
+            portions.push(start..end);
+            start = end;
+        }
+    }
+    portions
 }
 
 /// Does something to a sink's state. If it panics, the state is lost, and the others go on.

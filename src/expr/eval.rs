@@ -56,13 +56,7 @@ impl<'a> Evaluator<'a> {
     /// Computes every node for the elements of the arrays from number `start` on, a block at most, of the first `end`, and
     /// shows each to `sink` as soon as it is there: the number of its instruction, and its items. The arrays are those that
     /// the scratch was made for, or lie as these do.
-    pub fn evaluate(
-        &mut self,
-        views: &[View<'_>],
-        start: usize,
-        end: usize,
-        mut sink: impl FnMut(usize, Block<'_>),
-    ) {
+    pub fn evaluate(&mut self, views: &[View<'_>], start: usize, end: usize, mut sink: impl FnMut(usize, Block<'_>)) {
         let Evaluator { program, level, gathered, registers, places, flags } = self;
         let mut loaded: Vec<Block<'_>> = Vec::with_capacity(gathered.len());
         let mut scratch = gathered.iter_mut();

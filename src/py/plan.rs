@@ -15,7 +15,7 @@ use crate::error::Error;
 use crate::kernel::NanPolicy;
 use crate::plan::Plan as CorePlan;
 use crate::py::kernel::Kernel;
-use crate::py::rows::Columns;
+use crate::py::rows::{Columns, Grouping, How};
 use crate::py::{input, output};
 
 /// Elements up to which a run is over before another thread could make use of the interpreter. NumPy draws the same line,
@@ -174,7 +174,26 @@ impl Plan {
         workers: usize,
         timeout: Option<f64>,
     ) -> PyResult<Columns<'py>> {
-        super::rows::run(&self.plan, array, along, mask, workers, timeout)
+        super::rows::run(&self.plan, array, along, mask, &How { workers, timeout })
+    }
+
+    /// Runs the kernels over the elements of each label: integers from `low` on, within `range` numbers. Tells what groups there
+    /// are, and with `positions` which elements make them.
+    #[pyo3(signature = (array, labels, low, range, mask, positions, workers, timeout))]
+    #[allow(clippy::too_many_arguments)] // private, and called by one function of the Python half
+    fn run_groups<'py>(
+        &self,
+        array: &Bound<'py, PyUntypedArray>,
+        labels: &Bound<'py, PyUntypedArray>,
+        low: i128,
+        range: usize,
+        mask: Option<&Bound<'py, PyUntypedArray>>,
+        positions: bool,
+        workers: usize,
+        timeout: Option<f64>,
+    ) -> PyResult<(Grouping<'py>, Columns<'py>)> {
+        let labels = (labels, low, range);
+        super::rows::run_groups(&self.plan, array, labels, mask, positions, &How { workers, timeout })
     }
 }
 

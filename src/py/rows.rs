@@ -9,17 +9,51 @@ use pyo3::prelude::*;
 use pyo3::types::{PyList, PyTuple};
 
 use crate::column::Column;
-use crate::dtype::DType;
-use crate::engine::{self, Control, Table, Workers};
+use crate::dtype::{Buffer, DType};
+use crate::engine::{self, Control, Groups, Table, Workers};
 use crate::error::Error;
 use crate::expr::{Graph, Operation};
 use crate::plan::Plan as CorePlan;
 use crate::py::plan::check_signals;
 use crate::py::{input, output};
+use crate::view::{Rows, View};
 
 /// The columns in the order of the kernels, `None` where one failed; the failures as (number, exception); then passes,
 /// bytes read, workers, seconds.
 pub(super) type Columns<'py> = (Bound<'py, PyList>, Vec<(usize, Py<PyAny>)>, usize, u64, usize, f64);
+
+/// What groups there are: the numbers of their labels, where each starts among the elements put in order, and, if they
+/// were wanted, the elements' positions in that order.
+pub(super) type Grouping<'py> = (Bound<'py, PyAny>, Bound<'py, PyAny>, Option<Bound<'py, PyAny>>);
+
+/// How a run is to be done.
+pub(super) struct How {
+    /// As many as there are processors if 0.
+    pub(super) workers: usize,
+    pub(super) timeout: Option<f64>,
+}
+
+impl How {
+    /// Does something with the interpreter let go, on workers that suit so many elements.
+    fn detached<R: Send>(
+        &self,
+        py: Python<'_>,
+        len: usize,
+        action: impl FnOnce(&Workers, &Control<'_>) -> R + Send,
+    ) -> PyResult<(R, usize)> {
+        let workers = match self.workers {
+            _ if engine::is_small(len) => Workers::Caller,
+            0 => Workers::new(engine::available_workers())?,
+            count => Workers::new(count)?,
+        };
+        let interrupt = Mutex::new(None);
+        let result = py.detach(|| {
+            let go_on = || check_signals(&interrupt);
+            action(&workers, &Control::new(self.timeout, &go_on))
+        });
+        super::plan::take(&interrupt).map_or(Ok((result, workers.count())), Err)
+    }
+}
 
 /// Runs the plan's kernels over the rows along the first `along` axes.
 pub(super) fn run<'py>(
@@ -27,39 +61,76 @@ pub(super) fn run<'py>(
     array: &Bound<'py, PyUntypedArray>,
     along: usize,
     mask: Option<&Bound<'py, PyUntypedArray>>,
-    workers: usize,
-    timeout: Option<f64>,
+    how: &How,
 ) -> PyResult<Columns<'py>> {
-    let py = array.py();
     let started = Instant::now();
     let mut sources = vec![input::rows(array, along)?];
-    let mut graph = Graph::new(sources[0].dtype());
+    let dtype = sources[0].dtype();
+    let mut graph = Graph::new(dtype);
     let node = if let Some(mask) = mask {
         let rows = input::rows(mask, along)?;
-        // The Python half sees to it; this is for whoever bypasses it.
-        if rows.dtype() != DType::Bool || mask.shape() != array.shape() {
-            return Err(PyRuntimeError::new_err("a mask is of dtype bool, and has the array's shape"));
-        }
+        check(rows.dtype() == DType::Bool && mask.shape() == array.shape(), "a mask is of dtype bool and the array's shape")?;
         sources.push(rows);
         let mask = graph.source(1, DType::Bool, usize::MAX);
         graph.apply(Operation::Select, vec![mask, 0])
     } else {
         0
     };
-    let workers = match workers {
-        _ if engine::is_small(array.len()) => Workers::Caller,
-        0 => Workers::new(engine::available_workers())?,
-        count => Workers::new(count)?,
-    };
-    let interrupt = Mutex::new(None);
-    let outcome = py.detach(|| {
-        let go_on = || check_signals(&interrupt);
-        let control = Control::new(timeout, &go_on);
-        engine::run_rows(plan, graph, node, &sources, &workers, &control)
-    });
-    if let Some(interrupt) = super::plan::take(&interrupt) {
-        return Err(interrupt);
-    }
+    let (outcome, workers) = how.detached(array.py(), array.len(), |workers, control| {
+        engine::run_rows(plan, dtype, graph, node, &sources, workers, control)
+    })?;
+    columns(plan, array, outcome, workers, started)
+}
+
+/// Runs the plan's kernels over groups: the elements whose labels are equal. Labels lie from `low` on within `range` numbers;
+/// elements of others, and those where the mask is false, belong to no group.
+pub(super) fn run_groups<'py>(
+    plan: &CorePlan,
+    array: &Bound<'py, PyUntypedArray>,
+    (labels, low, range): (&Bound<'py, PyUntypedArray>, i128, usize),
+    mask: Option<&Bound<'py, PyUntypedArray>>,
+    positions: bool,
+    how: &How,
+) -> PyResult<(Grouping<'py>, Columns<'py>)> {
+    let (py, started) = (array.py(), Instant::now());
+    let (view, label_view) = (input::view(array)?, input::view(labels)?);
+    let mask_view = mask.map(input::view).transpose()?;
+    let same = |other: &View<'_>| other.len() == view.len();
+    let is_mask = |mask: &View<'_>| same(mask) && mask.dtype() == DType::Bool;
+    check(same(&label_view) && mask_view.as_ref().is_none_or(is_mask), "labels and mask are as long as the array")?;
+    check(range <= engine::MOST_LABELS, "labels lie within 2**32 - 1 numbers")?;
+    let dtype = view.dtype();
+    let (outcome, workers) = how.detached(py, array.len(), |workers, control| {
+        let groups = Groups::new(&label_view, low, range, mask_view.as_ref(), workers, control)?;
+        let arranged = groups.arranged(&view, workers, control)?;
+        let positions = positions.then(|| groups.positions(workers, control)).transpose()?;
+        let rows = [Rows::behind(View::of_buffer(&arranged), groups.starts())];
+        let table = engine::run_rows(plan, dtype, Graph::new(dtype), 0, &rows, workers, control);
+        Ok::<_, Error>((groups, positions, table))
+    })?;
+    let (groups, positions, table) = outcome?;
+    let numbers = |numbers: Vec<i64>| output::array(&Buffer::Int64(numbers), DType::Int64, array);
+    let grouping = (
+        numbers(groups.present().iter().map(|&code| i64::from(code)).collect())?,
+        numbers(groups.starts().iter().map(|&start| (start as u64).cast_signed()).collect())?,
+        positions.map(|positions| output::array(&positions, DType::Int64, array)).transpose()?,
+    );
+    Ok((grouping, columns(plan, array, table, workers, started)?))
+}
+
+/// The Python half sees to it; this is for whoever bypasses it.
+fn check(right: bool, what: &'static str) -> PyResult<()> {
+    if right { Ok(()) } else { Err(PyRuntimeError::new_err(what)) }
+}
+
+fn columns<'py>(
+    plan: &CorePlan,
+    array: &Bound<'py, PyUntypedArray>,
+    outcome: Result<Table, Error>,
+    workers: usize,
+    started: Instant,
+) -> PyResult<Columns<'py>> {
+    let py = array.py();
     let (columns, mut errors) = (PyList::empty(py), Vec::new());
     let mut append = |column: PyResult<Bound<'py, PyAny>>| match column {
         Ok(column) => columns.append(column),
@@ -83,7 +154,7 @@ pub(super) fn run<'py>(
         }
         Err(error) => return Err(error.into()),
     };
-    Ok((columns, errors, passes, bytes_read, workers.count(), started.elapsed().as_secs_f64()))
+    Ok((columns, errors, passes, bytes_read, workers, started.elapsed().as_secs_f64()))
 }
 
 /// A column as Python sees it: an array with a row for each value, a named tuple of such, or a list of values that

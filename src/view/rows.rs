@@ -1,4 +1,4 @@
-//! An array as rows: sequences of elements of one length, each of which gets answers of its own.
+//! An array as rows: sequences of elements, each of which gets answers of its own.
 //!
 //! The elements of a row lie along the axes that are taken together, the rows along the others. Where the rows are closer
 //! to each other in memory than the elements of one, they are read several at a time, as a *tile*: a cache line then comes
@@ -31,6 +31,8 @@ pub struct Rows<'a> {
     along: Vec<Axis>,
     count: usize,
     across: usize,
+    /// Where each row starts in `first`, and where the last one ends, if they are of several lengths.
+    starts: Option<&'a [usize]>,
 }
 
 impl<'a> Rows<'a> {
@@ -58,13 +60,19 @@ impl<'a> Rows<'a> {
         let inside = first.axes.iter().map(|axis| axis.stride.unsigned_abs()).min().unwrap_or(0);
         let size = first.dtype.size();
         let across = if nearest < inside { (ACROSS / nearest.max(size)).max(1) } else { 1 };
-        Rows { first, along, count, across }
+        Rows { first, along, count, across, starts: None }
     }
 
     /// A buffer's items as the only row, which are of this dtype.
     pub fn of_one(items: &'a Buffer, dtype: DType) -> Rows<'a> {
         let first = View { dtype, ..View::of_buffer(items) };
-        Rows { first, along: Vec::new(), count: 1, across: 1 }
+        Rows { first, along: Vec::new(), count: 1, across: 1, starts: None }
+    }
+
+    /// Rows of several lengths, one behind the other: where each starts, and where the last one ends.
+    pub fn behind(all: View<'a>, starts: &'a [usize]) -> Rows<'a> {
+        let count = starts.len().saturating_sub(1);
+        Rows { first: all, along: Vec::new(), count, across: 1, starts: Some(starts) }
     }
 
     /// How many.
@@ -72,10 +80,29 @@ impl<'a> Rows<'a> {
         self.count
     }
 
-    /// The elements of each.
+    /// The elements of the longest.
     #[allow(clippy::len_without_is_empty)] // there may be rows, of no elements
     pub fn len(&self) -> usize {
-        self.first.len()
+        match self.starts {
+            Some(starts) => starts.windows(2).map(|ends| ends[1] - ends[0]).max().unwrap_or(0),
+            None => self.first.len(),
+        }
+    }
+
+    /// Whether all are of one length.
+    pub fn are_even(&self) -> bool {
+        self.starts.is_none()
+    }
+
+    /// The elements of these rows, numbered as if all rows lay one behind the other.
+    pub fn elements(&self, rows: Range<usize>) -> Range<usize> {
+        match self.starts {
+            Some(starts) => {
+                let at = |row: usize| starts.get(row).copied().unwrap_or(self.first.len());
+                at(rows.start)..at(rows.end)
+            }
+            None => rows.start * self.first.len()..rows.end * self.first.len(),
+        }
     }
 
     /// The element type.
@@ -90,7 +117,7 @@ impl<'a> Rows<'a> {
 
     /// How many rows lie at regular distances from each other, before the next such group.
     pub fn inner(&self) -> usize {
-        self.along.last().map_or(1, |axis| axis.len)
+        if self.are_even() { self.along.last().map_or(1, |axis| axis.len) } else { self.count.max(1) }
     }
 
     /// A row.
@@ -99,23 +126,40 @@ impl<'a> Rows<'a> {
     ///
     /// If there is none of this number.
     pub fn row(&self, row: usize) -> View<'a> {
+        if !self.are_even() {
+            assert!(row < self.count, "there is such a row");
+            return self.first.part(self.elements(row..row + 1));
+        }
         let mut view = self.first.clone();
         self.go_to(&mut view, row);
         view
     }
 
-    /// Makes a row of these into another one, as [`Rows::row`].
+    /// Makes a row of these into another one.
+    ///
+    /// # Panics
+    ///
+    /// As [`Rows::row`].
     pub fn go_to(&self, view: &mut View<'a>, row: usize) {
         assert!(row < self.count, "there is such a row");
+        if !self.are_even() {
+            *view = self.row(row);
+            return;
+        }
         view.pointer = self.first.pointer.wrapping_offset(offset_of(&self.along, row));
     }
 
     /// These rows as one sequence, if they lie one behind the other, contiguous, aligned and native.
     pub fn joined(&self, rows: Range<usize>) -> Option<View<'a>> {
+        if !self.are_even() {
+            return self.first.is_borrowed().then(|| self.first.part(self.elements(rows)));
+        }
         let bytes = offset(self.len(), self.dtype().size().cast_signed());
-        let follow = self.along.iter().rev().try_fold(bytes, |expected, axis| {
-            (axis.stride == expected).then(|| offset(axis.len, axis.stride))
-        });
+        let follow = self
+            .along
+            .iter()
+            .rev()
+            .try_fold(bytes, |expected, axis| (axis.stride == expected).then(|| offset(axis.len, axis.stride)));
         let view = self.row(rows.start);
         let fits = follow.is_some() && view.is_borrowed() && rows.end <= self.count;
         let axes = vec![Axis { len: rows.len() * self.len(), stride: self.dtype().size().cast_signed() }];
@@ -149,6 +193,10 @@ impl<'a> Rows<'a> {
     }
 
     /// The same, into the tile's rows from this one on.
+    ///
+    /// # Panics
+    ///
+    /// As [`Rows::load`].
     pub fn load_behind(
         &self,
         level: Level,
@@ -158,8 +206,14 @@ impl<'a> Rows<'a> {
         tile: &mut Tile,
         place: usize,
     ) {
-        assert!(row % self.inner() + count <= self.inner() && elements.end <= self.len(), "a tile lies within the rows");
-        assert!(elements.len() <= tile.pitch && (place + count) * tile.pitch <= tile.items.len(), "the elements fit the tile");
+        assert!(
+            row % self.inner() + count <= self.inner() && elements.end <= self.len(),
+            "a tile lies within the rows"
+        );
+        assert!(
+            elements.len() <= tile.pitch && (place + count) * tile.pitch <= tile.items.len(),
+            "the elements fit the tile"
+        );
         let pitch = tile.pitch;
         let view = self.row(row);
         let stride = self.along.last().map_or(0, |axis| axis.stride);
@@ -179,7 +233,7 @@ impl<'a> Rows<'a> {
                 })* }
             };
         }
-        for_each_dtype!(load)
+        for_each_dtype!(load);
     }
 }
 

@@ -107,7 +107,7 @@ pub(crate) fn update(
     let program = Program::new(&graph, &[node]);
     let mut evaluator = Evaluator::new(std::slice::from_ref(view), &program, level);
     for start in starts {
-        evaluator.evaluate(start, end.min(start + BLOCK), |instruction, block| {
+        evaluator.evaluate(std::slice::from_ref(view), start, end.min(start + BLOCK), |instruction, block| {
             if program.wanted() == [instruction] {
                 sink.accumulator.update(level, state, block, start as u64, &Ahead::default());
             }
