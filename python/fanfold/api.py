@@ -145,11 +145,11 @@ class Plan:
         failures += [(len(answers) + number, error) for number, error in more]
         values = dict(zip(self._keys, answers + called, strict=True))
         values = {key: values[key] for key in self._order}
-        why = dict.fromkeys(self._plain, "called for parts of the array")
+        why = dict.fromkeys(self._plain, parts.why)
         ran = (passes, bytes_read, used, seconds, self._order, self._how, why)
-        results = self._failed(values, failures, ran, on_error) if failures else Results(values, {}, ran)
-        results.groups = parts.groups
-        return results
+        if not failures:
+            return Results(values, {}, ran, parts.groups)
+        return self._failed(values, failures, ran, on_error, parts.groups)
 
     def _parts(
         self,
@@ -245,6 +245,7 @@ class Plan:
         failures: list[tuple[int, Exception]],
         ran: Ran,
         on_error: OnError,
+        groups: Any = None,
     ) -> Results:
         failed = {self._keys[index]: error for index, error in failures}
         errors = {key: failed[key] for key in self._order if key in failed}
@@ -253,8 +254,8 @@ class Plan:
         failures.clear()
         if on_error == "raise":
             good = {key: value for key, value in values.items() if key not in errors}
-            raise_failures(errors, self._plain, Results(good, {}, ran))
-        return Results(values | errors, errors, ran)
+            raise_failures(errors, self._plain, Results(good, {}, ran, groups))
+        return Results(values | errors, errors, ran, groups)
 
     def explain(self) -> str:
         """The passes over memory, what shares what, and what keeps functions from it.

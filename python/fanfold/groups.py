@@ -41,6 +41,8 @@ class Labels:
 class Groups:
     """The elements of each label together: as `shapes.Rows`, for a run with `by=`."""
 
+    why = "called for each group"
+
     def __init__(self, labels: Labels, mask: npt.NDArray[np.bool_] | None, positions: bool) -> None:
         self._labels = labels
         self._mask = mask
@@ -201,9 +203,7 @@ def _joined(keys: list[Labels]) -> Labels:
     """Several labels of each element as one number; the first counts most."""
     numbers, width = _counted(keys[0]), keys[0].range
 
-    def parts(numbers: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.int64], ...]:
-        return (numbers,)
-
+    parts: Parts = lambda numbers: (numbers,)  # noqa: E731 - others follow, under the same name
     for key in keys[1:]:
         own = _counted(key)
         numbers = np.where((numbers < 0) | (own < 0), -1, numbers * key.range + own)

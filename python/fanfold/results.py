@@ -84,10 +84,11 @@ class Results(dict[str, Any]):
         values: Mapping[str, Any],
         errors: dict[str, Exception],
         ran: Ran,
+        groups: Any = None,
     ) -> None:
         super().__init__(values)
         self.errors = errors
-        self.groups = None
+        self.groups = groups
         self._ran = ran
 
     @property
@@ -100,10 +101,10 @@ class Results(dict[str, Any]):
         return f"Results({super().__repr__()})"
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return Results, (dict(self), self.errors, self._ran)
+        return Results, (dict(self), self.errors, self._ran, self.groups)
 
     def copy(self) -> "Results":
         """A shallow copy, with the same report."""
-        return Results(self, dict(self.errors), self._ran)
+        return Results(self, dict(self.errors), self._ran, self.groups)
 
     __copy__ = copy

@@ -36,6 +36,11 @@ class Rows:
     groups: None = None
 
     @property
+    def why(self) -> str:
+        """Why users' functions are not traced."""
+        return f"called with {', '.join(self.given)}"
+
+    @property
     def along(self) -> int:
         """How many axes number the rows."""
         return len(self.others)

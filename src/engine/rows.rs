@@ -236,15 +236,17 @@ impl<'a> Run<'a> {
             Some(count) if count > 1 => rows.packed(count.max(self.across)),
             _ => rows.tile(self.across, longest),
         };
-        let tiles: Vec<Tile> =
-            if self.tiled || self.batch.is_some() { self.sources.iter().map(tile).collect() } else { Vec::new() };
-        let evaluator = match self.batch {
-            Some(count) => {
-                let views: Vec<View<'_>> = tiles.iter().map(|tile| tile.rows(0..count, self.len())).collect();
-                Evaluator::new(&views, self.pass.program(), self.level)
-            }
-            None => Evaluator::new(&views, self.pass.program(), self.level),
+        let even = self.sources.iter().all(Rows::are_even);
+        let needs = even && (self.tiled || self.batch.is_some());
+        let tiles: Vec<Tile> = if needs { self.sources.iter().map(tile).collect() } else { Vec::new() };
+        // Scratch suits what is evaluated at a time: whole rows, a block of one, or of all if they are of several lengths.
+        let joined = |rows: &Rows<'a>| rows.joined(0..rows.count());
+        let evaluated: Vec<View<'_>> = match self.batch {
+            _ if !even => self.sources.iter().filter_map(joined).collect(),
+            Some(count) => tiles.iter().map(|tile| tile.rows(0..count, self.len())).collect(),
+            None => views.clone(),
         };
+        let evaluator = Evaluator::new(&evaluated, self.pass.program(), self.level);
         Worker { evaluator, ahead: Ahead::default(), views, tiles, states: Vec::new(), lens: Vec::new() }
     }
 
@@ -361,10 +363,10 @@ impl<'a> Run<'a> {
             lens.as_slice()
         };
         let in_tile = rows.start - packed.start..rows.end - packed.start;
-        let views: Vec<View<'_>> = (self.sources.iter().zip(tiles.iter()))
-            .map(|(source, tile)| match source.joined(rows.clone()) {
-                Some(joined) => joined,
-                None => tile.rows(in_tile.clone(), len),
+        let views: Vec<View<'_>> = (self.sources.iter().enumerate())
+            .filter_map(|(number, source)| {
+                let in_tile = || tiles.get(number).map(|tile| tile.rows(in_tile.clone(), len));
+                source.joined(rows.clone()).or_else(in_tile)
             })
             .collect();
         if states.is_empty() {

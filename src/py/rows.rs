@@ -69,7 +69,10 @@ pub(super) fn run<'py>(
     let mut graph = Graph::new(dtype);
     let node = if let Some(mask) = mask {
         let rows = input::rows(mask, along)?;
-        check(rows.dtype() == DType::Bool && mask.shape() == array.shape(), "a mask is of dtype bool and the array's shape")?;
+        check(
+            rows.dtype() == DType::Bool && mask.shape() == array.shape(),
+            "a mask is of dtype bool and the array's shape",
+        )?;
         sources.push(rows);
         let mask = graph.source(1, DType::Bool, usize::MAX);
         graph.apply(Operation::Select, vec![mask, 0])

@@ -1,0 +1,228 @@
+"""`by=`: every answer is, to the last bit, that of the elements with its label; pandas and NumPy say which labels there are."""
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import fanfold as ff
+import oracle
+import zoo
+
+Array = npt.NDArray[Any]
+
+QUICK = ["mean", "std", "sum", "min", "max", "count", "median", "argmax"]
+
+
+def assert_groups(x: Array, by: Any, chosen: list[Array], functions: dict[str, ff.Kernel], **options: Any) -> ff.Results:
+    """Fail unless the answers are those of the chosen elements, a mask for each group."""
+    found = ff.run(x, functions, by=by, on_error="return", **options)
+    for key, kernel in functions.items():
+        alone = [ff.run(x[mask], kernel, on_error="return", **options)[kernel.name] for mask in chosen]
+        if any(isinstance(answer, Exception) for answer in alone):
+            assert isinstance(found[key], Exception), key
+            continue
+        assert not isinstance(found[key], Exception), (key, found[key])
+        for number, (answer, mask) in enumerate(zip(alone, chosen, strict=True)):
+            if "arg" in kernel.name:
+                answer = np.flatnonzero(mask)[answer]
+            if isinstance(answer, tuple) and isinstance(found[key], tuple):
+                own: Any = type(answer)(*(field[number] for field in found[key]))
+            else:
+                own = found[key][number]
+            if isinstance(answer, tuple) or np.ndim(answer):
+                np.testing.assert_equal(own, answer, err_msg=key)
+            else:
+                own = np.asarray(own)
+                assert own.tobytes() == np.asarray(answer, own.dtype).tobytes(), (key, number, own, answer)
+    return found
+
+
+@pytest.mark.parametrize("nan_policy", ["propagate", "omit"])
+@pytest.mark.parametrize("dtype", zoo.DTYPES)
+def test_every_kernel_of_every_dtype(dtype: str, nan_policy: str) -> None:
+    x = zoo.ordinary(dtype, 200)
+    if zoo.can_be_nan(dtype):
+        x[[3, 77, 150]] = zoo.missing(dtype)
+    by = np.random.default_rng(5).integers(-3, 4, x.size)
+    labels = np.unique(by)
+    found = assert_groups(x, by, [by == label for label in labels], oracle.uses(dtype), nan_policy=nan_policy)
+    np.testing.assert_array_equal(found.groups, labels)
+
+
+LABELS = {
+    "int8": np.array([-128, 127, 0, 0, -128, 3], np.int8),
+    "uint64": np.array([2**64 - 1, 2**64 - 2, 2**64 - 1, 2**64 - 3, 2**64 - 1, 2**64 - 2], np.uint64),
+    "far apart": np.array([-(2**62), 2**62, 0, 5, 5, 2**62]),
+    "bool": np.array([True, False, True, True, False, True]),
+    "floats": np.array([0.5, -0.0, 0.0, np.inf, 0.5, -np.inf]),
+    "strings": np.array(["b", "a", "b", "é", "", "a"]),
+    "bytes": np.array([b"b", b"a", b"b", b"z", b"", b"a"]),
+    "objects": np.array(["b", "a", "b", "z", "", "a"], object),
+    "datetimes": np.array([1, 5, 1, 2, 2, 5], "datetime64[D]"),
+    "timedeltas": np.array([1, -5, 1, 2, 2, -5], "timedelta64[ns]"),
+    "big-endian": np.array([1, 5, 1, 2, 2, 5], ">i4"),
+    "strided": np.arange(12)[::2] % 5,
+    "list": [1, 2, 1, 1, 2, 3],
+}
+
+
+@pytest.mark.parametrize("kind", LABELS)
+def test_kinds_of_labels(kind: str) -> None:
+    by, x = LABELS[kind], np.arange(6.0)
+    found = ff.run(x, ["sum", "argmin"], by=by)
+    labels, places = np.unique(by, return_inverse=True)
+    np.testing.assert_array_equal(found.groups, labels)
+    assert found.groups.dtype == labels.dtype.newbyteorder("=")
+    np.testing.assert_array_equal(found["sum"], np.bincount(places, x))
+    np.testing.assert_array_equal(found["argmin"], [np.flatnonzero(places == place)[0] for place in range(labels.size)])
+
+
+def test_labels_that_are_missing_make_no_group() -> None:
+    x = np.arange(6.0)
+    nan = np.array([1, np.nan, 1, 2, np.nan, 2])
+    nat = np.array([1, "NaT", 1, 2, "NaT", 2], "datetime64[s]")
+    none = np.array(["a", None, "a", "b", float("nan"), "b"], object)
+    categorical = pd.Categorical(["b", None, "b", "a", None, "a"], categories=["c", "b", "a"])
+    for by in (nan, nat, none, categorical, pd.Series(categorical)):
+        found = ff.run(x, "sum", by=by)
+        np.testing.assert_array_equal(found["sum"], [2, 8])
+    assert list(found.groups) == ["b", "a"]
+    everywhere = ff.run(x, ["sum", "count"], by=np.full(6, "NaT", "datetime64[s]"))
+    assert everywhere["sum"].shape == everywhere.groups.shape == (0,)
+
+
+def test_several_keys() -> None:
+    rng = np.random.default_rng(8)
+    x = rng.standard_normal(5_000)
+    keys: dict[str, Array] = {
+        "a": rng.integers(0, 5, x.size), "b": rng.choice(np.array(["x", "yy", "z"]), x.size),
+        "c": rng.integers(-(2**40), 2**40, x.size) // 2**38,
+    }  # fmt: skip
+    for names in (["a"], ["a", "b"], ["b", "a"], ["a", "b", "c"], ["c", "b"]):
+        found = ff.run(x, ["mean", "count"], by=tuple(keys[name] for name in names))
+        right = pd.DataFrame({"x": x} | keys).groupby(names)["x"].agg(["mean", "count"]).reset_index()
+        for name, labels in zip(names, found.groups, strict=True):
+            np.testing.assert_array_equal(labels, right[name])
+        np.testing.assert_array_equal(found["count"], right["count"])
+        np.testing.assert_allclose(found["mean"], right["mean"], rtol=1e-12, atol=1e-12)
+
+
+def test_many_keys_that_are_far_apart() -> None:
+    rng = np.random.default_rng(9)
+    keys = tuple(rng.integers(-(2**60), 2**60, 300)[rng.integers(0, 300, 4_000)] for _ in range(4))
+    x = rng.standard_normal(4_000)
+    found = ff.run(x, "sum", by=keys)
+    frame = pd.DataFrame({"x": x, **{str(number): key for number, key in enumerate(keys)}})
+    right = frame.groupby([str(number) for number in range(4)])["x"].sum().reset_index()
+    for number, labels in enumerate(found.groups):
+        np.testing.assert_array_equal(labels, right[str(number)])
+    np.testing.assert_allclose(found["sum"], right["x"])
+
+
+@pytest.mark.parametrize("count", [1, 3, 1_000, 200_000])
+@pytest.mark.parametrize("order", ["sorted", "any"])
+def test_few_and_many_groups_with_any_number_of_workers(count: int, order: str) -> None:
+    rng = np.random.default_rng(count)
+    x = rng.standard_normal(400_000)
+    by = rng.integers(0, count, x.size)
+    if order == "sorted":
+        by.sort()
+    one, *others = (ff.run(x, QUICK, by=by, workers=workers) for workers in (1, 2, 3, 7))
+    for other in others:
+        assert {key: oracle.bits(value) for key, value in one.items()} == {
+            key: oracle.bits(value) for key, value in other.items()
+        }
+    labels = one.groups
+    np.testing.assert_array_equal(labels, np.unique(by))
+    for place in (0, labels.size // 2, labels.size - 1):
+        mask = by == labels[place]
+        alone = ff.run(x[mask], QUICK)
+        for name in QUICK[:-1]:
+            assert one[name][place] == alone[name], name
+        assert one["argmax"][place] == np.flatnonzero(mask)[alone["argmax"]]
+
+
+def test_masks_and_groups() -> None:
+    x = zoo.ordinary("float64", 1_000)
+    by, where = np.arange(1_000) % 7, x > 0
+    where[by == 5] = False
+    found = ff.run(x, ["mean", "argmax", "sort"], by=by, where=where)
+    np.testing.assert_array_equal(found.groups, [0, 1, 2, 3, 4, 6])
+    for number, label in enumerate(found.groups):
+        mask = where & (by == label)
+        assert found["mean"][number] == ff.run(x[mask], "mean")["mean"]
+        assert found["argmax"][number] == np.flatnonzero(mask)[np.argmax(x[mask])]
+        np.testing.assert_array_equal(found["sort"][number], np.sort(x[mask]))
+
+
+def test_functions_are_called_with_each_group() -> None:
+    x, by = np.arange(10.0), np.arange(10) % 3
+
+    def spread(v: Array) -> Any:
+        return v.max() - v.min()
+
+    found = ff.run(x, [spread, np.sort], by=by)
+    np.testing.assert_array_equal(found["spread"], [9, 6, 6])
+    np.testing.assert_array_equal(found["sort"][1], [1, 4, 7])
+    assert found.report.why["spread"] == "called for each group"
+
+
+def test_axes_of_labels() -> None:
+    x = zoo.ordinary("float64", 60).reshape(3, 20)
+    by = np.arange(60).reshape(3, 20) % 4
+    for data, labels in ((x, by), (x.T, by.T), (x, by.ravel()), (x[:, ::-1], by[:, ::-1])):
+        found = ff.run(data, "sum", by=labels)["sum"]
+        np.testing.assert_allclose(found, [x[by == label].sum() for label in range(4)])
+
+
+@given(labels=st.lists(st.integers(-5, 5), max_size=40), start=st.integers(-100, 100))
+def test_any_labels(labels: list[int], start: int) -> None:
+    x, by = np.arange(start, start + len(labels)), np.array(labels, np.int64)
+    found = ff.run(x, ["sum", "count", "max"], by=by)
+    right = pd.Series(x).groupby(by).agg(["sum", "count", "max"])
+    np.testing.assert_array_equal(found.groups, right.index)
+    for name in ("sum", "count", "max"):
+        np.testing.assert_array_equal(found[name], right[name])
+
+
+def test_groups_survive() -> None:
+    import copy
+    import pickle
+
+    found = ff.run(np.arange(4.0), "sum", by=[0, 1, 0, 1])
+    for other in (pickle.loads(pickle.dumps(found)), copy.copy(found)):
+        np.testing.assert_array_equal(other.groups, [0, 1])
+    assert ff.run(np.arange(4.0), "sum").groups is None
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        ({"by": [1, 2, 3]}, ValueError, r"by has shape \(3,\): pass a label for each element of data"),
+        ({"by": ([1, 2, 3, 4], [1])}, ValueError, r"by\[1\] has shape \(1,\)"),
+        ({"by": ()}, ValueError, "by is an empty tuple"),
+        ({"by": "abcd"}, TypeError, "by must be an array with a label for each element"),
+        ({"by": 3}, TypeError, "by must be an array with a label for each element"),
+        ({"by": np.ones(4, complex)}, TypeError, "by has dtype complex128, which makes no labels"),
+        ({"by": np.array([1, "a", 2, "b"], object)}, TypeError, "cannot be put in order"),
+        ({"by": [1, 2, 1, 2], "axis": 0}, ValueError, "by and axis were both given"),
+        ({"by": [1, 2, 1, 2], "keepdims": True}, ValueError, "by and keepdims were both given"),
+        ({"by": [1, 2, 1, 2], "where": np.ones(3, bool)}, ValueError, r"where has shape \(3,\)"),
+    ],
+)
+def test_bad_labels_are_told(options: dict[str, Any], error: type[Exception], message: str) -> None:
+    with pytest.raises(error, match=message):
+        ff.run(np.arange(4.0), "mean", **options)
+
+
+def test_a_group_that_fails_is_told() -> None:
+    x = np.array([1.0, np.nan, 2.0])
+    with pytest.raises(ValueError, match="nanargmin"):
+        ff.run(x, ["nanargmin", "sum"], by=[0, 1, 0])
+    found = ff.run(x, ["nanargmin", "nansum"], by=[0, 1, 0], on_error="return")
+    np.testing.assert_array_equal(found["nansum"], [3, 0])
