@@ -57,7 +57,7 @@ impl Column {
             (Column::Items { items, dtype, width }, Column::Items { items: more, dtype: kind, width: wide })
                 if *dtype == kind && *width == wide =>
             {
-                items.append(more)
+                items.append(more);
             }
             (Column::Record(_, columns), Column::Record(_, more)) => {
                 columns.iter_mut().zip(more).for_each(|(column, more)| column.append(more));

@@ -1,5 +1,7 @@
-"""`by=`: every answer is, to the last bit, that of the elements with its label; pandas and NumPy say which labels there are."""
+"""`by=`: every answer is, to the last bit, that of the elements with its label; pandas says which labels there are."""
 
+import copy
+import pickle
 from typing import Any
 
 import numpy as np
@@ -18,7 +20,9 @@ Array = npt.NDArray[Any]
 QUICK = ["mean", "std", "sum", "min", "max", "count", "median", "argmax"]
 
 
-def assert_groups(x: Array, by: Any, chosen: list[Array], functions: dict[str, ff.Kernel], **options: Any) -> ff.Results:
+def assert_groups(
+    x: Array, by: Any, chosen: list[Array], functions: dict[str, ff.Kernel], **options: Any
+) -> ff.Results:
     """Fail unless the answers are those of the chosen elements, a mask for each group."""
     found = ff.run(x, functions, by=by, on_error="return", **options)
     for key, kernel in functions.items():
@@ -191,10 +195,8 @@ def test_any_labels(labels: list[int], start: int) -> None:
 
 
 def test_groups_survive() -> None:
-    import copy
-    import pickle
-
     found = ff.run(np.arange(4.0), "sum", by=[0, 1, 0, 1])
+    assert found.report.bytes_copied == 32
     for other in (pickle.loads(pickle.dumps(found)), copy.copy(found)):
         np.testing.assert_array_equal(other.groups, [0, 1])
     assert ff.run(np.arange(4.0), "sum").groups is None

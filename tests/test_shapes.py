@@ -1,4 +1,4 @@
-"""Axes and masks: every answer along an axis is, to the last bit, that of its elements alone; and its shape is NumPy's."""
+"""Axes and masks: every answer along an axis is that of its elements alone, to the last bit, and its shape NumPy's."""
 
 import functools
 import itertools

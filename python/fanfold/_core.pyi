@@ -39,7 +39,6 @@ class Plan:
         workers: int,
         timeout: float | None,
     ) -> tuple[list[Any], list[tuple[int, Exception]], int, int, int, float]: ...
-
     def run_groups(
         self,
         array: npt.NDArray[Any],

@@ -121,7 +121,7 @@ class Plan:
         if self._fills:
             values, wrong = joined(values, self._order)
             failures += [(self._keys.index(key), error) for key, error in wrong.items()]
-        ran = (passes, bytes_read, used, seconds, self._order, how, why)
+        ran = (passes, bytes_read, used, seconds, self._order, how, why, 0)
         if not failures:
             return Results(values, {}, ran)
         return self._failed(values, failures, ran, on_error)
@@ -146,7 +146,7 @@ class Plan:
         values = dict(zip(self._keys, answers + called, strict=True))
         values = {key: values[key] for key in self._order}
         why = dict.fromkeys(self._plain, parts.why)
-        ran = (passes, bytes_read, used, seconds, self._order, self._how, why)
+        ran = (passes, bytes_read, used, seconds, self._order, self._how, why, parts.bytes_copied)
         if not failures:
             return Results(values, {}, ran, parts.groups)
         return self._failed(values, failures, ran, on_error, parts.groups)
@@ -169,7 +169,8 @@ class Plan:
         else:
             if axis is not None or keepdims is not False:
                 advice = "by takes the elements of all axes: leave axis and keepdims out"
-                problems.append(ValueError(f"by and {'keepdims' if axis is None else 'axis'} were both given: {advice}"))
+                other = "keepdims" if axis is None else "axis"
+                problems.append(ValueError(f"by and {other} were both given: {advice}"))
             positions = bool(self._plain) or any("arg" in kernel.name for kernel in self._kernels)
             parts = groups.groups(data, by, where, positions, problems)
         if where is not None and by is None:
@@ -397,9 +398,9 @@ def run(
     Parameters
     ----------
     data : numpy.ndarray
-        The array, all of whose elements are taken as one sequence unless there is an ``axis``. It is read where it lies, never copied and never
-        written to: any shape, strides, byte order and
-        alignment, read-only and memory-mapped arrays too. Callables take any dtype, kernels those of numbers and times.
+        The array, whose elements are taken as one sequence unless there is an ``axis``. It is read where it lies, never
+        copied (but for ``by``) and never written to: any shape, strides, byte order and alignment, read-only and
+        memory-mapped arrays too. Callables take any dtype, kernels those of numbers and times.
     functions : str, Kernel, callable, or an iterable or dict of them
         What to compute. A string is the name of a kernel (`kernels` lists them); ``ff.std(ddof=1)`` is a kernel with
         parameters; any other callable is called with the array, read-only, and what it asks of NumPy is fused where it
@@ -411,18 +412,18 @@ def run(
         calling thread. Small arrays are always left to the calling thread. The result does not depend on it, to the
         last bit.
     axis : int or tuple of int, optional
-        The axes along which elements are taken together, as in NumPy: the results are arrays, with an answer for each place
-        along the other axes, each equal, to the last bit, to that of its elements alone. All elements are taken
+        The axes along which elements are taken together, as in NumPy: the results are arrays, with an answer for each
+        place along the other axes, each equal, to the last bit, to that of its elements alone. All elements are taken
         together if ``None``. Callables are called with ``axis=``, and have to have such a parameter.
     keepdims : bool
         Whether the axes that were taken together stay, with one place each.
     where : numpy.ndarray of bool, optional
-        The elements that count: a mask of the data's shape, or one that broadcasts to it. The others are left out, as if
-        they were not there. Callables are called with ``where=``.
+        The elements that count: a mask of the data's shape, or one that broadcasts to it. The others are left out, as
+        if they were not there. Callables are called with ``where=``.
     by : array_like or tuple of them, optional
-        A label for each element (integers, floats, strings, times, a categorical), or several: the results have an answer
-        for each label, of its elements alone, in the order of ``results.groups``. Labels that are NaN, NaT or None make no
-        group. Callables are called with the elements of each group.
+        A label for each element (integers, floats, strings, times, a categorical), or several: the results have an
+        answer for each label, of its elements alone, in the order of ``results.groups``. Labels that are NaN, NaT or
+        None make no group. The elements are copied, group by group. Callables are called with the elements of each.
     nan_policy : {"propagate", "omit", "raise"}
         What NaN (and NaT) values mean to every kernel: they make most results NaN, are left out, or raise
         ``ValueError``.

@@ -1,4 +1,4 @@
-"""`by=`: the elements of each label together. Labels become integers within a range; the compiled half does the grouping."""
+"""`by=`: the elements of each label together. Labels become integers of a range, which the compiled half groups."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -51,6 +51,7 @@ class Groups:
         self._positions: npt.NDArray[np.int64] | None = None
         self.groups: Any = None
         """The labels that occur, in order, once the kernels have run."""
+        self.bytes_copied = 0
 
     def run(self, plan: _core.Plan, data: npt.NDArray[Any], workers: int, timeout: float | None) -> Any:
         """Runs the kernels; what `_core.Plan.run` gives."""
@@ -59,6 +60,7 @@ class Groups:
         grouping, found = plan.run_groups(data, labels.numbers, labels.low, labels.range, *how)
         present, self._starts, self._positions = grouping
         self.groups = labels.names(present)
+        self.bytes_copied = int(self._starts[-1]) * data.itemsize
         return found
 
     def result(self, column: Any, kernel: _core.Kernel) -> Any:

@@ -42,7 +42,7 @@ class Report(NamedTuple):
     bytes_read: int
     """Bytes of the array that those sweeps read."""
     bytes_copied: int
-    """Bytes of the array that were copied: always 0."""
+    """Bytes of the array that were copied: 0, but for `by`, which puts the elements of each group together."""
     workers: int
     """Threads that computed; 1 is the calling thread."""
     seconds: float
@@ -53,8 +53,9 @@ class Report(NamedTuple):
     """For the functions that are not fused as a whole, what kept them from it."""
 
 
-Ran = tuple[int, int, int, float, tuple[str, ...], Mapping[str, str], Mapping[str, str]]
-"""What a report is made from when it is asked for: passes, bytes read, workers, seconds, all keys, how and why."""
+Ran = tuple[int, int, int, float, tuple[str, ...], Mapping[str, str], Mapping[str, str], int]
+"""What a report is made from when it is asked for: passes, bytes read, workers, seconds, all keys, how, why, and bytes
+copied."""
 
 
 class Results(dict[str, Any]):
@@ -94,8 +95,10 @@ class Results(dict[str, Any]):
     @property
     def report(self) -> Report:
         """What ran, and what it took."""
-        passes, bytes_read, workers, seconds, keys, how, why = self._ran
-        return Report(passes, bytes_read, 0, workers, seconds, {key: how.get(key, "fused") for key in keys}, dict(why))
+        passes, bytes_read, workers, seconds, keys, how, why, copied = self._ran
+        return Report(
+            passes, bytes_read, copied, workers, seconds, {key: how.get(key, "fused") for key in keys}, dict(why)
+        )
 
     def __repr__(self) -> str:
         return f"Results({super().__repr__()})"

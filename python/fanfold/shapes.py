@@ -34,6 +34,7 @@ class Rows:
     """The arguments of the run that a user's function is called with."""
 
     groups: None = None
+    bytes_copied: int = 0
 
     @property
     def why(self) -> str:

@@ -71,11 +71,10 @@ impl Groups {
             for (number, codes) in part.chunks_mut(BLOCK).enumerate() {
                 let start = index * share + number * BLOCK;
                 encode(labels.load(level, start, codes.len(), &mut scratch), low, range, codes);
-                if let Some(mask) = mask {
-                    if let Block::Bool(mask) = mask.load(level, start, codes.len(), &mut mask_scratch) {
-                        for (code, chosen) in codes.iter_mut().zip(mask) {
-                            *code = if chosen.0 == 0 { OUT } else { *code };
-                        }
+                let chosen = mask.map(|mask| mask.load(level, start, codes.len(), &mut mask_scratch));
+                if let Some(Block::Bool(chosen)) = chosen {
+                    for (code, chosen) in codes.iter_mut().zip(chosen) {
+                        *code = if chosen.0 == 0 { OUT } else { *code };
                     }
                 }
             }

@@ -81,7 +81,8 @@ fn of_no_rows(
     sources: &[Rows<'_>],
     control: &Control<'_>,
 ) -> Result<Table, Error> {
-    let items: Vec<Buffer> = sources.iter().map(|rows| Buffer::new(rows.dtype().item(), rows.len().min(1))).collect();
+    let len = |rows: &Rows<'_>| if rows.are_even() { rows.len().min(1) } else { 1 };
+    let items: Vec<Buffer> = sources.iter().map(|rows| Buffer::new(rows.dtype().item(), len(rows))).collect();
     let rows: Vec<Rows<'_>> =
         items.iter().zip(sources).map(|(items, rows)| Rows::of_one(items, rows.dtype())).collect();
     let mut table = run_rows(plan, dtype, graph, node, &rows, &Workers::Caller, control)?;
