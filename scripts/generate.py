@@ -24,6 +24,7 @@ TYPES = {
     "None or a pair of finite numbers (low, high) with low <= high": "tuple[float, float] | None",
     "a number from 0 to 1 or a sequence of them": "npt.ArrayLike",
     "a number from 0 to 100 or a sequence of them": "npt.ArrayLike",
+    "a number >= 0 and < 0.5 (half of the elements at each end would leave none)": "float",
     "a pair of numbers (low, high) with 0 <= low <= high <= 100": "tuple[float, float]",
     "a finite number other than 0, or 'normal'": 'float | Literal["normal"]',
     "None or a positive number other than 1": "float | None",

@@ -118,6 +118,8 @@ pub enum Accepts {
     Range,
     /// A number from 0 to this one, or a sequence of such numbers.
     Parts(f64),
+    /// A number from 0 to less than a half.
+    Cut,
     /// The name of a method for quantiles.
     Method,
     /// A pair of percentages in order.
@@ -143,6 +145,7 @@ impl Accepts {
             Accepts::Range => "None or a pair of finite numbers (low, high) with low <= high",
             Accepts::Parts(1.0) => "a number from 0 to 1 or a sequence of them",
             Accepts::Parts(_) => "a number from 0 to 100 or a sequence of them",
+            Accepts::Cut => "a number >= 0 and < 0.5 (half of the elements at each end would leave none)",
             Accepts::Method => {
                 "'inverted_cdf', 'averaged_inverted_cdf', 'closest_observation', 'interpolated_inverted_cdf', 'hazen', \
                  'weibull', 'linear', 'median_unbiased', 'normal_unbiased', 'lower', 'higher', 'midpoint' or 'nearest'"
@@ -180,6 +183,8 @@ impl Accepts {
             (Accepts::Parts(most), Argument::Floats(values, _)) => {
                 values.iter().all(|value| (0.0..=most).contains(value))
             }
+            (Accepts::Cut, Argument::Int(value)) => *value == 0,
+            (Accepts::Cut, Argument::Float(value)) => (0.0..0.5).contains(value),
             (Accepts::Method, Argument::Text(name)) => METHODS.contains(&name.as_str()),
             (Accepts::Center, Argument::Text(name)) => matches!(name.as_str(), "median" | "mean"),
             (Accepts::Scale, Argument::Text(name)) => name == "normal",
@@ -208,6 +213,7 @@ impl Accepts {
                 | Accepts::NormOrder
                 | Accepts::Bins
                 | Accepts::Parts(_)
+                | Accepts::Cut
                 | Accepts::Scale
                 | Accepts::Base,
                 Argument::Huge,

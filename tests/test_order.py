@@ -1,6 +1,7 @@
 """Order statistics: exact for every method, distribution and dtype; bounded in memory; harmless where data change."""
 
 import itertools
+import math
 import threading
 from typing import Any
 
@@ -110,6 +111,22 @@ def test_workers_and_company_do_not_show(name: str) -> None:
     for workers in (1, 2, 3, 7):
         r = ff.run(x, functions, workers=workers)
         assert {key: value.tobytes() for key, value in r.items()} == alone
+
+
+@each_distribution
+@pytest.mark.parametrize("part", [0, 0.1, 1 / 3, 0.49, 0.499999])
+def test_a_trimmed_mean_is_that_of_the_elements_between(name: str, part: float) -> None:
+    x = DISTRIBUTIONS[name]
+    cut = int(part * x.size)
+    left = np.sort(x)[cut : x.size - cut]
+    answer = ff.run(x, ff.trim_mean(part), workers=2)["trim_mean"]
+    if np.isinf(left).any():
+        with np.errstate(invalid="ignore"):
+            assert np.array_equal(answer, np.mean(left), equal_nan=True)
+    else:
+        exact = math.fsum(left) / left.size
+        assert abs(answer - exact) <= 4 * 2.0**-52 * max(math.fsum(abs(left)) / left.size, 5e-324 * 2.0**52)
+    assert answer.tobytes() == ff.run(x, [ff.trim_mean(part), "mean"], workers=1)["trim_mean"].tobytes()
 
 
 def test_order_statistics_share_two_passes_with_everything_else() -> None:

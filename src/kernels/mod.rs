@@ -13,6 +13,7 @@ mod quantiles;
 mod sorting;
 mod sums;
 mod top;
+mod trimmed;
 
 use crate::kernel::Entry;
 
@@ -63,6 +64,7 @@ pub static CATALOGUE: &[&Entry] = &[
     &quantiles::NANPERCENTILE,
     &quantiles::IQR,
     &quantiles::MEDIAN_ABS_DEVIATION,
+    &trimmed::TRIM_MEAN,
     &top::TOPK,
     &top::BOTTOMK,
     &top::ARGTOPK,
