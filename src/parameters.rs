@@ -120,6 +120,10 @@ pub enum Accepts {
     Parts(f64),
     /// A number from 0 to less than a half.
     Cut,
+    /// A number from 0.001 to 0.5.
+    RelativeError,
+    /// An integer from 4 to 18.
+    Precision,
     /// The name of a method for quantiles.
     Method,
     /// A pair of percentages in order.
@@ -146,6 +150,8 @@ impl Accepts {
             Accepts::Parts(1.0) => "a number from 0 to 1 or a sequence of them",
             Accepts::Parts(_) => "a number from 0 to 100 or a sequence of them",
             Accepts::Cut => "a number >= 0 and < 0.5 (half of the elements at each end would leave none)",
+            Accepts::RelativeError => "a number from 0.001 to 0.5",
+            Accepts::Precision => "an integer from 4 to 18",
             Accepts::Method => {
                 "'inverted_cdf', 'averaged_inverted_cdf', 'closest_observation', 'interpolated_inverted_cdf', 'hazen', \
                  'weibull', 'linear', 'median_unbiased', 'normal_unbiased', 'lower', 'higher', 'midpoint' or 'nearest'"
@@ -185,6 +191,9 @@ impl Accepts {
             }
             (Accepts::Cut, Argument::Int(value)) => *value == 0,
             (Accepts::Cut, Argument::Float(value)) => (0.0..0.5).contains(value),
+            (Accepts::RelativeError, Argument::Int(_)) => false,
+            (Accepts::RelativeError, Argument::Float(value)) => (0.001..=0.5).contains(value),
+            (Accepts::Precision, Argument::Int(value)) => (4..=18).contains(value),
             (Accepts::Method, Argument::Text(name)) => METHODS.contains(&name.as_str()),
             (Accepts::Center, Argument::Text(name)) => matches!(name.as_str(), "median" | "mean"),
             (Accepts::Scale, Argument::Text(name)) => name == "normal",
@@ -214,6 +223,8 @@ impl Accepts {
                 | Accepts::Bins
                 | Accepts::Parts(_)
                 | Accepts::Cut
+                | Accepts::RelativeError
+                | Accepts::Precision
                 | Accepts::Scale
                 | Accepts::Base,
                 Argument::Huge,

@@ -1,6 +1,7 @@
 //! The catalogue. A kernel is a block of its family's file and one line of the list below; tests, documentation, stubs
 //! and benchmarks follow from the list.
 
+mod approximate;
 mod counts;
 mod distinct;
 mod exponential;
@@ -62,6 +63,7 @@ pub static CATALOGUE: &[&Entry] = &[
     &quantiles::NANQUANTILE,
     &quantiles::PERCENTILE,
     &quantiles::NANPERCENTILE,
+    &approximate::QUANTILE_APPROX,
     &quantiles::IQR,
     &quantiles::MEDIAN_ABS_DEVIATION,
     &trimmed::TRIM_MEAN,
@@ -73,6 +75,7 @@ pub static CATALOGUE: &[&Entry] = &[
     &sorting::ARGSORT,
     &order::IS_SORTED,
     &distinct::N_UNIQUE,
+    &approximate::N_UNIQUE_APPROX,
     &distinct::UNIQUE,
     &distinct::VALUE_COUNTS,
     &distinct::MODE,

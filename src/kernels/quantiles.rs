@@ -114,6 +114,13 @@ fn between(index: f64, last: u64, weight: impl Fn(f64) -> f64) -> Place {
     Place::Between(first, second, weight(index - from))
 }
 
+/// The rank of the method `lower`.
+pub(super) fn lower_rank(n: u64, q: f64) -> u64 {
+    match Method::Lower.place(n, q) {
+        Place::At(rank) | Place::Between(rank, ..) => rank,
+    }
+}
+
 /// A rank; what is below 0 is 0.
 #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
 fn whole(rank: f64) -> u64 {
