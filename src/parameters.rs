@@ -79,10 +79,13 @@ fn whole(float: f64) -> Option<i64> {
 }
 
 /// The most bins that a histogram can have: their counts must fit in memory several times over.
-const MAX_BINS: i64 = 10_000_000;
+pub(crate) const MAX_BINS: i64 = 10_000_000;
 
 /// 2⁵³: the integers below are exact as float64, in their order with all others too.
 const EXACT: f64 = 9_007_199_254_740_992.0;
+
+/// The names of rules for the number of bins, in alphabetical order.
+pub(crate) const RULES: [&str; 7] = ["auto", "doane", "fd", "rice", "scott", "sqrt", "sturges"];
 
 /// The names of the methods for quantiles, in the order of NumPy's documentation.
 pub(crate) const METHODS: [&str; 13] = [
@@ -112,7 +115,7 @@ pub enum Accepts {
     IntFrom(i64),
     /// `1`, `2` or `inf`.
     NormOrder,
-    /// A number of bins, or a rising sequence of edges.
+    /// A number of bins, a rule for it, or a rising sequence of edges.
     Bins,
     /// `None`, or a pair of finite numbers in order.
     Range,
@@ -145,7 +148,10 @@ impl Accepts {
             Accepts::IntFrom(0) => "an integer >= 0",
             Accepts::IntFrom(_) => "an integer >= 1",
             Accepts::NormOrder => "1, 2 or inf",
-            Accepts::Bins => "an integer from 1 to 10000000 or a rising sequence of at least two finite edges",
+            Accepts::Bins => {
+                "an integer from 1 to 10000000, a rising sequence of at least two finite edges, 'auto', 'doane', 'fd', 'rice', \
+                 'scott', 'sqrt' or 'sturges'"
+            }
             Accepts::Range => "None or a pair of finite numbers (low, high) with low <= high",
             Accepts::Parts(1.0) => "a number from 0 to 1 or a sequence of them",
             Accepts::Parts(_) => "a number from 0 to 100 or a sequence of them",
@@ -174,6 +180,7 @@ impl Accepts {
             (Accepts::IntFrom(least), Argument::Int(value)) => value >= &least,
             (Accepts::NormOrder, Argument::Int(value)) => matches!(value, 1 | 2),
             (Accepts::NormOrder, Argument::Float(value)) => [1.0, 2.0, f64::INFINITY].contains(value),
+            (Accepts::Bins, Argument::Text(name)) => RULES.contains(&name.as_str()),
             (Accepts::Bins, Argument::Int(value)) => (1..=MAX_BINS).contains(value),
             // Edges are compared as float64, and rounded integers would count in the wrong bin.
             (Accepts::Bins, Argument::Floats(edges, dtype))

@@ -199,6 +199,8 @@ def of_elements(kernel: ff.Kernel, x: Array, nan_policy: str) -> Expected | type
             np.full(1, np.nan) if not can_be_nan(x) else np.full(1, "NaT" if x.dtype.kind in "mM" else "nan", x.dtype)
         )
         numpys = evaluate(ff.Kernel(kernel.name.removeprefix("nan"), **kernel.parameters), nothing)
+    if isinstance(numpys, OverflowError) and kernel.name == "histogram":
+        return ValueError  # There are more bins than integers: to us an argument that does not suit the data.
     if isinstance(numpys, Exception):
         return type(numpys)
     if isinstance(numpys, tuple):

@@ -15,6 +15,7 @@ mod sorting;
 mod sums;
 mod top;
 mod trimmed;
+mod widths;
 
 use crate::kernel::Entry;
 
