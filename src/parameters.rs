@@ -198,7 +198,6 @@ impl Accepts {
             }
             (Accepts::Cut, Argument::Int(value)) => *value == 0,
             (Accepts::Cut, Argument::Float(value)) => (0.0..0.5).contains(value),
-            (Accepts::RelativeError, Argument::Int(_)) => false,
             (Accepts::RelativeError, Argument::Float(value)) => (0.001..=0.5).contains(value),
             (Accepts::Precision, Argument::Int(value)) => (4..=18).contains(value),
             (Accepts::Method, Argument::Text(name)) => METHODS.contains(&name.as_str()),
@@ -223,7 +222,8 @@ impl Accepts {
                 }
                 _ => false,
             },
-            (
+            (Accepts::RelativeError, Argument::Int(_))
+            | (
                 Accepts::Number
                 | Accepts::IntFrom(_)
                 | Accepts::NormOrder
