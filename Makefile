@@ -60,12 +60,14 @@ test-rust: $(VENV)/.test  ## the tests of the core, without Python and with it
 	then $(UNDER_VALGRIND) cargo test --quiet --no-default-features --test race; \
 	else echo "left out: there is no valgrind here"; fi
 	$(call say,Rust: tests with the Python face)
-	@$(WITH_PYTHON) cargo test --quiet
+	@$(WITH_PYTHON) cargo test --quiet --lib
 
 .PHONY: test-python
 test-python: $(VENV)/.test build-test  ## the tests of the package, its docstrings, the README and the docs
-	$(call say,Python: tests)
-	@$(BIN)/python -m pytest --quiet
+	$(call say,Python: tests that do not mind each other)
+	@$(BIN)/python -m pytest --quiet -m "not serial" --numprocesses auto --dist loadfile
+	$(call say,Python: tests that want the machine for themselves)
+	@$(BIN)/python -m pytest --quiet -m serial
 
 .PHONY: build-test
 build-test: $(VENV)/.test

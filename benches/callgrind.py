@@ -96,7 +96,7 @@ def compared(counts: Counts, record: Counts) -> list[str]:
 def main() -> int:
     """Count, compare, record."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("names", nargs="*", metavar="NAME", help="a kernel, or the plan eleven or twelve")
+    parser.add_argument("names", nargs="*", metavar="NAME", help="a kernel, or the plan seven, eleven or twelve")
     parser.add_argument("--write", action="store_true", help=f"renew {RECORD.relative_to(ROOT)}")
     options = parser.parse_args()
 

@@ -181,6 +181,13 @@ def _order(function: str | ff.Kernel, peer: Callable[[NDArray[Any]], Task]) -> C
     return measured
 
 
+def quantiles_reducers(bench: Bench) -> Measured:
+    ours, theirs = partial(ff.run, bench.x, SEVEN), peers.reducers_quantiles(bench.x)
+    # To the last bit as far as was seen, but that is not promised.
+    np.testing.assert_allclose(theirs(), ours()["quantile"], rtol=1e-14)
+    return in_pairs(bench.effort, ours, theirs, times_as_fast)
+
+
 def quantiles_together(bench: Bench) -> Measured:
     functions = [SEVEN, "median", "iqr", "mean", "std", "min", "max"]
     seven = partial(ff.run, bench.x, SEVEN)
@@ -383,6 +390,8 @@ FIGURES = [
            "at most", 2.5, None, "x", byteswapped_eleven),
     Figure("quantiles-numpy", "7 quantiles of 20 M float64", "`np.quantile`",
            "at least", 14, 20, "x", _order(SEVEN, lambda x: lambda: np.quantile(x, peers.QUANTILES))),
+    Figure("quantiles-reducers", "7 quantiles", "`reducers.quantile`, on all cores",
+           "at least", 9, None, "x", quantiles_reducers),
     Figure("quantiles-polars", "7 quantiles", "Polars' seven in one lazy `select`",
            "at least", 50, None, "x", _order(SEVEN, lambda x: peers.polars_order(x)["quantiles"])),
     Figure("median-numpy", "`median`", "`np.median`",

@@ -23,6 +23,8 @@ use workload::Workload;
 
 /// Elements that stay in the second-level cache: 512 KiB.
 const CACHED: usize = 16 * BLOCK;
+/// Elements of which a sample is a small part: 8 MB.
+const MODERATE: usize = 1_000_000;
 /// Elements that no cache holds: 160 MB.
 const LARGE: usize = 20_000_000;
 
@@ -71,6 +73,22 @@ fn kernels(criterion: &mut Criterion) {
     }
 }
 
+/// Order statistics over an array that is larger than the second-level cache, by one worker and by all.
+fn selections(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("selection");
+    group.throughput(Throughput::Elements(MODERATE as u64));
+    let alone = Workload::kernels().filter(|workload| ["median", "n_unique", "sort"].contains(&workload.name));
+    for workload in alone.chain([Workload::seven()]) {
+        let array = workload.array(MODERATE);
+        let view = View::of(&array, DType::Float64);
+        for workers in [1, available_workers()] {
+            let id = BenchmarkId::new(workload.name, format!("workers={workers}"));
+            let workers = Workers::new(workers).unwrap();
+            group.bench_function(id, |bencher| bencher.iter(|| workload.run(black_box(&view), &workers)));
+        }
+    }
+}
+
 /// Plans over an array that is in memory, by one worker and by all.
 fn plans(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("plan");
@@ -91,5 +109,5 @@ fn quick() -> Criterion {
     Criterion::default().sample_size(20).warm_up_time(short).measurement_time(4 * short)
 }
 
-criterion_group!(name = benches; config = quick(); targets = loads, kernels, plans);
+criterion_group!(name = benches; config = quick(); targets = loads, kernels, selections, plans);
 criterion_main!(benches);

@@ -386,6 +386,13 @@ def polars_eleven(x: NDArray[np.float64]) -> dict[str, Callable[[], Answers]]:
     }
 
 
+def reducers_quantiles(x: NDArray[np.float64]) -> Callable[[], NDArray[np.float64]]:
+    """Another Rust extension's quantiles, with as many threads as it takes by itself."""
+    import reducers
+
+    return lambda: reducers.quantile(x, QUANTILES)
+
+
 def polars_order(x: NDArray[np.float64]) -> dict[str, Callable[[], Any]]:
     """Order statistics and distinct values, each by Polars."""
     c, query = pl.col("x"), pl.DataFrame({"x": x}).lazy()

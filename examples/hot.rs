@@ -1,4 +1,4 @@
-//! Runs one kernel, or the plan `eleven` or `twelve`, over one array so many times, in one thread: for instruction counts
+//! Runs one kernel, or the plan `seven`, `eleven` or `twelve`, over one array so many times, in one thread: for instruction counts
 //! (`benches/callgrind.py`) and profilers.
 //!
 //! ```text
@@ -21,7 +21,7 @@ use fanfold::view::View;
 use workload::Workload;
 
 fn main() -> ExitCode {
-    let mut workloads = Workload::kernels().chain(Workload::plans());
+    let mut workloads = Workload::kernels().chain([Workload::seven()]).chain(Workload::plans());
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let [name, elements, times] = arguments.as_slice() else {
         workloads.for_each(|workload| println!("{}", workload.name));

@@ -20,10 +20,14 @@ TYPES = {
     "a finite number": "float",
     "an integer >= 0": "int",
     "1, 2 or inf": "float",
-    "an integer from 1 to 10000000 or a rising sequence of at least two finite edges": "int | npt.ArrayLike",
+    "an integer from 1 to 10000000, a rising sequence of at least two finite edges, 'auto', 'doane', 'fd', 'rice', "
+    "'scott', 'sqrt' or 'sturges'": "int | npt.ArrayLike | _Rule",
     "None or a pair of finite numbers (low, high) with low <= high": "tuple[float, float] | None",
     "a number from 0 to 1 or a sequence of them": "npt.ArrayLike",
     "a number from 0 to 100 or a sequence of them": "npt.ArrayLike",
+    "a number >= 0 and < 0.5 (half of the elements at each end would leave none)": "float",
+    "a number from 0.001 to 0.5": "float",
+    "an integer from 4 to 18": "int",
     "a pair of numbers (low, high) with 0 <= low <= high <= 100": "tuple[float, float]",
     "a finite number other than 0, or 'normal'": 'float | Literal["normal"]',
     "None or a positive number other than 1": "float | None",
@@ -40,6 +44,7 @@ import numpy.typing as npt
 from fanfold import _core
 
 METHOD_TYPE
+_Rule: TypeAlias = Literal["auto", "doane", "fd", "rice", "scott", "sqrt", "sturges"]
 class Parameter(NamedTuple):
     name: str
     default: Any
@@ -105,7 +110,8 @@ def documentation() -> str:
     for kernel in ff.kernels():
         passes = {0: "no pass: known from the length", 1: "one pass"}.get(kernel.passes, f"{kernel.passes} passes")
         parts.append(f"## {kernel.name}\n\n{_fill(kernel.doc)}\n\n")
-        parts.append(f"- the same as `{kernel.numpy}`\n- {passes}\n- dtypes: {', '.join(kernel.dtypes)}\n")
+        like = "near to" if kernel.name.endswith("_approx") else "the same as"
+        parts.append(f"- {like} `{kernel.numpy}`\n- {passes}\n- dtypes: {', '.join(kernel.dtypes)}\n")
         parts += [f"- `{p.name}={p.default!r}`: {p.accepts}. {_plain(p.doc)}\n" for p in kernel.parameters]
         parts.append("\n")
     return "".join(parts).rstrip() + "\n"

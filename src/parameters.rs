@@ -79,10 +79,13 @@ fn whole(float: f64) -> Option<i64> {
 }
 
 /// The most bins that a histogram can have: their counts must fit in memory several times over.
-const MAX_BINS: i64 = 10_000_000;
+pub(crate) const MAX_BINS: i64 = 10_000_000;
 
 /// 2⁵³: the integers below are exact as float64, in their order with all others too.
 const EXACT: f64 = 9_007_199_254_740_992.0;
+
+/// The names of rules for the number of bins, in alphabetical order.
+pub(crate) const RULES: [&str; 7] = ["auto", "doane", "fd", "rice", "scott", "sqrt", "sturges"];
 
 /// The names of the methods for quantiles, in the order of NumPy's documentation.
 pub(crate) const METHODS: [&str; 13] = [
@@ -112,12 +115,18 @@ pub enum Accepts {
     IntFrom(i64),
     /// `1`, `2` or `inf`.
     NormOrder,
-    /// A number of bins, or a rising sequence of edges.
+    /// A number of bins, a rule for it, or a rising sequence of edges.
     Bins,
     /// `None`, or a pair of finite numbers in order.
     Range,
     /// A number from 0 to this one, or a sequence of such numbers.
     Parts(f64),
+    /// A number from 0 to less than a half.
+    Cut,
+    /// A number from 0.001 to 0.5.
+    RelativeError,
+    /// An integer from 4 to 18.
+    Precision,
     /// The name of a method for quantiles.
     Method,
     /// A pair of percentages in order.
@@ -139,10 +148,16 @@ impl Accepts {
             Accepts::IntFrom(0) => "an integer >= 0",
             Accepts::IntFrom(_) => "an integer >= 1",
             Accepts::NormOrder => "1, 2 or inf",
-            Accepts::Bins => "an integer from 1 to 10000000 or a rising sequence of at least two finite edges",
+            Accepts::Bins => {
+                "an integer from 1 to 10000000, a rising sequence of at least two finite edges, 'auto', 'doane', 'fd', 'rice', \
+                 'scott', 'sqrt' or 'sturges'"
+            }
             Accepts::Range => "None or a pair of finite numbers (low, high) with low <= high",
             Accepts::Parts(1.0) => "a number from 0 to 1 or a sequence of them",
             Accepts::Parts(_) => "a number from 0 to 100 or a sequence of them",
+            Accepts::Cut => "a number >= 0 and < 0.5 (half of the elements at each end would leave none)",
+            Accepts::RelativeError => "a number from 0.001 to 0.5",
+            Accepts::Precision => "an integer from 4 to 18",
             Accepts::Method => {
                 "'inverted_cdf', 'averaged_inverted_cdf', 'closest_observation', 'interpolated_inverted_cdf', 'hazen', \
                  'weibull', 'linear', 'median_unbiased', 'normal_unbiased', 'lower', 'higher', 'midpoint' or 'nearest'"
@@ -165,6 +180,7 @@ impl Accepts {
             (Accepts::IntFrom(least), Argument::Int(value)) => value >= &least,
             (Accepts::NormOrder, Argument::Int(value)) => matches!(value, 1 | 2),
             (Accepts::NormOrder, Argument::Float(value)) => [1.0, 2.0, f64::INFINITY].contains(value),
+            (Accepts::Bins, Argument::Text(name)) => RULES.contains(&name.as_str()),
             (Accepts::Bins, Argument::Int(value)) => (1..=MAX_BINS).contains(value),
             // Edges are compared as float64, and rounded integers would count in the wrong bin.
             (Accepts::Bins, Argument::Floats(edges, dtype))
@@ -180,6 +196,10 @@ impl Accepts {
             (Accepts::Parts(most), Argument::Floats(values, _)) => {
                 values.iter().all(|value| (0.0..=most).contains(value))
             }
+            (Accepts::Cut, Argument::Int(value)) => *value == 0,
+            (Accepts::Cut, Argument::Float(value)) => (0.0..0.5).contains(value),
+            (Accepts::RelativeError, Argument::Float(value)) => (0.001..=0.5).contains(value),
+            (Accepts::Precision, Argument::Int(value)) => (4..=18).contains(value),
             (Accepts::Method, Argument::Text(name)) => METHODS.contains(&name.as_str()),
             (Accepts::Center, Argument::Text(name)) => matches!(name.as_str(), "median" | "mean"),
             (Accepts::Scale, Argument::Text(name)) => name == "normal",
@@ -202,12 +222,16 @@ impl Accepts {
                 }
                 _ => false,
             },
-            (
+            (Accepts::RelativeError, Argument::Int(_))
+            | (
                 Accepts::Number
                 | Accepts::IntFrom(_)
                 | Accepts::NormOrder
                 | Accepts::Bins
                 | Accepts::Parts(_)
+                | Accepts::Cut
+                | Accepts::RelativeError
+                | Accepts::Precision
                 | Accepts::Scale
                 | Accepts::Base,
                 Argument::Huge,

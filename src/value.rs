@@ -10,15 +10,6 @@ use crate::dtype::{Buffer, DType, Number};
 pub enum Value {
     /// One number, to be handed out as a NumPy scalar of this dtype.
     Scalar(Number, DType),
-    /// Counts per bin, and the bins' edges in the dtype that NumPy gives them.
-    Histogram {
-        /// As many as there are bins.
-        counts: Vec<i64>,
-        /// One more than there are bins.
-        edges: Vec<f64>,
-        /// float16, float32 or float64; an explicit sequence of edges is handed back as it came.
-        edges_dtype: DType,
-    },
     /// An array of this dtype, whose items these are.
     Array {
         /// The items.

@@ -87,8 +87,16 @@ PARTS = {"sum", "nansum", "mean", "nanmean"}
 SAME_BITS = {"median", "nanmedian", "quantile", "nanquantile", "percentile", "nanpercentile", "median_abs_deviation"}
 """They are NumPy's to the last bit, but for integers whose difference wraps around in NumPy."""
 
-OF_NOTHING = {"quantile", "nanquantile", "percentile", "nanpercentile"}
+OF_NOTHING = {"quantile", "nanquantile", "percentile", "nanpercentile", "quantile_approx"}
 """Of an empty array NumPy's fall over their own index. To a kernel it is as good as one NaN."""
+
+APPROXIMATE: dict[str, Callable[[ff.Kernel, Any], Any]] = {
+    "quantile_approx": lambda kernel, exact: (
+        kernel.parameters["relative_error"] * np.maximum(np.abs(exact), 1.5 * 2.0**-1022)
+    ),
+    "n_unique_approx": lambda kernel, exact: 5 * 1.04 / 2 ** (kernel.parameters["precision"] / 2) * exact,
+}
+"""How far the answers may be from the expression's."""
 
 WHOLE = {"ptp": "np.max(x) - np.min(x)"}
 """What an expression is over Python's integers where NumPy makes its own of them again."""
@@ -157,6 +165,8 @@ class Expected:
     tolerance: Callable[[], float] = lambda: 0.0
     may_overflow: Callable[[], bool] = lambda: False
     parts: tuple[Any, ...] = ()
+    distance: Any = None
+    """How far from NumPy's value an approximate one may be."""
     narrow: bool = False
     """Whether all steps are rounded to the dtype, as NumPy's are: the center, and the distances from it."""
 
@@ -189,6 +199,8 @@ def of_elements(kernel: ff.Kernel, x: Array, nan_policy: str) -> Expected | type
             np.full(1, np.nan) if not can_be_nan(x) else np.full(1, "NaT" if x.dtype.kind in "mM" else "nan", x.dtype)
         )
         numpys = evaluate(ff.Kernel(kernel.name.removeprefix("nan"), **kernel.parameters), nothing)
+    if isinstance(numpys, OverflowError) and kernel.name == "histogram":
+        return ValueError  # There are more bins than integers: to us an argument that does not suit the data.
     if isinstance(numpys, Exception):
         return type(numpys)
     if isinstance(numpys, tuple):
@@ -199,6 +211,8 @@ def of_elements(kernel: ff.Kernel, x: Array, nan_policy: str) -> Expected | type
     kind = found.dtype.kind
     if kernel.name in OF_NOTHING and x.size == 0:
         return found
+    if kernel.name in APPROXIMATE:
+        return dataclasses.replace(found, distance=APPROXIMATE[kernel.name](kernel, found.numpy))
     if kernel.name == "entropy":  # It depends on which elements are equal, and not on how large they are.
         return dataclasses.replace(
             found, exact=np.longdouble(numpys), tolerance=lambda: 8 * EPSILON * (1 + abs(numpys))
@@ -313,6 +327,8 @@ def number_difference(answer: Any, wanted: Expected) -> str | None:
 def array_difference(answer: Any, wanted: Expected) -> str | None:
     if type(answer) is not np.ndarray or answer.dtype != wanted.dtype or answer.shape != wanted.numpy.shape:
         return f"{answer!r}, and not {wanted.numpy!r}"
+    if wanted.distance is not None:
+        return None if is_near(answer, wanted) else f"{answer!r}, and not near {wanted.numpy!r}"
     same = (answer == wanted.numpy) | (is_nan(answer) & is_nan(wanted.numpy))
     if wanted.exact is not None:
         # Where NumPy's integers wrap around.
@@ -321,7 +337,18 @@ def array_difference(answer: Any, wanted: Expected) -> str | None:
     return None if same.all() else f"{answer!r}, and not {wanted.numpy!r}"
 
 
+def is_near(answer: Any, wanted: Expected) -> bool:
+    """Of approximate answers; what is not finite is exact."""
+    with np.errstate(all="ignore"):
+        near = np.abs(answer - wanted.numpy) <= wanted.distance
+    return bool(
+        np.all((answer == wanted.numpy) | (near & np.isfinite(answer)) | (is_nan(answer) & is_nan(wanted.numpy)))
+    )
+
+
 def value_difference(answer: Any, wanted: Expected) -> str | None:
+    if wanted.distance is not None:
+        return None if is_near(np.asarray(answer), wanted) else f"{answer!r}, and not near {wanted.numpy!r}"
     same = np.array_equal(answer, wanted.numpy, equal_nan=wanted.dtype.kind in "fcmM")
     if wanted.exact is None:
         return None if same else f"{answer!r}, and not {wanted.numpy!r}"

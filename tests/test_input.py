@@ -17,6 +17,8 @@ import pytest
 import fanfold as ff
 from fresh import run_script
 
+pytestmark = pytest.mark.serial
+
 Array = npt.NDArray[Any]
 as_strided = np.lib.stride_tricks.as_strided
 

@@ -1,6 +1,7 @@
 """Order statistics: exact for every method, distribution and dtype; bounded in memory; harmless where data change."""
 
 import itertools
+import math
 import threading
 from typing import Any
 
@@ -110,6 +111,22 @@ def test_workers_and_company_do_not_show(name: str) -> None:
     for workers in (1, 2, 3, 7):
         r = ff.run(x, functions, workers=workers)
         assert {key: value.tobytes() for key, value in r.items()} == alone
+
+
+@each_distribution
+@pytest.mark.parametrize("part", [0, 0.1, 1 / 3, 0.49, 0.499999])
+def test_a_trimmed_mean_is_that_of_the_elements_between(name: str, part: float) -> None:
+    x = DISTRIBUTIONS[name]
+    cut = int(part * x.size)
+    left = np.sort(x)[cut : x.size - cut]
+    answer = ff.run(x, ff.trim_mean(part), workers=2)["trim_mean"]
+    if np.isinf(left).any():
+        with np.errstate(invalid="ignore"):
+            assert np.array_equal(answer, np.mean(left), equal_nan=True)
+    else:
+        exact = math.fsum(left) / left.size
+        assert abs(answer - exact) <= 4 * 2.0**-52 * max(math.fsum(abs(left)) / left.size, 5e-324 * 2.0**52)
+    assert answer.tobytes() == ff.run(x, [ff.trim_mean(part), "mean"], workers=1)["trim_mean"].tobytes()
 
 
 def test_order_statistics_share_two_passes_with_everything_else() -> None:
@@ -226,3 +243,75 @@ def test_an_array_that_changes_between_passes_does_no_harm(function: Any) -> Non
     finally:
         stop.set()
         writer.join()
+
+
+# ---- approximate answers ----
+
+
+@each_distribution
+@pytest.mark.parametrize("relative_error", [0.001, 0.01, 0.1, 1 / 3, 0.5])
+@pytest.mark.parametrize("dtype", ["f8", "f4"])
+def test_approximate_quantiles_are_as_near_as_they_say(name: str, relative_error: float, dtype: str) -> None:
+    with np.errstate(all="ignore"):
+        x = DISTRIBUTIONS[name].astype(dtype)
+    answer = ff.run(x, ff.quantile_approx(Q, relative_error), workers=2)["quantile_approx"]
+    assert_near(answer, np.quantile(x.astype(float), Q, method="lower"), relative_error)
+    for workers in (1, 3, 7):
+        r = ff.run(x, ["mean", ff.quantile_approx(Q, relative_error)], workers=workers)
+        assert r["quantile_approx"].tobytes() == answer.tobytes()
+
+
+def assert_near(answer: Array, exact: Array, relative_error: float) -> None:
+    """Zeros and infinities are exact, and below the smallest normal number errors are absolute."""
+    same = answer == exact
+    with np.errstate(all="ignore"):
+        near = abs(answer - exact) <= relative_error * np.maximum(abs(exact), 1.5 * 2.0**-1022)
+    assert np.all(same | (near & np.isfinite(exact) & (exact != 0)))
+
+
+@given(
+    values=st.lists(st.floats(allow_nan=False), min_size=1, max_size=60),
+    q=st.lists(st.floats(0, 1), min_size=1, max_size=4),
+    relative_error=st.floats(0.001, 0.5),
+)
+@settings(max_examples=300, deadline=None)
+def test_approximate_quantiles_of_any_values(values: list[float], q: list[float], relative_error: float) -> None:
+    x = np.array(values)
+    r = ff.run(x, {"all": ff.quantile_approx(q, relative_error), "one": ff.quantile_approx(q[0], relative_error)})
+    assert_near(r["all"], np.quantile(x, q, method="lower"), relative_error)
+    assert r["one"] == r["all"][0]
+    assert type(r["one"]) is np.float64
+
+
+def test_approximate_quantiles_take_one_pass_and_leave_nan_to_the_policy() -> None:
+    x = np.append(NORMAL, np.nan)
+    assert np.isnan(ff.run(x, ff.quantile_approx(Q))["quantile_approx"]).all()
+    r = ff.run(x, ff.quantile_approx(Q), nan_policy="omit")
+    assert np.array_equal(r["quantile_approx"], ff.run(NORMAL, ff.quantile_approx(Q))["quantile_approx"])
+    assert r.report.passes == 1
+
+
+@pytest.mark.parametrize("precision", [8, 11, 14, 18])
+@pytest.mark.parametrize("dtype", ["i2", "u4", "i8", "f4", "f8", "M8[s]"])
+def test_the_estimated_number_of_values_is_near(precision: int, dtype: str) -> None:
+    for n in (0, 1, 2, 10, 100, 1000, 10_000, 60_000, 300_000):
+        if dtype == "i2" and n > 2**16:
+            continue
+        values = np.arange(n, dtype="i8") if dtype[0] in "iufM" and n % 3 else np.arange(n, dtype="i8") * 4
+        x = np.unique(values.astype("u2").view("i2") if dtype == "i2" else values.astype(dtype))
+        estimate = ff.run(np.repeat(x, 2)[::-1], ff.n_unique_approx(precision))["n_unique_approx"]
+        assert abs(estimate - x.size) <= 5 * 1.04 / 2 ** (precision / 2) * x.size + 0.5, n
+
+
+def test_the_estimated_number_of_values_depends_on_the_values_alone() -> None:
+    x = rng.integers(0, 50_000, 400_000).astype(float)
+    estimate = ff.run(x, ff.n_unique_approx())["n_unique_approx"]
+    for workers in (1, 2, 3, 7):
+        assert ff.run(x[::-1], ["n_unique_approx", "mean"], workers=workers)["n_unique_approx"] == estimate
+    assert ff.run(np.unique(x), "n_unique_approx")["n_unique_approx"] == estimate
+    special = np.array([0.0, -0.0, np.nan, -np.nan, np.inf, np.inf])
+    assert ff.run(special, "n_unique_approx")["n_unique_approx"] == 3
+    assert ff.run(special, "n_unique_approx", nan_policy="omit")["n_unique_approx"] == 2
+    # More elements never have fewer values.
+    estimates = [ff.run(x[:n], "n_unique_approx")["n_unique_approx"] for n in range(0, x.size, 20_000)]
+    assert estimates == sorted(estimates)

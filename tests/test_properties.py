@@ -311,6 +311,7 @@ def test_exact_kernels_equal_numpy(x: Array, data: st.DataObject) -> None:
 def test_every_kernel_equals_numpy_on_tame_arrays(x: Array, data: st.DataObject) -> None:
     kernel = data.draw(kernels(x.dtype))
     assume(kernel.name not in ("histogram", "value_counts", "mode"))  # Tuples, which have tests of their own.
+    assume(not kernel.name.endswith("_approx"))  # They are near; test_order.py knows how near.
     assume(
         x.size or ("quantile" not in kernel.name and "percentile" not in kernel.name)
     )  # NumPy's fall over their index.

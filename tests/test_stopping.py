@@ -21,6 +21,7 @@ import fanfold as ff
 from fresh import PRELUDE, run_script
 
 pytestmark = [
+    pytest.mark.serial,
     pytest.mark.timeout(60),
     pytest.mark.skipif(sys.platform == "win32", reason="sends POSIX signals"),
 ]

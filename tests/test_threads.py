@@ -15,7 +15,7 @@ import pytest
 import fanfold as ff
 from fresh import run_script
 
-pytestmark = pytest.mark.timeout(60)
+pytestmark = [pytest.mark.serial, pytest.mark.timeout(60)]
 
 linux = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
 forks = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")

@@ -12,6 +12,9 @@ use fanfold::view::View;
 const ELEVEN: [&str; 11] =
     ["sum", "mean", "var", "std", "min", "max", "argmin", "argmax", "count_nan", "skew", "kurtosis"];
 
+/// The seven quantiles of `benches/compare.py`.
+const SEVEN: [f64; 7] = [0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99];
+
 /// A plan for float64, and what it is called.
 pub(crate) struct Workload {
     pub(crate) name: &'static str,
@@ -39,6 +42,12 @@ impl Workload {
         let histogram = call("histogram", &[("bins".to_owned(), Argument::Int(100)), ("range".to_owned(), range)]);
         let twelve = [eleven.clone(), vec![histogram]].concat();
         [Workload::new("eleven", eleven), Workload::new("twelve", twelve)]
+    }
+
+    /// Seven quantiles, which share a selection.
+    pub(crate) fn seven() -> Workload {
+        let seven = Argument::Floats(SEVEN.to_vec(), DType::Float64);
+        Workload::new("seven", vec![call("quantile", &[("q".to_owned(), seven)])])
     }
 
     /// An array worth the plan's while.

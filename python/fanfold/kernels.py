@@ -73,7 +73,7 @@ class Constructor:
     def __init__(self, name: str, doc: str, parameters: tuple[Parameter, ...], numpy: str) -> None:
         self.__name__ = self.__qualname__ = name
         self.__module__ = "fanfold"
-        self.__doc__ = _docstring(doc, parameters, numpy)
+        self.__doc__ = _docstring(name, doc, parameters, numpy)
         self._parameters = parameters
 
     def __call__(self, *args: Any, **parameters: Any) -> _core.Kernel:
@@ -94,8 +94,8 @@ class Constructor:
         return self.__name__
 
 
-def _docstring(doc: str, parameters: tuple[Parameter, ...], numpy: str) -> str:
-    lines = [doc, "", f"The same as ``{numpy}``."]
+def _docstring(name: str, doc: str, parameters: tuple[Parameter, ...], numpy: str) -> str:
+    lines = [doc, "", f"{'Near to' if name.endswith('_approx') else 'The same as'} ``{numpy}``."]
     if parameters:
         lines += ["", "Parameters", "----------"]
         for parameter in parameters:

@@ -10,8 +10,8 @@ import numpy.typing as npt
 class Histogram(NamedTuple):
     """The value of the kernel ``histogram``, as ``np.histogram`` gives it."""
 
-    counts: npt.NDArray[np.int64]
-    """Elements in each bin."""
+    counts: npt.NDArray[Any]
+    """Elements in each bin, or their density."""
     edges: npt.NDArray[Any]
     """The bins' edges, one more than there are bins."""
 

@@ -230,8 +230,10 @@ fn select<T: Sealed>(level: Level, mask: Block<'_>, values: Block<'_>, output: &
 /// One elementwise step that a kernel asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Step {
-    /// Leaves out NaN and NaT; the only step that may shorten a block.
+    /// Leaves out NaN and NaT. Only this step and the next may shorten a block.
     Valid,
+    /// Leaves out float64 that are not between two ends, these included.
+    Within(Ends),
     /// Converts a real item to float64, as NumPy's `astype` does.
     Float64,
     /// |x| of a float64.
@@ -240,6 +242,13 @@ pub enum Step {
     Square,
     /// |x − c| of a float, in its own precision.
     Deviation(Center),
+}
+
+/// A lower and an upper end, as the bits of floats.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Ends {
+    low: u64,
+    high: u64,
 }
 
 /// Where deviations start: a float, as its bits, and the dtype that they are rounded to.
@@ -255,10 +264,16 @@ impl Step {
         Step::Deviation(Center { bits: center.to_bits(), dtype })
     }
 
+    /// Only what is from `low` to `high`.
+    pub fn within(low: f64, high: f64) -> Step {
+        Step::Within(Ends { low: low.to_bits(), high: high.to_bits() })
+    }
+
     /// Its name in plans.
     pub fn name(self) -> &'static str {
         match self {
             Step::Valid => "valid",
+            Step::Within(_) => "within",
             Step::Float64 => "float64",
             Step::Absolute => "abs",
             Step::Square => "square",
@@ -270,7 +285,7 @@ impl Step {
     pub(super) fn item(self, input: ItemType) -> ItemType {
         match self {
             Step::Valid | Step::Deviation(_) => input,
-            Step::Float64 | Step::Absolute | Step::Square => ItemType::Float64,
+            Step::Within(_) | Step::Float64 | Step::Absolute | Step::Square => ItemType::Float64,
         }
     }
 
@@ -278,6 +293,10 @@ impl Step {
     pub(super) fn apply(self, level: Level, input: Block<'_>, output: &mut Buffer) -> Option<usize> {
         match self {
             Step::Valid => valid(level, input, output),
+            Step::Within(ends) => {
+                let (low, high) = (f64::from_bits(ends.low), f64::from_bits(ends.high));
+                compress(level, f64::of(input).unwrap_or_default(), output, |x| (low <= x) & (x <= high))
+            }
             Step::Float64 if input.item() == ItemType::Float64 => None,
             Step::Float64 => {
                 cast(level, input, output);
@@ -335,33 +354,39 @@ fn map<T: Sealed, U: Sealed>(level: Level, input: Block<'_>, output: &mut Buffer
 
 fn valid(level: Level, input: Block<'_>, output: &mut Buffer) -> Option<usize> {
     match input {
-        Block::Float32(items) => compress(level, items, output),
-        Block::Float64(items) => compress(level, items, output),
-        Block::Complex64(items) => compress::<Complex<f32>>(level, items, output),
-        Block::Complex128(items) => compress::<Complex<f64>>(level, items, output),
-        Block::Time(items) => compress::<Time>(level, items, output),
+        Block::Float32(items) => compress(level, items, output, is_there),
+        Block::Float64(items) => compress(level, items, output, is_there),
+        Block::Complex64(items) => compress::<Complex<f32>>(level, items, output, is_there),
+        Block::Complex128(items) => compress::<Complex<f64>>(level, items, output, is_there),
+        Block::Time(items) => compress::<Time>(level, items, output, is_there),
         _ => None,
     }
 }
 
-/// Moves the items that are there to the front. Most blocks have nothing missing and are handed on as they are.
-fn compress<T: Item>(level: Level, input: &[T], output: &mut Buffer) -> Option<usize> {
+#[inline(always)]
+fn is_there<T: Item>(item: T) -> bool {
+    !item.is_missing()
+}
+
+/// Moves the items that are kept to the front. Most blocks have no others and are handed on as they are.
+#[inline(always)]
+fn compress<T: Item>(level: Level, input: &[T], output: &mut Buffer, keeps: impl Fn(T) -> bool) -> Option<usize> {
     let Some(output) = T::of_mut(output) else {
         unreachable!("the graph gives each step the items it is made for");
     };
     level.run(
         #[inline(always)]
         || {
-            if input.iter().filter(|item| item.is_missing()).count() == 0 {
+            if input.iter().filter(|item| !keeps(**item)).count() == 0 {
                 return None;
             }
-            // Every item is written, the next over it if it is missing: no branch to mispredict.
+            // Every item is written, the next over it if it is not kept: no branch to mispredict.
             let mut kept = 0;
             for &item in input {
                 if let Some(place) = output.get_mut(kept) {
                     *place = item;
                 }
-                kept += usize::from(!item.is_missing());
+                kept += usize::from(keeps(item));
             }
             // A racing writer can make the two loops disagree, so the count is bounded by what was written.
             Some(kept.min(input.len()))

@@ -17,14 +17,14 @@ use crate::value::Value;
 
 /// Both extrema and their positions.
 #[derive(Debug, Clone, Copy)]
-struct Extrema<T> {
+pub(super) struct Extrema<T> {
     item: PhantomData<fn(T)>,
     /// Whether the positions are asked for. They are tracked anyway; the array's own order is kept only if they are.
     positions: bool,
 }
 
 impl<T> Extrema<T> {
-    fn new(positions: bool) -> Extrema<T> {
+    pub(super) fn new(positions: bool) -> Extrema<T> {
         Extrema { item: PhantomData, positions }
     }
 }
@@ -37,12 +37,20 @@ struct Found<T> {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq)]
-struct ExtremaState<T> {
+pub(super) struct ExtremaState<T> {
     min: Option<Found<T>>,
     max: Option<Found<T>>,
     missing: Option<Found<T>>,
     /// How many are missing.
     absent: u64,
+}
+
+impl<T: Copy> ExtremaState<T> {
+    /// The extrema, if there are any and nothing is missing.
+    pub(super) fn ends(&self) -> Option<(T, T)> {
+        let ends = self.min.zip(self.max).map(|(min, max)| (min.item, max.item));
+        ends.filter(|_| self.missing.is_none())
+    }
 }
 
 impl<T: Ordered> Accumulator for Extrema<T> {

@@ -16,10 +16,11 @@ use std::sync::Arc;
 use fearless_simd::{f64x8, prelude::*, u32x16};
 
 use crate::ahead::Ahead;
-use crate::dtype::DType;
+use crate::dtype::{Buffer, DType};
 use crate::error::Error;
 use crate::kernel::{Accumulator, Answer, Entry, Input, Items, Request, Takes};
 use crate::kernels::extrema;
+use crate::kernels::widths::{Facts, Rule};
 use crate::parameters::{Accepts, Argument, Arguments, DefaultValue, Parameter};
 use crate::simd::Simd;
 use crate::tally::{BYTE_PLACES, Tally};
@@ -115,6 +116,13 @@ impl Bins {
 
     fn count(&self) -> usize {
         self.edges.len() - 1
+    }
+
+    /// Counts over their sum and the bins' widths, divided in NumPy's order.
+    fn densities(&self, counts: &[u64]) -> Vec<f64> {
+        let total = counts.iter().sum::<u64>() as f64;
+        let widths = self.edges.windows(2).map(|ends| self.dtype.round(ends[1] - ends[0]));
+        counts.iter().zip(widths).map(|(&count, width)| count as f64 / width / total).collect()
     }
 
     /// The place of x, from its number of edges at or below; NaN is below.
@@ -264,12 +272,18 @@ impl Accumulator for Histogram {
 }
 
 /// The request for known bins.
-fn counts(input: &Input, bins: Bins) -> Request {
+fn counts(input: &Input, bins: Bins, density: bool) -> Request {
     let bins = Arc::new(bins);
     Request::new(input.floats(), Histogram { bins: Arc::clone(&bins) }, move |tally: &Tally| {
-        let counts = tally.totals().into_iter().skip(1).take(bins.count());
-        let counts = counts.map(|count| i64::try_from(count).unwrap_or(i64::MAX)).collect();
-        Ok(Value::Histogram { counts, edges: bins.edges.clone(), edges_dtype: bins.dtype })
+        let counts: Vec<u64> = tally.totals().into_iter().skip(1).take(bins.count()).collect();
+        let heights = if density {
+            Value::Array { items: Buffer::Float64(bins.densities(&counts)), dtype: DType::Float64 }
+        } else {
+            let counts = counts.into_iter().map(|count| i64::try_from(count).unwrap_or(i64::MAX)).collect();
+            Value::Array { items: Buffer::Int64(counts), dtype: DType::Int64 }
+        };
+        let edges = Value::Array { items: Buffer::Float64(bins.edges.clone()), dtype: bins.dtype };
+        Ok(Value::Record("Histogram", vec![heights, edges]))
     })
 }
 
@@ -278,13 +292,17 @@ pub(super) static HISTOGRAM: Entry = Entry {
     doc: "The number of elements in each bin, and the bins' edges: a named tuple ``(counts, edges)``.\n\n\
           Equal to ``np.histogram`` to the last count: every bin is half-open but the last, and an element is counted where \
           a comparison with the edges puts it. NaN and what lies outside is not counted. An integer ``bins`` without \
-          ``range`` takes the smallest and largest element, found in a pass before, as its range.",
+          ``range`` takes the smallest and largest element, found in a pass before, as its range.\n\n\
+          A name leaves the number of bins to a rule, which takes a pass before: ``\"sturges\"``, ``\"sqrt\"`` and ``\"rice\"`` \
+          go by the number of elements, ``\"scott\"`` by their standard deviation as well and ``\"doane\"`` by their skewness; \
+          ``\"fd\"`` and ``\"auto\"`` by their quartiles, and take two. Where NumPy's own moments are inexact (in float16, of nearly \
+          equal elements, where squares overflow) the number of bins is that of the exact ones.",
     parameters: &[
         Parameter {
             name: "bins",
             accepts: Accepts::Bins,
             default: DefaultValue::Int(10),
-            doc: "The number of bins of equal width, or the rising sequence of edges.",
+            doc: "The number of bins of equal width, a rule for it, or the rising sequence of edges.",
         },
         Parameter {
             name: "range",
@@ -292,32 +310,69 @@ pub(super) static HISTOGRAM: Entry = Entry {
             default: DefaultValue::None,
             doc: "The lower and upper end ``(low, high)`` of the bins; the data's own if ``None``.",
         },
+        Parameter {
+            name: "density",
+            accepts: Accepts::Bool,
+            default: DefaultValue::Bool(false),
+            doc: "If ``True``, counts are divided by their sum and the bins' widths.",
+        },
     ],
-    numpy: "np.histogram(x, bins=bins, range=range)",
+    numpy: "np.histogram(x, bins=bins, range=range, density=density)",
     takes: Takes::Reals,
-    examples: &["bins=100, range=(-3.0, 3.0)", "bins=[-1.0, 0.0, 0.5, 4.0]", "bins=[0, 1, 2, 3]", "bins=7"],
+    examples: &[
+        "bins=100, range=(-3.0, 3.0)",
+        "bins=[-1.0, 0.0, 0.5, 4.0]",
+        "bins=[0, 1, 2, 3]",
+        "bins=7, density=True",
+        "bins='auto', range=(-1.0, 1.5)",
+        "bins='rice', density=True",
+        "bins='sturges'",
+    ],
     nan_policy: None,
     passes: 2,
     resolve: histogram,
 };
 
 fn histogram(arguments: &Arguments, input: &Input) -> Result<Request, Error> {
+    let density = arguments.bool("density");
     let count = match arguments.get("bins") {
-        Argument::Floats(edges, dtype) => return Ok(counts(input, Bins::between(edges.clone(), *dtype))),
+        Argument::Floats(edges, dtype) => return Ok(counts(input, Bins::between(edges.clone(), *dtype), density)),
         Argument::Int(count) => usize::try_from(*count).unwrap_or(usize::MAX),
+        Argument::Text(name) => return by_rule(Rule::named(name), arguments, input),
         _ => 1,
     };
     let dtype = input.dtype.mean_type();
     if let Argument::Pair([low, high], _) = arguments.get("range") {
-        return Ok(counts(input, Bins::regular(count, *low, *high, dtype, DType::Float64)?));
+        return Ok(counts(input, Bins::regular(count, *low, *high, dtype, DType::Float64)?, density));
     }
     let input = *input;
     extrema::bounds(&input, vec!["histogram between them"], move |bounds| {
         let (low, high) = bounds.unwrap_or((0.0, 1.0));
-        if !(low.is_finite() && high.is_finite()) {
-            return Err(Error::HistogramRange { low, high });
-        }
+        check_range(low, high)?;
         let computed_in = if bounds.is_some() { dtype } else { DType::Float64 };
-        Bins::regular(count, low, high, dtype, computed_in).map(|bins| Answer::Next(counts(&input, bins)))
+        Bins::regular(count, low, high, dtype, computed_in).map(|bins| Answer::Next(counts(&input, bins, density)))
     })
+}
+
+/// As many bins as a rule says.
+fn by_rule(rule: Rule, arguments: &Arguments, input: &Input) -> Result<Request, Error> {
+    let (input, density, dtype) = (*input, arguments.bool("density"), input.dtype.mean_type());
+    let range = if let Argument::Pair(ends, _) = arguments.get("range") { Some(*ends) } else { None };
+    // The elements are compared with the ends in their own dtype.
+    let within = range.map(|[low, high]| if low == high { [low - 0.5, high + 0.5] } else { [low, high] });
+    let request = rule.request(&input, within.map(|ends| ends.map(|end| dtype.round(end))))?;
+    Ok(request.then(["histogram with as many bins as the rule says"], move |facts| {
+        let facts = Facts::of(&facts);
+        let own = if facts.is_of_nothing() { [0.0, 1.0] } else { [facts.low, facts.high] };
+        let [low, high] = range.unwrap_or(own);
+        check_range(low, high)?;
+        let computed_in = if range.is_some() || facts.is_of_nothing() { DType::Float64 } else { dtype };
+        let count = rule.bins(&facts, input.dtype, [low, high], computed_in)?;
+        Bins::regular(count, low, high, dtype, computed_in).map(|bins| Answer::Next(counts(&input, bins, density)))
+    }))
+}
+
+/// That the data have a range.
+fn check_range(low: f64, high: f64) -> Result<(), Error> {
+    if low.is_finite() && high.is_finite() { Ok(()) } else { Err(Error::HistogramRange { low, high }) }
 }

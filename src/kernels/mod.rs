@@ -1,6 +1,7 @@
 //! The catalogue. A kernel is a block of its family's file and one line of the list below; tests, documentation, stubs
 //! and benchmarks follow from the list.
 
+mod approximate;
 mod counts;
 mod distinct;
 mod exponential;
@@ -13,6 +14,8 @@ mod quantiles;
 mod sorting;
 mod sums;
 mod top;
+mod trimmed;
+mod widths;
 
 use crate::kernel::Entry;
 
@@ -61,8 +64,10 @@ pub static CATALOGUE: &[&Entry] = &[
     &quantiles::NANQUANTILE,
     &quantiles::PERCENTILE,
     &quantiles::NANPERCENTILE,
+    &approximate::QUANTILE_APPROX,
     &quantiles::IQR,
     &quantiles::MEDIAN_ABS_DEVIATION,
+    &trimmed::TRIM_MEAN,
     &top::TOPK,
     &top::BOTTOMK,
     &top::ARGTOPK,
@@ -71,6 +76,7 @@ pub static CATALOGUE: &[&Entry] = &[
     &sorting::ARGSORT,
     &order::IS_SORTED,
     &distinct::N_UNIQUE,
+    &approximate::N_UNIQUE_APPROX,
     &distinct::UNIQUE,
     &distinct::VALUE_COUNTS,
     &distinct::MODE,

@@ -71,6 +71,16 @@ impl MomentsState {
     pub(super) fn mean(&self) -> f64 {
         self.sum.value() / self.count as f64
     }
+
+    /// The standard deviation; NaN without elements. It takes order 2.
+    pub(super) fn deviation(&self) -> f64 {
+        (self.m2 / self.count as f64).sqrt()
+    }
+
+    /// The mean of cubed standard scores. It takes order 4.
+    pub(super) fn skewness(&self) -> f64 {
+        self.m3 / self.count as f64 / self.deviation().powi(3)
+    }
 }
 
 impl<T: HasMoments> Accumulator for Moments<T> {

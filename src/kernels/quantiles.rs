@@ -114,6 +114,13 @@ fn between(index: f64, last: u64, weight: impl Fn(f64) -> f64) -> Place {
     Place::Between(first, second, weight(index - from))
 }
 
+/// The rank of the method `lower`.
+pub(super) fn lower_rank(n: u64, q: f64) -> u64 {
+    match Method::Lower.place(n, q) {
+        Place::At(rank) | Place::Between(rank, ..) => rank,
+    }
+}
+
 /// A rank; what is below 0 is 0.
 #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
 fn whole(rank: f64) -> u64 {
@@ -184,6 +191,12 @@ impl Quantiles {
         }
     }
 
+    /// How far apart two quantiles are.
+    fn range(&self, input: &Input, picked: &PickedNumbers) -> f64 {
+        let ends: Vec<f64> = self.q.iter().map(|&q| self.number(input, picked, q).float()).collect();
+        if let [low, high] = ends.as_slice() { high - low } else { f64::NAN }
+    }
+
     /// One quantile.
     fn number(&self, input: &Input, picked: &PickedNumbers, q: f64) -> Number {
         if picked.missing || picked.len == 0 {
@@ -196,6 +209,30 @@ impl Quantiles {
                 interpolated(picked.at(first), picked.at(second), t, input.dtype, self.dtype)
             }
         }
+    }
+}
+
+/// The quartiles, as NumPy's rules for histograms take them.
+#[derive(Debug, Clone)]
+pub(super) struct Quartiles {
+    input: Input,
+    quantiles: Quantiles,
+}
+
+impl Quartiles {
+    pub(super) fn new(input: &Input) -> Quartiles {
+        let percentages = Argument::Floats(vec![25.0, 75.0], DType::Float64);
+        Quartiles { input: *input, quantiles: Quantiles::new(input, &percentages, 100.0, Method::Linear) }
+    }
+
+    /// The ranks that matter to them.
+    pub(super) fn ranks(&self, n: u64) -> Vec<u64> {
+        self.quantiles.ranks()(n)
+    }
+
+    /// How far apart they are.
+    pub(super) fn distance(&self, picked: &PickedNumbers) -> f64 {
+        self.quantiles.range(&self.input, picked)
     }
 }
 
@@ -470,9 +507,7 @@ pub(super) static IQR: Entry = Entry {
         let (scale, dtype) = (scale(arguments, 1.348_979_500_392_163_4), input.dtype.mean_type());
         let input = *input;
         ordered(&input, input.values(), quantiles.ranks(), move |picked| {
-            let ends: Vec<f64> = quantiles.q.iter().map(|&q| quantiles.number(&input, picked, q).float()).collect();
-            let range = if let [low, high] = ends.as_slice() { high - low } else { f64::NAN };
-            Ok(Value::float(dtype.round(range / scale), dtype))
+            Ok(Value::float(dtype.round(quantiles.range(&input, picked) / scale), dtype))
         })
     },
 };

@@ -1,6 +1,6 @@
 //! Values as NumPy scalars and arrays.
 
-use numpy::{PyArray1, PyUntypedArray, PyUntypedArrayMethods};
+use numpy::{PyUntypedArray, PyUntypedArrayMethods};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyComplex, PyTuple};
@@ -23,14 +23,6 @@ pub(super) fn object<'py>(value: &Value, array: &Bound<'py, PyUntypedArray>) -> 
         }
         Value::Items(buffer) if buffer.is_empty() => Ok(py.None().into_bound(py)),
         Value::Items(buffer) => items(py, buffer),
-        Value::Histogram { counts, edges, edges_dtype } => {
-            static HISTOGRAM: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
-            let counts = PyArray1::from_slice(py, counts);
-            let edges = PyArray1::from_slice(py, edges).call_method1("astype", (edges_dtype.name(),))?;
-            let class = HISTOGRAM
-                .get_or_try_init(py, || Ok::<_, PyErr>(py.import("fanfold.results")?.getattr("Histogram")?.unbind()))?;
-            class.bind(py).call1((counts, edges))
-        }
     }
 }
 
