@@ -9,6 +9,7 @@
 //! | [`expr`] | elementwise formulas over blocks | [`view`] |
 //! | [`kernel`], [`parameters`] | what a kernel is: accumulator, finish, catalogue entry; the laws | [`expr`] |
 //! | `tally`, `selection` | counting small integers; order statistics, sorting and distinct values as passes | [`kernel`] |
+//! | `fill` | arrays that are written piece by piece | [`kernel`] |
 //! | [`kernels`] | the kernels, a file per family; `mod.rs` is the list | [`kernel`] |
 //! | [`store`] | sinks that keep a formula's items | [`kernel`] |
 //! | [`plan`] | functions → sinks and who waits for them; touches no data | [`kernels`] |
@@ -29,6 +30,7 @@ pub mod dtype;
 pub mod engine;
 pub mod error;
 pub mod expr;
+mod fill;
 pub mod kernel;
 pub mod kernels;
 mod lanes;

@@ -22,6 +22,7 @@ from fanfold.tracing.crew import PATIENCE, Crew, why_plain
 from fanfold.tracing.explain import explained
 
 NanPolicy = Literal["propagate", "omit", "raise"]
+Out = Mapping[str, npt.NDArray[Any]]
 OnError = Literal["raise", "return"]
 
 Function = str | _core.Kernel | Callable[[npt.NDArray[Any]], Any] | Callable[[npt.NDArray[Any], dict[str, Any]], Any]
@@ -87,12 +88,14 @@ class Plan:
         workers: "int | Pool | None" = None,
         on_error: OnError = "raise",
         timeout: float | None = None,
+        out: Out | None = None,
     ) -> Results:
         """Runs the functions over an array; the parameters are those of `run`."""
         native = self._native
-        usual = type(data) is np.ndarray and workers is None and timeout is None and on_error is _RAISE
+        usual = type(data) is np.ndarray and workers is None and timeout is None and on_error is _RAISE and out is None
+        given: dict[int, npt.NDArray[Any]] = {}
         if not usual or native.problems(data):
-            self._check(data, workers, on_error, timeout, [])
+            given = self._check(data, workers, on_error, timeout, out, [])
             data = np.ndarray.view(data, np.ndarray)
             timeout = _seconds(timeout)
         count = workers.workers if isinstance(workers, Pool) else int(workers or 0)
@@ -101,12 +104,14 @@ class Plan:
         tasks: list[Callable[[], Any]] = []
         reason = why_plain(data) if self._plain else None
         if self._plain and reason is None:
-            answers, failures, passes, bytes_read, used, seconds, how, why = self._trace(data, count, timeout)
+            answers, failures, passes, bytes_read, used, seconds, how, why = self._trace(
+                data, count, timeout, given
+            )
         else:
             if reason is not None:
                 why = dict.fromkeys(self._plain, reason)
                 tasks = [_task(function, data) for function in self._plain.values()]
-            answers, failures, passes, bytes_read, used, seconds = native.run(data, tasks, count, timeout)
+            answers, failures, passes, bytes_read, used, seconds = native.run(data, tasks, count, timeout, given)
         values = dict(zip(self._keys, answers, strict=True))
         if self._plain:
             values = {key: values[key] for key in self._order}
@@ -118,10 +123,12 @@ class Plan:
             return Results(values, {}, ran)
         return self._failed(values, failures, ran, on_error)
 
-    def _trace(self, data: npt.NDArray[Any], count: int, timeout: float | None) -> tuple[Any, ...]:
+    def _trace(
+        self, data: npt.NDArray[Any], count: int, timeout: float | None, out: Mapping[int, npt.NDArray[Any]]
+    ) -> tuple[Any, ...]:
         """A run with functions that are traced; what `native.run` gives, and how and why for each function."""
         begun = time.perf_counter()
-        crew = self._crew(data, count, timeout)
+        crew = self._crew(data, count, timeout, out)
         crew.run()
         answers: list[Any] = []
         failures: list[tuple[int, Exception]] = []
@@ -143,10 +150,17 @@ class Plan:
         bytes_read = sum(sweep.bytes_read for sweep in sweeps)
         return answers, failures, len(sweeps), bytes_read, crew.workers, seconds, how, why
 
-    def _crew(self, data: npt.NDArray[Any], count: int, timeout: float | None, patience: float = PATIENCE) -> Crew:
+    def _crew(
+        self,
+        data: npt.NDArray[Any],
+        count: int,
+        timeout: float | None,
+        out: Mapping[int, npt.NDArray[Any]],
+        patience: float = PATIENCE,
+    ) -> Crew:
         """Who calls the functions of an array that can be traced."""
         workers = 1 if _core.is_worker() else count or int(_core.config()["workers"])
-        return Crew(data, self._plain, self._kernels, self._nan_policy, workers, timeout, patience)
+        return Crew(data, self._plain, self._kernels, self._nan_policy, workers, timeout, patience, out)
 
     def _check(
         self,
@@ -154,9 +168,10 @@ class Plan:
         workers: Any,
         on_error: Any,
         timeout: Any,
+        out: Any,
         problems: list[Exception],
-    ) -> None:
-        """Raises what is wrong with a run, if anything is; `problems` are those of its functions."""
+    ) -> dict[int, npt.NDArray[Any]]:
+        """Raises what is wrong with a run, if anything is; `problems` are those of its functions. The arrays of `out`."""
         others: list[Exception] = []
         is_array = checks.data(data, others)
         if isinstance(workers, Pool):
@@ -165,6 +180,11 @@ class Plan:
             checks.workers(workers, others)
         checks.on_error(on_error, others)
         checks.timeout(timeout, others)
+        given: dict[int, npt.NDArray[Any]] = {}
+        if out is not None and is_array and not problems:
+            arrays = {self._keys[index]: (index, *rest) for index, *rest in self._native.arrays(data)}
+            wrong = bool(self._native.problems(data))
+            given = checks.out(out, arrays, () if wrong else self._keys, data, others)
         message = "the call cannot be run" if problems or others else "the functions cannot be run on this array"
         # If failures are returned, then so is that of a kernel which has no meaning for the dtype.
         if is_array and not checks.is_word(on_error, "return"):
@@ -172,6 +192,7 @@ class Plan:
         problems += others
         others.clear()
         raise_problems(problems, message)
+        return given
 
     def _failed(
         self,
@@ -209,7 +230,7 @@ class Plan:
         if self._array is not None and reason is None:
             told: list[str] = []
             # Sweeps wait for everybody: which functions they serve does not depend on how long others take.
-            crew = self._crew(self._array, 0, None, math.inf)
+            crew = self._crew(self._array, 0, None, {}, math.inf)
             crew.run(lambda: told.extend(explained(crew, list(zip(kernels, self._kernels, strict=True)))))
             return "\n".join(told)
         like = np.dtype(np.float64) if self._like is None else self._like
@@ -272,9 +293,11 @@ class Pool:
         nan_policy: NanPolicy = "propagate",
         on_error: OnError = "raise",
         timeout: float | None = None,
+        out: Out | None = None,
     ) -> Results:
         """`fanfold.run` with this pool's workers."""
-        return run(data, functions, workers=self, nan_policy=nan_policy, on_error=on_error, timeout=timeout)
+        options: dict[str, Any] = {"on_error": on_error, "timeout": timeout, "out": out}
+        return run(data, functions, workers=self, nan_policy=nan_policy, **options)
 
     def _check(self, problems: list[Exception]) -> None:
         if self._closed:
@@ -305,6 +328,7 @@ def run(
     nan_policy: NanPolicy = "propagate",
     on_error: OnError = "raise",
     timeout: float | None = None,
+    out: Out | None = None,
 ) -> Results:
     """Runs all functions over one array: native kernels together in as few passes as can be, without the GIL.
 
@@ -332,6 +356,11 @@ def run(
         whose attribute ``results`` has the others' results; or return the exceptions in place of the results.
     timeout : float, optional
         Seconds after which the passes are stopped and ``TimeoutError`` is raised.
+    out : dict of str to numpy.ndarray, optional
+        Arrays by the names of results, to which these results are written: for kernels that answer with an item for
+        each element (``docs/shapes.md``). Each must have the result's dtype and shape (or the shape of `data`, if they
+        have as many elements), must be writeable, and must share no memory with `data` or with another of them. The
+        results hold these very arrays. If a function fails, or the run does, its array may hold anything.
 
     Returns
     -------
@@ -365,8 +394,8 @@ def run(
     problems: list[Exception] = []
     planned = _planned(functions, nan_policy, problems)
     if problems:
-        planned._check(data, workers, on_error, timeout, problems)
-    return planned.run(data, workers=workers, on_error=on_error, timeout=timeout)
+        planned._check(data, workers, on_error, timeout, out, problems)
+    return planned.run(data, workers=workers, on_error=on_error, timeout=timeout, out=out)
 
 
 def plan(functions: Functions, *, like: Any = None, nan_policy: NanPolicy = "propagate") -> Plan:

@@ -115,6 +115,14 @@ impl Program {
         self.nodes.get(instruction).copied().unwrap_or_default()
     }
 
+    /// The number of the view whose elements the node of an instruction has as they are, if that is what it is.
+    pub fn loads(&self, instruction: usize) -> Option<usize> {
+        match self.instructions.get(instruction)?.action {
+            Action::Load { source, .. } => Some(source),
+            _ => None,
+        }
+    }
+
     /// The numbers of the views that are read.
     pub fn sources(&self) -> impl Iterator<Item = usize> {
         self.instructions.iter().filter_map(|instruction| match instruction.action {

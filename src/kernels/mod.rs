@@ -10,6 +10,7 @@ mod moments;
 mod order;
 mod product;
 mod quantiles;
+mod running;
 mod sorting;
 mod sums;
 mod top;
@@ -76,6 +77,11 @@ pub static CATALOGUE: &[&Entry] = &[
     &distinct::MODE,
     &distinct::ENTROPY,
     &histogram::HISTOGRAM,
+    &running::CUMSUM,
+    &running::CUMPROD,
+    &running::CUMMAX,
+    &running::CUMMIN,
+    &running::DIFF,
 ];
 
 /// The kernel of this name.
