@@ -414,7 +414,8 @@ impl Output {
         while !rest.is_empty() {
             let column = index % inner.len;
             let (row, tail) = rest.split_at(rest.len().min(inner.len - column));
-            let first = self.pointer.wrapping_offset(offset_of(outer, index / inner.len) + offset(column, inner.stride));
+            let first =
+                self.pointer.wrapping_offset(offset_of(outer, index / inner.len) + offset(column, inner.stride));
             if inner.stride == stride_of::<W>() {
                 // SAFETY: the assert keeps the words within the elements that `Output::new`'s caller promised, the row within
                 // one axis, whose elements lie side by side. `words` lies elsewhere, as nobody else uses that memory. Bytes

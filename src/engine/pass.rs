@@ -344,7 +344,9 @@ impl<'a> Run<'a> {
     /// Takes the piece that starts with a chunk, if one does, to its sink.
     fn piece(&self, chunk: usize, by_piece: &ByPiece, scratch: &mut Buffer, free: &mut [Option<AnyState>]) {
         let chunks = by_piece.reach.chunks.max(1);
-        let (Some(state), Some(sink)) = (free.get_mut(by_piece.sink), self.pass.sinks.get(by_piece.sink)) else { return };
+        let (Some(state), Some(sink)) = (free.get_mut(by_piece.sink), self.pass.sinks.get(by_piece.sink)) else {
+            return;
+        };
         if chunk.is_multiple_of(chunks) && state.is_some() && !self.stopped.load(Ordering::Relaxed) {
             by_piece.piece(chunk / chunks, self.views, self.level, scratch, |block, piece| {
                 self.guard(by_piece.sink, state, |state| sink.accumulator.piece(self.level, state, block, piece));

@@ -113,20 +113,24 @@ impl<R: Running> Fill for Scan<R> {
 fn scan<R: Running>(input: &Input, expression: Expression, dtype: DType) -> Request {
     let remedy = "pass the array as float64 (x.astype(float)) for rounded results";
     let overflow = Error::Overflow { kernel: input.kernel, dtype, remedy };
-    array(dtype, |len| len, move |output| {
-        let (of, overflow) = (expression.clone(), overflow.clone());
-        let totals = PerChunk(Total::<R>(PhantomData));
-        Request::chain(expression.clone(), totals, vec![Scan::<R>::NAME], move |totals: &Vec<R>| {
-            let mut carries = Vec::with_capacity(totals.len());
-            let mut total = R::init();
-            for next in totals {
-                carries.push(total);
-                total.join(next);
-            }
-            let (output, overflow) = (output.clone(), overflow.clone());
-            Ok(Answer::Next(fill(of.clone(), Scan { carries: Arc::new(carries), dtype, output, overflow })))
-        })
-    })
+    array(
+        dtype,
+        |len| len,
+        move |output| {
+            let (of, overflow) = (expression.clone(), overflow.clone());
+            let totals = PerChunk(Total::<R>(PhantomData));
+            Request::chain(expression.clone(), totals, vec![Scan::<R>::NAME], move |totals: &Vec<R>| {
+                let mut carries = Vec::with_capacity(totals.len());
+                let mut total = R::init();
+                for next in totals {
+                    carries.push(total);
+                    total.join(next);
+                }
+                let (output, overflow) = (output.clone(), overflow.clone());
+                Ok(Answer::Next(fill(of.clone(), Scan { carries: Arc::new(carries), dtype, output, overflow })))
+            })
+        },
+    )
 }
 
 /// A sum of floats, with its rounding errors carried along.
@@ -579,10 +583,14 @@ fn diff(arguments: &Arguments, input: &Input) -> Request {
     let dtype = if input.dtype.is_time() && times > 0 { DType::Timedelta64 } else { input.dtype };
     let overflow = Error::Overflow { kernel: input.kernel, dtype, remedy };
     fn request<D: Differs>(expression: Expression, times: usize, dtype: DType, overflow: Error) -> Request {
-        array(dtype, move |len| len.saturating_sub(times), move |output| {
-            let overflow = overflow.clone();
-            fill(expression.clone(), Diff::<D> { times, output, dtype, overflow, kind: PhantomData })
-        })
+        array(
+            dtype,
+            move |len| len.saturating_sub(times),
+            move |output| {
+                let overflow = overflow.clone();
+                fill(expression.clone(), Diff::<D> { times, output, dtype, overflow, kind: PhantomData })
+            },
+        )
     }
     with_integer!(input.dtype, T => {
         request::<Integers<T>>(input.elements(), times, dtype, overflow)

@@ -63,8 +63,7 @@ impl Session {
     fn new(array: &Bound<'_, PyUntypedArray>, timeout: Option<f64>) -> PyResult<Session> {
         let view = input::view(array)?;
         let session = engine::Session::new(view.dtype(), view.len());
-        let state =
-            State {
+        let state = State {
             session,
             arrays: vec![array.clone().unbind()],
             outputs: Vec::new(),
