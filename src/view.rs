@@ -321,6 +321,11 @@ impl Output {
         Output { pointer: std::ptr::null_mut(), dtype, len: 0, axes: Vec::new() }
     }
 
+    /// What they are.
+    pub fn dtype(&self) -> DType {
+        self.dtype
+    }
+
     /// How many elements.
     pub fn len(&self) -> usize {
         self.len
