@@ -249,7 +249,8 @@ impl Slides {
         let mut ends = vec![Part::<L>::EMPTY; size + 1];
         let mut before = vec![Part::<1>::EMPTY; size + 1];
         let mut before_origin = 0.0;
-        let mut values = vec![vec![0.0; size * L]; self.wanted.len()];
+        let mut values = vec![vec![[0.0; L]; size]; self.wanted.len()];
+        let mut column = vec![0.0; size];
         // Windows end in segments from this one on; what is known of the one before it comes first.
         let mut segment = (start / size * size).saturating_sub(size);
         while segment < end {
@@ -281,18 +282,21 @@ impl Slides {
             for (row, ((beginning, end), before)) in parts.enumerate() {
                 let joined = Joined::new::<SUMS, EXTREMES>(&end.moved(before), &left_origins, beginning, &origins);
                 for (wanted, values) in self.wanted.iter().zip(&mut values) {
-                    let value = joined.value(wanted.statistic, wanted.least);
-                    for lane in 0..L {
-                        values[lane * size + row] = value[lane];
+                    if let Some(place) = values.get_mut(row) {
+                        *place = joined.value(wanted.statistic, wanted.least);
                     }
                 }
             }
-            // Those that end in this piece's windows.
-            let (from, to) = (segment.max(start), (segment + L * size).min(end));
             for (wanted, values) in self.wanted.iter().zip(&values) {
-                if from < to {
-                    let values = values.get(from - segment..to - segment).unwrap_or_default();
-                    wanted.output.write_floats(from - after, values);
+                for lane in 0..L {
+                    column.iter_mut().zip(values).for_each(|(place, row)| *place = row[lane]);
+                    // Those of the windows that end in this piece.
+                    let whole = segment + lane * size;
+                    let (from, to) = (whole.max(start), (whole + size).min(end));
+                    if from < to {
+                        let known = column.get(from - whole..to - whole).unwrap_or_default();
+                        wanted.output.write_floats(from - after, known);
+                    }
                 }
             }
             before.iter_mut().zip(&ends).for_each(|(before, end)| *before = end.last());
