@@ -104,9 +104,7 @@ class Plan:
         tasks: list[Callable[[], Any]] = []
         reason = why_plain(data) if self._plain else None
         if self._plain and reason is None:
-            answers, failures, passes, bytes_read, used, seconds, how, why = self._trace(
-                data, count, timeout, given
-            )
+            answers, failures, passes, bytes_read, used, seconds, how, why = self._trace(data, count, timeout, given)
         else:
             if reason is not None:
                 why = dict.fromkeys(self._plain, reason)
@@ -171,7 +169,7 @@ class Plan:
         out: Any,
         problems: list[Exception],
     ) -> dict[int, npt.NDArray[Any]]:
-        """Raises what is wrong with a run, if anything is; `problems` are those of its functions. The arrays of `out`."""
+        """Raises what is wrong with a run, if anything is; `problems` are its functions'. The arrays of `out`."""
         others: list[Exception] = []
         is_array = checks.data(data, others)
         if isinstance(workers, Pool):

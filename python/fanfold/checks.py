@@ -163,7 +163,9 @@ def out(
         name = f"out[{shown(key)}]"
         if key not in arrays:
             known = ", ".join(map(shown, arrays)) or "none of this call"
-            reason = "no result that is an array with an item for each element" if key in keys else "no result of the call"
+            reason = (
+                "no result that is an array with an item for each element" if key in keys else "no result of the call"
+            )
             problems.append(ValueError(f"out: {shown(key)} is {reason}: those that are: {known}"))
         elif not isinstance(array, np.ndarray) or isinstance(array, np.ma.MaskedArray):
             problems.append(TypeError(f"{name} must be a numpy.ndarray, not {type(array).__name__}"))
@@ -186,7 +188,9 @@ def _unsuited(
     if array.dtype != dtype:
         return TypeError(f"{name} must be of dtype {dtype}, not {array.dtype}: pass np.empty({size}, {dtype.name!r})")
     if array.shape != (size,) and (array.shape != data.shape or array.size != size):
-        return ValueError(f"{name} must be of shape ({size},), not {array.shape}: pass np.empty({size}, {dtype.name!r})")
+        return ValueError(
+            f"{name} must be of shape ({size},), not {array.shape}: pass np.empty({size}, {dtype.name!r})"
+        )
     if not array.flags.writeable:
         return ValueError(f"{name} is read-only: pass an array that can be written to")
     if _overlaps_itself(array):

@@ -230,7 +230,7 @@ const fn weight(name: &'static str, accepts: Accepts, doc: &'static str) -> Para
 
 pub(super) static EWM_MEAN: Entry = Entry {
     name: "ewm_mean",
-    doc: "The mean of all elements up to each, of which older ones count less and less, as an array of float64.\n\n\
+    doc: "The mean of all elements up to each, of which older ones count less, as an array of float64.\n\n\
           NaN and infinities are missing values, as to pandas. How fast weights fall is said by one of ``alpha``, ``span``, \
           ``com`` and ``halflife``; by none, they are halved with each element.",
     parameters: &[
