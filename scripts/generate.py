@@ -33,6 +33,12 @@ TYPES = {
     "None or a positive number other than 1": "float | None",
     "an integer >= 1": "int",
     "'median' or 'mean'": 'Literal["median", "mean"]',
+    "None or an integer >= 0": "int | None",
+    "a number from 0 to 1": "float",
+    "None or a number > 0 and <= 1": "float | None",
+    "None or a number >= 1": "float | None",
+    "None or a number > 0": "float | None",
+    "'average', 'min', 'max', 'dense' or 'ordinal'": 'Literal["average", "min", "max", "dense", "ordinal"]',
 }
 
 HEADER = '''"""Generated from the catalogue by scripts/generate.py: do not edit."""
@@ -85,7 +91,7 @@ there (positions stay those of the whole array), `"raise"` raises `ValueError` i
 
 
 # The names of methods, which are so many that they have a type of their own.
-METHODS = next(p.accepts for kernel in ff.kernels() for p in kernel.parameters if p.name == "method")
+METHODS = next(p.accepts for kernel in ff.kernels() for p in kernel.parameters if "'hazen'" in p.accepts)
 
 
 def stub() -> str:

@@ -320,6 +320,18 @@ macro_rules! define_blocks {
                 match self { $(Buffer::$variant(items) => items.as_mut_ptr().cast(),)* }
             }
 
+            /// Puts a block's items in the place from number `at` on, as far as they are of its type and fit.
+            pub fn put(&mut self, at: usize, block: Block<'_>) {
+                match (self, block) {
+                    $((Buffer::$variant(items), Block::$variant(new)) => {
+                        if let Some(place) = items.get_mut(at..at.saturating_add(new.len())) {
+                            place.copy_from_slice(new);
+                        }
+                    })*
+                    _ => {}
+                }
+            }
+
             /// The first `len` items as a block.
             pub fn block(&self, len: usize) -> Block<'_> {
                 match self { $(Buffer::$variant(items) => Block::$variant(items.get(..len).unwrap_or(items)),)* }

@@ -17,7 +17,7 @@
 
 use std::any::Any;
 use std::fmt;
-use std::ops::Deref;
+use std::ops::{Deref, Range};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::ahead::Ahead;
@@ -27,6 +27,7 @@ use crate::expr::{Expression, NodeId};
 use crate::parameters::{Arguments, Parameter};
 use crate::simd::{Level, Simd, Work};
 use crate::value::Value;
+use crate::view::Output;
 
 /// Elements in a sample. Enough for a map of the data (`selection/map.rs`) whose bins hold what it expects of them within a
 /// few per cent of the whole; 16,384 cache lines come from memory in a quarter of a millisecond.
@@ -55,11 +56,19 @@ pub trait Accumulator: Clone + fmt::Debug + Send + Sync + 'static {
         false
     }
 
+    /// What it sees of the array around the elements that it is at, if it is given pieces of the array instead of blocks.
+    fn reach(&self) -> Option<Reach> {
+        None
+    }
+
     /// The state of no elements.
     fn init(&self) -> Self::State;
 
     /// Takes a block. Must be `#[inline(always)]`, see [`crate::simd`], whose token it gets for explicit vectors.
     fn update<S: Simd>(&self, simd: S, state: &mut Self::State, block: Items<'_, Self::Item>);
+
+    /// Takes a piece, if it has a [reach](Accumulator::reach). Must be `#[inline(always)]` too.
+    fn piece<S: Simd>(&self, _simd: S, _state: &mut Self::State, _piece: Piece<'_, Self::Item>) {}
 
     /// Takes the state of the elements that follow.
     fn combine(&self, state: &mut Self::State, next: Self::State);
@@ -70,6 +79,43 @@ pub trait Accumulator: Clone + fmt::Debug + Send + Sync + 'static {
     /// What is left to do with the state of all elements, once for everyone who shares it, on all workers: to sort what was
     /// collected, say. `whole` is false if it saw a sample only.
     fn settle(&self, _state: &mut Self::State, _whole: bool, _team: &Team<'_>) {}
+}
+
+/// Pieces of an array, and what may be seen around them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Reach {
+    /// Elements in front of a piece.
+    pub before: usize,
+    /// Elements behind it.
+    pub after: usize,
+    /// Chunks in a piece, at least one.
+    pub chunks: usize,
+}
+
+impl Reach {
+    /// A chunk at a time, and nothing around it.
+    pub const CHUNK: Reach = Reach { before: 0, after: 0, chunks: 1 };
+}
+
+/// A piece of an array: its own elements, and those around it as far as there are any.
+#[derive(Debug, Clone)]
+pub struct Piece<'a, T> {
+    /// All of them.
+    pub items: &'a [T],
+    /// Where its own elements are among them.
+    pub own: Range<usize>,
+    /// Which piece of the array it is.
+    pub number: usize,
+    /// The number of its first own element in the array.
+    pub start: usize,
+}
+
+impl<'a, T> Piece<'a, T> {
+    /// Its own elements.
+    #[inline(always)]
+    pub fn own(&self) -> &'a [T] {
+        self.items.get(self.own.clone()).unwrap_or_default()
+    }
 }
 
 /// Does a job for each number below the first argument.
@@ -134,6 +180,8 @@ pub trait Erased: fmt::Debug + Send + Sync {
     fn positional(&self) -> bool;
     /// See [`Accumulator::SAMPLED`].
     fn sampled(&self) -> bool;
+    /// See [`Accumulator::reach`].
+    fn reach(&self) -> Option<Reach>;
     /// See [`Accumulator::init`].
     fn init(&self) -> AnyState;
     /// Makes a state the one of no elements.
@@ -143,6 +191,8 @@ pub trait Erased: fmt::Debug + Send + Sync {
     /// Takes rows of so many items, which lie one after the other, each from the state of no elements to its settled one,
     /// which `each` is shown.
     fn rows(&self, level: Level, state: &mut AnyState, block: Block<'_>, lens: &[usize], each: &mut EachRow<'_>);
+    /// See [`Accumulator::piece`]; chooses the instruction set. The items of `piece` are in `block`.
+    fn piece(&self, level: Level, state: &mut AnyState, block: Block<'_>, piece: Piece<'_, ()>);
     /// See [`Accumulator::combine`].
     fn combine(&self, state: &mut AnyState, next: AnyState);
     /// See [`Accumulator::cover`].
@@ -201,6 +251,22 @@ impl<A: Accumulator> Work for Update<'_, A> {
     }
 }
 
+/// One piece, to be compiled once per instruction set.
+struct Take<'a, A: Accumulator> {
+    accumulator: &'a A,
+    state: &'a mut A::State,
+    piece: Piece<'a, A::Item>,
+}
+
+impl<A: Accumulator> Work for Take<'_, A> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        self.accumulator.piece(simd, self.state, self.piece);
+    }
+}
+
 impl<A: Accumulator> Erased for A {
     fn name(&self) -> &'static str {
         A::NAME
@@ -216,6 +282,10 @@ impl<A: Accumulator> Erased for A {
 
     fn sampled(&self) -> bool {
         A::SAMPLED
+    }
+
+    fn reach(&self) -> Option<Reach> {
+        Accumulator::reach(self)
     }
 
     fn init(&self) -> AnyState {
@@ -241,6 +311,14 @@ impl<A: Accumulator> Erased for A {
             unreachable!("the plan pairs a sink with its own item type");
         };
         level.run(UpdateRows { accumulator: self, state, items, lens, each });
+    }
+
+    fn piece(&self, level: Level, state: &mut AnyState, block: Block<'_>, piece: Piece<'_, ()>) {
+        let (Some(state), Some(items)) = (state.downcast_mut::<A::State>(), A::Item::of(block)) else {
+            unreachable!("the plan pairs a sink with its own states and item type");
+        };
+        let Piece { own, number, start, .. } = piece;
+        level.run(Take { accumulator: self, state, piece: Piece { items, own, number, start } });
     }
 
     fn combine(&self, state: &mut AnyState, next: AnyState) {
@@ -301,6 +379,18 @@ pub enum Request {
         /// The passes that follow, in words; none for most.
         then: Vec<&'static str>,
     },
+    /// An array is written.
+    Array(Arc<Unwritten>),
+}
+
+/// What fills an array with the answer, once there is memory for it.
+pub struct Unwritten {
+    /// The array's dtype; a time's unit is that of the input.
+    pub dtype: DType,
+    /// How many items it has, of the number of elements.
+    pub len: Box<dyn Fn(usize) -> usize + Send + Sync>,
+    /// The request that writes them.
+    pub write: Box<dyn Fn(Output) -> Request + Send + Sync>,
 }
 
 impl Request {
@@ -354,6 +444,7 @@ impl fmt::Debug for Request {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Request::Length(_) => f.write_str("Length"),
+            Request::Array(unwritten) => f.debug_tuple("Array").field(&unwritten.dtype).finish(),
             Request::Needs { sink, then, .. } => {
                 f.debug_struct("Needs").field("sink", sink).field("then", then).finish()
             }

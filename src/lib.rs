@@ -8,6 +8,8 @@
 //! | [`view`] | somebody else's memory, cut into blocks | the above |
 //! | [`expr`] | elementwise formulas over blocks | [`view`] |
 //! | [`kernel`], [`parameters`] | what a kernel is: accumulator, finish, catalogue entry; the laws | [`expr`] |
+//! | `fill` | arrays that are written piece by piece | [`kernel`] |
+//! | `windows` | statistics of windows that slide over an array | `fill` |
 //! | `tally`, `selection` | counting small integers; order statistics, sorting and distinct values as passes | [`kernel`] |
 //! | [`kernels`] | the kernels, a file per family; `mod.rs` is the list | [`kernel`] |
 //! | [`store`] | sinks that keep a formula's items | [`kernel`] |
@@ -30,6 +32,7 @@ pub mod dtype;
 pub mod engine;
 pub mod error;
 pub mod expr;
+mod fill;
 pub mod kernel;
 pub mod kernels;
 mod lanes;
@@ -43,3 +46,4 @@ pub mod store;
 mod tally;
 pub mod value;
 pub mod view;
+mod windows;

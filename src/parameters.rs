@@ -104,6 +104,9 @@ pub(crate) const METHODS: [&str; 13] = [
     "nearest",
 ];
 
+/// The ways to rank equal elements.
+const TIES: [&str; 5] = ["average", "min", "max", "dense", "ordinal"];
+
 /// What a parameter accepts.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Accepts {
@@ -137,6 +140,18 @@ pub enum Accepts {
     Center,
     /// `None`, or a positive number other than 1.
     Base,
+    /// `None`, or an integer from 0 on.
+    MaybeCount,
+    /// A number from 0 to 1.
+    Part,
+    /// The name of a way to rank equal elements.
+    Ties,
+    /// `None`, or a number above 0, and at most 1.
+    Weight,
+    /// `None`, or a number from 1 on.
+    Span,
+    /// `None`, or a number above 0.
+    Positive,
 }
 
 impl Accepts {
@@ -166,6 +181,12 @@ impl Accepts {
             Accepts::Scale => "a finite number other than 0, or 'normal'",
             Accepts::Center => "'median' or 'mean'",
             Accepts::Base => "None or a positive number other than 1",
+            Accepts::MaybeCount => "None or an integer >= 0",
+            Accepts::Part => "a number from 0 to 1",
+            Accepts::Ties => "'average', 'min', 'max', 'dense' or 'ordinal'",
+            Accepts::Weight => "None or a number > 0 and <= 1",
+            Accepts::Span => "None or a number >= 1",
+            Accepts::Positive => "None or a number > 0",
         }
     }
 
@@ -174,10 +195,27 @@ impl Accepts {
         let accepted = match (self, argument) {
             (Accepts::Bool, Argument::Bool(_))
             | (Accepts::Percentiles, Argument::Pair(..))
-            | (Accepts::Range | Accepts::Base, Argument::None)
+            | (
+                Accepts::Range
+                | Accepts::Base
+                | Accepts::MaybeCount
+                | Accepts::Weight
+                | Accepts::Span
+                | Accepts::Positive,
+                Argument::None,
+            )
             | (Accepts::Number, Argument::Int(_)) => true,
             (Accepts::Number, Argument::Float(value)) => value.is_finite(),
             (Accepts::IntFrom(least), Argument::Int(value)) => value >= &least,
+            (Accepts::MaybeCount, Argument::Int(value)) => *value >= 0,
+            (Accepts::Part, Argument::Int(value)) => matches!(value, 0 | 1),
+            (Accepts::Part, Argument::Float(value)) => (0.0..=1.0).contains(value),
+            (Accepts::Ties, Argument::Text(name)) => TIES.contains(&name.as_str()),
+            (Accepts::Weight, Argument::Int(value)) => *value == 1,
+            (Accepts::Weight, Argument::Float(value)) => *value > 0.0 && *value <= 1.0,
+            (Accepts::Span | Accepts::Positive, Argument::Int(value)) => *value >= 1,
+            (Accepts::Span, Argument::Float(value)) => value.is_finite() && *value >= 1.0,
+            (Accepts::Positive, Argument::Float(value)) => value.is_finite() && *value > 0.0,
             (Accepts::NormOrder, Argument::Int(value)) => matches!(value, 1 | 2),
             (Accepts::NormOrder, Argument::Float(value)) => [1.0, 2.0, f64::INFINITY].contains(value),
             (Accepts::Bins, Argument::Text(name)) => RULES.contains(&name.as_str()),
@@ -233,7 +271,12 @@ impl Accepts {
                 | Accepts::RelativeError
                 | Accepts::Precision
                 | Accepts::Scale
-                | Accepts::Base,
+                | Accepts::Base
+                | Accepts::MaybeCount
+                | Accepts::Part
+                | Accepts::Weight
+                | Accepts::Span
+                | Accepts::Positive,
                 Argument::Huge,
             ) => false,
             _ => return Err(Refusal::Type),

@@ -12,10 +12,11 @@ use std::sync::Arc;
 use crate::dtype::DType;
 use crate::error::{Error, panic_message};
 use crate::expr::NodeId;
-use crate::kernel::{Answer, AnyState, Entry, Finish, Input, NanPolicy, Request, Sink};
+use crate::kernel::{Answer, AnyState, Entry, Finish, Input, NanPolicy, Request, Sink, Unwritten};
 use crate::kernels;
 use crate::parameters::Arguments;
 use crate::value::Value;
+use crate::view::Output;
 
 /// One use of a kernel.
 #[derive(Debug, Clone)]
@@ -68,7 +69,8 @@ impl Plan {
 
     /// The passes over an array of this dtype, as text. `keys` are the functions' names in the result.
     pub fn explain(&self, dtype: DType, keys: &[String]) -> String {
-        let (stage, errors) = self.stage(dtype);
+        let (mut stage, errors) = self.stage(dtype);
+        stage.write(|_, _| None);
         let name = |who: Who| match who {
             Who::Call(index) => keys.get(index).map_or("?", String::as_str),
             Who::NanCheck => "(nan_policy)",
@@ -123,6 +125,7 @@ pub struct Stage {
     sinks: Vec<Sink>,
     waiting: Vec<Waiting>,
     known: Vec<(Who, OfLength)>,
+    arrays: Vec<(Who, Arc<Unwritten>)>,
 }
 
 impl Stage {
@@ -130,6 +133,7 @@ impl Stage {
     pub fn add(&mut self, who: Who, request: Request) {
         let (sink, finish, then) = match request {
             Request::Length(value) => return self.known.push((who, value)),
+            Request::Array(unwritten) => return self.arrays.push((who, unwritten)),
             Request::Needs { sink, finish, then } => (sink, finish, then),
         };
         let shared = self.sinks.iter_mut().enumerate().filter(|(_, known)| known.expression == sink.expression);
@@ -142,6 +146,19 @@ impl Stage {
             self.sinks.len() - 1
         });
         self.waiting.push(Waiting { who, sink, finish, then });
+    }
+
+    /// Who waits for arrays, and for which.
+    pub fn arrays(&self) -> impl Iterator<Item = (Who, &Unwritten)> {
+        self.arrays.iter().map(|(who, unwritten)| (*who, unwritten.as_ref()))
+    }
+
+    /// Gives those who wait for arrays the memory to write them to; without any they can only be explained.
+    pub fn write(&mut self, mut memory: impl FnMut(Who, &Unwritten) -> Option<Output>) {
+        for (who, unwritten) in std::mem::take(&mut self.arrays) {
+            let output = memory(who, &unwritten).unwrap_or_else(|| Output::none(unwritten.dtype));
+            self.add(who, (unwritten.write)(output));
+        }
     }
 
     /// What each pass does, and for whom; the first of them takes a sample, if somebody wants one.
@@ -175,7 +192,11 @@ impl Stage {
     #[must_use]
     pub fn take_sampled(&mut self) -> Stage {
         let mut sampled = Stage::default();
-        let mut rest = Stage { known: std::mem::take(&mut self.known), ..Stage::default() };
+        let mut rest = Stage {
+            known: std::mem::take(&mut self.known),
+            arrays: std::mem::take(&mut self.arrays),
+            ..Stage::default()
+        };
         let mut places = Vec::with_capacity(self.sinks.len());
         for sink in self.sinks.drain(..) {
             let is_sampled = sink.accumulator.sampled();
@@ -209,7 +230,7 @@ impl Stage {
 
     /// Whether nobody was added.
     pub fn is_empty(&self) -> bool {
-        self.waiting.is_empty() && self.known.is_empty()
+        self.waiting.is_empty() && self.known.is_empty() && self.arrays.is_empty()
     }
 
     /// What the array's length alone answers.

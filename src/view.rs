@@ -20,7 +20,7 @@ use std::ops::Range;
 use num_complex::Complex;
 
 use crate::ahead::LINE;
-use crate::dtype::{Block, Bool8, Buffer, DType, ItemType, Sealed, Time, for_each_item};
+use crate::dtype::{Block, Bool8, Buffer, DType, Sealed, Time, for_each_item};
 use crate::simd::{Level, prefetch};
 
 pub use rows::{Rows, Tile};
@@ -319,12 +319,13 @@ impl<'a> View<'a> {
     }
 }
 
-/// Memory that a sweep fills: contiguous, aligned, native items, of which each is written by one worker.
+/// Memory that a sweep fills: native elements at regular distances, of which each is written by one worker.
 #[derive(Debug, Clone)]
 pub struct Output {
     pointer: *mut u8,
-    item: ItemType,
+    dtype: DType,
     len: usize,
+    axes: Vec<Axis>,
 }
 
 // SAFETY: `Output::new`'s promise (nobody else uses the memory) does not depend on the thread.
@@ -333,14 +334,35 @@ unsafe impl Send for Output {}
 unsafe impl Sync for Output {}
 
 impl Output {
-    /// Memory for so many items.
+    /// Memory for the elements of an array in C order, of native byte order. `strides` are in bytes.
     ///
     /// # Safety
     ///
-    /// `pointer` must be aligned for the item and lead to `len` of them, allocated until the last sweep that writes to it
-    /// is over, and used by nobody else until then.
-    pub unsafe fn new(pointer: *mut u8, item: ItemType, len: usize) -> Output {
-        Output { pointer, item, len }
+    /// For every index within `shape`, the `dtype.size()` bytes at `pointer + Σ index × stride` must be allocated until the
+    /// last sweep that writes to them is over, and used by nobody else until then. They may be misaligned.
+    pub unsafe fn new(pointer: *mut u8, dtype: DType, shape: &[usize], strides: &[isize]) -> Output {
+        let axes = shape.iter().zip(strides).map(|(&len, &stride)| Axis { len, stride }).collect();
+        Output { pointer, dtype, len: shape.iter().product(), axes: merge(axes) }
+    }
+
+    /// Memory for no elements.
+    pub fn none(dtype: DType) -> Output {
+        Output { pointer: std::ptr::null_mut(), dtype, len: 0, axes: Vec::new() }
+    }
+
+    /// What they are.
+    pub fn dtype(&self) -> DType {
+        self.dtype
+    }
+
+    /// How many elements.
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether there is no room.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
     }
 
     /// Writes all of a buffer's items.
@@ -363,10 +385,86 @@ impl Output {
     ///
     /// If they do not fit, or are of another type.
     pub(crate) fn write<T: Sealed>(&self, start: usize, items: &[T]) {
-        assert!(T::TYPE == self.item && start.checked_add(items.len()).is_some_and(|end| end <= self.len));
-        // SAFETY: the assert keeps the items within the memory that `Output::new`'s caller promised, in their own type;
-        // `items` lies elsewhere, as nobody else uses that memory.
-        unsafe { std::ptr::copy_nonoverlapping(items.as_ptr(), self.pointer.cast::<T>().add(start), items.len()) };
+        assert!(T::TYPE == self.dtype.item(), "items go to an array of their own");
+        match T::block(items) {
+            // Of which each is a float16.
+            Block::Float32(items) if self.dtype == DType::Float16 => {
+                let mut half = [0_u16; 256];
+                for (index, part) in items.chunks(half.len()).enumerate() {
+                    half.iter_mut().zip(part).for_each(|(half, item)| *half = half::f16::from_f32(*item).to_bits());
+                    self.scatter(start + index * half.len(), half.get(..part.len()).unwrap_or_default());
+                }
+            }
+            _ => self.scatter(start, items),
+        }
+    }
+
+    /// Writes floats from number `start` on, rounded to the dtype, which is one of floats.
+    ///
+    /// # Panics
+    ///
+    /// If they do not fit, or the dtype is another.
+    #[allow(clippy::cast_possible_truncation)] // the nearest float32 is what is wanted
+    pub(crate) fn write_floats(&self, start: usize, floats: &[f64]) {
+        let mut narrow = [0.0_f32; 256];
+        let mut half = [0_u16; 256];
+        if self.dtype == DType::Float64 {
+            return self.scatter(start, floats);
+        }
+        assert!(self.dtype.is_float(), "floats go to an array of floats");
+        for (index, part) in floats.chunks(narrow.len()).enumerate() {
+            let start = start + index * narrow.len();
+            if self.dtype == DType::Float32 {
+                narrow.iter_mut().zip(part).for_each(|(narrow, float)| *narrow = *float as f32);
+                self.scatter(start, narrow.get(..part.len()).unwrap_or_default());
+            } else {
+                let round = |float: f64| half::f16::from_f64(self.dtype.round(float)).to_bits();
+                half.iter_mut().zip(part).for_each(|(half, float)| *half = round(*float));
+                self.scatter(start, half.get(..part.len()).unwrap_or_default());
+            }
+        }
+    }
+
+    /// Writes integers of 64 bits from number `start` on, signed or not.
+    ///
+    /// # Panics
+    ///
+    /// If they do not fit, or the dtype is neither int64 nor uint64.
+    pub(crate) fn write_bits(&self, start: usize, words: &[i64]) {
+        assert!(matches!(self.dtype, DType::Int64 | DType::UInt64), "integers go to an array of integers");
+        self.scatter(start, words);
+    }
+
+    /// Writes words from number `start` on, each of which is an element.
+    fn scatter<W: Copy>(&self, start: usize, words: &[W]) {
+        assert!(size_of::<W>() == self.dtype.size(), "a word is an element");
+        assert!(start.checked_add(words.len()).is_some_and(|end| end <= self.len), "elements are within their array");
+        let (outer, inner) = match self.axes.split_last() {
+            Some((inner, outer)) => (outer, *inner),
+            None => (self.axes.as_slice(), Axis { len: 1, stride: stride_of::<W>() }),
+        };
+        let mut index = start;
+        let mut rest = words;
+        while !rest.is_empty() {
+            let column = index % inner.len;
+            let (row, tail) = rest.split_at(rest.len().min(inner.len - column));
+            let first =
+                self.pointer.wrapping_offset(offset_of(outer, index / inner.len) + offset(column, inner.stride));
+            if inner.stride == stride_of::<W>() {
+                // SAFETY: the assert keeps the words within the elements that `Output::new`'s caller promised, the row within
+                // one axis, whose elements lie side by side. `words` lies elsewhere, as nobody else uses that memory. Bytes
+                // may be copied to any address.
+                unsafe { std::ptr::copy_nonoverlapping(row.as_ptr().cast::<u8>(), first, size_of_val(row)) };
+            } else {
+                for (i, &word) in row.iter().enumerate() {
+                    let address = first.wrapping_offset(offset(i, inner.stride)).cast::<W>();
+                    // SAFETY: as above, for each element by itself.
+                    unsafe { address.write_unaligned(word) };
+                }
+            }
+            rest = tail;
+            index += row.len();
+        }
     }
 }
 

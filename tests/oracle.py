@@ -26,15 +26,17 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 from scipy import special, stats
 
 import fanfold as ff
+import sequences
 
 Array = npt.NDArray[Any]
 
 KERNELS = {info.name: info for info in ff.kernels()}
 
-NAMES = {"np": np, "stats": stats, "special": special}
+NAMES = {"np": np, "stats": stats, "special": special, "pd": pd}
 """What an expression may use, beside `x` and the parameters."""
 
 ROUNDINGS = 8
@@ -298,6 +300,8 @@ def unit(exact: Any, dtype: np.dtype[Any]) -> float:
 
 def difference(answer: Any, kernel: ff.Kernel, x: Array, nan_policy: str) -> str | None:
     """What is wrong with a kernel's answer, an exception among them; nothing if it is right."""
+    if kernel.name in sequences.NAMES:
+        return sequences.difference(answer, kernel, x, nan_policy)
     wanted = expected(kernel, x, nan_policy)
     if isinstance(wanted, type):
         return None if isinstance(answer, wanted) else f"{answer!r}, and not {wanted.__name__}"

@@ -6,6 +6,8 @@
 #![allow(unsafe_code, reason = "a view of memory is made by promising that the memory is there")]
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+#[path = "support/memory.rs"]
+mod memory;
 #[path = "support/uses.rs"]
 mod uses;
 
@@ -16,6 +18,7 @@ use fanfold::engine::{Control, Prepared, Workers, run};
 use fanfold::error::Error;
 use fanfold::kernel::NanPolicy;
 use fanfold::view::View;
+use memory::Memory;
 
 /// Numbers that send a kernel another way when they turn up between two looks at the same place: zeros, ones, NaN,
 /// infinities, the ends of the integers, numbers beyond every bin.
@@ -61,7 +64,9 @@ fn every_kernel_of_every_dtype_survives_a_writer() {
                 let plan = uses::fused(policy);
                 let prepared = Prepared::new(&plan, dtype);
                 sweep_beside_a_writer(&words, || {
-                    let run = run(&plan, &prepared, &view, &Workers::new(2).unwrap(), &Control::none());
+                    let mut arrays = Memory::of(&prepared, view.len());
+                    let outputs = Memory::outputs(&mut arrays);
+                    let run = run(&plan, &prepared, &view, &outputs, &Workers::new(2).unwrap(), &Control::none());
                     // An error of the whole run: a NaN was found under `Raise`.
                     let answers = run.map_or_else(|error| vec![Err(error)], |outcome| outcome.values);
                     for (call, answer) in plan.calls().iter().zip(answers) {

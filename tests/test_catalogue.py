@@ -10,6 +10,7 @@ import pytest
 
 import fanfold as ff
 import oracle
+import sequences
 import zoo
 
 ROOT = Path(__file__).parent.parent
@@ -152,6 +153,8 @@ def test_the_default_is_that_of_numpy_or_scipy(info: ff.KernelInfo) -> None:
     call = ast.parse(info.numpy, mode="eval").body
     if not isinstance(call, ast.Call):
         return
+    if info.name in sequences.NAMES and "pd" in info.numpy:
+        return  # A method of a method's result; pandas demands a window.
     function = eval(ast.unparse(call.func), dict(oracle.NAMES))
     defaults = {
         name: parameter.default

@@ -1,5 +1,9 @@
 //! What is timed (`benches/engine.rs`) and whose instructions are counted (`examples/hot.rs`): plans, and arrays for them.
 
+#[path = "../../tests/support/memory.rs"]
+#[allow(dead_code, unsafe_code, clippy::unwrap_used, reason = "shared with the tests")]
+mod memory;
+
 use fanfold::dtype::DType;
 use fanfold::engine::{Control, Outcome, Prepared, Workers, run};
 use fanfold::kernel::NanPolicy;
@@ -7,6 +11,7 @@ use fanfold::kernels::{self, CATALOGUE};
 use fanfold::parameters::{Argument, Arguments};
 use fanfold::plan::{Call, Plan};
 use fanfold::view::View;
+use memory::Memory;
 
 /// The eleven statistics of `benches/compare.py`.
 const ELEVEN: [&str; 11] =
@@ -62,7 +67,9 @@ impl Workload {
 
     /// Runs the plan.
     pub(crate) fn run(&self, view: &View<'_>, workers: &Workers) -> Outcome {
-        run(&self.plan, &self.prepared, view, workers, &Control::none()).unwrap()
+        let mut arrays = Memory::of(&self.prepared, view.len());
+        let outputs = Memory::outputs(&mut arrays);
+        run(&self.plan, &self.prepared, view, &outputs, workers, &Control::none()).unwrap()
     }
 }
 

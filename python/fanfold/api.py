@@ -24,6 +24,7 @@ from fanfold.tracing.crew import PATIENCE, Crew, why_plain
 from fanfold.tracing.explain import explained
 
 NanPolicy = Literal["propagate", "omit", "raise"]
+Out = Mapping[str, npt.NDArray[Any]]
 OnError = Literal["raise", "return"]
 
 Function = str | _core.Kernel | Callable[[npt.NDArray[Any]], Any] | Callable[[npt.NDArray[Any], dict[str, Any]], Any]
@@ -93,28 +94,31 @@ class Plan:
         by: Any = None,
         on_error: OnError = "raise",
         timeout: float | None = None,
+        out: Out | None = None,
     ) -> Results:
         """Runs the functions over an array; the parameters are those of `run`."""
         native = self._native
-        usual = type(data) is np.ndarray and workers is None and timeout is None and on_error is _RAISE
+        usual = type(data) is np.ndarray and workers is None and timeout is None and on_error is _RAISE and out is None
+        given: dict[int, npt.NDArray[Any]] = {}
         if not usual or native.problems(data):
-            self._check(data, workers, on_error, timeout, [])
+            given = self._check(data, workers, on_error, timeout, out, [])
             data = np.ndarray.view(data, np.ndarray)
             timeout = _seconds(timeout)
         count = workers.workers if isinstance(workers, Pool) else int(workers or 0)
         if axis is not None or where is not None or by is not None or keepdims is not False:
-            return self._run_parts(data, self._parts(data, axis, keepdims, where, by), count, on_error, timeout)
+            parts = self._parts(data, axis, keepdims, where, by)
+            return self._run_parts(data, parts, count, on_error, timeout, given)
         how: dict[str, str] = self._how
         why: dict[str, str] = {}
         tasks: list[Callable[[], Any]] = []
         reason = why_plain(data) if self._plain else None
         if self._plain and reason is None:
-            answers, failures, passes, bytes_read, used, seconds, how, why = self._trace(data, count, timeout)
+            answers, failures, passes, bytes_read, used, seconds, how, why = self._trace(data, count, timeout, given)
         else:
             if reason is not None:
                 why = dict.fromkeys(self._plain, reason)
                 tasks = [_task(function, data) for function in self._plain.values()]
-            answers, failures, passes, bytes_read, used, seconds = native.run(data, tasks, count, timeout)
+            answers, failures, passes, bytes_read, used, seconds = native.run(data, tasks, count, timeout, given)
         values = dict(zip(self._keys, answers, strict=True))
         if self._plain:
             values = {key: values[key] for key in self._order}
@@ -133,16 +137,30 @@ class Plan:
         count: int,
         on_error: OnError,
         timeout: float | None,
+        out: Mapping[int, npt.NDArray[Any]],
     ) -> Results:
         """A run with an answer for each of many parts of the array, or of a part of it."""
-        found = parts.run(self._native, data, count, timeout)
-        columns, failures, passes, bytes_read, used, seconds = found
-        failed = {number for number, _ in failures}
-        pairs = enumerate(zip(columns, self._kernels, strict=True))
-        answers = [None if number in failed else parts.result(*pair) for number, pair in pairs]
+        sequences = [] if parts.whole else [index for index, *_ in self._native.arrays(data)]
+        native, others = self._native, list(range(len(self._kernels)))
+        if sequences:
+            others = [index for index in others if index not in sequences]
+            native = _core.Plan([self._kernels[index] for index in others], self._nan_policy)
+        columns, failed, passes, bytes_read, used, seconds = parts.run(native, data, count, timeout, out)
+        failures = [(others[place], error) for place, error in failed]
+        wrong = {index for index, _ in failures}
+        answers: list[Any] = [None] * len(self._kernels)
+        for index, column in zip(others, columns, strict=True):
+            answers[index] = None if index in wrong else parts.result(column, self._kernels[index])
+        if sequences:
+            plan = _core.Plan([self._kernels[index] for index in sequences], self._nan_policy)
+            own = {place: out[index] for place, index in enumerate(sequences) if index in out}
+            arrays, failed = parts.sequences(plan, data, count, timeout, own)
+            failures += [(sequences[place], error) for place, error in failed.items()]
+            for place, index in enumerate(sequences):
+                answers[index] = None if place in failed else arrays[place]
         tasks = [_task(parts.called(function), data) for function in self._plain.values()]
-        called, more, *_ = _core.Plan([], "propagate").run(data, tasks, count, timeout)
-        failures += [(len(answers) + number, error) for number, error in more]
+        called, failed, *_ = _core.Plan([], "propagate").run(data, tasks, count, timeout, {})
+        failures += [(len(answers) + place, error) for place, error in failed]
         values = dict(zip(self._keys, answers + called, strict=True))
         values = {key: values[key] for key in self._order}
         why = dict.fromkeys(self._plain, parts.why)
@@ -151,44 +169,42 @@ class Plan:
             return Results(values, {}, ran, parts.groups)
         return self._failed(values, failures, ran, on_error, parts.groups)
 
-    def _parts(
-        self,
-        data: npt.NDArray[Any],
-        axis: Any,
-        keepdims: Any,
-        where: Any,
-        by: Any,
-    ) -> "Rows | Groups":
+    def _parts(self, data: npt.NDArray[Any], axis: Any, keepdims: Any, where: Any, by: Any) -> "Rows | Groups":
         """How the array is to be taken apart. Raises what is wrong with the arguments that say so."""
         problems: list[Exception] = []
         parts: Rows | Groups | None
+        sequences = {self._keys[index]: size for index, _, size in self._native.arrays(data)}
         if by is None:
             parts = shapes.rows(data, axis, keepdims, where, problems)
             for key in self._plain if parts else ():
                 shapes.taking(self._functions[key], parts.given if parts else {}, key, problems)
+            if where is not None:
+                shapes.refuse_positions(self._kernels, problems)
         else:
             if axis is not None or keepdims is not False:
                 advice = "by takes the elements of all axes: leave axis and keepdims out"
                 other = "keepdims" if axis is None else "axis"
                 problems.append(ValueError(f"by and {other} were both given: {advice}"))
-            positions = bool(self._plain) or any("arg" in kernel.name for kernel in self._kernels)
-            parts = groups.groups(data, by, where, positions, problems)
-        if where is not None and by is None:
-            shapes.refuse_positions(self._kernels, problems)
-        if self._fills:
-            problems += [
-                TypeError(f"functions: {checks.shown(key)} fills a dict, which has no parts: return a value instead")
-                for key in self._fills
-            ]
+            is_any = any("arg" in kernel.name for kernel in self._kernels)
+            parts = groups.groups(data, by, where, bool(self._plain or sequences or is_any), problems)
+        for key, size in sequences.items():
+            reason = parts.refuses(size, data) if parts else None
+            if reason is not None:
+                problems.append(ValueError(f"{checks.shown(key)} answers with an array of items, and {reason}"))
+        for key in self._fills:
+            advice = "return a value instead"
+            problems.append(TypeError(f"functions: {checks.shown(key)} fills a dict, which has no parts: {advice}"))
         raise_problems(problems, "the call cannot be run")
         if parts is None:
             raise AssertionError("what keeps an array from being taken apart is a problem")
         return parts
 
-    def _trace(self, data: npt.NDArray[Any], count: int, timeout: float | None) -> tuple[Any, ...]:
+    def _trace(
+        self, data: npt.NDArray[Any], count: int, timeout: float | None, out: Mapping[int, npt.NDArray[Any]]
+    ) -> tuple[Any, ...]:
         """A run with functions that are traced; what `native.run` gives, and how and why for each function."""
         begun = time.perf_counter()
-        crew = self._crew(data, count, timeout)
+        crew = self._crew(data, count, timeout, out)
         crew.run()
         answers: list[Any] = []
         failures: list[tuple[int, Exception]] = []
@@ -210,10 +226,17 @@ class Plan:
         bytes_read = sum(sweep.bytes_read for sweep in sweeps)
         return answers, failures, len(sweeps), bytes_read, crew.workers, seconds, how, why
 
-    def _crew(self, data: npt.NDArray[Any], count: int, timeout: float | None, patience: float = PATIENCE) -> Crew:
+    def _crew(
+        self,
+        data: npt.NDArray[Any],
+        count: int,
+        timeout: float | None,
+        out: Mapping[int, npt.NDArray[Any]],
+        patience: float = PATIENCE,
+    ) -> Crew:
         """Who calls the functions of an array that can be traced."""
         workers = 1 if _core.is_worker() else count or int(_core.config()["workers"])
-        return Crew(data, self._plain, self._kernels, self._nan_policy, workers, timeout, patience)
+        return Crew(data, self._plain, self._kernels, self._nan_policy, workers, timeout, patience, out)
 
     def _check(
         self,
@@ -221,9 +244,10 @@ class Plan:
         workers: Any,
         on_error: Any,
         timeout: Any,
+        out: Any,
         problems: list[Exception],
-    ) -> None:
-        """Raises what is wrong with a run, if anything is; `problems` are those of its functions."""
+    ) -> dict[int, npt.NDArray[Any]]:
+        """Raises what is wrong with a run, if anything is; `problems` are its functions'. The arrays of `out`."""
         others: list[Exception] = []
         is_array = checks.data(data, others)
         if isinstance(workers, Pool):
@@ -232,6 +256,11 @@ class Plan:
             checks.workers(workers, others)
         checks.on_error(on_error, others)
         checks.timeout(timeout, others)
+        given: dict[int, npt.NDArray[Any]] = {}
+        if out is not None and is_array and not problems:
+            arrays = {self._keys[found[0]]: found for found in self._native.arrays(data)}
+            wrong = bool(self._native.problems(data))
+            given = checks.out(out, arrays, () if wrong else self._keys, data, others)
         message = "the call cannot be run" if problems or others else "the functions cannot be run on this array"
         # If failures are returned, then so is that of a kernel which has no meaning for the dtype.
         if is_array and not checks.is_word(on_error, "return"):
@@ -239,6 +268,7 @@ class Plan:
         problems += others
         others.clear()
         raise_problems(problems, message)
+        return given
 
     def _failed(
         self,
@@ -277,7 +307,7 @@ class Plan:
         if self._array is not None and reason is None:
             told: list[str] = []
             # Sweeps wait for everybody: which functions they serve does not depend on how long others take.
-            crew = self._crew(self._array, 0, None, math.inf)
+            crew = self._crew(self._array, 0, None, {}, math.inf)
             crew.run(lambda: told.extend(explained(crew, list(zip(kernels, self._kernels, strict=True)))))
             return "\n".join(told)
         like = np.dtype(np.float64) if self._like is None else self._like
@@ -344,20 +374,12 @@ class Pool:
         nan_policy: NanPolicy = "propagate",
         on_error: OnError = "raise",
         timeout: float | None = None,
+        out: Out | None = None,
     ) -> Results:
         """`fanfold.run` with this pool's workers."""
-        return run(
-            data,
-            functions,
-            workers=self,
-            axis=axis,
-            keepdims=keepdims,
-            where=where,
-            by=by,
-            nan_policy=nan_policy,
-            on_error=on_error,
-            timeout=timeout,
-        )
+        options: dict[str, Any] = {"axis": axis, "keepdims": keepdims, "where": where, "by": by}
+        options |= {"on_error": on_error, "timeout": timeout, "out": out}
+        return run(data, functions, workers=self, nan_policy=nan_policy, **options)
 
     def _check(self, problems: list[Exception]) -> None:
         if self._closed:
@@ -392,6 +414,7 @@ def run(
     nan_policy: NanPolicy = "propagate",
     on_error: OnError = "raise",
     timeout: float | None = None,
+    out: Out | None = None,
 ) -> Results:
     """Runs all functions over one array: native kernels together in as few passes as can be, without the GIL.
 
@@ -432,6 +455,11 @@ def run(
         whose attribute ``results`` has the others' results; or return the exceptions in place of the results.
     timeout : float, optional
         Seconds after which the passes are stopped and ``TimeoutError`` is raised.
+    out : dict of str to numpy.ndarray, optional
+        Arrays by the names of results, to which these results are written: for kernels that answer with an item for
+        each element (``docs/shapes.md``). Each must have the result's dtype and shape (or the shape of `data`, if they
+        have as many elements), must be writeable, and must share no memory with `data` or with another of them. The
+        results hold these very arrays. If a function fails, or the run does, its array may hold anything.
 
     Returns
     -------
@@ -465,11 +493,11 @@ def run(
     problems: list[Exception] = []
     planned = _planned(functions, nan_policy, problems)
     if problems:
-        planned._check(data, workers, on_error, timeout, problems)
+        planned._check(data, workers, on_error, timeout, out, problems)
     if axis is None and where is None and by is None and keepdims is False:
-        return planned.run(data, workers=workers, on_error=on_error, timeout=timeout)
+        return planned.run(data, workers=workers, on_error=on_error, timeout=timeout, out=out)
     how = {"axis": axis, "keepdims": keepdims, "where": where, "by": by}
-    return planned.run(data, workers=workers, on_error=on_error, timeout=timeout, **how)
+    return planned.run(data, workers=workers, on_error=on_error, timeout=timeout, out=out, **how)
 
 
 def plan(functions: Functions, *, like: Any = None, nan_policy: NanPolicy = "propagate") -> Plan:

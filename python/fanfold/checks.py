@@ -147,6 +147,78 @@ def timeout(value: Any, problems: Problems) -> None:
         problems.append(ValueError(f"{expected}, not {shown(value)}"))
 
 
+def out(
+    value: Any,
+    arrays: Mapping[str, tuple[int, np.dtype[Any], int]],
+    keys: Iterable[str],
+    data: npt.NDArray[Any],
+    problems: Problems,
+) -> dict[int, npt.NDArray[Any]]:
+    """The arrays to write results to, by the numbers of `arrays`, which are the results that are arrays."""
+    given: dict[int, npt.NDArray[Any]] = {}
+    if not isinstance(value, Mapping):
+        problems.append(TypeError(f"out must be a dict {{name: array}} or None, not {shown(value)}"))
+        return given
+    for key, array in value.items():
+        name = f"out[{shown(key)}]"
+        if key not in arrays:
+            known = ", ".join(map(shown, arrays)) or "none of this call"
+            reason = (
+                "no result that is an array with an item for each element" if key in keys else "no result of the call"
+            )
+            problems.append(ValueError(f"out: {shown(key)} is {reason}: those that are: {known}"))
+        elif not isinstance(array, np.ndarray) or isinstance(array, np.ma.MaskedArray):
+            problems.append(TypeError(f"{name} must be a numpy.ndarray, not {type(array).__name__}"))
+        else:
+            index, dtype, size = arrays[key]
+            wrong = _unsuited(name, array, dtype, size, data)
+            if wrong is None and any(_overlap(array, other) for other in given.values()):
+                wrong = ValueError(f"{name} shares memory with another array of out: pass arrays of their own")
+            if wrong is None:
+                given[index] = array
+            else:
+                problems.append(wrong)
+    return given
+
+
+def _unsuited(
+    name: str, array: npt.NDArray[Any], dtype: np.dtype[Any], size: int, data: npt.NDArray[Any]
+) -> Exception | None:
+    """Why a result of this dtype and size cannot be written to the array, if it cannot."""
+    if array.dtype != dtype:
+        return TypeError(f"{name} must be of dtype {dtype}, not {array.dtype}: pass np.empty({size}, {dtype.name!r})")
+    if array.shape != (size,) and (array.shape != data.shape or array.size != size):
+        return ValueError(
+            f"{name} must be of shape ({size},), not {array.shape}: pass np.empty({size}, {dtype.name!r})"
+        )
+    if not array.flags.writeable:
+        return ValueError(f"{name} is read-only: pass an array that can be written to")
+    if _overlaps_itself(array):
+        return ValueError(f"{name} has elements that share memory: pass an array with one place for each")
+    if _overlap(array, data):
+        return ValueError(f"{name} shares memory with data, which is being read: pass an array of its own")
+    return None
+
+
+def _overlap(left: npt.NDArray[Any], right: npt.NDArray[Any]) -> bool:
+    """Whether two arrays have memory in common, or might: whether they do is a hard question for some strides."""
+    try:
+        return np.shares_memory(left, right, max_work=10_000)  # type: ignore[arg-type] # any number will do
+    except np.exceptions.TooHardError:
+        return True
+
+
+def _overlaps_itself(array: npt.NDArray[Any]) -> bool:
+    """Whether an axis steps by less than the axes within it reach."""
+    reach = array.itemsize
+    axes = ((abs(stride), steps) for stride, steps in zip(array.strides, array.shape, strict=True) if steps > 1)
+    for stride, steps in sorted(axes) if array.size else ():
+        if stride < reach:
+            return True
+        reach += stride * (steps - 1)
+    return False
+
+
 def like(value: Any, problems: Problems) -> np.dtype[Any] | None:
     """The dtype of arrays to come, if it is known."""
     if value is None:

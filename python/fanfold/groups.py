@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from fanfold import _core, shapes
 from fanfold.checks import Problems, shown
-from fanfold.shapes import objects
+from fanfold.shapes import Out, objects
 
 WIDEST = 1 << 20
 """How wide a range may be for the labels' own numbers to be used, if it is not a few times the number of elements: the
@@ -53,8 +53,11 @@ class Groups:
         """The labels that occur, in order, once the kernels have run."""
         self.bytes_copied = 0
 
-    def run(self, plan: _core.Plan, data: npt.NDArray[Any], workers: int, timeout: float | None) -> Any:
+    whole = False
+
+    def run(self, plan: _core.Plan, data: npt.NDArray[Any], workers: int, timeout: float | None, out: Out) -> Any:
         """Runs the kernels; what `_core.Plan.run` gives."""
+        del out
         labels, mask = self._labels, None if self._mask is None else self._mask.reshape(-1)
         how = mask, self._wants_positions, workers, timeout
         grouping, found = plan.run_groups(data, labels.numbers, labels.low, labels.range, *how)
@@ -77,6 +80,34 @@ class Groups:
         if isinstance(column, np.ndarray):
             return positions[column + starts.reshape(-1, *(1,) * (column.ndim - 1))]
         return objects([positions[own + start] for own, start in zip(column, starts, strict=True)])
+
+    def refuses(self, size: int, data: npt.NDArray[Any]) -> str | None:
+        """What keeps a kernel from answering with an array of items, if anything does."""
+        if self._mask is not None:
+            return "takes no where: pass labels that are NaN where elements are to be left out"
+        return None if size == data.size else "not with one for each element: it takes no by"
+
+    def sequences(
+        self, plan: _core.Plan, data: npt.NDArray[Any], workers: int, timeout: float | None, out: Out
+    ) -> tuple[list[npt.NDArray[Any]], dict[int, Exception]]:
+        """The kernels' arrays of items, each in its element's place, a group at a time; and the kernels' failures.
+
+        What belongs to no group is NaN, NaT, or 0 where there is no such.
+        """
+        arrays = []
+        for place, dtype, _ in plan.arrays(data):
+            array = out.get(place, np.empty(data.size, dtype))
+            array[...] = np.nan if dtype.kind == "f" else "NaT" if dtype.kind in "mM" else 0
+            arrays.append(array)
+        failures: dict[int, Exception] = {}
+        positions = np.zeros(0, np.int64) if self._positions is None else self._positions
+        for part in np.split(positions, self._starts[1:-1]) if positions.size else []:
+            answers, failed, *_ = plan.run(data.reshape(-1)[part], [], workers, timeout, {})
+            failures = dict(failed) | failures
+            for array, answer in zip(arrays, answers, strict=True):
+                if answer is not None:
+                    array.flat[part] = answer
+        return arrays, failures
 
     def called(self, function: Callable[..., Any]) -> Callable[[npt.NDArray[Any]], Any]:
         """A user's function, to be called with the array: it is called with the elements of each group."""
@@ -150,7 +181,7 @@ def _integers(array: npt.NDArray[Any]) -> Labels:
     if array.size == 0:
         return Labels(integers, 0, 0, lambda numbers: numbers.astype(native))
     kernels = [_core.Kernel("min"), _core.Kernel("max")]
-    (least, most), *_ = _core.Plan(kernels, "omit").run(array, [], 0, None)
+    (least, most), *_ = _core.Plan(kernels, "omit").run(array, [], 0, None, {})
     if is_time:
         if np.isnat(least):
             return Labels(integers, 0, 0, lambda numbers: numbers.astype(native))
@@ -170,7 +201,7 @@ def _integers(array: npt.NDArray[Any]) -> Labels:
 
 def _ranked(array: npt.NDArray[Any]) -> Labels:
     """Each label's rank among the distinct ones. NaN and NaT belong to no group."""
-    (order,), *_ = _core.Plan([_core.Kernel("argsort")], "propagate").run(array, [], 0, None)
+    (order,), *_ = _core.Plan([_core.Kernel("argsort")], "propagate").run(array, [], 0, None, {})
     flat = array.reshape(-1)
     found = flat[order]
     # What is missing comes last.

@@ -6,7 +6,7 @@ answers, in the order in which they lie in memory, and the others are taken toge
 
 import inspect
 import operator
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -18,6 +18,9 @@ from fanfold import _core
 from fanfold.checks import Problems, shown
 
 Axis = int | tuple[int, ...] | None
+
+Out = Mapping[int, npt.NDArray[Any]]
+"""Arrays of the caller's, by the numbers of the kernels that are to write to them."""
 
 
 @dataclass(frozen=True)
@@ -46,13 +49,42 @@ class Rows:
         """How many axes number the rows."""
         return len(self.others)
 
-    def run(self, plan: _core.Plan, data: npt.NDArray[Any], workers: int, timeout: float | None) -> Any:
+    @property
+    def whole(self) -> bool:
+        """Whether all elements are one row, as they lie."""
+        return not self.others and self.mask is None
+
+    def run(self, plan: _core.Plan, data: npt.NDArray[Any], workers: int, timeout: float | None, out: Out) -> Any:
         """Runs the kernels; what `_core.Plan.run` gives."""
-        if not self.others and self.mask is None:
-            return plan.run(data, [], workers, timeout)
+        if self.whole:
+            return plan.run(data, [], workers, timeout, dict(out))
         axes = self.others + self.taken
         mask = None if self.mask is None else self.mask.transpose(axes)
         return plan.run_rows(data.transpose(axes), self.along, mask, workers, timeout)
+
+    def refuses(self, size: int, data: npt.NDArray[Any]) -> str | None:
+        """What keeps a kernel from answering with an array of items, if anything does."""
+        del size, data
+        if self.mask is not None:
+            return "takes no where: put NaN where elements are to be left out, and pass nan_policy='omit'"
+        return None if self.whole or len(self.taken) == 1 else "goes along one axis: pass one"
+
+    def sequences(
+        self, plan: _core.Plan, data: npt.NDArray[Any], workers: int, timeout: float | None, out: Out
+    ) -> tuple[list[npt.NDArray[Any]], dict[int, Exception]]:
+        """The kernels' arrays of items along the axis, a row at a time; and the kernels' failures."""
+        (axis,) = self.taken
+        arrays = []
+        for place, dtype, size in plan.arrays(np.empty(data.shape[axis], data.dtype)):
+            shape = (*data.shape[:axis], size, *data.shape[axis + 1 :])
+            arrays.append(out[place].reshape(shape) if place in out else np.empty(shape, dtype))
+        rows, targets = np.moveaxis(data, axis, -1), [np.moveaxis(array, axis, -1) for array in arrays]
+        failures: dict[int, Exception] = {}
+        for row in np.ndindex(rows.shape[:-1]):
+            own = {place: target[row] for place, target in enumerate(targets)}
+            _, failed, *_ = plan.run(rows[row], [], workers, timeout, own)
+            failures = dict(failed) | failures
+        return [out.get(place, array) for place, array in enumerate(arrays)], failures
 
     def called(self, function: Callable[..., Any]) -> Callable[[npt.NDArray[Any]], Any]:
         """A user's function, to be called with the array: it takes the axis itself."""
@@ -60,7 +92,7 @@ class Rows:
 
     def result(self, column: Any, kernel: _core.Kernel) -> Any:
         """A kernel's answers, laid out as NumPy does."""
-        if not self.others and self.mask is None:
+        if self.whole:
             return _kept(column, kernel, self.ndim) if self.keepdims else column
         if isinstance(column, tuple):
             return type(column)(*(self.result(field, kernel) for field in column))

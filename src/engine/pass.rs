@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use crate::ahead::Ahead;
-use crate::dtype::Buffer;
+use crate::dtype::{Block, Buffer, ItemType};
 use crate::engine::combine::Tree;
 use crate::engine::control::Control;
 use crate::engine::latch::lock;
@@ -13,7 +13,7 @@ use crate::engine::pool::Workers;
 use crate::engine::team::{Between, each, together};
 use crate::error::{Error, panic_message};
 use crate::expr::{Evaluator, Flags, Graph, NodeId, Program};
-use crate::kernel::{AnyState, Erased, SAMPLE, Sink, Team};
+use crate::kernel::{AnyState, Erased, Piece, Reach, SAMPLE, Sink, Team};
 use crate::simd::Level;
 use crate::view::{BLOCK, View};
 
@@ -37,20 +37,88 @@ pub struct Swept {
 /// Sinks that share a sweep, and what is computed for them.
 #[derive(Debug, Clone)]
 pub struct Pass {
+    /// For the sinks that take blocks, whose numbers these are.
     program: Program,
+    by_block: Vec<usize>,
+    by_piece: Vec<ByPiece>,
     sinks: Vec<Sink>,
+}
+
+/// A sink that takes pieces of the array with what is around them.
+#[derive(Debug, Clone)]
+struct ByPiece {
+    sink: usize,
+    reach: Reach,
+    program: Program,
+    item: ItemType,
+}
+
+impl ByPiece {
+    /// How many elements the sink is to see, of arrays of which the longest has so many.
+    fn len(&self, longest: usize) -> usize {
+        self.program.wanted().first().map_or(0, |&instruction| self.program.len(instruction).min(longest))
+    }
+
+    /// Computes a piece and what is around it, as one block, in `scratch` unless it can be borrowed, and hands it on.
+    fn piece(
+        &self,
+        number: usize,
+        views: &[View<'_>],
+        level: Level,
+        scratch: &mut Buffer,
+        take: impl FnOnce(Block<'_>, Piece<'_, ()>),
+    ) {
+        let len = self.len(views.first().map_or(0, View::len));
+        let size = self.reach.chunks.saturating_mul(CHUNK);
+        let start = number.saturating_mul(size);
+        let own = len.saturating_sub(start).min(size);
+        let before = self.reach.before.min(start);
+        let after = self.reach.after.min(len.saturating_sub(start + own));
+        let (first, all) = (start - before, before + own + after);
+        let piece = Piece { items: &[], own: before..before + own, number, start };
+        let Some(&wanted) = self.program.wanted().first().filter(|_| own > 0) else { return };
+        let loads = self.program.loads(wanted).and_then(|source| views.get(source));
+        if loads.is_none_or(|view| !view.is_borrowed()) {
+            let fits = scratch.item() == self.item && scratch.len() >= all;
+            if !fits {
+                *scratch = Buffer::new(self.item, all);
+            }
+        }
+        if let Some(view) = loads {
+            return take(view.load(level, first, all, scratch), piece);
+        }
+        let mut evaluator = Evaluator::new(views, &self.program, level);
+        for start in (0..all).step_by(BLOCK) {
+            evaluator.evaluate(views, first + start, first + all, |instruction, block| {
+                if instruction == wanted {
+                    scratch.put(start, block);
+                }
+            });
+        }
+        take(scratch.block(all), piece);
+    }
 }
 
 impl Pass {
     /// A pass for these sinks. Their expressions' common nodes are found here.
     pub fn new(graph: &mut Graph, sinks: Vec<Sink>) -> Pass {
-        let wanted: Vec<NodeId> = sinks.iter().map(|sink| graph.add(&sink.expression)).collect();
-        Pass { program: Program::new(graph, &wanted), sinks }
+        let (mut wanted, mut by_block, mut by_piece) = (Vec::new(), Vec::new(), Vec::new());
+        let nodes: Vec<NodeId> = sinks.iter().map(|sink| graph.add(&sink.expression)).collect();
+        for (index, (sink, node)) in sinks.iter().zip(nodes).enumerate() {
+            if let Some(reach) = sink.accumulator.reach() {
+                let program = Program::new(graph, &[node]);
+                by_piece.push(ByPiece { sink: index, reach, program, item: graph.item(node) });
+            } else {
+                wanted.push(node);
+                by_block.push(index);
+            }
+        }
+        Pass { program: Program::new(graph, &wanted), by_block, by_piece, sinks }
     }
 
     /// The numbers of the arrays that the sweep reads.
     pub fn sources(&self) -> impl Iterator<Item = usize> {
-        self.program.sources()
+        self.program.sources().chain(self.by_piece.iter().flat_map(|by_piece| by_piece.program.sources()))
     }
 
     /// How many chunks an array of this length has.
@@ -180,7 +248,7 @@ impl<'a> Run<'a> {
         let longest = views.first().map_or(0, View::len);
         let mut groups: Vec<Group> = Vec::new();
         let mut readers = vec![Vec::new(); program.size()];
-        for (sink, &instruction) in program.wanted().iter().enumerate() {
+        for (&sink, &instruction) in pass.by_block.iter().zip(program.wanted()) {
             let len = program.len(instruction).min(longest);
             let known = groups.iter().position(|group| group.len == len);
             let group = known.unwrap_or_else(|| {
@@ -190,12 +258,14 @@ impl<'a> Run<'a> {
             groups[group].sinks.push(sink);
             readers[instruction].push(sink);
         }
+        let pieces = pass.by_piece.iter().map(|by_piece| by_piece.len(longest));
+        let lengths = groups.iter().map(|group| group.len).chain(pieces);
         Run {
             pass,
             views,
             level: Level::current(),
             stopped,
-            len: groups.iter().map(|group| group.len).max().unwrap_or(0),
+            len: lengths.max().unwrap_or(0),
             next: AtomicUsize::new(0),
             groups,
             readers,
@@ -214,6 +284,7 @@ impl<'a> Run<'a> {
         let mut evaluator = Evaluator::new(self.views, &self.pass.program, self.level);
         let ahead = Ahead::default();
         let mut free = self.fresh(true);
+        let mut scratch = vec![Buffer::default(); self.pass.by_piece.len()];
         loop {
             let chunk = self.next.fetch_add(1, Ordering::Relaxed);
             if chunk >= self.chunks() {
@@ -222,6 +293,9 @@ impl<'a> Run<'a> {
             let mut states = self.fresh(false);
             if !self.sweep(chunk, &mut evaluator, &ahead, &mut states, &mut free) {
                 break;
+            }
+            for (by_piece, scratch) in self.pass.by_piece.iter().zip(&mut scratch) {
+                self.piece(chunk, by_piece, scratch, &mut free);
             }
             for group in &self.groups {
                 if chunk < Pass::chunks(group.len) {
@@ -255,7 +329,7 @@ impl<'a> Run<'a> {
     ) -> bool {
         let start = chunk * CHUNK;
         let end = self.len.min(start + CHUNK);
-        for start in (start..end).step_by(BLOCK) {
+        for start in (start..end).step_by(BLOCK).take_while(|_| !self.groups.is_empty()) {
             if self.stopped.load(Ordering::Relaxed) {
                 return false;
             }
@@ -275,6 +349,19 @@ impl<'a> Run<'a> {
             });
         }
         true
+    }
+
+    /// Takes the piece that starts with a chunk, if one does, to its sink.
+    fn piece(&self, chunk: usize, by_piece: &ByPiece, scratch: &mut Buffer, free: &mut [Option<AnyState>]) {
+        let chunks = by_piece.reach.chunks.max(1);
+        let (Some(state), Some(sink)) = (free.get_mut(by_piece.sink), self.pass.sinks.get(by_piece.sink)) else {
+            return;
+        };
+        if chunk.is_multiple_of(chunks) && state.is_some() && !self.stopped.load(Ordering::Relaxed) {
+            by_piece.piece(chunk / chunks, self.views, self.level, scratch, |block, piece| {
+                self.guard(by_piece.sink, state, |state| sink.accumulator.piece(self.level, state, block, piece));
+            });
+        }
     }
 
     /// Does something to a sink's state. If it panics, the sink is out of the run and the others go on.

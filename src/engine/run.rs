@@ -11,7 +11,7 @@ use crate::expr::Graph;
 use crate::kernel::{Answer, SAMPLE, Sink};
 use crate::plan::{Plan, Stage, Who};
 use crate::value::Value;
-use crate::view::View;
+use crate::view::{Output, View};
 
 /// A stage ready to be swept for. Made once per plan and dtype, used for every array.
 #[derive(Clone)]
@@ -34,6 +34,15 @@ impl Prepared {
         Prepared { stage, pass, errors: Vec::new() }
     }
 
+    /// The arrays that the answers are, for so many elements: the function's number, the dtype and the length. The caller
+    /// has the memory.
+    pub fn arrays(&self, len: usize) -> impl Iterator<Item = (usize, DType, usize)> {
+        self.stage.arrays().filter_map(move |(who, unwritten)| match who {
+            Who::Call(index) => Some((index, unwritten.dtype, (unwritten.len)(len))),
+            Who::NanCheck => None,
+        })
+    }
+
     /// The functions that have no meaning for this dtype, by their numbers.
     pub fn errors(&self) -> &[(usize, Error)] {
         &self.errors
@@ -51,11 +60,13 @@ pub struct Outcome {
     pub bytes_read: u64,
 }
 
-/// Runs the functions over the array. An error here is the whole run's: stopped, or NaN under `nan_policy="raise"`.
+/// Runs the functions over the array, and writes the arrays that are answers to `outputs`, which are by the functions' numbers;
+/// their values are then [items](Value::Items) that are elsewhere. An error here is the whole run's: stopped, or NaN under `nan_policy="raise"`.
 pub fn run(
     plan: &Plan,
     first: &Prepared,
     view: &View<'_>,
+    outputs: &[(usize, Output)],
     workers: &Workers,
     control: &Control<'_>,
 ) -> Result<Outcome, Error> {
@@ -78,6 +89,14 @@ pub fn run(
     }
     let mut passes = 0;
     let mut prepared = Cow::Borrowed(first);
+    if first.stage.arrays().next().is_some() {
+        let mut stage = first.stage.clone();
+        stage.write(|who, _| {
+            let output = outputs.iter().find(|(index, _)| who == Who::Call(*index));
+            output.map(|(_, output)| output.clone())
+        });
+        prepared = Cow::Owned(Prepared::of(stage, view.dtype()));
+    }
     loop {
         // A pass of a small array is over before it looks around, and a plan may have many of them.
         if passes > 0 {

@@ -97,6 +97,14 @@ impl Operation {
         }
     }
 
+    /// Whether an item comes out for each that goes in.
+    pub(super) fn keeps_all(&self) -> bool {
+        match self {
+            Operation::Select => false,
+            Operation::Ufunc(_) | Operation::Where | Operation::Cast(_) => true,
+        }
+    }
+
     /// Computes into `output` and says how many items came out.
     pub(super) fn apply<'b>(
         &self,
@@ -286,6 +294,14 @@ impl Step {
         match self {
             Step::Valid | Step::Deviation(_) => input,
             Step::Within(_) | Step::Float64 | Step::Absolute | Step::Square => ItemType::Float64,
+        }
+    }
+
+    /// Whether an item comes out for each that goes in.
+    pub(super) fn keeps_all(self) -> bool {
+        match self {
+            Step::Valid | Step::Within(_) => false,
+            Step::Float64 | Step::Absolute | Step::Square | Step::Deviation(_) => true,
         }
     }
 

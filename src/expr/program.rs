@@ -103,8 +103,8 @@ impl Program {
     /// Whether every node has an item for each element: none leaves some out.
     pub fn keeps_all(&self) -> bool {
         self.instructions.iter().all(|instruction| match &instruction.action {
-            Action::Step { step, .. } => *step != Step::Valid,
-            Action::Apply { operation, .. } => *operation != Operation::Select,
+            Action::Step { step, .. } => step.keeps_all(),
+            Action::Apply { operation, .. } => operation.keeps_all(),
             Action::Load { .. } | Action::Constant(_) => true,
         })
     }
@@ -122,6 +122,14 @@ impl Program {
     /// The node of an instruction.
     pub fn node(&self, instruction: usize) -> NodeId {
         self.nodes.get(instruction).copied().unwrap_or_default()
+    }
+
+    /// The number of the view whose elements the node of an instruction has as they are, if that is what it is.
+    pub fn loads(&self, instruction: usize) -> Option<usize> {
+        match self.instructions.get(instruction)?.action {
+            Action::Load { source, .. } => Some(source),
+            _ => None,
+        }
     }
 
     /// The numbers of the views that are read.

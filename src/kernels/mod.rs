@@ -11,10 +11,14 @@ mod moments;
 mod order;
 mod product;
 mod quantiles;
+mod rolling;
+mod running;
+mod scores;
 mod sorting;
 mod sums;
 mod top;
 mod trimmed;
+mod weighted;
 mod widths;
 
 use crate::kernel::Entry;
@@ -82,6 +86,22 @@ pub static CATALOGUE: &[&Entry] = &[
     &distinct::MODE,
     &distinct::ENTROPY,
     &histogram::HISTOGRAM,
+    &running::CUMSUM,
+    &running::CUMPROD,
+    &running::CUMMAX,
+    &running::CUMMIN,
+    &running::DIFF,
+    &scores::ZSCORE,
+    &scores::RANK,
+    &rolling::ROLLING_SUM,
+    &rolling::ROLLING_MEAN,
+    &rolling::ROLLING_VAR,
+    &rolling::ROLLING_STD,
+    &rolling::ROLLING_MIN,
+    &rolling::ROLLING_MAX,
+    &rolling::ROLLING_MEDIAN,
+    &rolling::ROLLING_QUANTILE,
+    &weighted::EWM_MEAN,
 ];
 
 /// The kernel of this name.

@@ -211,7 +211,7 @@ pub(super) fn finish(
 }
 
 /// M₂ / (n − ddof). NumPy divides by zero where n ≤ ddof; its `nan…` versions answer NaN there.
-fn variance(state: &MomentsState, ddof: f64, omits: bool) -> f64 {
+pub(super) fn variance(state: &MomentsState, ddof: f64, omits: bool) -> f64 {
     let freedom = state.count as f64 - ddof;
     if state.count == 0 || (freedom <= 0.0 && omits) {
         return f64::NAN;

@@ -27,7 +27,7 @@ struct FloatProduct;
 /// The product of the factors that are neither zero, infinite nor NaN is ±mantissa × 2^exponent; the others are noted.
 #[derive(Debug, Clone, Copy, PartialEq)]
 #[allow(clippy::struct_excessive_bools)] // each is a fact of its own; none excludes another
-struct FloatProductState {
+pub(super) struct FloatProductState {
     count: u64,
     mantissa: f64,
     exponent: i64,
@@ -39,7 +39,7 @@ struct FloatProductState {
 }
 
 impl FloatProductState {
-    const ONE: FloatProductState = FloatProductState {
+    pub(super) const ONE: FloatProductState = FloatProductState {
         count: 0,
         mantissa: 1.0,
         exponent: 0,
@@ -52,7 +52,7 @@ impl FloatProductState {
 
     /// Multiplies by one factor.
     #[inline(always)]
-    fn multiply(&mut self, x: f64) {
+    pub(super) fn multiply(&mut self, x: f64) {
         self.count += 1;
         self.nan |= x.is_nan();
         self.zero |= x == 0.0;
@@ -75,8 +75,23 @@ impl FloatProductState {
         self.mantissa = mantissa(self.mantissa.to_bits());
     }
 
+    /// Multiplies by the factors of another.
+    #[inline(always)]
+    pub(super) fn join(&mut self, next: &FloatProductState) {
+        self.count += next.count;
+        self.mantissa *= next.mantissa;
+        self.exponent += next.exponent;
+        self.normalise();
+        self.negative_product ^= next.negative_product;
+        self.negative_factor |= next.negative_factor;
+        self.zero |= next.zero;
+        self.infinite |= next.infinite;
+        self.nan |= next.nan;
+    }
+
     /// The product.
-    fn value(&self) -> f64 {
+    #[inline(always)]
+    pub(super) fn value(&self) -> f64 {
         let magnitude = match self {
             FloatProductState { nan: true, .. } | FloatProductState { zero: true, infinite: true, .. } => {
                 return f64::NAN;
@@ -174,15 +189,7 @@ impl Accumulator for FloatProduct {
 
     #[inline(always)]
     fn combine(&self, state: &mut FloatProductState, next: FloatProductState) {
-        state.count += next.count;
-        state.mantissa *= next.mantissa;
-        state.exponent += next.exponent;
-        state.normalise();
-        state.negative_product ^= next.negative_product;
-        state.negative_factor |= next.negative_factor;
-        state.zero |= next.zero;
-        state.infinite |= next.infinite;
-        state.nan |= next.nan;
+        state.join(&next);
     }
 
     fn cover(&self, _: &Self) -> Option<Self> {

@@ -2,6 +2,7 @@
 #![allow(unsafe_code)]
 
 use numpy::{PyArrayDescr, PyArrayDescrMethods, PyUntypedArray, PyUntypedArrayMethods};
+use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 
 use crate::dtype::DType;
@@ -33,18 +34,22 @@ pub(super) fn rows<'a>(array: &'a Bound<'_, PyUntypedArray>, along: usize) -> Re
     Ok(unsafe { Rows::new(pointer.cast(), dtype, swapped, array.shape(), array.strides(), along) })
 }
 
-/// The memory of a fresh array, to be filled by a sweep. It must be kept alive and to itself until that is over.
-pub(super) fn output(array: &Bound<'_, PyUntypedArray>, dtype: DType) -> Result<Output, Error> {
-    let (found, swapped) = self::dtype(&array.dtype())?;
-    let pointer = view(array)?;
-    if found != dtype || swapped || !pointer.is_borrowed() || !array.is_c_contiguous() {
-        return Err(Error::ForeignDtype { dtype: array.dtype().to_string() });
+/// The memory of an array that is to be filled by a sweep. It must be kept alive until that is over.
+///
+/// It is fresh, or the user's own, which the Python half has checked: its dtype, its length, and that it does not overlap the
+/// input. What is written to it meanwhile by others makes its numbers meaningless, as with the input.
+pub(super) fn output(array: &Bound<'_, PyUntypedArray>) -> PyResult<Output> {
+    let (dtype, swapped) = dtype(&array.dtype())?;
+    let writeable: bool = array.getattr("flags")?.getattr("writeable")?.extract()?;
+    if swapped || !writeable {
+        return Err(PyRuntimeError::new_err("an array that is written to is writeable and of native byte order"));
     }
     // SAFETY: `as_array_ptr` points to a live array object for as long as `array` is borrowed.
     let data = unsafe { (*array.as_array_ptr()).fields.data };
-    // SAFETY: the array is contiguous, aligned and native, of this dtype, as was just checked. The session keeps it until the
-    // sweep is over, and the Python half makes it for this one use and hands it to nobody before.
-    Ok(unsafe { Output::new(data.cast(), dtype.item(), array.len()) })
+    // SAFETY: NumPy keeps the invariant that data, shape, strides and itemsize describe allocated memory for every index; it is
+    // writeable, of this dtype and of native byte order, as was just checked. The caller holds a reference to the array until
+    // the sweep is over. It is written to through this pointer only.
+    Ok(unsafe { Output::new(data.cast(), dtype, array.shape(), array.strides()) })
 }
 
 /// The dtype, and whether its elements are in the other byte order.

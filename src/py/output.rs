@@ -1,5 +1,7 @@
 //! Values as NumPy scalars and arrays.
 
+use std::collections::HashMap;
+
 use numpy::{PyUntypedArray, PyUntypedArrayMethods};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
@@ -7,6 +9,7 @@ use pyo3::types::{PyComplex, PyTuple};
 
 use crate::dtype::{Buffer, DType, Number};
 use crate::value::Value;
+use crate::view::Output;
 
 /// A value as Python sees it. `array` is the input, whose unit a time needs.
 pub(super) fn object<'py>(value: &Value, array: &Bound<'py, PyUntypedArray>) -> PyResult<Bound<'py, PyAny>> {
@@ -42,13 +45,47 @@ pub(super) fn array<'py>(
     }
 }
 
+/// The arrays that are answers, by the functions' numbers: those of `out`, and fresh ones.
+pub(super) fn arrays<'py>(
+    array: &Bound<'py, PyUntypedArray>,
+    wanted: impl Iterator<Item = (usize, DType, usize)>,
+    mut out: HashMap<usize, Bound<'py, PyUntypedArray>>,
+) -> PyResult<HashMap<usize, Bound<'py, PyUntypedArray>>> {
+    let arrays = wanted.map(|(index, dtype, len)| {
+        let given = out.remove(&index);
+        Ok((index, given.map_or_else(|| fresh(array, dtype, len), Ok)?))
+    });
+    arrays.collect()
+}
+
+/// An array that nobody has written to. `array` is the input, whose unit a time needs.
+pub(super) fn fresh<'py>(
+    array: &Bound<'py, PyUntypedArray>,
+    dtype: DType,
+    len: usize,
+) -> PyResult<Bound<'py, PyUntypedArray>> {
+    let empty = array.py().import("numpy")?.call_method1("empty", (len, self::dtype(array, dtype)?))?;
+    Ok(empty.cast_into::<PyUntypedArray>()?)
+}
+
+/// NumPy's dtype. `array` is the input, whose unit a time needs.
+pub(super) fn dtype<'py>(array: &Bound<'py, PyUntypedArray>, dtype: DType) -> PyResult<Bound<'py, PyAny>> {
+    let unit = if dtype.is_time() { unit(array)? } else { String::new() };
+    array.py().import("numpy")?.call_method1("dtype", (format!("{}{unit}", dtype.name()),))
+}
+
+/// Where the arrays are to be written.
+pub(super) fn memory(arrays: &HashMap<usize, Bound<'_, PyUntypedArray>>) -> PyResult<Vec<(usize, Output)>> {
+    arrays.iter().map(|(&index, array)| Ok((index, super::input::output(array)?))).collect()
+}
+
 /// Items as a fresh array.
 fn items<'py>(py: Python<'py>, buffer: &Buffer) -> PyResult<Bound<'py, PyAny>> {
     let dtype = buffer.item().dtype();
     let array =
         py.import("numpy")?.call_method1("empty", (buffer.len(), dtype.name()))?.cast_into::<PyUntypedArray>()?;
     if !buffer.is_empty() {
-        super::input::output(&array, dtype)?.copy_from(buffer);
+        super::input::output(&array)?.copy_from(buffer);
     }
     Ok(array.into_any())
 }

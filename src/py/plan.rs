@@ -65,22 +65,36 @@ impl Plan {
         }
     }
 
-    /// Runs the kernels over the array, and the tasks (functions without parameters) beside them. `workers` of 0 are as
+    /// The arrays that kernels' answers over such an array are: the kernel's number, the dtype and the length.
+    fn arrays<'py>(&self, array: &Bound<'py, PyUntypedArray>) -> PyResult<Vec<(usize, Bound<'py, PyAny>, usize)>> {
+        let Ok((dtype, _)) = input::dtype(&array.dtype()) else { return Ok(Vec::new()) };
+        let prepared = self.prepared(dtype);
+        let arrays = prepared.arrays(array.len());
+        arrays.map(|(index, dtype, len)| Ok((index, output::dtype(array, dtype)?, len))).collect()
+    }
+
+    /// Runs the kernels over the array, writes those answers to `out` that are arrays and for which there is one, and the tasks (functions without parameters) beside them. `workers` of 0 are as
     /// many as there are processors.
-    #[pyo3(signature = (array, tasks, workers, timeout))]
+    #[pyo3(signature = (array, tasks, workers, timeout, out))]
     fn run<'py>(
         &self,
         array: &Bound<'py, PyUntypedArray>,
         tasks: Vec<Py<PyAny>>,
         workers: usize,
         timeout: Option<f64>,
+        out: HashMap<usize, Bound<'py, PyUntypedArray>>,
     ) -> PyResult<Answers<'py>> {
         let py = array.py();
         let started = Instant::now();
         // While attached: a fork, which Python does attached, can then not catch the lock.
         let prepared = input::view(array).map(|view| (self.prepared(view.dtype()), view));
+        let arrays = match &prepared {
+            Ok((prepared, view)) => output::arrays(array, prepared.arrays(view.len()), out)?,
+            Err(_) => HashMap::new(),
+        };
+        let outputs = output::memory(&arrays)?;
         let pass = |workers: &Workers, control: &Control<'_>| match &prepared {
-            Ok((prepared, view)) => engine::run(&self.plan, prepared, view, workers, control),
+            Ok((prepared, view)) => engine::run(&self.plan, prepared, view, &outputs, workers, control),
             Err(error) => Err(error.clone()),
         };
         let small = array.len() <= ATTACHED && tasks.is_empty();
@@ -140,8 +154,12 @@ impl Plan {
         };
         let (passes, bytes_read) = match outcome {
             Ok(Outcome { values, passes, bytes_read }) => {
-                for value in values {
-                    append(value.map_err(PyErr::from).and_then(|value| output::object(&value, array)))?;
+                for (index, value) in values.into_iter().enumerate() {
+                    let object = |value| match arrays.get(&index) {
+                        Some(written) => Ok(written.clone().into_any()),
+                        None => output::object(&value, array),
+                    };
+                    append(value.map_err(PyErr::from).and_then(object))?;
                 }
                 (passes, bytes_read)
             }

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use numpy::{PyArrayDescr, PyUntypedArray};
+use numpy::{PyArrayDescr, PyUntypedArray, PyUntypedArrayMethods};
 use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::sync::MutexExt;
@@ -13,7 +13,7 @@ use crate::dtype::{Buffer, Constant, DType, ItemType, Number};
 use crate::engine::{self, Control, Told, Workers};
 use crate::error::Error;
 use crate::expr::{self, Loop, NodeId, Operation, Step};
-use crate::kernel::{Input, NanPolicy};
+use crate::kernel::{Input, NanPolicy, Request};
 use crate::plan::Who;
 use crate::py::kernel::Kernel;
 use crate::py::plan::check_signals;
@@ -42,6 +42,8 @@ struct State {
     outputs: Vec<Py<PyUntypedArray>>,
     /// The kernels that somebody waits for, for messages.
     kernels: HashMap<usize, &'static str>,
+    /// The arrays that answers are.
+    answers: HashMap<usize, Py<PyUntypedArray>>,
 }
 
 /// What a sweep gives Python: the answers as (who, value or exception, whether it is a value); the floating-point exceptions
@@ -61,8 +63,13 @@ impl Session {
     fn new(array: &Bound<'_, PyUntypedArray>, timeout: Option<f64>) -> PyResult<Session> {
         let view = input::view(array)?;
         let session = engine::Session::new(view.dtype(), view.len());
-        let state =
-            State { session, arrays: vec![array.clone().unbind()], outputs: Vec::new(), kernels: HashMap::new() };
+        let state = State {
+            session,
+            arrays: vec![array.clone().unbind()],
+            outputs: Vec::new(),
+            kernels: HashMap::new(),
+            answers: HashMap::new(),
+        };
         let (dtype, len) = (view.dtype(), view.len());
         Ok(Session { begun: Instant::now(), timeout, dtype, len, state: Mutex::new(state) })
     }
@@ -124,15 +131,31 @@ impl Session {
         }
     }
 
-    /// `who` waits for a kernel's answer on a node's elements.
-    fn reduce(&self, who: usize, node: NodeId, kernel: &Bound<'_, Kernel>, nan_policy: &str) -> PyResult<()> {
+    /// `who` waits for a kernel's answer on a node's elements; one that is an array is written to `out`, if there is one.
+    #[pyo3(signature = (who, node, kernel, nan_policy, out=None))]
+    fn reduce<'py>(
+        &self,
+        who: usize,
+        node: NodeId,
+        kernel: &Bound<'py, Kernel>,
+        nan_policy: &str,
+        out: Option<Bound<'py, PyUntypedArray>>,
+    ) -> PyResult<()> {
         let nan_policy = NanPolicy::named(nan_policy)
             .ok_or_else(|| PyRuntimeError::new_err(format!("nan_policy={nan_policy:?} is unknown")))?;
         let py = kernel.py();
         let call = &kernel.get().call;
         let mut state = self.state(py);
         let dtype = self.dtype(&mut state, node);
-        let request = call.entry.request(&call.arguments, dtype, nan_policy, node)?;
+        let mut request = call.entry.request(&call.arguments, dtype, nan_policy, node)?;
+        if let Request::Array(unwritten) = &request {
+            let input = state.arrays[0].bind(py).clone();
+            let len = (unwritten.len)(state.session.graph().len(node).unwrap_or(0));
+            let array = out.map_or_else(|| output::fresh(&input, unwritten.dtype, len), Ok)?;
+            let written = (unwritten.write)(input::output(&array)?);
+            state.answers.insert(who, array.unbind());
+            request = written;
+        }
         state.kernels.insert(who, call.entry.name);
         state.session.add(Who::Call(who), request);
         Ok(())
@@ -151,7 +174,10 @@ impl Session {
         let py = array.py();
         let mut state = self.state(py);
         let dtype = self.dtype(&mut state, node);
-        let output = input::output(array, dtype)?;
+        let output = input::output(array)?;
+        if !array.is_c_contiguous() || input::dtype(&array.dtype())?.0 != dtype {
+            return Err(PyValueError::new_err("items are stored in a fresh array of their own dtype"));
+        }
         state.outputs.push(array.clone().unbind());
         state.session.add(Who::Call(who), store::store(node, dtype, output));
         Ok(())
@@ -177,7 +203,7 @@ impl Session {
     /// One sweep for all who wait, by as many workers as the caller's run can spare.
     fn sweep<'py>(&self, py: Python<'py>, workers: usize) -> PyResult<Answers<'py>> {
         let mut state = self.state(py);
-        let State { session, arrays, outputs, kernels } = &mut *state;
+        let State { session, arrays, outputs, kernels, answers: written } = &mut *state;
         let arrays: Vec<Bound<'py, PyUntypedArray>> = arrays.iter().map(|array| array.bind(py).clone()).collect();
         let views = arrays.iter().map(input::view).collect::<Result<Vec<_>, Error>>()?;
         let workers = Workers::granted(workers.min(engine::Pass::chunks(views[0].len())))?;
@@ -206,7 +232,10 @@ impl Session {
                 }
                 (Who::NanCheck, answer) => (NAN_CHECK, answer),
             };
-            let object = answer.map_err(PyErr::from).and_then(|value| output::object(&value, &arrays[0]));
+            let object = answer.map_err(PyErr::from).and_then(|value| match written.get(&who) {
+                Some(array) => Ok(array.bind(py).clone().into_any()),
+                None => output::object(&value, &arrays[0]),
+            });
             match object {
                 Ok(object) => (who, object, true),
                 Err(error) => (who, error.into_value(py).into_bound(py).into_any(), false),

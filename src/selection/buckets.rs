@@ -76,6 +76,11 @@ impl<T, E: Copy> Buckets<T, E> {
         self.parts.iter().flatten().flatten().copied()
     }
 
+    /// The elements of each bucket, in parts: a single one once they are sorted.
+    pub(super) fn parts_mut(&mut self) -> &mut [Vec<Vec<E>>] {
+        &mut self.parts
+    }
+
     /// How many there are.
     pub(super) fn len(&self) -> usize {
         self.parts.iter().flatten().map(Vec::len).sum()

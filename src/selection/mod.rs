@@ -21,6 +21,7 @@ mod collect;
 mod count;
 mod distinct;
 mod map;
+mod ranks;
 mod sample;
 mod tallies;
 
@@ -39,6 +40,7 @@ use sample::{Sample, Sampled};
 
 pub(crate) use buckets::Sorts;
 pub(crate) use distinct::{Distinct, distinct};
+pub(crate) use ranks::{Ties, ranks};
 
 /// What becomes of all elements in order, and of their number.
 type InOrder<E> = dyn Fn(&mut dyn Iterator<Item = E>, usize) -> Result<Value, Error> + Send + Sync;

@@ -2,15 +2,17 @@
 //! what the caller gives.
 
 use fanfold::ahead::Ahead;
-use fanfold::dtype::Number;
+use fanfold::dtype::{Buffer, Number};
 use fanfold::engine::{CHUNK, Control, Prepared, Workers, run};
 use fanfold::error::Error;
 use fanfold::expr::{Evaluator, Graph, Program};
-use fanfold::kernel::{Answer, AnyState, Sink, Team};
+use fanfold::kernel::{Answer, AnyState, Piece, Sink, Team};
 use fanfold::plan::{Plan, Stage, Who};
 use fanfold::simd::Level;
 use fanfold::value::Value;
 use fanfold::view::{BLOCK, View};
+
+use super::memory::Memory;
 
 /// An answer for each use of a kernel.
 pub(crate) type Answers = Vec<Result<Value, Error>>;
@@ -19,7 +21,15 @@ pub(crate) type Answers = Vec<Result<Value, Error>>;
 pub(crate) fn engine(plan: &Plan, view: &View<'_>, workers: usize) -> Result<Answers, Error> {
     let prepared = Prepared::new(plan, view.dtype());
     let workers = Workers::new(workers).unwrap();
-    run(plan, &prepared, view, &workers, &Control::none()).map(|outcome| outcome.values)
+    let mut arrays = Memory::of(&prepared, view.len());
+    let outputs = Memory::outputs(&mut arrays);
+    let mut values = run(plan, &prepared, view, &outputs, &workers, &Control::none())?.values;
+    for (index, memory) in arrays {
+        if values[index].is_ok() {
+            values[index] = Ok(memory.value());
+        }
+    }
+    Ok(values)
 }
 
 /// What the plan answers if each sink's state is found by `sweep`.
@@ -34,6 +44,15 @@ pub(crate) fn answers(plan: &Plan, view: &View<'_>, sweep: impl Fn(&View<'_>, &S
     for (index, error) in errors {
         place(Who::Call(index), Err(error));
     }
+    let mut arrays: Vec<(Who, Memory)> = Vec::new();
+    stage.write(|who, unwritten| {
+        arrays.push((who, Memory::new(unwritten.dtype, (unwritten.len)(view.len()))));
+        arrays.last_mut().map(|(_, memory)| memory.output())
+    });
+    let mut place = |who: Who, value: Result<Value, Error>| {
+        let written = arrays.iter().find(|(of, _)| *of == who);
+        place(who, value.map(|value| written.map_or(value, |(_, memory)| memory.value())));
+    };
     loop {
         for (who, value) in stage.known(view.len() as u64) {
             place(who, Ok(value));
@@ -102,6 +121,9 @@ pub(crate) fn update(
     starts: impl Iterator<Item = usize>,
     end: usize,
 ) {
+    if sink.accumulator.reach().is_some() {
+        return pieces(level, view, sink, state);
+    }
     let mut graph = Graph::new(view.dtype());
     let node = graph.add(&sink.expression);
     let program = Program::new(&graph, &[node]);
@@ -112,6 +134,31 @@ pub(crate) fn update(
                 sink.accumulator.update(level, state, block, start as u64, &Ahead::default());
             }
         });
+    }
+}
+
+/// Takes all pieces, whatever part of the array is asked for: they depend on its length, and to write them twice is no harm.
+fn pieces(level: Level, view: &View<'_>, sink: &Sink, state: &mut AnyState) {
+    let reach = sink.accumulator.reach().unwrap();
+    let mut graph = Graph::new(view.dtype());
+    let node = graph.add(&sink.expression);
+    let program = Program::new(&graph, &[node]);
+    let mut evaluator = Evaluator::new(std::slice::from_ref(view), &program, level);
+    let mut all = Buffer::new(graph.item(node), view.len());
+    for start in (0..view.len()).step_by(BLOCK) {
+        evaluator.evaluate(start, view.len(), |instruction, block| {
+            if program.wanted() == [instruction] {
+                all.put(start, block);
+            }
+        });
+    }
+    let all = View::of_buffer(&all);
+    for (number, start) in (0..view.len()).step_by(reach.chunks * CHUNK).enumerate() {
+        let end = view.len().min(start + reach.chunks * CHUNK);
+        let first = start.saturating_sub(reach.before);
+        let last = view.len().min(end.saturating_add(reach.after));
+        let piece = Piece { items: &[][..], own: start - first..end - first, number, start };
+        sink.accumulator.piece(level, state, all.load(level, first, last - first, &mut Buffer::default()), piece);
     }
 }
 
@@ -136,6 +183,19 @@ pub(crate) fn close(left: &Result<Value, Error>, right: &Result<Value, Error>) -
         (Ok(Value::Scalar(Number::Float(left), _)), Ok(Value::Scalar(Number::Float(right), _))) => close(*left, *right),
         (Ok(Value::Scalar(Number::Complex(left), _)), Ok(Value::Scalar(Number::Complex(right), _))) => {
             close(left.re, right.re) && close(left.im, right.im)
+        }
+        (
+            Ok(Value::Array { items: Buffer::Float64(left), .. }),
+            Ok(Value::Array { items: Buffer::Float64(right), .. }),
+        ) => left.len() == right.len() && left.iter().zip(right).all(|(left, right)| close(*left, *right)),
+        (
+            Ok(Value::Array { items: Buffer::Float32(left), .. }),
+            Ok(Value::Array { items: Buffer::Float32(right), .. }),
+        ) => {
+            // Neighbours: where the rounding to the dtype went to the other side. Those of float16 lie 2⁻¹⁰ apart.
+            let near = |left: f32, right: f32| (left - right).abs() <= 1e-3 * left.abs().max(1e-4);
+            let same = |left: f32, right: f32| left == right || (left.is_nan() && right.is_nan()) || near(left, right);
+            left.len() == right.len() && left.iter().zip(right).all(|(left, right)| same(*left, *right))
         }
         (left, right) => format!("{left:?}") == format!("{right:?}"),
     }

@@ -11,6 +11,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -104,6 +105,7 @@ class Crew:
         workers: int,
         timeout: float | None,
         patience: float = PATIENCE,
+        out: Mapping[int, Array] = MappingProxyType({}),
     ) -> None:
         self.formulas = Formulas(data, timeout)
         self.data = data
@@ -112,7 +114,7 @@ class Crew:
         self.calls = {key: self._call(key, function) for key, function in functions.items()}
         for index, kernel in enumerate(kernels):
             try:
-                self.formulas.session.reduce(index, 0, kernel, nan_policy)
+                self.formulas.session.reduce(index, 0, kernel, nan_policy, out.get(index))
             except (TypeError, ValueError) as error:
                 self.formulas.answers[index] = (error, False)
         if nan_policy == "raise" and kernels:

@@ -1,0 +1,204 @@
+//! Statistics of windows that slide over the array, as in pandas.
+
+use crate::dtype::DType;
+use crate::error::Error;
+use crate::fill::{array, fill};
+use crate::kernel::{Entry, Input, Request, Takes};
+use crate::parameters::{Accepts, Argument, Arguments, DefaultValue, Parameter};
+use crate::windows::{Quantile, Quantiles, Slides, Statistic, Wanted, Window};
+
+const WINDOW: Parameter = Parameter {
+    name: "window",
+    accepts: Accepts::IntFrom(1),
+    default: DefaultValue::Int(3),
+    doc: "Elements in a window.",
+};
+
+const MIN_PERIODS: Parameter = Parameter {
+    name: "min_periods",
+    accepts: Accepts::MaybeCount,
+    default: DefaultValue::None,
+    doc: "Values that a window must have for a result that is not NaN; all of ``window`` if ``None``.",
+};
+
+const CENTER: Parameter = Parameter {
+    name: "center",
+    accepts: Accepts::Bool,
+    default: DefaultValue::Bool(false),
+    doc: "Whether the element is in the middle of its window, and not the last one.",
+};
+
+const DDOF: Parameter = Parameter {
+    name: "ddof",
+    accepts: Accepts::IntFrom(0),
+    default: DefaultValue::Int(1),
+    doc: "Delta degrees of freedom: the divisor is ``n - ddof``.",
+};
+
+const QUANTILE: Parameter = Parameter {
+    name: "q",
+    accepts: Accepts::Part,
+    default: DefaultValue::Float(0.5),
+    doc: "Which quantile, from 0 to 1.",
+};
+
+/// Where the windows are, and how many values they must have.
+struct Windows {
+    size: usize,
+    center: bool,
+    least: usize,
+}
+
+impl Windows {
+    fn new(arguments: &Arguments, input: &Input) -> Result<Windows, Error> {
+        let count = |number: i64| usize::try_from(number).unwrap_or(usize::MAX);
+        let size = count(arguments.int("window"));
+        let least = match arguments.get("min_periods") {
+            Argument::Int(least) => count(*least),
+            _ => size,
+        };
+        if least > size {
+            return Err(Error::ParameterValue {
+                kernel: input.kernel,
+                parameter: "min_periods",
+                value: least.to_string(),
+                expected: format!("at most window, which is {size}"),
+            });
+        }
+        Ok(Windows { size, center: arguments.bool("center"), least })
+    }
+}
+
+fn slide(statistic: Statistic, arguments: &Arguments, input: &Input) -> Result<Request, Error> {
+    let Windows { size, center, least } = Windows::new(arguments, input)?;
+    let expression = input.elements().float64();
+    Ok(array(
+        DType::Float64,
+        |len| len,
+        move |output| {
+            let window = Window::new(size, center, output.len());
+            let wanted = vec![Wanted { statistic, least: least as f64, output }];
+            fill(expression.clone(), Slides { window, wanted })
+        },
+    ))
+}
+
+fn quantile(quantile: f64, arguments: &Arguments, input: &Input) -> Result<Request, Error> {
+    let Windows { size, center, least } = Windows::new(arguments, input)?;
+    let expression = input.elements().float64();
+    Ok(array(
+        DType::Float64,
+        |len| len,
+        move |output| {
+            let window = Window::new(size, center, output.len());
+            fill(expression.clone(), Quantiles { window, wanted: vec![Quantile { quantile, least, output }] })
+        },
+    ))
+}
+
+pub(super) static ROLLING_SUM: Entry = Entry {
+    name: "rolling_sum",
+    doc: "The sum of each window, as an array of float64.\n\n\
+          NaN and infinities are missing values, as to pandas. Each window is summed from its own elements alone: nothing of \
+          what was in another one is left behind, and the time does not depend on the window's size.",
+    parameters: &[WINDOW, MIN_PERIODS, CENTER],
+    numpy: "pd.Series(np.ravel(x)).rolling(window, min_periods, center).sum().to_numpy()",
+    takes: Takes::Reals,
+    examples: &["window=4, min_periods=0, center=True", "window=1"],
+    nan_policy: None,
+    passes: 1,
+    resolve: |arguments, input| slide(Statistic::Sum, arguments, input),
+};
+
+pub(super) static ROLLING_MEAN: Entry = Entry {
+    name: "rolling_mean",
+    doc: "The mean of each window, as an array of float64.\n\n\
+          NaN and infinities are missing values, as to pandas. Several statistics of the same windows are found in one walk.",
+    parameters: &[WINDOW, MIN_PERIODS, CENTER],
+    numpy: "pd.Series(np.ravel(x)).rolling(window, min_periods, center).mean().to_numpy()",
+    takes: Takes::Reals,
+    examples: &["window=4, min_periods=1, center=True", "window=1"],
+    nan_policy: None,
+    passes: 1,
+    resolve: |arguments, input| slide(Statistic::Mean, arguments, input),
+};
+
+pub(super) static ROLLING_VAR: Entry = Entry {
+    name: "rolling_var",
+    doc: "The variance of each window, as an array of float64; NaN where ``n <= ddof``.\n\n\
+          NaN and infinities are missing values, as to pandas. It is never negative, and 0 where all values are equal, however \
+          far from zero.",
+    parameters: &[WINDOW, MIN_PERIODS, CENTER, DDOF],
+    numpy: "pd.Series(np.ravel(x)).rolling(window, min_periods, center).var(ddof=ddof).to_numpy()",
+    takes: Takes::Reals,
+    examples: &["window=4, min_periods=1, center=True, ddof=0", "window=5"],
+    nan_policy: None,
+    passes: 1,
+    resolve: |arguments, input| slide(Statistic::Var(arguments.number("ddof")), arguments, input),
+};
+
+pub(super) static ROLLING_STD: Entry = Entry {
+    name: "rolling_std",
+    doc: "The standard deviation of each window, as an array of float64; NaN where ``n <= ddof``.\n\n\
+          The root of ``rolling_var``.",
+    parameters: &[WINDOW, MIN_PERIODS, CENTER, DDOF],
+    numpy: "pd.Series(np.ravel(x)).rolling(window, min_periods, center).std(ddof=ddof).to_numpy()",
+    takes: Takes::Reals,
+    examples: &["window=4, min_periods=1, center=True, ddof=0", "window=5"],
+    nan_policy: None,
+    passes: 1,
+    resolve: |arguments, input| slide(Statistic::Std(arguments.number("ddof")), arguments, input),
+};
+
+pub(super) static ROLLING_MIN: Entry = Entry {
+    name: "rolling_min",
+    doc: "The smallest value of each window, as an array of float64.\n\n\
+          NaN and infinities are missing values, as to pandas.",
+    parameters: &[WINDOW, MIN_PERIODS, CENTER],
+    numpy: "pd.Series(np.ravel(x)).rolling(window, min_periods, center).min().to_numpy()",
+    takes: Takes::Reals,
+    examples: &["window=4, min_periods=1, center=True", "window=1"],
+    nan_policy: None,
+    passes: 1,
+    resolve: |arguments, input| slide(Statistic::Min, arguments, input),
+};
+
+pub(super) static ROLLING_MAX: Entry = Entry {
+    name: "rolling_max",
+    doc: "The largest value of each window, as an array of float64.\n\n\
+          NaN and infinities are missing values, as to pandas.",
+    parameters: &[WINDOW, MIN_PERIODS, CENTER],
+    numpy: "pd.Series(np.ravel(x)).rolling(window, min_periods, center).max().to_numpy()",
+    takes: Takes::Reals,
+    examples: &["window=4, min_periods=1, center=True", "window=1"],
+    nan_policy: None,
+    passes: 1,
+    resolve: |arguments, input| slide(Statistic::Max, arguments, input),
+};
+
+pub(super) static ROLLING_MEDIAN: Entry = Entry {
+    name: "rolling_median",
+    doc: "The median of each window, as an array of float64.\n\n\
+          NaN and infinities are missing values, as to pandas. Elements come and go in a few steps each, whatever the window's \
+          size.",
+    parameters: &[WINDOW, MIN_PERIODS, CENTER],
+    numpy: "pd.Series(np.ravel(x)).rolling(window, min_periods, center).median().to_numpy()",
+    takes: Takes::Reals,
+    examples: &["window=4, min_periods=1, center=True", "window=1"],
+    nan_policy: None,
+    passes: 1,
+    resolve: |arguments, input| quantile(0.5, arguments, input),
+};
+
+pub(super) static ROLLING_QUANTILE: Entry = Entry {
+    name: "rolling_quantile",
+    doc: "The quantile of each window, linear between two elements, as an array of float64.\n\n\
+          NaN and infinities are missing values, as to pandas. Several quantiles of the same windows share the sorting.",
+    parameters: &[WINDOW, QUANTILE, MIN_PERIODS, CENTER],
+    numpy: "pd.Series(np.ravel(x)).rolling(window, min_periods, center).quantile(q).to_numpy()",
+    takes: Takes::Reals,
+    examples: &["window=4, q=0.1, min_periods=1, center=True", "window=1", "window=5, q=1"],
+    nan_policy: None,
+    passes: 1,
+    resolve: |arguments, input| quantile(arguments.number("q"), arguments, input),
+};

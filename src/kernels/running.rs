@@ -1,0 +1,623 @@
+//! Running totals: an item for each element, of all elements up to it.
+//!
+//! A first sweep finds the total of each chunk; what is carried into a chunk is the total of those before, joined in their
+//! order, and a second sweep goes through each chunk from there. Both depend on the grid of chunks alone. (G. E. Blelloch,
+//! Prefix sums and their applications, CMU-CS-90-190, section 1.)
+
+use std::fmt;
+use std::marker::PhantomData;
+use std::sync::Arc;
+
+use crate::dtype::{DType, Integer, Item, Number, Ordered, Time, with_integer, with_ordered};
+use crate::error::Error;
+use crate::expr::Expression;
+use crate::fill::{Fill, PerChunk, array, fill, write_each};
+use crate::kernel::{Accumulator, Answer, Entry, Input, Items, Piece, Reach, Request, Takes};
+use crate::kernels::product::FloatProductState;
+use crate::lanes::Double;
+use crate::parameters::{Accepts, Arguments, DefaultValue, Parameter};
+use crate::simd::Simd;
+use crate::view::Output;
+
+/// A total that elements are added to, one after the other, in whatever sense.
+trait Running: Copy + fmt::Debug + Send + Sync + 'static {
+    /// What is added.
+    type Item: Item;
+    /// What is written for each element.
+    type Value: Copy + Default;
+    /// Whether NaN elements are left out.
+    const OMITS: bool;
+
+    /// The total of nothing.
+    fn init() -> Self;
+    /// Adds an element that counts.
+    fn take(&mut self, item: Self::Item);
+    /// Adds all elements of the total of what follows.
+    fn join(&mut self, next: &Self);
+    /// The total as it is written, if it can be.
+    fn value(&self, dtype: DType) -> Option<Self::Value>;
+    /// Writes totals.
+    fn write(output: &Output, start: usize, values: &[Self::Value]);
+
+    /// Adds an element.
+    #[inline(always)]
+    fn add(&mut self, item: Self::Item) {
+        if !(Self::OMITS && item.is_missing()) {
+            self.take(item);
+        }
+    }
+
+    /// Adds a block.
+    #[inline(always)]
+    fn add_all<S: Simd>(&mut self, _: S, block: Items<'_, Self::Item>) {
+        block.iter().for_each(|&item| self.add(item));
+    }
+}
+
+/// The total of a chunk.
+#[derive(Debug, Clone, Copy)]
+struct Total<R>(PhantomData<fn(R)>);
+
+impl<R: Running> Accumulator for Total<R> {
+    const NAME: &'static str = "total";
+
+    type Item = R::Item;
+    type State = R;
+
+    fn init(&self) -> R {
+        R::init()
+    }
+
+    #[inline(always)]
+    fn update<S: Simd>(&self, simd: S, state: &mut R, block: Items<'_, R::Item>) {
+        state.add_all(simd, block);
+    }
+
+    fn combine(&self, state: &mut R, next: R) {
+        state.join(&next);
+    }
+
+    fn cover(&self, _: &Self) -> Option<Self> {
+        Some(*self)
+    }
+}
+
+/// The running totals.
+#[derive(Debug, Clone)]
+struct Scan<R> {
+    /// The total of all that comes before, for each chunk.
+    carries: Arc<Vec<R>>,
+    dtype: DType,
+    output: Output,
+    overflow: Error,
+}
+
+impl<R: Running> Fill for Scan<R> {
+    const NAME: &'static str = "running totals";
+
+    type Item = R::Item;
+
+    #[inline(always)]
+    fn fill<S: Simd>(&self, _: S, piece: &Piece<'_, R::Item>) -> Result<(), Error> {
+        let mut total = self.carries.get(piece.number).copied().unwrap_or_else(R::init);
+        let each = |item| {
+            total.add(item);
+            total.value(self.dtype)
+        };
+        let fits = write_each(piece.own(), piece.start, each, |start, values| R::write(&self.output, start, values));
+        if fits { Ok(()) } else { Err(self.overflow.clone()) }
+    }
+}
+
+/// Asks for the running totals of an expression, as an array of this dtype.
+fn scan<R: Running>(input: &Input, expression: Expression, dtype: DType) -> Request {
+    let remedy = "pass the array as float64 (x.astype(float)) for rounded results";
+    let overflow = Error::Overflow { kernel: input.kernel, dtype, remedy };
+    array(
+        dtype,
+        |len| len,
+        move |output| {
+            let (of, overflow) = (expression.clone(), overflow.clone());
+            let totals = PerChunk(Total::<R>(PhantomData));
+            Request::chain(expression.clone(), totals, vec![Scan::<R>::NAME], move |totals: &Vec<R>| {
+                let mut carries = Vec::with_capacity(totals.len());
+                let mut total = R::init();
+                for next in totals {
+                    carries.push(total);
+                    total.join(next);
+                }
+                let (output, overflow) = (output.clone(), overflow.clone());
+                Ok(Answer::Next(fill(of.clone(), Scan { carries: Arc::new(carries), dtype, output, overflow })))
+            })
+        },
+    )
+}
+
+/// A sum of floats, with its rounding errors carried along.
+#[derive(Debug, Clone, Copy)]
+struct FloatSum<const OMITS: bool>(Double);
+
+impl<const OMITS: bool> Running for FloatSum<OMITS> {
+    type Item = f64;
+    type Value = f64;
+    const OMITS: bool = OMITS;
+
+    fn init() -> Self {
+        FloatSum(Double::default())
+    }
+
+    #[inline(always)]
+    fn take(&mut self, item: f64) {
+        self.0.add(item);
+    }
+
+    fn join(&mut self, next: &Self) {
+        self.0.merge(next.0);
+    }
+
+    #[inline(always)]
+    fn value(&self, _: DType) -> Option<f64> {
+        Some(self.0.value())
+    }
+
+    #[inline(always)]
+    fn write(output: &Output, start: usize, values: &[f64]) {
+        output.write_floats(start, values);
+    }
+
+    #[inline(always)]
+    fn add_all<S: Simd>(&mut self, simd: S, block: Items<'_, f64>) {
+        let counted = |x: f64| if OMITS && x.is_nan() { 0.0 } else { x };
+        self.0.merge(Double::sum_of(simd, &block, block.ahead, counted));
+    }
+}
+
+/// A product of floats that neither overflows nor underflows on the way.
+#[derive(Debug, Clone, Copy)]
+struct FloatProduct<const OMITS: bool>(FloatProductState);
+
+impl<const OMITS: bool> Running for FloatProduct<OMITS> {
+    type Item = f64;
+    type Value = f64;
+    const OMITS: bool = OMITS;
+
+    fn init() -> Self {
+        FloatProduct(FloatProductState::ONE)
+    }
+
+    #[inline(always)]
+    fn take(&mut self, item: f64) {
+        self.0.multiply(item);
+    }
+
+    fn join(&mut self, next: &Self) {
+        self.0.join(&next.0);
+    }
+
+    #[inline(always)]
+    fn value(&self, _: DType) -> Option<f64> {
+        Some(self.0.value())
+    }
+
+    #[inline(always)]
+    fn write(output: &Output, start: usize, values: &[f64]) {
+        output.write_floats(start, values);
+    }
+}
+
+/// An exact integer in 64 bits, as they are written, if it fits the dtype.
+#[inline(always)]
+fn bits(exact: i128, dtype: DType) -> Option<i64> {
+    if dtype == DType::UInt64 { u64::try_from(exact).ok().map(u64::cast_signed) } else { i64::try_from(exact).ok() }
+}
+
+/// A sum of integers, exact.
+#[derive(Debug, Clone, Copy)]
+struct IntegerSum<T>(i128, PhantomData<fn(T)>);
+
+impl<T: Integer> Running for IntegerSum<T> {
+    type Item = T;
+    type Value = i64;
+    const OMITS: bool = false;
+
+    fn init() -> Self {
+        IntegerSum(0, PhantomData)
+    }
+
+    #[inline(always)]
+    fn take(&mut self, item: T) {
+        self.0 += item.wide();
+    }
+
+    fn join(&mut self, next: &Self) {
+        self.0 += next.0;
+    }
+
+    #[inline(always)]
+    fn value(&self, dtype: DType) -> Option<i64> {
+        bits(self.0, dtype)
+    }
+
+    #[inline(always)]
+    fn write(output: &Output, start: usize, values: &[i64]) {
+        output.write_bits(start, values);
+    }
+
+    #[inline(always)]
+    fn add_all<S: Simd>(&mut self, _: S, block: Items<'_, T>) {
+        self.0 += T::sum(&block);
+    }
+}
+
+/// A product of integers, exact as long as it fits 64 bits; beyond, only a zero can bring it back.
+#[derive(Debug, Clone, Copy)]
+struct IntegerProduct<T>(i128, PhantomData<fn(T)>);
+
+impl<T: Integer> Running for IntegerProduct<T> {
+    type Item = T;
+    type Value = i64;
+    const OMITS: bool = false;
+
+    fn init() -> Self {
+        IntegerProduct(1, PhantomData)
+    }
+
+    #[inline(always)]
+    fn take(&mut self, item: T) {
+        self.multiply(item.wide());
+    }
+
+    fn join(&mut self, next: &Self) {
+        self.multiply(next.0);
+    }
+
+    #[inline(always)]
+    fn value(&self, dtype: DType) -> Option<i64> {
+        bits(self.0, dtype)
+    }
+
+    #[inline(always)]
+    fn write(output: &Output, start: usize, values: &[i64]) {
+        output.write_bits(start, values);
+    }
+}
+
+impl<T> IntegerProduct<T> {
+    #[inline(always)]
+    fn multiply(&mut self, factor: i128) {
+        self.0 = self.0.checked_mul(factor).unwrap_or(i128::MAX);
+    }
+}
+
+/// The largest or the smallest element.
+#[derive(Debug, Clone, Copy)]
+struct Extreme<T, const MAX: bool, const OMITS: bool>(Option<T>);
+
+impl<T: Ordered, const MAX: bool, const OMITS: bool> Running for Extreme<T, MAX, OMITS> {
+    type Item = T;
+    type Value = T;
+    const OMITS: bool = OMITS;
+
+    fn init() -> Self {
+        Extreme(None)
+    }
+
+    #[inline(always)]
+    fn take(&mut self, item: T) {
+        self.0 = Some(match self.0 {
+            Some(best) if best.is_missing() => best,
+            Some(best) if item.is_missing() || (if MAX { best.below(item) } else { item.below(best) }) => item,
+            Some(best) => best,
+            None => item,
+        });
+    }
+
+    fn join(&mut self, next: &Self) {
+        if let Some(item) = next.0 {
+            self.take(item);
+        }
+    }
+
+    /// Before the first element that counts there is nothing but NaN.
+    #[inline(always)]
+    fn value(&self, _: DType) -> Option<T> {
+        Some(self.0.unwrap_or_else(|| T::of_key(u64::MAX)))
+    }
+
+    #[inline(always)]
+    fn write(output: &Output, start: usize, values: &[T]) {
+        output.write(start, values);
+    }
+}
+
+fn sum(input: &Input) -> Request {
+    let dtype = input.dtype.sum_type();
+    with_integer!(input.dtype, T => {
+        scan::<IntegerSum<T>>(input, input.elements(), dtype)
+    }, else {
+        let floats = input.elements().float64();
+        if input.omits() { scan::<FloatSum<true>>(input, floats, dtype) } else { scan::<FloatSum<false>>(input, floats, dtype) }
+    })
+}
+
+fn product(input: &Input) -> Request {
+    let dtype = input.dtype.sum_type();
+    with_integer!(input.dtype, T => {
+        scan::<IntegerProduct<T>>(input, input.elements(), dtype)
+    }, else {
+        let floats = input.elements().float64();
+        if input.omits() {
+            scan::<FloatProduct<true>>(input, floats, dtype)
+        } else {
+            scan::<FloatProduct<false>>(input, floats, dtype)
+        }
+    })
+}
+
+fn extreme<const MAX: bool>(input: &Input) -> Result<Request, Error> {
+    Ok(with_ordered!(input.dtype, T => {
+        if input.omits() {
+            scan::<Extreme<T, MAX, true>>(input, input.elements(), input.dtype)
+        } else {
+            scan::<Extreme<T, MAX, false>>(input, input.elements(), input.dtype)
+        }
+    }, else return Err(input.unsupported(Takes::Ordered))))
+}
+
+pub(super) static CUMSUM: Entry = Entry {
+    name: "cumsum",
+    doc: "The sum of all elements up to each, as an array.\n\n\
+          Floats are summed with their rounding errors carried along, in float64, so that no error grows with the length. \
+          Integers are summed exactly: a sum that does not fit NumPy's result dtype raises ``OverflowError``. Where NaN is \
+          omitted it counts as 0, as in ``np.nancumsum``.",
+    parameters: &[],
+    numpy: "np.cumsum(x)",
+    takes: Takes::Reals,
+    examples: &[],
+    nan_policy: None,
+    passes: 2,
+    resolve: |_, input| Ok(sum(input)),
+};
+
+pub(super) static CUMPROD: Entry = Entry {
+    name: "cumprod",
+    doc: "The product of all elements up to each, as an array.\n\n\
+          Floats neither overflow nor underflow on the way: a product that is too small for float64 can become large again. \
+          Integers are multiplied exactly: a product that does not fit NumPy's result dtype raises ``OverflowError``. Where \
+          NaN is omitted it counts as 1, as in ``np.nancumprod``.",
+    parameters: &[],
+    numpy: "np.cumprod(x)",
+    takes: Takes::Reals,
+    examples: &[],
+    nan_policy: None,
+    passes: 2,
+    resolve: |_, input| Ok(product(input)),
+};
+
+pub(super) static CUMMAX: Entry = Entry {
+    name: "cummax",
+    doc: "The largest of all elements up to each, as an array; NaN from the first NaN on.\n\n\
+          Where NaN is omitted it is NaN before the first other element only, as in ``np.fmax.accumulate``.",
+    parameters: &[],
+    numpy: "np.maximum.accumulate(np.ravel(x))",
+    takes: Takes::Ordered,
+    examples: &[],
+    nan_policy: None,
+    passes: 2,
+    resolve: |_, input| extreme::<true>(input),
+};
+
+pub(super) static CUMMIN: Entry = Entry {
+    name: "cummin",
+    doc: "The smallest of all elements up to each, as an array; NaN from the first NaN on.\n\n\
+          Where NaN is omitted it is NaN before the first other element only, as in ``np.fmin.accumulate``.",
+    parameters: &[],
+    numpy: "np.minimum.accumulate(np.ravel(x))",
+    takes: Takes::Ordered,
+    examples: &[],
+    nan_policy: None,
+    passes: 2,
+    resolve: |_, input| extreme::<false>(input),
+};
+
+/// How elements differ.
+trait Differs: Copy + fmt::Debug + Send + Sync + 'static {
+    /// The elements.
+    type Item: Item;
+    /// A difference in the making.
+    type Wide: Copy + Default;
+    /// What is written.
+    type Value: Copy + Default;
+    /// An element.
+    fn widen(item: Self::Item) -> Self::Wide;
+    /// A difference, rounded to the dtype.
+    fn minus(left: Self::Wide, right: Self::Wide, dtype: DType) -> Self::Wide;
+    /// A difference as it is written, if it fits.
+    fn narrow(wide: Self::Wide) -> Option<Self::Value>;
+    /// Writes differences.
+    fn write(output: &Output, start: usize, values: &[Self::Value]);
+}
+
+/// Floats: each step is rounded, as in their own dtype.
+#[derive(Debug, Clone, Copy)]
+struct Floats;
+
+impl Differs for Floats {
+    type Item = f64;
+    type Wide = f64;
+    type Value = f64;
+
+    #[inline(always)]
+    fn widen(item: f64) -> f64 {
+        item
+    }
+
+    #[inline(always)]
+    fn minus(left: f64, right: f64, dtype: DType) -> f64 {
+        dtype.round(left - right)
+    }
+
+    #[inline(always)]
+    fn narrow(wide: f64) -> Option<f64> {
+        Some(wide)
+    }
+
+    #[inline(always)]
+    fn write(output: &Output, start: usize, values: &[f64]) {
+        output.write_floats(start, values);
+    }
+}
+
+/// Integers: exact. Beyond 128 bits nothing fits 64 of them any more.
+#[derive(Debug, Clone, Copy)]
+struct Integers<T>(PhantomData<fn(T)>);
+
+impl<T: Integer> Differs for Integers<T> {
+    type Item = T;
+    type Wide = i128;
+    type Value = T;
+
+    #[inline(always)]
+    fn widen(item: T) -> i128 {
+        item.wide()
+    }
+
+    #[inline(always)]
+    fn minus(left: i128, right: i128, _: DType) -> i128 {
+        left.saturating_sub(right)
+    }
+
+    #[inline(always)]
+    fn narrow(wide: i128) -> Option<T> {
+        let signed = i64::try_from(wide).map(Number::Int);
+        let number = signed.or_else(|_| u64::try_from(wide).map(Number::UInt)).ok()?;
+        Some(T::of_number(number)).filter(|item| item.wide() == wide)
+    }
+
+    #[inline(always)]
+    fn write(output: &Output, start: usize, values: &[T]) {
+        output.write(start, values);
+    }
+}
+
+/// Times; NaT differs from everything by NaT, and what does not fit by nothing that there is.
+#[derive(Debug, Clone, Copy)]
+struct Times;
+
+impl Differs for Times {
+    type Item = Time;
+    type Wide = Option<i128>;
+    type Value = Time;
+
+    #[inline(always)]
+    fn widen(item: Time) -> Option<i128> {
+        (item != Time::NAT).then_some(item.0.into())
+    }
+
+    #[inline(always)]
+    fn minus(left: Option<i128>, right: Option<i128>, _: DType) -> Option<i128> {
+        left.zip(right).map(|(left, right)| left.saturating_sub(right))
+    }
+
+    #[inline(always)]
+    fn narrow(wide: Option<i128>) -> Option<Time> {
+        let Some(wide) = wide else { return Some(Time::NAT) };
+        i64::try_from(wide).ok().map(Time).filter(|time| *time != Time::NAT)
+    }
+
+    #[inline(always)]
+    fn write(output: &Output, start: usize, values: &[Time]) {
+        output.write(start, values);
+    }
+}
+
+/// The differences of neighbours, so often.
+#[derive(Debug, Clone)]
+struct Diff<D> {
+    times: usize,
+    output: Output,
+    dtype: DType,
+    overflow: Error,
+    kind: PhantomData<fn(D)>,
+}
+
+impl<D: Differs> Fill for Diff<D> {
+    const NAME: &'static str = "differences";
+
+    type Item = D::Item;
+
+    fn reach(&self) -> Reach {
+        Reach { before: self.times, ..Reach::CHUNK }
+    }
+
+    #[inline(always)]
+    fn fill<S: Simd>(&self, _: S, piece: &Piece<'_, D::Item>) -> Result<(), Error> {
+        let write = |start: usize, values: &[D::Value]| D::write(&self.output, start, values);
+        // Each of these is the difference to the element so many places before.
+        let start = (piece.start - piece.own.start).max(piece.start.saturating_sub(self.times));
+        let fits = if self.times == 1 {
+            let next = piece.items.get(1..).unwrap_or_default();
+            let mut before = piece.items.iter();
+            let each = |item| {
+                let before = before.next().copied().unwrap_or(item);
+                D::narrow(D::minus(D::widen(item), D::widen(before), self.dtype))
+            };
+            write_each(next, start, each, write)
+        } else {
+            let mut wide: Vec<D::Wide> = piece.items.iter().map(|&item| D::widen(item)).collect();
+            for _ in 0..self.times {
+                for index in 1..wide.len() {
+                    wide[index - 1] = D::minus(wide[index], wide[index - 1], self.dtype);
+                }
+                wide.pop();
+            }
+            write_each(&wide, start, D::narrow, write)
+        };
+        if fits { Ok(()) } else { Err(self.overflow.clone()) }
+    }
+}
+
+fn diff(arguments: &Arguments, input: &Input) -> Request {
+    let times = usize::try_from(arguments.int("n")).unwrap_or(usize::MAX);
+    let remedy = "pass the array in a wider or signed dtype, such as x.astype(np.int64) or x.astype(float)";
+    let dtype = if input.dtype.is_time() && times > 0 { DType::Timedelta64 } else { input.dtype };
+    let overflow = Error::Overflow { kernel: input.kernel, dtype, remedy };
+    fn request<D: Differs>(expression: Expression, times: usize, dtype: DType, overflow: Error) -> Request {
+        array(
+            dtype,
+            move |len| len.saturating_sub(times),
+            move |output| {
+                let overflow = overflow.clone();
+                fill(expression.clone(), Diff::<D> { times, output, dtype, overflow, kind: PhantomData })
+            },
+        )
+    }
+    with_integer!(input.dtype, T => {
+        request::<Integers<T>>(input.elements(), times, dtype, overflow)
+    }, else {
+        if input.dtype.is_time() {
+            request::<Times>(input.elements(), times, dtype, overflow)
+        } else {
+            request::<Floats>(input.elements().float64(), times, dtype, overflow)
+        }
+    })
+}
+
+pub(super) static DIFF: Entry = Entry {
+    name: "diff",
+    doc: "The difference of each element and the one before it, so often, as an array that is so much shorter.\n\n\
+          A difference of integers that does not fit their dtype raises ``OverflowError``. NaN are never left out: they have \
+          neighbours.",
+    parameters: &[Parameter {
+        name: "n",
+        accepts: Accepts::IntFrom(0),
+        default: DefaultValue::Int(1),
+        doc: "How often differences are taken.",
+    }],
+    numpy: "np.diff(np.ravel(x), n=n)",
+    takes: Takes::Measured,
+    examples: &["n=3"],
+    nan_policy: None,
+    passes: 1,
+    resolve: |arguments, input| Ok(diff(arguments, input)),
+};

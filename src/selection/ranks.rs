@@ -1,0 +1,160 @@
+//! The rank of each element: all are sorted with their positions, and each rank is put in its place.
+
+use std::sync::Arc;
+
+use crate::dtype::{DType, Ordered};
+use crate::expr::Expression;
+use crate::fill::written;
+use crate::kernel::{Accumulator, Answer, Items, Request, Team};
+use crate::selection::buckets::{Buckets, Sort};
+use crate::selection::map::Map;
+use crate::selection::sample::{Sample, Sampled};
+use crate::simd::Simd;
+use crate::view::{BLOCK, Output};
+
+/// The rank of equal elements.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ties {
+    /// The mean of their ranks.
+    Average,
+    /// The smallest.
+    Min,
+    /// The largest.
+    Max,
+    /// One, and the next for the next.
+    Dense,
+    /// Each its own.
+    Ordinal,
+}
+
+impl Ties {
+    /// Of this name.
+    pub(crate) fn named(name: &str) -> Ties {
+        match name {
+            "min" => Ties::Min,
+            "max" => Ties::Max,
+            "dense" => Ties::Dense,
+            "ordinal" => Ties::Ordinal,
+            _ => Ties::Average,
+        }
+    }
+}
+
+/// Sorts, and writes the ranks.
+#[derive(Debug, Clone)]
+struct Ranks<T> {
+    sort: Sort<T, (u64, u64)>,
+    ties: Ties,
+    output: Output,
+}
+
+/// Asks for the ranks of all elements.
+pub(crate) fn ranks<T: Ordered>(expression: Expression, omits: bool, ties: Ties, output: Output) -> Request {
+    let of = expression.clone();
+    let by = move |map: Arc<Map<T>>| {
+        let ranks = Ranks { sort: Sort::<T, (u64, u64)>::new(map, omits), ties, output: output.clone() };
+        Request::new(of.clone(), ranks, |_| Ok(written()))
+    };
+    if let Some(map) = Map::of_every_key() {
+        return by(Arc::new(map));
+    }
+    let then = vec![<Ranks<T> as Accumulator>::NAME];
+    Request::chain(expression, Sample::default(), then, move |sample: &Sampled<T>| {
+        Ok(Answer::Next(by(sample.map.clone().unwrap_or_else(|| Arc::new(Map::one_bin())))))
+    })
+}
+
+impl<T: Ordered> Accumulator for Ranks<T> {
+    const NAME: &'static str = "ranks";
+
+    type Item = T;
+    type State = Buckets<T, (u64, u64)>;
+
+    const ORDER_FREE: bool = true;
+
+    fn positional(&self) -> bool {
+        true
+    }
+
+    fn init(&self) -> Self::State {
+        self.sort.init()
+    }
+
+    #[inline(always)]
+    fn update<S: Simd>(&self, simd: S, state: &mut Self::State, block: Items<'_, T>) {
+        self.sort.update(simd, state, block);
+    }
+
+    fn combine(&self, state: &mut Self::State, next: Self::State) {
+        self.sort.combine(state, next);
+    }
+
+    fn cover(&self, _: &Self) -> Option<Self> {
+        None
+    }
+
+    fn settle(&self, state: &mut Self::State, whole: bool, team: &Team<'_>) {
+        self.sort.settle(state, whole, team);
+        let last = state.parts_mut().iter().flatten().rfind(|part| !part.is_empty()).and_then(|part| part.last());
+        let missing = last.is_some_and(|(key, _)| T::of_key(*key).is_missing());
+        if missing || state.len() < self.output.len() {
+            let mut parts: Vec<usize> = (0..self.output.len()).step_by(BLOCK).collect();
+            team.each(&mut parts, |_, start| {
+                let len = BLOCK.min(self.output.len() - *start);
+                self.output.write_floats(*start, &vec![f64::NAN; len]);
+            });
+        }
+        if missing {
+            return;
+        }
+        // Equal elements are in one bucket.
+        let mut buckets: Vec<(&[(u64, u64)], u64)> = Vec::new();
+        for part in state.parts_mut().iter().flatten() {
+            buckets.push((part, 0));
+        }
+        if self.ties == Ties::Dense {
+            team.each(&mut buckets, |_, (part, values)| *values = equals(part).count() as u64);
+        }
+        let mut below = 0;
+        for (part, count) in &mut buckets {
+            let own = if self.ties == Ties::Dense { *count } else { part.len() as u64 };
+            *count = below;
+            below += own;
+        }
+        team.each(&mut buckets, |_, (part, below)| self.write(part, *below));
+    }
+}
+
+/// The elements of a bucket by their values.
+fn equals(part: &[(u64, u64)]) -> impl Iterator<Item = &[(u64, u64)]> {
+    part.chunk_by(|left, right| left.0 == right.0)
+}
+
+impl<T> Ranks<T> {
+    /// Writes the ranks of a bucket, of which so many are below.
+    fn write(&self, part: &[(u64, u64)], below: u64) {
+        let mut first = below + 1;
+        for equal in equals(part) {
+            let last = first + equal.len() as u64 - 1;
+            for (own, &(_, position)) in (first..).zip(equal) {
+                match self.ties {
+                    Ties::Average => self.put(position, f64::midpoint(first as f64, last as f64), 0),
+                    Ties::Min | Ties::Dense => self.put(position, first as f64, first),
+                    Ties::Max => self.put(position, last as f64, last),
+                    Ties::Ordinal => self.put(position, own as f64, own),
+                }
+            }
+            first = if self.ties == Ties::Dense { first + 1 } else { last + 1 };
+        }
+    }
+
+    /// Writes one rank, in the array's dtype.
+    fn put(&self, position: u64, float: f64, whole: u64) {
+        let place = usize::try_from(position).unwrap_or(usize::MAX);
+        if self.output.dtype() == DType::Float64 {
+            self.output.write_floats(place, &[float]);
+        } else {
+            self.output.write_bits(place, &[whole.cast_signed()]);
+        }
+    }
+}
