@@ -389,40 +389,46 @@ impl Output {
         match T::block(items) {
             // Of which each is a float16.
             Block::Float32(items) if self.dtype == DType::Float16 => {
-                let mut half = [0_u16; 256];
-                for (index, part) in items.chunks(half.len()).enumerate() {
-                    half.iter_mut().zip(part).for_each(|(half, item)| *half = half::f16::from_f32(*item).to_bits());
-                    self.scatter(start + index * half.len(), half.get(..part.len()).unwrap_or_default());
+                const PART: usize = 256;
+                for (index, part) in items.chunks(PART).enumerate() {
+                    self.convert::<_, _, PART>(start + index * PART, part, |item| half::f16::from_f32(item).to_bits());
                 }
             }
             _ => self.scatter(start, items),
         }
     }
 
-    /// Writes floats from number `start` on, rounded to the dtype, which is one of floats.
+    /// Writes floats from number `start` on, rounded to the dtype, which is one of floats. There is one NaN: which one comes
+    /// out of inf − inf depends on the instruction.
     ///
     /// # Panics
     ///
     /// If they do not fit, or the dtype is another.
     #[allow(clippy::cast_possible_truncation)] // the nearest float32 is what is wanted
     pub(crate) fn write_floats(&self, start: usize, floats: &[f64]) {
-        let mut narrow = [0.0_f32; 256];
-        let mut half = [0_u16; 256];
-        if self.dtype == DType::Float64 {
-            return self.scatter(start, floats);
-        }
+        const PART: usize = 256;
         assert!(self.dtype.is_float(), "floats go to an array of floats");
-        for (index, part) in floats.chunks(narrow.len()).enumerate() {
-            let start = start + index * narrow.len();
-            if self.dtype == DType::Float32 {
-                narrow.iter_mut().zip(part).for_each(|(narrow, float)| *narrow = *float as f32);
-                self.scatter(start, narrow.get(..part.len()).unwrap_or_default());
-            } else {
-                let round = |float: f64| half::f16::from_f64(self.dtype.round(float)).to_bits();
-                half.iter_mut().zip(part).for_each(|(half, float)| *half = round(*float));
-                self.scatter(start, half.get(..part.len()).unwrap_or_default());
+        let one_nan = |float: f64| if float.is_nan() { f64::NAN } else { float };
+        for (index, part) in floats.chunks(PART).enumerate() {
+            let start = start + index * PART;
+            match self.dtype {
+                DType::Float16 => {
+                    self.convert::<_, _, PART>(start, part, |float| {
+                        half::f16::from_f64(self.dtype.round(one_nan(float))).to_bits()
+                    });
+                }
+                DType::Float32 => self.convert::<_, _, PART>(start, part, |float| one_nan(float) as f32),
+                _ => self.convert::<_, _, PART>(start, part, one_nan),
             }
         }
+    }
+
+    /// Writes at most so many words, made of items.
+    #[inline(always)]
+    fn convert<T: Copy, W: Copy + Default, const MOST: usize>(&self, start: usize, items: &[T], word: impl Fn(T) -> W) {
+        let mut words = [W::default(); MOST];
+        words.iter_mut().zip(items).for_each(|(place, item)| *place = word(*item));
+        self.scatter(start, words.get(..items.len()).unwrap_or_default());
     }
 
     /// Writes integers of 64 bits from number `start` on, signed or not.

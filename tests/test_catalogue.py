@@ -214,7 +214,7 @@ def test_the_examples_are_different_and_use_every_parameter(info: ff.KernelInfo)
 
 @each
 def test_every_parameter_makes_a_difference(info: ff.KernelInfo) -> None:
-    x = zoo.ordinary("float64", 50)
+    x = np.tile(zoo.ordinary("float64", 25), 2)  # With equal elements.
     answers = [ff.run(x, ff.Kernel(info.name, **example))[info.name] for example in info.examples]
     assert len({oracle.bits(answer) for answer in answers}) == len(answers)
 
@@ -227,7 +227,8 @@ def test_every_parameter_makes_a_difference(info: ff.KernelInfo) -> None:
 def test_the_dtypes_are_exactly_those_that_work(info: ff.KernelInfo, dtype: str) -> None:
     x = zoo.elements(dtype, "three elements") if dtype in zoo.DTYPES else np.zeros(3, dtype)
     if zoo.family(dtype) in info.dtypes:
-        ff.run(x, info.name)
+        # Of elements in order there are differences in unsigned dtypes too.
+        ff.run(np.sort(x) if info.name == "diff" else x, info.name)
     else:
         with pytest.raises(TypeError):
             ff.run(x, info.name)

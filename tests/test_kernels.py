@@ -165,7 +165,8 @@ def spoiled(value: Any, approximate: bool) -> Iterator[Any]:
     if value.ndim:
         yield value.tolist()
         yield value[:-1]
-        yield value.astype("i4" if value.dtype != "i4" else "i2")
+        with np.errstate(invalid="ignore"):
+            yield value.astype("i4" if value.dtype != "i4" else "i2")
         if value.dtype.kind == "b":
             yield ~value
             return
@@ -204,6 +205,8 @@ def spoiled(value: Any, approximate: bool) -> Iterator[Any]:
 @pairs(taken=True)
 def test_a_wrong_answer_is_noticed(info: ff.KernelInfo, dtype: str) -> None:
     x = zoo.elements(dtype, "positive" if np.dtype(dtype).kind in "iufc" else "ordinary")[:5]
+    if info.name == "diff":
+        x = np.sort(x)[[0, 0, 0, 1, 4]]  # All differences fit unsigned dtypes.
     for example in info.examples:
         kernel = ff.Kernel(info.name, **example)
         (answer,) = ff.run(x, kernel).values()
