@@ -218,6 +218,63 @@ def _layout(bench: Bench, x: NDArray[Any], contiguous: NDArray[np.float64]) -> M
     return in_pairs(bench.effort, eleven_of(x), eleven_of(contiguous), times_the_time)
 
 
+# -------------------------------------------------------------------------------- axes, groups and windows
+
+FOUR = list(peers.FOUR)
+
+
+def check_arrays(got: Mapping[str, Any], right: Mapping[str, Any]) -> None:
+    """Fail unless arrays agree but for rounding."""
+    for name, value in right.items():
+        np.testing.assert_allclose(got[name], value, rtol=1e-7, atol=1e-9, err_msg=name)
+
+
+def _axis(axis: int, peer: Callable[[NDArray[Any], int], Mapping[str, Any]]) -> Callable[[Bench], Measured]:
+    """Four statistics along an axis of a table of 200 columns."""
+
+    def measured(bench: Bench) -> Measured:
+        x = bench.x.reshape(-1, 200)
+        check_arrays(ff.run(x, FOUR, axis=axis), peer(x, axis))
+        return in_pairs(bench.effort, lambda: ff.run(x, FOUR, axis=axis), lambda: peer(x, axis), times_as_fast)
+
+    return measured
+
+
+def median_rows(bench: Bench) -> Measured:
+    x = bench.x.reshape(-1, 200)
+    np.testing.assert_array_equal(ff.run(x, "median", axis=1)["median"], np.median(x, 1))
+    ours, theirs = lambda: ff.run(x, "median", axis=1), lambda: np.median(x, 1)
+    return in_pairs(bench.effort, ours, theirs, times_as_fast)
+
+
+def _groups(count: int, peer: str) -> Callable[[Bench], Measured]:
+    """Four statistics of each of so many labels, of 10 million elements."""
+
+    def measured(bench: Bench) -> Measured:
+        x = bench.ten_million
+        by = np.random.default_rng(SEED + 2).integers(0, count, x.size)
+        theirs = peers.group_peers(x, by)[peer]
+        ours = lambda: ff.run(x, FOUR, by=by)  # noqa: E731 - a task
+        check_arrays(ours(), theirs())
+        return in_pairs(bench.effort, ours, theirs, times_as_fast)
+
+    return measured
+
+
+def _windows(peer: str) -> Callable[[Bench], Measured]:
+    """Four statistics of windows of 100, of 10 million elements."""
+
+    def measured(bench: Bench) -> Measured:
+        x, window = bench.ten_million, peers.WINDOW
+        made = [ff.rolling_mean(window), ff.rolling_std(window), ff.rolling_min(window), ff.rolling_max(window)]
+        functions = dict(zip(FOUR, made, strict=True))
+        theirs = peers.window_peers(x)[peer]
+        check_arrays(ff.run(x, functions), theirs())
+        return in_pairs(bench.effort, lambda: ff.run(x, functions), theirs, times_as_fast)
+
+    return measured
+
+
 # -------------------------------------------------------------------- users' functions, 10 million float64
 
 
@@ -408,6 +465,26 @@ FIGURES = [
            "at least", 1.5, None, "x", _order("sort", lambda x: lambda: np.sort(x))),
     Figure("histogram-numpy", "`histogram` of 100 bins between the extremes", "`np.histogram`",
            "at least", 15, None, "x", _order(ff.histogram(bins=100), lambda x: lambda: np.histogram(x, 100)[0])),
+    Figure("axis0-numpy", "mean, std, min, max of 100,000 x 200 along axis 0", "NumPy",
+           "at least", 8, None, "x", _axis(0, peers.numpy_axis)),
+    Figure("axis1-numpy", "mean, std, min, max of 100,000 x 200 along axis 1", "NumPy",
+           "at least", 7, None, "x", _axis(1, peers.numpy_axis)),
+    Figure("axis1-bottleneck", "mean, std, min, max of 100,000 x 200 along axis 1", "bottleneck",
+           "at least", 2, None, "x", _axis(1, peers.bottleneck_axis)),
+    Figure("axis1-numbagg", "mean, std, min, max of 100,000 x 200 along axis 1", "numbagg",
+           "at least", 4, None, "x", _axis(1, peers.numbagg_axis)),
+    Figure("median-rows", "`median` of 100,000 x 200 along axis 1", "`np.median`",
+           "at least", 5, None, "x", median_rows),
+    Figure("groups-polars", "mean, std, min, max of 10 M elements by 1,000 labels", "Polars",
+           "at least", 1.3, 2, "x", _groups(1_000, "Polars")),
+    Figure("groups-duckdb", "mean, std, min, max of 10 M elements by 1,000 labels", "DuckDB",
+           "at least", 1.3, 2, "x", _groups(1_000, "DuckDB")),
+    Figure("groups-many", "mean, std, min, max of 10 M elements by 1,000,000 labels", "Polars",
+           "at least", 1, None, "x", _groups(1_000_000, "Polars")),
+    Figure("rolling-polars", "rolling mean, std, min, max of 10 M elements, windows of 100", "Polars",
+           "at least", 4, None, "x", _windows("Polars")),
+    Figure("rolling-bottleneck", "rolling mean, std, min, max of 10 M elements, windows of 100", "bottleneck",
+           "at least", 3, None, "x", _windows("bottleneck")),
     Figure("functions-numpy", "12 users' functions of 10 M float64", "NumPy, one after the other",
            "at least", 7, 12, "x", _functions(peers.numpy_functions),
            bound=(

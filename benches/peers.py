@@ -15,6 +15,9 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from typing import Any, cast
 
+import bottleneck
+import duckdb
+import numbagg
 import numpy as np
 import polars as pl
 from numba import get_num_threads, njit, prange
@@ -402,6 +405,78 @@ def polars_order(x: NDArray[np.float64]) -> dict[str, Callable[[], Any]]:
         "median": lambda: query.select(c.median()).collect().item(),
         "n_unique": lambda: query.select(c.n_unique()).collect().item(),
     }
+
+
+# ---------------------------------------------------------------------------------- axes, groups, windows
+
+FOUR = ("mean", "std", "min", "max")
+
+
+def numpy_axis(x: NDArray[np.float64], axis: int) -> Answers:
+    """The four along an axis."""
+    return {"mean": x.mean(axis), "std": x.std(axis), "min": x.min(axis), "max": x.max(axis)}
+
+
+def bottleneck_axis(x: NDArray[np.float64], axis: int) -> Answers:
+    """The four, which leave NaN out in bottleneck."""
+    found = (
+        bottleneck.nanmean(x, axis),
+        bottleneck.nanstd(x, axis),
+        bottleneck.nanmin(x, axis),
+        bottleneck.nanmax(x, axis),
+    )
+    return dict(zip(FOUR, found, strict=True))
+
+
+def numbagg_axis(x: NDArray[np.float64], axis: int) -> Answers:
+    """The four, which leave NaN out in numbagg; its deviation has ddof 1."""
+    deviation = numbagg.nanstd(x, axis=axis) * math.sqrt(1 - 1 / x.shape[axis])
+    rest = numbagg.nanmean(x, axis=axis), numbagg.nanmin(x, axis=axis), numbagg.nanmax(x, axis=axis)
+    return dict(zip(FOUR, (rest[0], deviation, rest[1], rest[2]), strict=True))
+
+
+def group_peers(x: NDArray[np.float64], by: NDArray[np.int64]) -> dict[str, Callable[[], Answers]]:
+    """The four of each label, in the order of the labels, by Polars and by DuckDB."""
+    c, frame = pl.col("x"), pl.DataFrame({"x": x, "label": by})
+    four = [c.mean().alias("mean"), c.std(ddof=0).alias("std"), c.min().alias("min"), c.max().alias("max")]
+    query = frame.lazy().group_by("label").agg(four).sort("label")
+    connection = duckdb.connect()
+    connection.register("t", frame.to_arrow())
+    sql = "select avg(x) mean, stddev_pop(x) std, min(x) min, max(x) max from t group by label order by label"
+
+    def polars() -> Answers:
+        found = query.collect()
+        return {name: found[name].to_numpy() for name in FOUR}
+
+    def duck() -> Answers:
+        found = connection.execute(sql).fetchnumpy()
+        return {name: found[name] for name in FOUR}
+
+    return {"Polars": polars, "DuckDB": duck}
+
+
+WINDOW = 100
+
+
+def window_peers(x: NDArray[np.float64]) -> dict[str, Callable[[], Answers]]:
+    """Rolling mean, deviation, smallest and largest element, by Polars and by bottleneck."""
+    c, frame = pl.col("x"), pl.DataFrame({"x": x}).lazy()
+    four = [
+        c.rolling_mean(WINDOW).alias("mean"),
+        c.rolling_std(WINDOW, ddof=1).alias("std"),
+        c.rolling_min(WINDOW).alias("min"),
+        c.rolling_max(WINDOW).alias("max"),
+    ]
+
+    def polars() -> Answers:
+        found = frame.select(four).collect()
+        return {name: found[name].to_numpy() for name in FOUR}
+
+    def bottle() -> Answers:
+        mean, low, high = (move(x, WINDOW) for move in (bottleneck.move_mean, bottleneck.move_min, bottleneck.move_max))
+        return {"mean": mean, "std": bottleneck.move_std(x, WINDOW, ddof=1), "min": low, "max": high}
+
+    return {"Polars": polars, "bottleneck": bottle}
 
 
 # -------------------------------------------------------------------------------------- bare parallel read
