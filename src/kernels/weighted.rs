@@ -232,8 +232,8 @@ pub(super) static EWM_MEAN: Entry = Entry {
     name: "ewm_mean",
     doc: "The mean of all elements up to each, of which older ones count less, as an array of float64.\n\n\
           NaN and infinities are missing values, as to pandas. How fast weights fall is said by one of ``alpha``, ``span``, \
-          ``com`` and ``halflife``; by none, they are halved with each element. (For ``alpha=0.5, adjust=False`` pandas weighs a \
-          value after a missing one in another way than it documents; here it is as documented.)",
+          ``com`` and ``halflife``; by none, they are halved with each element. For ``alpha=0.5, \
+          adjust=False`` pandas weighs a value after a missing one in another way than it documents; here it is as documented.",
     parameters: &[
         weight("alpha", Accepts::Weight, "The weight of a new value; old ones keep ``1 - alpha`` of theirs."),
         weight("span", Accepts::Span, "Says it as ``alpha = 2 / (span + 1)``."),

@@ -73,9 +73,10 @@ impl Plan {
         arrays.map(|(index, dtype, len)| Ok((index, output::dtype(array, dtype)?, len))).collect()
     }
 
-    /// Runs the kernels over the array, writes those answers to `out` that are arrays and for which there is one, and the tasks (functions without parameters) beside them. `workers` of 0 are as
-    /// many as there are processors.
-    #[pyo3(signature = (array, tasks, workers, timeout, out))]
+    /// Runs the kernels over the array, and the tasks (functions without parameters) beside them. `workers` of 0 are as
+    /// many as there are processors. Answers that are arrays are written to those of `out`, which are by the kernels'
+    /// numbers, or else to fresh ones.
+    #[pyo3(signature = (array, tasks, workers, timeout, out=HashMap::new()))]
     fn run<'py>(
         &self,
         array: &Bound<'py, PyUntypedArray>,
