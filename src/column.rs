@@ -25,6 +25,15 @@ pub enum Column {
 }
 
 impl Column {
+    /// Adds a row's value, which is a number.
+    #[inline]
+    pub fn push_number(&mut self, number: Number, dtype: DType) {
+        match self {
+            Column::Items { items, dtype: known, width: None } if *known == dtype => put(items, number, dtype),
+            _ => self.push(Value::Scalar(number, dtype)),
+        }
+    }
+
     /// Adds a row's value.
     pub fn push(&mut self, value: Value) {
         match (&mut *self, value) {

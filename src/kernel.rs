@@ -21,7 +21,7 @@ use std::ops::{Deref, Range};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::ahead::Ahead;
-use crate::dtype::{Block, DType, Item, Sealed};
+use crate::dtype::{Block, DType, Item, Number, Sealed};
 use crate::error::Error;
 use crate::expr::{Expression, NodeId};
 use crate::parameters::{Arguments, Parameter};
@@ -363,7 +363,28 @@ pub enum Answer {
 }
 
 /// How a finished state becomes an answer.
-pub(crate) type Finish = dyn Fn(&AnyState) -> Result<Answer, Error> + Send + Sync;
+pub struct Finish {
+    answer: Box<dyn Fn(&AnyState) -> Result<Answer, Error> + Send + Sync>,
+    /// The shorter way to an answer that is a number of this dtype, if it is one: of many short rows, most of the time goes into
+    /// handing answers on.
+    number: Option<(DType, Box<ToNumber>)>,
+}
+
+type ToNumber = dyn Fn(&AnyState) -> Option<Number> + Send + Sync;
+
+impl Finish {
+    /// The answer.
+    pub fn answer(&self, state: &AnyState) -> Result<Answer, Error> {
+        (self.answer)(state)
+    }
+
+    /// The answer, if it is a number and can be told without more ado.
+    #[inline]
+    pub fn number(&self, state: &AnyState) -> Option<(Number, DType)> {
+        let (dtype, number) = self.number.as_ref()?;
+        Some((number(state)?, *dtype))
+    }
+}
 
 /// What one function asks of a pass, and what it makes of the answer.
 #[derive(Clone)]
@@ -416,7 +437,29 @@ impl Request {
             None => unreachable!("the plan pairs a finish with its own state"),
         };
         let sink = Sink { expression, accumulator: Arc::new(accumulator) };
-        Request::Needs { sink, finish: Arc::new(finish), then }
+        Request::Needs { sink, finish: Arc::new(Finish { answer: Box::new(finish), number: None }), then }
+    }
+
+    /// Accumulates `expression` and turns the state into a number of a dtype, by `number` if that can tell it, else by `finish`.
+    pub fn number<A: Accumulator>(
+        expression: Expression,
+        accumulator: A,
+        dtype: DType,
+        number: impl Fn(&A::State) -> Option<Number> + Send + Sync + 'static,
+        finish: impl Fn(&A::State) -> Result<Value, Error> + Send + Sync + 'static,
+    ) -> Request {
+        let number = move |state: &AnyState| number(state.downcast_ref::<A::State>()?);
+        match Request::new(expression, accumulator, finish) {
+            Request::Needs { sink, finish, then } => {
+                let number: Option<(DType, Box<ToNumber>)> = Some((dtype, Box::new(number)));
+                let finish = Arc::into_inner(finish).map(|finish| Arc::new(Finish { number, ..finish }));
+                match finish {
+                    Some(finish) => Request::Needs { sink, finish, then },
+                    None => unreachable!("the finish was just made"),
+                }
+            }
+            other => other,
+        }
     }
 }
 
@@ -432,11 +475,11 @@ impl Request {
             unreachable!("what is known from the length is a number of elements, from which nothing follows");
         };
         then.extend(steps.clone());
-        let finish = move |state: &AnyState| match finish(state)? {
+        let finish = move |state: &AnyState| match finish.answer(state)? {
             Answer::Value(value) => next(value),
             Answer::Next(request) => Ok(Answer::Next(request.then(steps.clone(), next.clone()))),
         };
-        Request::Needs { sink, finish: Arc::new(finish), then }
+        Request::Needs { sink, finish: Arc::new(Finish { answer: Box::new(finish), number: None }), then }
     }
 }
 

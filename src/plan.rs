@@ -9,7 +9,7 @@ use std::fmt::Write as _;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use crate::dtype::DType;
+use crate::dtype::{DType, Number};
 use crate::error::{Error, panic_message};
 use crate::expr::NodeId;
 use crate::kernel::{Answer, AnyState, Entry, Finish, Input, NanPolicy, Request, Sink, Unwritten};
@@ -272,9 +272,15 @@ impl Waiting {
         !self.then.is_empty()
     }
 
+    /// What becomes of the state, if that is a number and can be told without more ado.
+    #[inline]
+    pub fn number(&self, state: &AnyState) -> Option<(Number, DType)> {
+        self.finish.number(state)
+    }
+
     /// What becomes of the state. One function's finish may not sink the others.
     pub fn answer(&self, state: &AnyState) -> Result<Answer, Error> {
-        let answer = catch_unwind(AssertUnwindSafe(|| (self.finish)(state)));
+        let answer = catch_unwind(AssertUnwindSafe(|| self.finish.answer(state)));
         let message = |panic: Box<dyn Any + Send>| panic_message(panic.as_ref());
         answer.unwrap_or_else(|panic| Err(Error::Panic { kernel: String::new(), message: message(panic) }))
     }

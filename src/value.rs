@@ -27,7 +27,12 @@ impl Value {
     /// A float, rounded to `dtype` when it is handed out. There is one NaN: which one comes out of inf − inf or of two NaN
     /// depends on the instruction.
     pub fn float(value: f64, dtype: DType) -> Value {
-        Value::Scalar(Number::Float(one_nan(value)), dtype)
+        Value::Scalar(Value::number(value), dtype)
+    }
+
+    /// The number of [`Value::float`].
+    pub fn number(value: f64) -> Number {
+        Number::Float(one_nan(value))
     }
 
     /// A complex number, as [`Value::float`].

@@ -381,6 +381,12 @@ impl<'a> Run<'a> {
                 let (Some(place), Some(sink)) = (states.get_mut(index), self.pass.sinks().get(index)) else { continue };
                 let mut each = |row: usize, state: &AnyState| {
                     for waiting in self.stage.waiting(index) {
+                        if let (Who::Call(call), Some((number, dtype))) = (waiting.who(), waiting.number(state)) {
+                            if let Some(column) = columns.get_mut(call) {
+                                column.push_number(number, dtype);
+                            }
+                            continue;
+                        }
                         let answer = waiting.answer(state);
                         if waiting.may_go_on() {
                             later.push((row, waiting.who(), answer));

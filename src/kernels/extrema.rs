@@ -188,8 +188,23 @@ fn extrema(input: &Input, asks: Asks) -> Result<Request, Error> {
     let input = *input;
     Ok(with_ordered!(input.dtype, T => {
         let positions = matches!(asks, Asks::ArgMin | Asks::ArgMax);
-        Request::new(input.elements(), Extrema::<T>::new(positions), move |state| answer(&input, asks, state))
+        let number = move |state: &ExtremaState<T>| number(asks, state);
+        let finish = move |state: &ExtremaState<T>| answer(&input, asks, state);
+        let dtype = if positions { DType::Int64 } else { input.dtype };
+        Request::number(input.elements(), Extrema::<T>::new(positions), dtype, number, finish)
     }, else return Err(input.unsupported(Takes::Ordered))))
+}
+
+/// The answer where nothing is missing.
+fn number<T: Ordered>(asks: Asks, state: &ExtremaState<T>) -> Option<Number> {
+    let position = |at: u64| Number::Int(at.cast_signed());
+    match (asks, state.missing) {
+        (Asks::Min, None) => state.min.map(|min| unsigned_zero(min.item)),
+        (Asks::Max, None) => state.max.map(|max| unsigned_zero(max.item)),
+        (Asks::ArgMin, None) => state.min.map(|min| position(min.at)),
+        (Asks::ArgMax, None) => state.max.map(|max| position(max.at)),
+        _ => None,
+    }
 }
 
 fn answer<T: Ordered>(input: &Input, asks: Asks, state: &ExtremaState<T>) -> Result<Value, Error> {

@@ -13,6 +13,7 @@
 //! The mean is kept as an unevaluated sum of two floats: δ is small beside μ, and one float would leave it few digits.
 
 use std::marker::PhantomData;
+use std::sync::Arc;
 
 use crate::ahead::Ahead;
 use crate::dtype::{DType, Item, ItemType};
@@ -207,7 +208,16 @@ pub(super) fn finish(
     value: impl Fn(&MomentsState) -> f64 + Send + Sync + 'static,
 ) -> Result<Request, Error> {
     let dtype = input.dtype.mean_type();
-    Ok(moments(input, order, Vec::new(), move |state| Ok(Answer::Value(Value::float(value(state), dtype)))))
+    let number = move |state: &MomentsState| Value::number(value(state));
+    let value = {
+        let number = Arc::new(number);
+        let own = Arc::clone(&number);
+        (move |state: &MomentsState| Some(own(state)), move |state: &MomentsState| Ok(Value::Scalar(number(state), dtype)))
+    };
+    Ok(match input.dtype.item() {
+        ItemType::Float32 => Request::number(input.values(), Moments::<f32>::up_to(order), dtype, value.0, value.1),
+        _ => Request::number(input.floats(), Moments::<f64>::up_to(order), dtype, value.0, value.1),
+    })
 }
 
 /// M₂ / (n − ddof). NumPy divides by zero where n ≤ ddof; its `nan…` versions answer NaN there.
