@@ -364,12 +364,13 @@ pub enum Answer {
 
 /// How a finished state becomes an answer.
 pub struct Finish {
-    answer: Box<dyn Fn(&AnyState) -> Result<Answer, Error> + Send + Sync>,
+    answer: Box<ToAnswer>,
     /// The shorter way to an answer that is a number of this dtype, if it is one: of many short rows, most of the time goes into
     /// handing answers on.
     number: Option<(DType, Box<ToNumber>)>,
 }
 
+type ToAnswer = dyn Fn(&AnyState) -> Result<Answer, Error> + Send + Sync;
 type ToNumber = dyn Fn(&AnyState) -> Option<Number> + Send + Sync;
 
 impl Finish {

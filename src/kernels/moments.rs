@@ -212,7 +212,10 @@ pub(super) fn finish(
     let value = {
         let number = Arc::new(number);
         let own = Arc::clone(&number);
-        (move |state: &MomentsState| Some(own(state)), move |state: &MomentsState| Ok(Value::Scalar(number(state), dtype)))
+        (
+            move |state: &MomentsState| Some(own(state)),
+            move |state: &MomentsState| Ok(Value::Scalar(number(state), dtype)),
+        )
     };
     Ok(match input.dtype.item() {
         ItemType::Float32 => Request::number(input.values(), Moments::<f32>::up_to(order), dtype, value.0, value.1),

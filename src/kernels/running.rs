@@ -577,28 +577,30 @@ impl<D: Differs> Fill for Diff<D> {
     }
 }
 
+/// The request for differences of these items.
+fn differences<D: Differs>(expression: Expression, times: usize, dtype: DType, overflow: Error) -> Request {
+    array(
+        dtype,
+        move |len| len.saturating_sub(times),
+        move |output| {
+            let overflow = overflow.clone();
+            fill(expression.clone(), Diff::<D> { times, output, dtype, overflow, kind: PhantomData })
+        },
+    )
+}
+
 fn diff(arguments: &Arguments, input: &Input) -> Request {
     let times = usize::try_from(arguments.int("n")).unwrap_or(usize::MAX);
     let remedy = "pass the array in a wider or signed dtype, such as x.astype(np.int64) or x.astype(float)";
     let dtype = if input.dtype.is_time() && times > 0 { DType::Timedelta64 } else { input.dtype };
     let overflow = Error::Overflow { kernel: input.kernel, dtype, remedy };
-    fn request<D: Differs>(expression: Expression, times: usize, dtype: DType, overflow: Error) -> Request {
-        array(
-            dtype,
-            move |len| len.saturating_sub(times),
-            move |output| {
-                let overflow = overflow.clone();
-                fill(expression.clone(), Diff::<D> { times, output, dtype, overflow, kind: PhantomData })
-            },
-        )
-    }
     with_integer!(input.dtype, T => {
-        request::<Integers<T>>(input.elements(), times, dtype, overflow)
+        differences::<Integers<T>>(input.elements(), times, dtype, overflow)
     }, else {
         if input.dtype.is_time() {
-            request::<Times>(input.elements(), times, dtype, overflow)
+            differences::<Times>(input.elements(), times, dtype, overflow)
         } else {
-            request::<Floats>(input.elements().float64(), times, dtype, overflow)
+            differences::<Floats>(input.elements().float64(), times, dtype, overflow)
         }
     })
 }

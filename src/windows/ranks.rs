@@ -76,7 +76,7 @@ impl Set {
             let above = words.get(word)? & (u64::MAX << bit << 1);
             if above != 0 {
                 let found = word * BITS + above.trailing_zeros() as usize;
-                return self.descend(level, found, |word| word.trailing_zeros());
+                return self.descend(level, found, u64::trailing_zeros);
             }
             number = word;
         }
@@ -215,13 +215,17 @@ impl Quantiles {
         let insert = |place: usize, set: &mut Set, cursors: &mut [Cursor], count: &mut usize| {
             if let Some(&rank) = ranks.get(place).filter(|rank| **rank != usize::MAX) {
                 set.insert(rank);
-                cursors.iter_mut().for_each(|cursor| cursor.inserted(rank));
+                for cursor in cursors.iter_mut() {
+                    cursor.inserted(rank);
+                }
                 *count += 1;
             }
         };
         let remove = |place: usize, set: &mut Set, cursors: &mut [Cursor], count: &mut usize| {
             if let Some(&rank) = ranks.get(place).filter(|rank| **rank != usize::MAX) {
-                cursors.iter_mut().for_each(|cursor| cursor.removing(rank, set));
+                for cursor in cursors.iter_mut() {
+                    cursor.removing(rank, set);
+                }
                 set.remove(rank);
                 *count -= 1;
             }

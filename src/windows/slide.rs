@@ -218,10 +218,7 @@ impl<const L: usize> Joined<L> {
             Statistic::Max => self.high,
         };
         let least = least.max(1.0);
-        for lane in 0..L {
-            values[lane] = if self.count[lane] >= least { values[lane] } else { f64::NAN };
-        }
-        values
+        std::array::from_fn(|lane| if self.count[lane] >= least { values[lane] } else { f64::NAN })
     }
 
     #[inline(always)]
@@ -263,7 +260,9 @@ impl Slides {
                 origins[lane] = origin(items.iter().find(|item| item.is_finite()));
                 end_origins[lane] = origin(items.iter().rfind(|item| item.is_finite()));
                 if items.len() < size {
-                    rows.iter_mut().for_each(|row| row[lane] = f64::NAN);
+                    for row in rows.iter_mut() {
+                        row[lane] = f64::NAN;
+                    }
                 }
                 let places = rows.iter_mut().skip(known.start.saturating_sub(from));
                 places.zip(items).for_each(|(row, &item)| row[lane] = item);

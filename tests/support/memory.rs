@@ -37,6 +37,7 @@ impl Memory {
     }
 
     /// What was written.
+    #[allow(dead_code)] // not every test reads it
     pub(crate) fn value(&self) -> Value {
         let stride = self.dtype.size().try_into().unwrap();
         // SAFETY: as above.

@@ -146,7 +146,7 @@ fn pieces(level: Level, view: &View<'_>, sink: &Sink, state: &mut AnyState) {
     let mut evaluator = Evaluator::new(std::slice::from_ref(view), &program, level);
     let mut all = Buffer::new(graph.item(node), view.len());
     for start in (0..view.len()).step_by(BLOCK) {
-        evaluator.evaluate(start, view.len(), |instruction, block| {
+        evaluator.evaluate(std::slice::from_ref(view), start, view.len(), |instruction, block| {
             if program.wanted() == [instruction] {
                 all.put(start, block);
             }
