@@ -143,7 +143,7 @@ def of_weights(x: Array, parameters: dict[str, Any]) -> Expected:
     if all(parameters[name] is None for name in ("alpha", "span", "com", "halflife")):
         parameters["alpha"] = 0.5
     if parameters["alpha"] == 0.5 and not parameters["adjust"]:
-        # For this very value pandas weighs what follows a gap by the rest of the old weight, and not as it documents it.
+        # For this very value pandas weighs what follows a gap by the rest of the old weight, not as it documents.
         parameters["alpha"] += 1e-14
     wanted = pd.Series(x).ewm(**parameters).mean().to_numpy()
     size = np.maximum.accumulate(np.where(np.isfinite(x), np.abs(x), 0.0))

@@ -76,7 +76,7 @@ impl Plan {
     /// Runs the kernels over the array, and the tasks (functions without parameters) beside them. `workers` of 0 are as
     /// many as there are processors. Answers that are arrays are written to those of `out`, which are by the kernels'
     /// numbers, or else to fresh ones.
-    #[pyo3(signature = (array, tasks, workers, timeout, out=HashMap::new()))]
+    #[pyo3(signature = (array, tasks, workers, timeout, out))]
     fn run<'py>(
         &self,
         array: &Bound<'py, PyUntypedArray>,

@@ -207,7 +207,7 @@ impl<const L: usize> Joined<L> {
 
     #[inline(always)]
     fn value(&self, statistic: Statistic, least: f64) -> [f64; L] {
-        let mut values = match statistic {
+        let values = match statistic {
             Statistic::Sum => {
                 return std::array::from_fn(|lane| if self.count[lane] >= least { self.sum[lane] } else { f64::NAN });
             }
@@ -260,7 +260,7 @@ impl Slides {
                 origins[lane] = origin(items.iter().find(|item| item.is_finite()));
                 end_origins[lane] = origin(items.iter().rfind(|item| item.is_finite()));
                 if items.len() < size {
-                    for row in rows.iter_mut() {
+                    for row in &mut rows {
                         row[lane] = f64::NAN;
                     }
                 }
