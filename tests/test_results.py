@@ -159,7 +159,7 @@ ALL = [kernel.name for kernel in ff.kernels()]
         ("histogram", {}, 2, 2),
         # What minds the order of the elements sweeps by itself if they do not lie in order.
         (["mean", "argmax"], {}, 1, 2),
-        (ALL, {}, 2, 3),
+        (ALL, {}, 2, 4),
     ],
 )
 def test_the_report_counts_the_passes(functions: Any, options: Any, passes: int, of_a_transposed: int) -> None:
