@@ -64,13 +64,7 @@ impl Double {
         let zero = f64x8::splat(simd, 0.0);
         let (mut high, mut low) = ([zero; 4], [zero; 4]);
         let (groups, rest) = items.as_chunks::<{ GROUP * LANES }>();
-        // What is left is a group of its own, filled up with zeros. Measured for 200 elements: 50 ns, and 250 one by one.
-        let mut last = [0.0; GROUP * LANES];
-        let (rest, few) = if rest.len() < LANES { (&[][..], rest) } else { (rest, &[][..]) };
-        if let Some(filled) = last.get_mut(..rest.len()) {
-            filled.copy_from_slice(rest);
-        }
-        for group in groups.iter().chain((!rest.is_empty()).then_some(&last)) {
+        for group in groups {
             ahead.ask::<GROUP>();
             let (vectors, _) = group.as_chunks::<8>();
             for i in 0..4 {
@@ -80,6 +74,18 @@ impl Double {
                     |row| f64x8::load_array_ref(simd, &vectors[GROUP * i + row]),
                 );
                 let x = ((a + b) + (c + d)) + ((e + f) + (g + h));
+                let sum = high[i] + x;
+                let part = sum - high[i];
+                low[i] += (high[i] - (sum - part)) + (x - part);
+                high[i] = sum;
+            }
+        }
+        // What makes no group goes row by row: one by one, each element would wait for the sum before.
+        let (rows, rest) = rest.as_chunks::<LANES>();
+        for row in rows {
+            let (vectors, _) = row.as_chunks::<8>();
+            for i in 0..4 {
+                let x = f64x8::load_array_ref(simd, &vectors[i]);
                 let sum = high[i] + x;
                 let part = sum - high[i];
                 low[i] += (high[i] - (sum - part)) + (x - part);
@@ -98,7 +104,7 @@ impl Double {
                 total.merge(Double { high, low });
             }
         }
-        for &x in few {
+        for &x in rest {
             total.add(x);
         }
         total
