@@ -223,8 +223,8 @@ def test_twelve_statistics_take_one_pass() -> None:
 
 @dtypes
 def test_positions_take_a_sweep_of_their_own_where_memory_has_another_order(dtype: str) -> None:
-    # A sample comes before an order, and sees an array as small as this one whole, in a sweep that has no order; and moments
-    # come before z-scores.
+    # A sample comes before an order, and sees an array as small as this one whole, in a sweep that has no order; and
+    # moments come before z-scores.
     both = ("argsort", "rank", "zscore")
     functions = {key: kernel for key, kernel in oracle.uses(dtype).items() if kernel.name not in both}
     by_position = {key: kernel for key, kernel in functions.items() if kernel.name in POSITIONAL}
