@@ -35,7 +35,7 @@ class Plan:
         tasks: list[Callable[[], Any]],
         workers: int,
         timeout: float | None,
-        out: dict[int, npt.NDArray[Any]] = ...,
+        out: dict[int, npt.NDArray[Any]],
     ) -> tuple[list[Any], list[tuple[int, Exception]], int, int, int, float]: ...
     def run_rows(
         self,
