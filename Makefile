@@ -52,15 +52,13 @@ lint: $(VENV)/.test build-test  ## format, lints and types
 	@$(BIN)/python scripts/generate.py --check
 
 .PHONY: test-rust
-test-rust: $(VENV)/.test  ## the tests of the core, without Python and with it
+test-rust: $(VENV)/.test  ## the tests of the core; the Python face is tested from Python
 	$(call say,Rust: tests without Python)
 	@cargo test --quiet --no-default-features
 	$(call say,Rust: overwritten arrays under valgrind)
 	@if command -v valgrind >/dev/null; \
 	then $(UNDER_VALGRIND) cargo test --quiet --no-default-features --test race; \
 	else echo "left out: there is no valgrind here"; fi
-	$(call say,Rust: tests with the Python face)
-	@$(WITH_PYTHON) cargo test --quiet --lib
 
 .PHONY: test-python
 test-python: $(VENV)/.test build-test  ## the tests of the package, its docstrings, the README and the docs
