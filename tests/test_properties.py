@@ -195,7 +195,8 @@ def in_memory_order(x: Array) -> Array:
 @given(arrays(), st.data())
 def test_same_bits_for_any_layout(x: Array, data: st.DataObject) -> None:
     """A contiguous, aligned, native copy, in memory order or, where positions count, in C order."""
-    functions = data.draw(companies(x.dtype))
+    # Z-scores have the one order, and their mean and deviation are summed in the other.
+    functions = {key: use for key, use in data.draw(companies(x.dtype)).items() if use.name != "zscore"}
     for by_position, order in ((True, x), (False, in_memory_order(x))):
         chosen = {key: kernel for key, kernel in functions.items() if (kernel.name in POSITIONAL) == by_position}
         copy = np.array(order, x.dtype.newbyteorder("="), order="C")
