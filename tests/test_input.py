@@ -192,7 +192,10 @@ def test_the_memory_a_run_takes_does_not_grow_with_the_array(layout: str) -> Non
         x[:] = 1
         # What sorts needs room for all elements; so do the counts of values, if these are all different.
         sorts = ('sort', 'argsort', 'unique', 'n_unique', 'value_counts', 'mode', 'entropy')
+        # Answers as long as the array are as large as it is.
+        long = ('cum', 'rolling', 'diff', 'zscore', 'rank', 'ewm')
         names = [k.name for k in ff.kernels() if 'float64' in k.dtypes and k.name not in sorts]
+        names = [name for name in names if not name.startswith(long)]
         for size in (300_000, None):
             data = ({layout})[:size]
             with open('/proc/self/clear_refs', 'w') as file:
