@@ -233,3 +233,16 @@ def test_a_group_that_fails_is_told() -> None:
         ff.run(x, ["nanargmin", "sum"], by=[0, 1, 0])
     found = ff.run(x, ["nanargmin", "nansum"], by=[0, 1, 0], on_error="return")
     np.testing.assert_array_equal(found["nansum"], [3, 0])
+
+
+def test_long_groups_among_short_ones() -> None:
+    """A group that all workers take together, and those before and behind it."""
+    rng = np.random.default_rng(11)
+    sizes = [3, 5_000, 2, 150_000, 4, 1, 90_000, 7]
+    by = rng.permutation(np.repeat(np.arange(len(sizes)), sizes))
+    x = rng.standard_normal(by.size)
+    x[:10] = np.nan
+    for nan_policy in ("propagate", "omit"):
+        masks = [by == label for label in range(len(sizes))]
+        functions = {name: ff.Kernel(name) for name in [*QUICK[:-1], "n_unique", "iqr"]}
+        assert_groups(x, by, masks, functions, nan_policy=nan_policy)

@@ -48,7 +48,7 @@ pub struct Table {
 }
 
 /// Runs the functions over each row of the first source, which is of this dtype. Its elements, or those of a formula over all
-/// sources, are a node of the graph. All sources have as many rows of the same length.
+/// sources, are a node of the graph. All sources have as many rows, each as long as that of the first.
 pub fn run_rows(
     plan: &Plan,
     dtype: DType,
@@ -83,8 +83,9 @@ fn of_no_rows(
 ) -> Result<Table, Error> {
     let len = |rows: &Rows<'_>| if rows.are_even() { rows.len().min(1) } else { 1 };
     let items: Vec<Buffer> = sources.iter().map(|rows| Buffer::new(rows.dtype().item(), len(rows))).collect();
+    let ends: Vec<[usize; 2]> = items.iter().map(|items| [0, items.len()]).collect();
     let rows: Vec<Rows<'_>> =
-        items.iter().zip(sources).map(|(items, rows)| Rows::of_one(items, rows.dtype())).collect();
+        items.iter().zip(&ends).map(|(items, ends)| Rows::behind(View::of_buffer(items), ends)).collect();
     let mut table = run_rows(plan, dtype, graph, node, &rows, &Workers::Caller, control)?;
     for column in table.columns.iter_mut().flatten() {
         *column = std::mem::take(column).emptied();
@@ -112,8 +113,6 @@ struct Run<'a> {
     across: usize,
     /// Whole rows that make a block; none if a row's elements have to be told apart before.
     batch: Option<usize>,
-    /// The lengths of rows that make a block.
-    lens: Vec<usize>,
     /// Tiles, or rows, that a worker takes at a time, and chunks of each.
     tiles: usize,
     together: usize,
@@ -204,7 +203,6 @@ impl<'a> Run<'a> {
             units: if even { tiles.div_ceil(together) * chunks } else { uneven.len() },
             uneven,
             all,
-            lens: vec![len; if even { batch.unwrap_or(0) } else { 0 }],
             next: AtomicUsize::new(0),
             trees: (0..if chunks > 1 { tiles } else { 0 }).map(|_| Tree::new(chunks)).collect(),
             alone: count >= 4 * workers.count(),
@@ -217,6 +215,12 @@ impl<'a> Run<'a> {
         }
     }
 
+    /// The length of a row.
+    fn len_of(&self, row: usize) -> usize {
+        self.sources.first().map_or(0, |rows| rows.elements(row..row + 1).len())
+    }
+
+    /// The length of rows, or up to which those of several lengths are swept over together.
     fn len(&self) -> usize {
         self.sources.first().map_or(0, |rows| if rows.are_even() { rows.len() } else { BLOCK })
     }
@@ -307,10 +311,17 @@ impl<'a> Run<'a> {
         let len = |row: usize| source.elements(row..row + 1).len();
         let mut row = rows.start;
         while row < rows.end {
-            if len(row) > BLOCK || self.batch.is_none() {
+            if len(row) <= BLOCK && self.batch.is_none() {
+                self.sweep(worker, row..row + 1, 0);
+                self.finish(row..row + 1, &mut worker.states, columns)?;
+                row += 1;
+                continue;
+            }
+            if len(row) > BLOCK {
                 let views: Vec<View<'_>> = self.sources.iter().map(|source| source.row(row)).collect();
                 if len(row) > source.elements(0..source.count()).len() / 8 && len(row) > CHUNK {
-                    lock(&self.done).push((row, std::mem::replace(columns, self.columns())));
+                    // It is the last of its portion.
+                    lock(&self.done).push((rows.start, std::mem::replace(columns, self.columns())));
                     lock(&self.waiting).push((row, self.all.clone()));
                 } else {
                     self.ask(row, self.all.clone(), &views, &Workers::Caller, &self.control.of_worker(), columns)?;
@@ -356,13 +367,8 @@ impl<'a> Run<'a> {
         self.elements.fetch_add(elements.len() as u64, Ordering::Relaxed);
         let Worker { evaluator, tiles, states, lens, .. } = worker;
         let len = self.len();
-        let lens = if let Some(even) = self.lens.get(..rows.len()).filter(|_| source.are_even()) {
-            even
-        } else {
-            lens.clear();
-            lens.extend(rows.clone().map(|row| source.elements(row..row + 1).len()));
-            lens.as_slice()
-        };
+        lens.clear();
+        lens.extend(rows.clone().map(|row| source.elements(row..row + 1).len()));
         let in_tile = rows.start - packed.start..rows.end - packed.start;
         let views: Vec<View<'_>> = (self.sources.iter().enumerate())
             .filter_map(|(number, source)| {
@@ -404,7 +410,7 @@ impl<'a> Run<'a> {
                 }
             }
         });
-        for (row, &len) in rows.clone().zip(lens) {
+        for (row, &len) in rows.clone().zip(lens.iter()) {
             for (who, value) in self.stage.known(len as u64) {
                 self.place(row, who, Ok(value), columns);
             }
@@ -441,7 +447,7 @@ impl<'a> Run<'a> {
     /// Makes the worker's states those of a chunk of each of these rows.
     fn sweep(&self, worker: &mut Worker<'_, 'a>, rows: Range<usize>, chunk: usize) {
         self.renew(&mut worker.states, rows.len());
-        let elements = chunk * CHUNK..self.len().min((chunk + 1) * CHUNK);
+        let elements = chunk * CHUNK..self.len_of(rows.start).min((chunk + 1) * CHUNK);
         for start in elements.clone().step_by(BLOCK) {
             if self.control.is_stopped() {
                 break;
@@ -516,7 +522,7 @@ impl<'a> Run<'a> {
 
     /// Turns the states of rows into answers. Who has to ask for more goes on at once, or waits for all workers.
     fn finish(&self, rows: Range<usize>, states: &mut [States], columns: &mut Vec<Column>) -> Result<(), Error> {
-        let len = self.len();
+        let len = self.len_of(rows.start);
         self.elements.fetch_add((len * rows.len()) as u64, Ordering::Relaxed);
         let mut held = None;
         for (row, states) in rows.clone().zip(states) {
@@ -536,8 +542,11 @@ impl<'a> Run<'a> {
             }
             stage.join(&self.sampled);
             if !self.alone {
+                // Each row by itself: what it waits for comes behind what is known of it, and before the next row.
                 lock(&self.done).push((row, std::mem::replace(columns, self.columns())));
-                lock(&self.waiting).push((row, stage));
+                if !stage.is_empty() {
+                    lock(&self.waiting).push((row, stage));
+                }
             } else if !stage.is_empty() {
                 let held = held.get_or_insert_with(|| self.hold(rows.clone()));
                 let views: Vec<View<'_>> = if held.is_empty() {

@@ -63,12 +63,6 @@ impl<'a> Rows<'a> {
         Rows { first, along, count, across, starts: None }
     }
 
-    /// A buffer's items as the only row, which are of this dtype.
-    pub fn of_one(items: &'a Buffer, dtype: DType) -> Rows<'a> {
-        let first = View { dtype, ..View::of_buffer(items) };
-        Rows { first, along: Vec::new(), count: 1, across: 1, starts: None }
-    }
-
     /// Rows of several lengths, one behind the other: where each starts, and where the last one ends.
     pub fn behind(all: View<'a>, starts: &'a [usize]) -> Rows<'a> {
         let count = starts.len().saturating_sub(1);
@@ -206,6 +200,7 @@ impl<'a> Rows<'a> {
         tile: &mut Tile,
         place: usize,
     ) {
+        assert!(self.are_even(), "rows of several lengths have no neighbours");
         assert!(
             row % self.inner() + count <= self.inner() && elements.end <= self.len(),
             "a tile lies within the rows"
