@@ -759,7 +759,7 @@ macro_rules! floats {
                 Number::Float(self.into())
             }
 
-            #[allow(clippy::cast_possible_truncation)]
+            #[allow(clippy::cast_possible_truncation)] // the nearest float is what is wanted
             fn of_number(number: Number) -> Self {
                 number.float() as Self
             }
@@ -834,7 +834,7 @@ macro_rules! floats {
                 Number::Complex(Complex::new(self.re.into(), self.im.into()))
             }
 
-            #[allow(clippy::cast_possible_truncation)]
+            #[allow(clippy::cast_possible_truncation)] // the nearest float is what is wanted
             fn of_number(number: Number) -> Self {
                 match number {
                     Number::Complex(value) => Complex::new(value.re as $item, value.im as $item),

@@ -206,48 +206,37 @@ pub trait Erased: fmt::Debug + Send + Sync {
 /// Is shown the number of a row and its state.
 pub type EachRow<'a> = dyn FnMut(usize, &AnyState) + 'a;
 
-/// The updates of many rows, to be compiled once per instruction set.
-struct UpdateRows<'a, 'e, A: Accumulator> {
+/// Updates, to be compiled once per instruction set: of one state by a block, or, if there is `each`, of a fresh state by each
+/// row of the block. (Both in one, as a loop that is compiled for every kernel, dtype and instruction set takes its time.)
+struct Update<'a, 'e, A: Accumulator> {
     accumulator: &'a A,
     state: &'a mut AnyState,
-    items: &'a [A::Item],
+    block: Items<'a, A::Item>,
     lens: &'a [usize],
-    each: &'a mut EachRow<'e>,
+    each: Option<&'a mut EachRow<'e>>,
 }
 
-impl<A: Accumulator> Work for UpdateRows<'_, '_, A> {
+impl<A: Accumulator> Work for Update<'_, '_, A> {
     type Output = ();
 
     #[inline(always)]
-    fn run<S: Simd>(self, simd: S) {
-        let ahead = Ahead::default();
-        let mut rest = self.items;
+    fn run<S: Simd>(mut self, simd: S) {
+        let mut rest = self.block.slice;
         for (row, &len) in self.lens.iter().enumerate() {
             let slice;
             (slice, rest) = rest.split_at(len.min(rest.len()));
-            if let Some(state) = self.state.downcast_mut::<A::State>() {
+            let Some(state) = self.state.downcast_mut::<A::State>() else {
+                unreachable!("the plan pairs a sink with its own states");
+            };
+            if self.each.is_some() {
                 *state = self.accumulator.init();
-                self.accumulator.update(simd, state, Items { slice, start: 0, ahead: &ahead });
-                self.accumulator.settle(state, true, &Team::alone());
             }
-            (self.each)(row, self.state);
+            self.accumulator.update(simd, state, Items { slice, ..self.block });
+            if let Some(each) = &mut self.each {
+                self.accumulator.settle(state, true, &Team::alone());
+                each(row, self.state);
+            }
         }
-    }
-}
-
-/// One update, to be compiled once per instruction set.
-struct Update<'a, A: Accumulator> {
-    accumulator: &'a A,
-    state: &'a mut A::State,
-    block: Items<'a, A::Item>,
-}
-
-impl<A: Accumulator> Work for Update<'_, A> {
-    type Output = ();
-
-    #[inline(always)]
-    fn run<S: Simd>(self, simd: S) {
-        self.accumulator.update(simd, self.state, self.block);
     }
 }
 
@@ -300,17 +289,19 @@ impl<A: Accumulator> Erased for A {
     }
 
     fn update(&self, level: Level, state: &mut AnyState, block: Block<'_>, start: u64, ahead: &Ahead) {
-        let (Some(state), Some(slice)) = (state.downcast_mut::<A::State>(), A::Item::of(block)) else {
-            unreachable!("the plan pairs a sink with its own states and item type");
+        let Some(slice) = A::Item::of(block) else {
+            unreachable!("the plan pairs a sink with its own item type");
         };
-        level.run(Update { accumulator: self, state, block: Items { slice, start, ahead } });
+        let lens = &[slice.len()];
+        level.run(Update { accumulator: self, state, block: Items { slice, start, ahead }, lens, each: None });
     }
 
     fn rows(&self, level: Level, state: &mut AnyState, block: Block<'_>, lens: &[usize], each: &mut EachRow<'_>) {
-        let Some(items) = A::Item::of(block) else {
+        let Some(slice) = A::Item::of(block) else {
             unreachable!("the plan pairs a sink with its own item type");
         };
-        level.run(UpdateRows { accumulator: self, state, items, lens, each });
+        let block = Items { slice, start: 0, ahead: &Ahead::default() };
+        level.run(Update { accumulator: self, state, block, lens, each: Some(each) });
     }
 
     fn piece(&self, level: Level, state: &mut AnyState, block: Block<'_>, piece: Piece<'_, ()>) {

@@ -1,4 +1,4 @@
-"""Axes and masks: every answer along an axis is that of its elements alone, to the last bit, and its shape NumPy's."""
+"""Axes and masks: answers along an axis are those of their elements alone, to the last bit, and their shape NumPy's."""
 
 import functools
 import itertools

@@ -436,8 +436,8 @@ def run(
         last bit.
     axis : int or tuple of int, optional
         The axes along which elements are taken together, as in NumPy: the results are arrays, with an answer for each
-        place along the other axes, each equal, to the last bit, to that of its elements alone. All elements are taken
-        together if ``None``. Callables are called with ``axis=``, and have to have such a parameter.
+        place along the other axes; along one axis it is that of its elements alone, to the last bit. All elements are
+        taken together if ``None``. Callables are called with ``axis=``, and have to have such a parameter.
     keepdims : bool
         Whether the axes that were taken together stay, with one place each.
     where : numpy.ndarray of bool, optional

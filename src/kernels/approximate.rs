@@ -129,7 +129,7 @@ impl Accumulator for Magnitudes {
     }
 
     #[inline(always)]
-    #[allow(clippy::cast_possible_truncation)]
+    #[allow(clippy::cast_possible_truncation)] // what is shifted has a few bits left
     fn update<S: Simd>(&self, _: S, state: &mut Octaves, block: Items<'_, f64>) {
         let shift = MANTISSA - self.bits;
         for part in block.chunks(BLOCK) {
@@ -278,7 +278,7 @@ impl<T: Ordered> Accumulator for Registers<T> {
     }
 
     #[inline(always)]
-    #[allow(clippy::cast_possible_truncation)]
+    #[allow(clippy::cast_possible_truncation)] // what is shifted has a few bits left
     fn update<S: Simd>(&self, _: S, registers: &mut Vec<u8>, block: Items<'_, T>) {
         for item in block.iter() {
             let hash = hash(item.canonical().key());
@@ -372,7 +372,7 @@ pub(super) static N_UNIQUE_APPROX: Entry = Entry {
         Ok(with_ordered!(input.dtype, T => {
             let registers = Registers::<T> { precision, item: PhantomData };
             Request::new(input.values(), registers, |registers: &Vec<u8>| {
-                #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+                #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // an estimate is finite, and not negative
                 let rounded = estimate(registers).round() as u64;
                 Ok(Value::count(rounded))
             })

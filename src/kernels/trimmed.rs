@@ -69,7 +69,7 @@ impl Accumulator for Between {
 }
 
 /// How many are cut off at each end.
-#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // `int` of Python, of less than half of n
 fn cut(part: f64, n: u64) -> u64 {
     (part * n as f64) as u64
 }
@@ -121,7 +121,7 @@ fn trim_mean(arguments: &Arguments, input: &Input) -> Result<Request, Error> {
 }
 
 /// The mean of what is left of `n` elements, the smallest of which is `low`, and the largest `high`.
-#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // n was a number of elements
 fn between(input: &Input, n: f64, part: f64, low: f64, high: f64) -> Request {
     let (dtype, cut) = (input.dtype.mean_type(), cut(part, n as u64));
     Request::new(input.floats(), Between { low, high }, move |state: &BetweenState| {

@@ -158,7 +158,7 @@ impl Rule {
     }
 
     /// How many bins there are between two ends, whose difference NumPy takes in `ends_in`.
-    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // a number of bins is compared with both limits
     pub(super) fn bins(
         self,
         facts: &Facts,
