@@ -1,0 +1,170 @@
+//! Short rows: many of them as one block, whose items are then divided among them, so that what a row costs besides its
+//! elements is a few calls for each function; and rows of several lengths, of which most are short.
+
+use std::ops::Range;
+use std::sync::atomic::Ordering;
+
+use crate::column::Column;
+use crate::engine::latch::lock;
+use crate::engine::pass::CHUNK;
+use crate::engine::pool::Workers;
+use crate::engine::rows::{Run, Worker, guarded};
+use crate::error::Error;
+use crate::kernel::{Answer, AnyState};
+use crate::plan::{Stage, Who};
+use crate::view::{BLOCK, Rows, View};
+
+impl<'a> Run<'a> {
+    /// Answers for rows of several lengths. Those that make a block are taken together, and long ones asked each by itself.
+    pub(super) fn uneven(
+        &self,
+        worker: &mut Worker<'_, 'a>,
+        rows: Range<usize>,
+        columns: &mut Vec<Column>,
+    ) -> Result<(), Error> {
+        let Some(source) = self.sources.first() else { return Ok(()) };
+        let len = |row: usize| source.elements(row..row + 1).len();
+        let mut row = rows.start;
+        while row < rows.end {
+            if len(row) <= BLOCK && self.batch.is_none() {
+                self.sweep(worker, row..row + 1, 0);
+                self.finish(row..row + 1, &mut worker.states, columns)?;
+                row += 1;
+                continue;
+            }
+            if len(row) > BLOCK {
+                let views: Vec<View<'_>> = self.sources.iter().map(|source| source.row(row)).collect();
+                if len(row) > source.elements(0..source.count()).len() / 8 && len(row) > CHUNK {
+                    // It is the last of its portion.
+                    lock(&self.done).push((rows.start, std::mem::replace(columns, self.columns())));
+                    lock(&self.waiting).push((row, self.all.clone()));
+                } else {
+                    self.ask(row, self.all.clone(), &views, &Workers::Caller, &self.control.of_worker(), columns)?;
+                }
+                row += 1;
+                continue;
+            }
+            let mut end = row + 1;
+            while end < rows.end && source.elements(row..end + 1).len() <= BLOCK {
+                end += 1;
+            }
+            self.batch(worker, &(row..end), row..end, columns)?;
+            row = end;
+        }
+        Ok(())
+    }
+
+    /// Brings those of the rows into the tiles that do not lie in memory as they should.
+    pub(super) fn pack(&self, worker: &mut Worker<'_, 'a>, rows: Range<usize>) {
+        for (source, tile) in self.sources.iter().zip(&mut worker.tiles) {
+            if source.joined(rows.clone()).is_some() {
+                continue;
+            }
+            let mut row = rows.start;
+            while row < rows.end {
+                let count = (rows.end - row).min(source.inner() - row % source.inner());
+                source.load_behind(self.level, row, count, 0..source.len(), tile, row - rows.start);
+                row += count;
+            }
+        }
+    }
+
+    /// Answers for whole rows that make a block, some of those that were packed.
+    pub(super) fn batch(
+        &self,
+        worker: &mut Worker<'_, 'a>,
+        packed: &Range<usize>,
+        rows: Range<usize>,
+        columns: &mut [Column],
+    ) -> Result<(), Error> {
+        let Some(source) = self.sources.first() else { return Ok(()) };
+        let elements = source.elements(rows.clone());
+        self.elements.fetch_add(elements.len() as u64, Ordering::Relaxed);
+        let Worker { evaluator, tiles, states, lens, .. } = worker;
+        let len = self.len();
+        lens.clear();
+        lens.extend(rows.clone().map(|row| source.elements(row..row + 1).len()));
+        let in_tile = rows.start - packed.start..rows.end - packed.start;
+        let views: Vec<View<'_>> = (self.sources.iter().enumerate())
+            .filter_map(|(number, source)| {
+                let in_tile = || tiles.get(number).map(|tile| tile.rows(in_tile.clone(), len));
+                source.joined(rows.clone()).or_else(in_tile)
+            })
+            .collect();
+        if states.is_empty() {
+            self.renew(states, 1);
+        }
+        let Some(states) = states.first_mut() else { return Ok(()) };
+        // In the order of the rows for each call.
+        let mut later: Vec<(usize, Who, Result<Answer, Error>)> = Vec::new();
+        evaluator.evaluate(&views, 0, elements.len(), |instruction, block| {
+            for &index in self.readers.get(instruction).into_iter().flatten() {
+                let (Some(place), Some(sink)) = (states.get_mut(index), self.pass.sinks().get(index)) else { continue };
+                let mut each = |row: usize, state: &AnyState| {
+                    for waiting in self.stage.waiting(index) {
+                        if let (Who::Call(call), Some((number, dtype))) = (waiting.who(), waiting.number(state)) {
+                            if let Some(column) = columns.get_mut(call) {
+                                column.push_number(number, dtype);
+                            }
+                            continue;
+                        }
+                        let answer = waiting.answer(state);
+                        if waiting.may_go_on() {
+                            later.push((row, waiting.who(), answer));
+                        } else {
+                            self.take(rows.start + row, waiting.who(), answer, columns);
+                        }
+                    }
+                };
+                guarded(place, |state| sink.accumulator.rows(self.level, state, block, lens, &mut each));
+                if let Err(message) = place {
+                    for waiting in self.stage.waiting(index) {
+                        let error = Error::Panic { kernel: String::new(), message: message.clone() };
+                        self.take(rows.start, waiting.who(), Err(error), columns);
+                    }
+                }
+            }
+        });
+        for (row, &len) in rows.clone().zip(lens.iter()) {
+            for (who, value) in self.stage.known(len as u64) {
+                self.place(row, who, Ok(value), columns);
+            }
+        }
+        let control = self.control.of_worker();
+        for (row, who, answer) in later {
+            let Ok(Answer::Next(request)) = answer else {
+                self.take(rows.start + row, who, answer, columns);
+                continue;
+            };
+            let mut stage = Stage::default();
+            stage.add(who, request);
+            let start: usize = lens.iter().take(row).sum();
+            let own = start..start + lens.get(row).copied().unwrap_or(0);
+            let views: Vec<View<'_>> = views.iter().map(|view| view.part(own.clone())).collect();
+            self.ask(rows.start + row, stage, &views, &Workers::Caller, &control, columns)?;
+        }
+        Ok(())
+    }
+
+    /// Takes an answer that is no further request.
+    fn take(&self, row: usize, who: Who, answer: Result<Answer, Error>, columns: &mut [Column]) {
+        match answer {
+            Ok(Answer::Value(value)) => self.place(row, who, Ok(value), columns),
+            Err(error) => self.place(row, who, Err(error), columns),
+            Ok(Answer::Next(_)) => unreachable!("a request's further steps are told"),
+        }
+    }
+}
+
+/// Rows of several lengths in portions of about a chunk.
+pub(super) fn portions(rows: &Rows<'_>) -> Vec<Range<usize>> {
+    let mut portions = Vec::new();
+    let mut start = 0;
+    for end in 1..=rows.count() {
+        if rows.elements(start..end).len() >= CHUNK || end == rows.count() {
+            portions.push(start..end);
+            start = end;
+        }
+    }
+    portions
+}
