@@ -19,7 +19,7 @@ use fanfold::value::Value;
 use fanfold::view::{BLOCK, View};
 use proptest::prelude::*;
 use support::arrays::{Array, Content, Layout};
-use support::model::{answers, bits, close, engine, fixed_tree, joined, part, update};
+use support::model::{answers, close, engine, fixed_tree, joined, part, same_bits, update};
 use support::uses::{fused, name, uses};
 
 /// Lengths around every border but those between chunks.
@@ -38,8 +38,8 @@ fn kinds() -> impl Iterator<Item = (DType, Content)> {
 #[track_caller]
 fn assert_same(plan: &Plan, left: &[Result<Value, Error>], right: &[Result<Value, Error>], context: &str) {
     assert_eq!((left.len(), right.len()), (plan.calls().len(), plan.calls().len()), "answers of {context}");
-    for ((call, left), right) in plan.calls().iter().zip(bits(left)).zip(bits(right)) {
-        assert_eq!(left, right, "{} of {context}", name(call));
+    for ((call, left), right) in plan.calls().iter().zip(left).zip(right) {
+        assert!(same_bits(left, right), "{} of {context}: {left:?} is not {right:?}", name(call));
     }
 }
 
@@ -60,8 +60,10 @@ fn assert_comes_to_the_same(lengths: &[usize], sweep: impl Fn(&View<'_>, &Sink) 
 #[test]
 fn combining_with_a_fresh_state_changes_nothing() {
     let sweep = fixed_tree(Level::best());
-    assert_comes_to_the_same(&LENGTHS, |view, sink| joined(sink, sink.accumulator.init(), sweep(view, sink)));
-    assert_comes_to_the_same(&LENGTHS, |view, sink| joined(sink, sweep(view, sink), sink.accumulator.init()));
+    assert_comes_to_the_same(&LENGTHS, |view, sink| {
+        let fresh = || sink.accumulator.init();
+        joined(sink, fresh(), joined(sink, sweep(view, sink), fresh()))
+    });
 }
 
 #[test]
@@ -74,10 +76,10 @@ fn every_instruction_set_gives_the_same_bits() {
 #[test]
 fn any_number_of_workers_gives_the_same_bits() {
     for (dtype, content) in kinds() {
-        let array = Array::new(content, dtype, LONG[4]);
+        let array = Array::new(content, dtype, LONG[3]);
         let plan = fused(NanPolicy::Omit);
         let expected = answers(&plan, &array.view(), fixed_tree(Level::best()));
-        for workers in [1, 2, 3, 7] {
+        for workers in [2, 3, 7] {
             let got = engine(&plan, &array.view(), workers).unwrap();
             assert_same(&plan, &got, &expected, &format!("{dtype}, {content:?}, with {workers} workers"));
         }
