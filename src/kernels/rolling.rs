@@ -96,31 +96,37 @@ fn quantile(quantile: f64, arguments: &Arguments, input: &Input) -> Result<Reque
     ))
 }
 
+/// What kernels of windows have in common.
+const WINDOWED: Entry = Entry {
+    name: "",
+    doc: "",
+    parameters: &[WINDOW, MIN_PERIODS, CENTER],
+    numpy: "",
+    takes: Takes::Reals,
+    examples: &["window=4, min_periods=1, center=True", "window=1"],
+    nan_policy: None,
+    passes: 1,
+    resolve: |arguments, input| slide(Statistic::Sum, arguments, input),
+};
+
 pub(super) static ROLLING_SUM: Entry = Entry {
     name: "rolling_sum",
     doc: "The sum of each window, as an array of float64.\n\n\
           NaN and infinities are missing values, as to pandas. Each window is summed from its own elements alone: nothing of \
           what was in another one is left behind, and the time does not depend on the window's size.",
-    parameters: &[WINDOW, MIN_PERIODS, CENTER],
     numpy: "pd.Series(np.ravel(x)).rolling(window, min_periods, center).sum().to_numpy()",
-    takes: Takes::Reals,
     examples: &["window=4, min_periods=0, center=True", "window=1"],
-    nan_policy: None,
-    passes: 1,
     resolve: |arguments, input| slide(Statistic::Sum, arguments, input),
+    ..WINDOWED
 };
 
 pub(super) static ROLLING_MEAN: Entry = Entry {
     name: "rolling_mean",
     doc: "The mean of each window, as an array of float64.\n\n\
           NaN and infinities are missing values, as to pandas. Several statistics of the same windows are found in one walk.",
-    parameters: &[WINDOW, MIN_PERIODS, CENTER],
     numpy: "pd.Series(np.ravel(x)).rolling(window, min_periods, center).mean().to_numpy()",
-    takes: Takes::Reals,
-    examples: &["window=4, min_periods=1, center=True", "window=1"],
-    nan_policy: None,
-    passes: 1,
     resolve: |arguments, input| slide(Statistic::Mean, arguments, input),
+    ..WINDOWED
 };
 
 pub(super) static ROLLING_VAR: Entry = Entry {
@@ -130,11 +136,9 @@ pub(super) static ROLLING_VAR: Entry = Entry {
           far from zero.",
     parameters: &[WINDOW, MIN_PERIODS, CENTER, DDOF],
     numpy: "pd.Series(np.ravel(x)).rolling(window, min_periods, center).var(ddof=ddof).to_numpy()",
-    takes: Takes::Reals,
     examples: &["window=4, min_periods=1, center=True, ddof=0", "window=5"],
-    nan_policy: None,
-    passes: 1,
     resolve: |arguments, input| slide(Statistic::Var(arguments.number("ddof")), arguments, input),
+    ..WINDOWED
 };
 
 pub(super) static ROLLING_STD: Entry = Entry {
@@ -143,37 +147,27 @@ pub(super) static ROLLING_STD: Entry = Entry {
           The root of ``rolling_var``.",
     parameters: &[WINDOW, MIN_PERIODS, CENTER, DDOF],
     numpy: "pd.Series(np.ravel(x)).rolling(window, min_periods, center).std(ddof=ddof).to_numpy()",
-    takes: Takes::Reals,
     examples: &["window=4, min_periods=1, center=True, ddof=0", "window=5"],
-    nan_policy: None,
-    passes: 1,
     resolve: |arguments, input| slide(Statistic::Std(arguments.number("ddof")), arguments, input),
+    ..WINDOWED
 };
 
 pub(super) static ROLLING_MIN: Entry = Entry {
     name: "rolling_min",
     doc: "The smallest value of each window, as an array of float64.\n\n\
           NaN and infinities are missing values, as to pandas.",
-    parameters: &[WINDOW, MIN_PERIODS, CENTER],
     numpy: "pd.Series(np.ravel(x)).rolling(window, min_periods, center).min().to_numpy()",
-    takes: Takes::Reals,
-    examples: &["window=4, min_periods=1, center=True", "window=1"],
-    nan_policy: None,
-    passes: 1,
     resolve: |arguments, input| slide(Statistic::Min, arguments, input),
+    ..WINDOWED
 };
 
 pub(super) static ROLLING_MAX: Entry = Entry {
     name: "rolling_max",
     doc: "The largest value of each window, as an array of float64.\n\n\
           NaN and infinities are missing values, as to pandas.",
-    parameters: &[WINDOW, MIN_PERIODS, CENTER],
     numpy: "pd.Series(np.ravel(x)).rolling(window, min_periods, center).max().to_numpy()",
-    takes: Takes::Reals,
-    examples: &["window=4, min_periods=1, center=True", "window=1"],
-    nan_policy: None,
-    passes: 1,
     resolve: |arguments, input| slide(Statistic::Max, arguments, input),
+    ..WINDOWED
 };
 
 pub(super) static ROLLING_MEDIAN: Entry = Entry {
@@ -181,13 +175,9 @@ pub(super) static ROLLING_MEDIAN: Entry = Entry {
     doc: "The median of each window, as an array of float64.\n\n\
           NaN and infinities are missing values, as to pandas. Elements come and go in a few steps each, whatever the window's \
           size.",
-    parameters: &[WINDOW, MIN_PERIODS, CENTER],
     numpy: "pd.Series(np.ravel(x)).rolling(window, min_periods, center).median().to_numpy()",
-    takes: Takes::Reals,
-    examples: &["window=4, min_periods=1, center=True", "window=1"],
-    nan_policy: None,
-    passes: 1,
     resolve: |arguments, input| quantile(0.5, arguments, input),
+    ..WINDOWED
 };
 
 pub(super) static ROLLING_QUANTILE: Entry = Entry {
@@ -196,9 +186,7 @@ pub(super) static ROLLING_QUANTILE: Entry = Entry {
           NaN and infinities are missing values, as to pandas. Several quantiles of the same windows share the sorting.",
     parameters: &[WINDOW, QUANTILE, MIN_PERIODS, CENTER],
     numpy: "pd.Series(np.ravel(x)).rolling(window, min_periods, center).quantile(q).to_numpy()",
-    takes: Takes::Reals,
     examples: &["window=4, q=0.1, min_periods=1, center=True", "window=1", "window=5, q=1"],
-    nan_policy: None,
-    passes: 1,
     resolve: |arguments, input| quantile(arguments.number("q"), arguments, input),
+    ..WINDOWED
 };
