@@ -62,6 +62,10 @@ def test_small_arrays_and_one_worker_start_no_thread() -> None:
         before = set(threads())
         ff.run(np.arange(1000.0), ['mean', len], workers=8)
         ff.run(np.arange(1e6), ['mean', len], workers=1)
+        x = np.arange(1e6)
+        for labels in (x // 1e5, (x // 1e5).astype(int), (x.astype(int) << 40, x % 7)):
+            ff.run(x, 'mean', by=labels, workers=1)
+        ff.run(x.reshape(1000, -1), ['mean', 'median', 'cumsum'], axis=0, workers=1)
         with ff.Pool(workers=4) as pool:
             pool.run(np.arange(1000.0), 'mean')
         assert set(threads()) == before

@@ -106,7 +106,7 @@ class Plan:
             timeout = _seconds(timeout)
         count = workers.workers if isinstance(workers, Pool) else int(workers or 0)
         if axis is not None or where is not None or by is not None or keepdims is not False:
-            parts = self._parts(data, axis, keepdims, where, by)
+            parts = self._parts(data, axis, keepdims, where, by, count)
             return self._run_parts(data, parts, count, on_error, timeout, given)
         how: dict[str, str] = self._how
         why: dict[str, str] = {}
@@ -169,7 +169,9 @@ class Plan:
             return Results(values, {}, ran, parts.groups)
         return self._failed(values, failures, ran, on_error, parts.groups)
 
-    def _parts(self, data: npt.NDArray[Any], axis: Any, keepdims: Any, where: Any, by: Any) -> "Rows | Groups":
+    def _parts(
+        self, data: npt.NDArray[Any], axis: Any, keepdims: Any, where: Any, by: Any, count: int
+    ) -> "Rows | Groups":
         """How the array is to be taken apart. Raises what is wrong with the arguments that say so."""
         problems: list[Exception] = []
         parts: Rows | Groups | None
@@ -186,7 +188,8 @@ class Plan:
                 other = "keepdims" if axis is None else "axis"
                 problems.append(ValueError(f"by and {other} were both given: {advice}"))
             is_any = any("arg" in kernel.name for kernel in self._kernels)
-            parts = groups.groups(data, by, where, bool(self._plain or sequences or is_any), problems)
+            positions = bool(self._plain or sequences or is_any)
+            parts = groups.groups(data, by, where, positions, count, problems)
         for key, size in sequences.items():
             reason = parts.refuses(size, data) if parts else None
             if reason is not None:

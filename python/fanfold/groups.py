@@ -42,6 +42,7 @@ class Groups:
     """The elements of each label together: as `shapes.Rows`, for a run with `by=`."""
 
     why = "called for each group"
+    whole = False
 
     def __init__(self, labels: Labels, mask: npt.NDArray[np.bool_] | None, positions: bool) -> None:
         self._labels = labels
@@ -52,8 +53,6 @@ class Groups:
         self.groups: Any = None
         """The labels that occur, in order, once the kernels have run."""
         self.bytes_copied = 0
-
-    whole = False
 
     def run(self, plan: _core.Plan, data: npt.NDArray[Any], workers: int, timeout: float | None, out: Out) -> Any:
         """Runs the kernels; what `_core.Plan.run` gives."""
@@ -121,27 +120,29 @@ class Groups:
         return called
 
 
-def groups(data: npt.NDArray[Any], by: Any, where: Any, positions: bool, problems: Problems) -> Groups | None:
+def groups(
+    data: npt.NDArray[Any], by: Any, where: Any, positions: bool, workers: int, problems: Problems
+) -> Groups | None:
     """The array's groups, if the arguments are right."""
     known = len(problems)
     mask = shapes.mask(where, data, problems)
-    found = labels(by, data, problems)
+    found = labels(by, data, workers, problems)
     return None if found is None or len(problems) > known else Groups(found, mask, positions)
 
 
-def labels(by: Any, data: npt.NDArray[Any], problems: Problems) -> Labels | None:
+def labels(by: Any, data: npt.NDArray[Any], workers: int, problems: Problems) -> Labels | None:
     """The labels, if they are such; several keys in a tuple are one label."""
     if not isinstance(by, tuple):
-        return _labels(by, data, problems, "by")
+        return _labels(by, data, workers, problems, "by")
     if not by:
         problems.append(ValueError("by is an empty tuple: pass an array of labels, or a tuple of such"))
         return None
-    keys = [_labels(key, data, problems, f"by[{number}]") for number, key in enumerate(by)]
+    keys = [_labels(key, data, workers, problems, f"by[{number}]") for number, key in enumerate(by)]
     found = [key for key in keys if key is not None]
-    return None if len(found) < len(keys) else _joined(found)
+    return None if len(found) < len(keys) else _joined(found, workers)
 
 
-def _labels(by: Any, data: npt.NDArray[Any], problems: Problems, argument: str) -> Labels | None:
+def _labels(by: Any, data: npt.NDArray[Any], workers: int, problems: Problems, argument: str) -> Labels | None:
     if isinstance(by, str | bytes) or np.ndim(by) == 0:
         what = f"{argument} must be an array with a label for each element, or a tuple of such, not {shown(by)}"
         problems.append(TypeError(what))
@@ -156,9 +157,9 @@ def _labels(by: Any, data: npt.NDArray[Any], problems: Problems, argument: str) 
         return _categorical(categories)
     array = np.asarray(by)
     if array.dtype.kind in "biumM":
-        return _integers(array)
+        return _integers(array, workers)
     if array.dtype.kind == "f":
-        return _ranked(array)
+        return _ranked(array, workers)
     if array.dtype.kind in "USO":
         return _others(array, problems, argument)
     advice = "pass integers, floats, strings, times or a categorical"
@@ -172,7 +173,7 @@ def _categorical(labels: _Categories) -> Labels:
     return Labels(labels.codes, 0, len(categories), lambda numbers: categories[numbers])
 
 
-def _integers(array: npt.NDArray[Any]) -> Labels:
+def _integers(array: npt.NDArray[Any], workers: int) -> Labels:
     """Integers, bools and times as the numbers that they are, unless they lie too far apart."""
     native = array.dtype.newbyteorder("=")
     is_time = native.kind in "mM"
@@ -181,7 +182,7 @@ def _integers(array: npt.NDArray[Any]) -> Labels:
     if array.size == 0:
         return Labels(integers, 0, 0, lambda numbers: numbers.astype(native))
     kernels = [_core.Kernel("min"), _core.Kernel("max")]
-    (least, most), *_ = _core.Plan(kernels, "omit").run(array, [], 0, None, {})
+    (least, most), *_ = _core.Plan(kernels, "omit").run(array, [], workers, None, {})
     if is_time:
         if np.isnat(least):
             return Labels(integers, 0, 0, lambda numbers: numbers.astype(native))
@@ -189,7 +190,7 @@ def _integers(array: npt.NDArray[Any]) -> Labels:
     low = int(least)
     width = int(most) - low + 1
     if width > max(WIDEST, 4 * array.size):
-        return _ranked(array)
+        return _ranked(array, workers)
 
     def names(numbers: npt.NDArray[np.int64]) -> Any:
         if native.kind == "u":
@@ -199,9 +200,9 @@ def _integers(array: npt.NDArray[Any]) -> Labels:
     return Labels(integers, low, width, names)
 
 
-def _ranked(array: npt.NDArray[Any]) -> Labels:
+def _ranked(array: npt.NDArray[Any], workers: int) -> Labels:
     """Each label's rank among the distinct ones. NaN and NaT belong to no group."""
-    (order,), *_ = _core.Plan([_core.Kernel("argsort")], "propagate").run(array, [], 0, None, {})
+    (order,), *_ = _core.Plan([_core.Kernel("argsort")], "propagate").run(array, [], workers, None, {})
     flat = array.reshape(-1)
     found = flat[order]
     # What is missing comes last.
@@ -232,7 +233,7 @@ def _others(array: npt.NDArray[Any], problems: Problems, argument: str) -> Label
     return Labels(numbers, 0, distinct.size, lambda numbers: distinct[numbers])
 
 
-def _joined(keys: list[Labels]) -> Labels:
+def _joined(keys: list[Labels], workers: int) -> Labels:
     """Several labels of each element as one number; the first counts most."""
     numbers, width = _counted(keys[0]), keys[0].range
 
@@ -243,7 +244,7 @@ def _joined(keys: list[Labels]) -> Labels:
         width *= key.range
         ranks: Names | None = None
         if width > max(WIDEST, 4 * numbers.size):
-            ranked = _ranked(numbers)
+            ranked = _ranked(numbers, workers)
             # The first rank may be that of what belongs to no group.
             numbers, width, ranks = np.where(numbers < 0, -1, ranked.numbers), ranked.range, ranked.names
         parts = _more_parts(parts, ranks, key.range)
