@@ -248,6 +248,17 @@ def test_a_timeout_ends_a_run_promptly(functions: Any, workers: int, on_error: A
 
 
 @pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("functions", ["median", ["mean", "median"], "min"])
+def test_a_timeout_ends_a_run_over_rows_promptly(functions: Any, workers: int) -> None:
+    """Also where each worker, the calling thread among them, goes on alone with a long row."""
+    rows = np.broadcast_to(1.0, (64, 10**11))
+    started = time.monotonic()
+    with pytest.raises(TimeoutError):
+        ff.run(rows, functions, axis=1, workers=workers, timeout=0.125)
+    assert 0.125 <= time.monotonic() - started < 1.125
+
+
+@pytest.mark.parametrize("workers", [1, 2])
 @pytest.mark.parametrize("forced", [False, True])
 def test_a_timeout_ends_the_sweep_of_traced_functions_promptly(workers: int, forced: bool) -> None:
     called = []

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::{self, ThreadId};
 use std::time::{Duration, Instant};
 
 use crate::error::Error;
@@ -15,6 +16,7 @@ pub struct Control<'a> {
     /// Asked every [`POLL`] by the waiting thread; `false` stops the run.
     go_on: &'a (dyn Fn() -> bool + Sync),
     stopped: Arc<AtomicBool>,
+    caller: ThreadId,
 }
 
 impl<'a> Control<'a> {
@@ -30,7 +32,7 @@ impl<'a> Control<'a> {
             let limit = Duration::try_from_secs_f64(seconds).ok()?;
             Some((begun.checked_add(limit)?, seconds))
         });
-        Control { deadline, go_on, stopped: Arc::default() }
+        Control { deadline, go_on, stopped: Arc::default(), caller: thread::current().id() }
     }
 
     /// A run that nothing stops.
@@ -38,9 +40,15 @@ impl<'a> Control<'a> {
         Control::new(None, &|| true)
     }
 
-    /// For a worker's own runs within the run: it does not look around, but is stopped with the run.
-    pub(super) fn of_worker(&self) -> Control<'static> {
-        Control { stopped: Arc::clone(&self.stopped), ..Control::none() }
+    /// For this thread's own runs within the run, which are stopped with it. The calling thread, which may be a worker too, goes on
+    /// looking around meanwhile; no other does.
+    pub(super) fn of_worker(&self) -> Control<'a> {
+        let stopped = Arc::clone(&self.stopped);
+        if thread::current().id() == self.caller {
+            Control { deadline: self.deadline, go_on: self.go_on, stopped, caller: self.caller }
+        } else {
+            Control { stopped, ..Control::none() }
+        }
     }
 
     /// Ends the run, from any thread.

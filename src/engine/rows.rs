@@ -175,7 +175,8 @@ impl<'a> Run<'a> {
         let tiled = across > 1 || !sources.iter().all(Rows::are_borrowed);
         let inner = sources.first().map_or(1, Rows::inner);
         let tiles = count / inner * inner.div_ceil(across);
-        let chunks = Pass::chunks(len).max(1);
+        // If all functions sample there is nothing to sweep for.
+        let chunks = if pass.sinks().is_empty() { 1 } else { Pass::chunks(len).max(1) };
         let uneven = sources.first().filter(|_| !even).map_or_else(Vec::new, short::portions);
         let batch = (len > 0 && len <= BLOCK && pass.program().keeps_all()).then(|| {
             // Long rows of a tile would meet in the same places of a cache if they lay one right behind the other.
@@ -313,6 +314,9 @@ impl<'a> Run<'a> {
     /// Makes the worker's states those of a chunk of each of these rows.
     fn sweep(&self, worker: &mut Worker<'_, 'a>, rows: Range<usize>, chunk: usize) {
         self.renew(&mut worker.states, rows.len());
+        if self.pass.sinks().is_empty() {
+            return;
+        }
         let elements = chunk * CHUNK..self.len_of(rows.start).min((chunk + 1) * CHUNK);
         for start in elements.clone().step_by(BLOCK) {
             if self.control.is_stopped() {
@@ -389,7 +393,8 @@ impl<'a> Run<'a> {
     /// Turns the states of rows into answers. Who has to ask for more goes on at once, or waits for all workers.
     fn finish(&self, rows: Range<usize>, states: &mut [States], columns: &mut Vec<Column>) -> Result<(), Error> {
         let len = self.len_of(rows.start);
-        self.elements.fetch_add((len * rows.len()) as u64, Ordering::Relaxed);
+        let swept = if self.pass.sinks().is_empty() { 0 } else { len * rows.len() };
+        self.elements.fetch_add(swept as u64, Ordering::Relaxed);
         let mut held = None;
         for (row, states) in rows.clone().zip(states) {
             for (place, sink) in states.iter_mut().zip(self.pass.sinks()) {
