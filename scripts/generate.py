@@ -38,6 +38,8 @@ TYPES = {
     "None or a number > 0 and <= 1": "float | None",
     "None or a number >= 1": "float | None",
     "None or a number > 0": "float | None",
+    "None or the key of an array": "str | None",
+    "'pearson' or 'spearman'": 'Literal["pearson", "spearman"]',
     "'average', 'min', 'max', 'dense' or 'ordinal'": 'Literal["average", "min", "max", "dense", "ordinal"]',
 }
 
@@ -65,6 +67,8 @@ class KernelInfo(NamedTuple):
     dtypes: tuple[str, ...]
     examples: tuple[dict[str, Any], ...]
     passes: int
+    arrays: str
+    weighted: bool
     @property
     def summary(self) -> str: ...
 
@@ -118,6 +122,8 @@ def documentation() -> str:
         parts.append(f"## {kernel.name}\n\n{_fill(kernel.doc)}\n\n")
         like = "near to" if kernel.name.endswith("_approx") else "the same as"
         parts.append(f"- {like} `{kernel.numpy}`\n- {passes}\n- dtypes: {', '.join(kernel.dtypes)}\n")
+        parts.append({"one": "", "two": "- of two arrays\n", "all": "- of all arrays\n"}[kernel.arrays])
+        parts.append("- elements can have `weights`\n" if kernel.weighted else "")
         parts += [f"- `{p.name}={p.default!r}`: {p.accepts}. {_plain(p.doc)}\n" for p in kernel.parameters]
         parts.append("\n")
     return "".join(parts).rstrip() + "\n"

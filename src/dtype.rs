@@ -93,6 +93,11 @@ impl DType {
         matches!(self, DType::Float16 | DType::Float32 | DType::Float64)
     }
 
+    /// float16 or float32.
+    pub fn is_narrow(self) -> bool {
+        matches!(self, DType::Float16 | DType::Float32)
+    }
+
     /// complex64 or complex128.
     pub fn is_complex(self) -> bool {
         matches!(self, DType::Complex64 | DType::Complex128)

@@ -7,6 +7,7 @@ use std::any::Any;
 use std::fmt;
 
 use crate::dtype::DType;
+use crate::kernels::CATALOGUE;
 
 /// What went wrong in a request, in a pass or in a finish.
 #[derive(Debug, Clone, PartialEq)]
@@ -63,6 +64,11 @@ pub enum Error {
     ForeignDtype {
         /// The array's dtype, as NumPy shows it.
         dtype: String,
+    },
+    /// Weights, for a kernel that has no meaning for them.
+    Unweighted {
+        /// The kernel's name.
+        kernel: &'static str,
     },
     /// An empty array, for a kernel that needs at least one element.
     Empty {
@@ -154,6 +160,11 @@ impl fmt::Display for Error {
                 "data has dtype {dtype}, which has no kernels: convert it first, for example with data.astype(float), or \
                  pick one field of a structured array"
             ),
+            Error::Unweighted { kernel } => {
+                let known: Vec<&str> =
+                    CATALOGUE.iter().filter(|entry| entry.weighted).map(|entry| entry.name).collect();
+                write!(f, "'{kernel}' takes no weights: those that do are {}", known.join(", "))
+            }
             Error::Empty { kernel } => {
                 write!(f, "'{kernel}' of an empty array does not exist: pass at least one element")
             }

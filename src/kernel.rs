@@ -510,6 +510,35 @@ impl NanPolicy {
     }
 }
 
+/// What a kernel goes over: the elements of a node, each of which may have a weight.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Subject {
+    /// The node; 0 is the array itself.
+    pub node: NodeId,
+    /// The element type.
+    pub dtype: DType,
+    /// What the elements weigh, if it is not 1.
+    pub weights: Option<Weights>,
+    /// How many arrays stand side by side in its blocks, each array's items one after the other; 1 for most kernels.
+    pub columns: usize,
+}
+
+/// Elements and what each weighs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Weights {
+    /// The node of pairs: elements as real parts, weights as imaginary ones.
+    pub pairs: NodeId,
+    /// The dtype that the weights came in.
+    pub dtype: DType,
+}
+
+impl Subject {
+    /// The elements of a node.
+    pub fn of(node: NodeId, dtype: DType) -> Subject {
+        Subject { node, dtype, weights: None, columns: 1 }
+    }
+}
+
 /// What a kernel may know of the array when it resolves: everything but its elements.
 #[derive(Debug, Clone, Copy)]
 pub struct Input {
@@ -521,9 +550,19 @@ pub struct Input {
     pub nan_policy: NanPolicy,
     /// The node whose elements these are; 0 is the array itself.
     pub node: NodeId,
+    /// See [`Subject::weights`].
+    pub weights: Option<Weights>,
+    /// See [`Subject::columns`].
+    pub columns: usize,
 }
 
 impl Input {
+    /// The kernel of this name goes over these elements.
+    pub fn new(kernel: &'static str, subject: Subject, nan_policy: NanPolicy) -> Input {
+        let Subject { node, dtype, weights, columns } = subject;
+        Input { kernel, dtype, nan_policy, node, weights, columns }
+    }
+
     /// Whether NaN values are to be left out (and there can be any).
     pub fn omits(&self) -> bool {
         self.nan_policy == NanPolicy::Omit && self.dtype.has_missing()
@@ -548,6 +587,24 @@ impl Input {
     pub fn floats(&self) -> Expression {
         self.values().float64()
     }
+
+    /// The dtype of a mean: float64 if there are weights, unless neither they nor the elements are so precise.
+    pub fn mean_type(&self) -> DType {
+        let dtype = self.dtype.mean_type();
+        match self.weights {
+            Some(weights) if weights.dtype != dtype && !(weights.dtype.is_narrow() && dtype.is_narrow()) => {
+                DType::Float64
+            }
+            Some(weights) if weights.dtype == DType::Float32 => DType::Float32,
+            _ => dtype,
+        }
+    }
+
+    /// The values that count with what each weighs, as pairs, if they have weights.
+    pub fn weighted(&self) -> Option<Expression> {
+        let pairs = Expression::of(self.weights?.pairs, DType::Complex128);
+        Some(if self.omits() { pairs.valid() } else { pairs })
+    }
 }
 
 /// The element types that a kernel takes.
@@ -567,6 +624,10 @@ pub enum Takes {
     Averaged,
     /// Integers and floats.
     Quantities,
+    /// Pairs of numbers, as complex ones: the elements of two arrays of reals.
+    Pairs,
+    /// The elements of several arrays of reals, side by side as float64.
+    Columns,
 }
 
 impl Takes {
@@ -580,7 +641,15 @@ impl Takes {
             Takes::Measured => !dtype.is_complex() && dtype != DType::Bool,
             Takes::Averaged => !dtype.is_complex() && dtype != DType::Datetime64,
             Takes::Quantities => Takes::Reals.includes(dtype) && dtype != DType::Bool,
+            Takes::Pairs => dtype == DType::Complex128,
+            Takes::Columns => dtype == DType::Float64,
         }
+    }
+
+    /// The element types of the arrays that it goes over.
+    #[must_use]
+    pub fn of_arrays(self) -> Takes {
+        if matches!(self, Takes::Pairs | Takes::Columns) { Takes::Reals } else { self }
     }
 
     /// For messages.
@@ -588,7 +657,7 @@ impl Takes {
         match self {
             Takes::Any => "any dtype",
             Takes::Numbers => "bool, integers, floats and complex numbers",
-            Takes::Reals => "bool, integers and floats",
+            Takes::Reals | Takes::Pairs | Takes::Columns => "bool, integers and floats",
             Takes::Ordered => "bool, integers, floats, datetime64 and timedelta64",
             Takes::Measured => "integers, floats, datetime64 and timedelta64",
             Takes::Averaged => "bool, integers, floats and timedelta64",
@@ -615,6 +684,8 @@ pub struct Entry {
     pub examples: &'static [&'static str],
     /// The policy that the name itself demands: `nanmean` omits.
     pub nan_policy: Option<NanPolicy>,
+    /// Whether elements can have weights: it then answers as if each were there as often as its weight says.
+    pub weighted: bool,
     /// Passes over memory with the default parameters.
     pub passes: usize,
     /// What to accumulate and how to finish.
@@ -628,18 +699,17 @@ impl Entry {
         Entry { name, numpy, doc, nan_policy: Some(NanPolicy::Omit), ..*self }
     }
 
-    /// The request of one use of the kernel on such an array, or on the elements of a node.
-    pub fn request(
-        &self,
-        arguments: &Arguments,
-        dtype: DType,
-        nan_policy: NanPolicy,
-        node: NodeId,
-    ) -> Result<Request, Error> {
-        if !self.takes.includes(dtype) {
-            return Err(Error::UnsupportedDtype { kernel: self.name, dtype, accepted: self.takes.describe() });
+    /// The request of one use of the kernel on such elements.
+    pub fn request(&self, arguments: &Arguments, subject: Subject, nan_policy: NanPolicy) -> Result<Request, Error> {
+        let accepted = if subject.weights.is_some() { Takes::Reals } else { self.takes };
+        if !self.takes.includes(subject.dtype) || !accepted.includes(subject.dtype) {
+            let accepted = accepted.describe();
+            return Err(Error::UnsupportedDtype { kernel: self.name, dtype: subject.dtype, accepted });
+        }
+        if subject.weights.is_some() && !self.weighted {
+            return Err(Error::Unweighted { kernel: self.name });
         }
         let nan_policy = self.nan_policy.unwrap_or(nan_policy);
-        (self.resolve)(arguments, &Input { kernel: self.name, dtype, nan_policy, node })
+        (self.resolve)(arguments, &Input::new(self.name, subject, nan_policy))
     }
 }

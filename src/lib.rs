@@ -43,6 +43,7 @@ mod py;
 mod selection;
 pub mod simd;
 pub mod store;
+mod student;
 mod tally;
 pub mod value;
 pub mod view;

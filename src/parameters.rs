@@ -152,6 +152,10 @@ pub enum Accepts {
     Span,
     /// `None`, or a number above 0.
     Positive,
+    /// `None`, or the key of an array.
+    Name,
+    /// The name of a way to correlate.
+    Correlation,
 }
 
 impl Accepts {
@@ -187,6 +191,8 @@ impl Accepts {
             Accepts::Weight => "None or a number > 0 and <= 1",
             Accepts::Span => "None or a number >= 1",
             Accepts::Positive => "None or a number > 0",
+            Accepts::Name => "None or the key of an array",
+            Accepts::Correlation => "'pearson' or 'spearman'",
         }
     }
 
@@ -204,6 +210,7 @@ impl Accepts {
                 | Accepts::Positive,
                 Argument::None,
             )
+            | (Accepts::Name, Argument::None | Argument::Text(_))
             | (Accepts::Number, Argument::Int(_)) => true,
             (Accepts::Number, Argument::Float(value)) => value.is_finite(),
             (Accepts::IntFrom(least), Argument::Int(value)) => value >= &least,
@@ -239,6 +246,7 @@ impl Accepts {
             (Accepts::RelativeError, Argument::Float(value)) => (0.001..=0.5).contains(value),
             (Accepts::Precision, Argument::Int(value)) => (4..=18).contains(value),
             (Accepts::Method, Argument::Text(name)) => METHODS.contains(&name.as_str()),
+            (Accepts::Correlation, Argument::Text(name)) => matches!(name.as_str(), "pearson" | "spearman"),
             (Accepts::Center, Argument::Text(name)) => matches!(name.as_str(), "median" | "mean"),
             (Accepts::Scale, Argument::Text(name)) => name == "normal",
             (Accepts::Base, Argument::Int(value)) => *value > 1,

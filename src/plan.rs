@@ -9,10 +9,12 @@ use std::fmt::Write as _;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use crate::dtype::{DType, Number};
+use crate::dtype::{DType, ItemType, Number};
 use crate::error::{Error, panic_message};
-use crate::expr::NodeId;
-use crate::kernel::{Answer, AnyState, Entry, Finish, Input, NanPolicy, Request, Sink, Unwritten};
+use crate::expr::{Graph, NodeId, Operation, Step};
+use crate::kernel::{
+    Answer, AnyState, Entry, Finish, Input, NanPolicy, Request, Sink, Subject, Takes, Unwritten, Weights,
+};
 use crate::kernels;
 use crate::parameters::Arguments;
 use crate::value::Value;
@@ -47,29 +49,41 @@ impl Plan {
 
     /// The first sweep over an array of this dtype, and for each function that has no meaning there, its number and why.
     pub fn stage(&self, dtype: DType) -> (Stage, Vec<(usize, Error)>) {
-        self.stage_of(dtype, 0)
+        let array = Subject::of(0, dtype);
+        self.stage_over(&vec![Ok(array); self.calls.len()], &[array])
     }
 
-    /// As [`Plan::stage`], over the elements of a node.
-    pub fn stage_of(&self, dtype: DType, node: NodeId) -> (Stage, Vec<(usize, Error)>) {
+    /// The same, over a subject for each call, or why there is none. `nan_policy="raise"` looks at `checked`.
+    pub fn stage_over(&self, subjects: &[Result<Subject, Error>], checked: &[Subject]) -> (Stage, Vec<(usize, Error)>) {
         let mut stage = Stage::default();
         let mut errors = Vec::new();
-        for (index, call) in self.calls.iter().enumerate() {
-            match call.entry.request(&call.arguments, dtype, self.nan_policy, node) {
+        for (index, (call, subject)) in self.calls.iter().zip(subjects).enumerate() {
+            let request =
+                subject.clone().and_then(|subject| call.entry.request(&call.arguments, subject, self.nan_policy));
+            match request {
                 Ok(request) => stage.add(Who::Call(index), request),
                 Err(error) => errors.push((index, error)),
             }
         }
-        if self.nan_policy == NanPolicy::Raise && dtype.has_missing() && !self.calls.is_empty() {
-            let input = Input { kernel: "nan_policy", dtype, nan_policy: self.nan_policy, node };
-            stage.add(Who::NanCheck, kernels::missing(&input));
+        let raises = self.nan_policy == NanPolicy::Raise && !self.calls.is_empty();
+        for &subject in checked.iter().filter(|subject| raises && subject.dtype.has_missing()) {
+            stage.add(Who::NanCheck, kernels::missing(&Input::new("nan_policy", subject, self.nan_policy)));
         }
         (stage, errors)
     }
 
     /// The passes over an array of this dtype, as text. `keys` are the functions' names in the result.
     pub fn explain(&self, dtype: DType, keys: &[String]) -> String {
-        let (mut stage, errors) = self.stage(dtype);
+        let array = Subject::of(0, dtype);
+        let subject = |call: &Call| {
+            Ok(match call.entry.takes {
+                Takes::Pairs => Subject { dtype: DType::Complex128, ..array },
+                Takes::Columns => Subject { dtype: DType::Float64, ..array },
+                _ => array,
+            })
+        };
+        let subjects: Vec<Result<Subject, Error>> = self.calls.iter().map(subject).collect();
+        let (mut stage, errors) = self.stage_over(&subjects, &[array]);
         stage.write(|_, _| None);
         let name = |who: Who| match who {
             Who::Call(index) => keys.get(index).map_or("?", String::as_str),
@@ -95,6 +109,87 @@ impl Plan {
             let _ = writeln!(text, "cannot run {}: {error}", name(Who::Call(index)));
         }
         text
+    }
+}
+
+/// What the calls of a plan go over, of several arrays.
+#[derive(Debug, Clone)]
+pub struct Subjects {
+    /// The formulas that make subjects of arrays, which are its sources.
+    pub graph: Graph,
+    /// What each call goes over, or why it cannot.
+    pub of_calls: Vec<Result<Subject, Error>>,
+    /// The arrays themselves, without what a mask leaves out.
+    pub arrays: Vec<Subject>,
+}
+
+impl Subjects {
+    /// The subjects of a plan's calls: for each the numbers of the arrays that it goes over. The arrays, of these dtypes, are
+    /// the first sources; then comes the mask, if there is one, and then the weights, of their dtype.
+    pub fn new(plan: &Plan, dtypes: &[DType], over: &[Vec<usize>], mask: bool, weights: Option<DType>) -> Subjects {
+        let first = dtypes.first().copied().unwrap_or(DType::Float64);
+        let mut graph = Graph::new(first);
+        let mask = mask.then(|| graph.source(dtypes.len(), DType::Bool, usize::MAX));
+        let source = |graph: &mut Graph, number: usize, dtype: DType| {
+            let array = graph.source(number, dtype, usize::MAX);
+            mask.map_or(array, |mask| graph.apply(Operation::Select, vec![mask, array]))
+        };
+        let float = |graph: &mut Graph, node: NodeId, dtype: DType| {
+            if dtype.item() == ItemType::Float64 { node } else { graph.step(Step::Float64, node) }
+        };
+        let arrays: Vec<Subject> = dtypes
+            .iter()
+            .enumerate()
+            .map(|(number, &dtype)| Subject::of(source(&mut graph, number, dtype), dtype))
+            .collect();
+        let weights = weights.map(|dtype| {
+            let node = source(&mut graph, dtypes.len() + usize::from(mask.is_some()), dtype);
+            (float(&mut graph, node, dtype), dtype)
+        });
+        let mut of = |call: &Call, over: &[usize]| {
+            let own: Vec<Subject> = over.iter().filter_map(|&number| arrays.get(number).copied()).collect();
+            let takes = call.entry.takes;
+            let accepted = takes.of_arrays();
+            if let Some(other) = own.iter().find(|subject| !accepted.includes(subject.dtype)) {
+                let (kernel, dtype) = (call.entry.name, other.dtype);
+                return Err(Error::UnsupportedDtype { kernel, dtype, accepted: accepted.describe() });
+            }
+            let mut floats = || own.iter().map(|subject| float(&mut graph, subject.node, subject.dtype)).collect();
+            let subject = match (takes, own.as_slice()) {
+                (Takes::Pairs, [_, _]) => {
+                    let floats = floats();
+                    Subject::of(graph.apply(Operation::Pair, floats), DType::Complex128)
+                }
+                (Takes::Columns, columns) => {
+                    let floats = floats();
+                    let node = graph.apply(Operation::Columns(columns.len()), floats);
+                    Subject { columns: columns.len(), ..Subject::of(node, DType::Float64) }
+                }
+                (_, &[subject]) => match weights {
+                    Some((weights, dtype)) if Takes::Reals.includes(subject.dtype) => {
+                        let element = float(&mut graph, subject.node, subject.dtype);
+                        let pairs = graph.apply(Operation::Pair, vec![element, weights]);
+                        return Ok(Subject { weights: Some(Weights { pairs, dtype }), ..subject });
+                    }
+                    // The kernel says what it takes with weights.
+                    Some((pairs, dtype)) => Subject { weights: Some(Weights { pairs, dtype }), ..subject },
+                    None => subject,
+                },
+                _ => unreachable!("the face says how many arrays there are for each call"),
+            };
+            if weights.is_some() && takes != takes.of_arrays() {
+                return Err(Error::Unweighted { kernel: call.entry.name });
+            }
+            Ok(subject)
+        };
+        let of_calls = plan.calls.iter().zip(over).map(|(call, over)| of(call, over)).collect();
+        Subjects { graph, of_calls, arrays }
+    }
+
+    /// A dtype that has missing values, if there is one.
+    pub fn missing(&self) -> DType {
+        let dtypes = self.arrays.iter().map(|subject| subject.dtype);
+        dtypes.clone().find(|dtype| dtype.has_missing()).or(dtypes.clone().next()).unwrap_or(DType::Float64)
     }
 }
 

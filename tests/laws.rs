@@ -11,7 +11,7 @@ mod support;
 use fanfold::dtype::{DType, Number};
 use fanfold::engine::CHUNK;
 use fanfold::error::Error;
-use fanfold::kernel::{AnyState, NanPolicy, Request, Sink};
+use fanfold::kernel::{AnyState, NanPolicy, Request, Sink, Subject};
 use fanfold::kernels::CATALOGUE;
 use fanfold::plan::{Call, Plan};
 use fanfold::simd::Level;
@@ -223,7 +223,8 @@ const SEE_ALL: [&str; 8] =
 /// Whether the answer has an item for each element, also for those that are left out.
 fn is_array(call: &Call) -> bool {
     let takes = DType::ALL.into_iter().filter(|dtype| call.entry.takes.includes(*dtype));
-    let mut requests = takes.map(|dtype| call.entry.request(&call.arguments, dtype, NanPolicy::Propagate, 0));
+    let mut requests =
+        takes.map(|dtype| call.entry.request(&call.arguments, Subject::of(0, dtype), NanPolicy::Propagate));
     requests.any(|request| matches!(request, Ok(Request::Array(_))))
 }
 

@@ -34,7 +34,7 @@ import sequences
 
 Array = npt.NDArray[Any]
 
-KERNELS = {info.name: info for info in ff.kernels()}
+KERNELS = {info.name: info for info in ff.kernels() if info.arrays == "one"}
 
 NAMES = {"np": np, "stats": stats, "special": special, "pd": pd}
 """What an expression may use, beside `x` and the parameters."""
@@ -43,6 +43,11 @@ ROUNDINGS = 8
 """How many roundings of an element to float64, and of the result, a kernel may be wrong by."""
 
 EPSILON = 2.0**-52
+
+
+def data(info: ff.KernelInfo, x: Array) -> Any:
+    """What a kernel goes over, with this array for the first or only one."""
+    return x if info.arrays == "one" else {"x": x, "y": x[::-1] ** 2 if x.dtype.kind in "iuf" else x[::-1]}
 
 
 @functools.cache

@@ -18,7 +18,7 @@ from fanfold.api import Plan, Pool, plan, run, show_config
 from fanfold.kernels import *  # noqa: F403 - one constructor for each kernel of the catalogue
 from fanfold.kernels import KernelInfo, Parameter, kernels
 from fanfold.kernels import __all__ as _constructors
-from fanfold.results import Histogram, Report, Results
+from fanfold.results import Histogram, LinearRegression, Report, Results
 
 __version__: str = _core.config()["version"]
 
@@ -27,6 +27,7 @@ __all__ = [
     "Kernel",
     "KernelInfo",
     "KernelPanic",
+    "LinearRegression",
     "Parameter",
     "Plan",
     "Pool",

@@ -1,7 +1,7 @@
 """The compiled half. Private: use the names of `fanfold`."""
 
 from collections.abc import Callable, Sequence
-from typing import Any, ClassVar, final
+from typing import Any, ClassVar, Literal, final
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +17,8 @@ class Kernel:
     @property
     def name(self) -> str: ...
     @property
+    def arrays(self) -> Literal["one", "two", "all"]: ...
+    @property
     def parameters(self) -> dict[str, Any]: ...
     def __eq__(self, other: object, /) -> bool: ...
     def __hash__(self) -> int: ...
@@ -28,6 +30,9 @@ class Plan:
     def __new__(cls, kernels: list[Kernel], nan_policy: str) -> Plan: ...
     def explain(self, keys: list[str], like: np.dtype[Any]) -> str: ...
     def problems(self, array: npt.NDArray[Any]) -> list[Exception]: ...
+    def problems_over(
+        self, arrays: Sequence[npt.NDArray[Any]], over: Sequence[Sequence[int]], weights: npt.NDArray[Any] | None
+    ) -> list[Exception]: ...
     def arrays(self, array: npt.NDArray[Any]) -> list[tuple[int, np.dtype[Any], int]]: ...
     def run(
         self,
@@ -39,19 +44,23 @@ class Plan:
     ) -> tuple[list[Any], list[tuple[int, Exception]], int, int, int, float]: ...
     def run_rows(
         self,
-        array: npt.NDArray[Any],
+        arrays: Sequence[npt.NDArray[Any]],
+        over: Sequence[Sequence[int]],
         along: int,
         mask: npt.NDArray[np.bool_] | None,
+        weights: npt.NDArray[Any] | None,
         workers: int,
         timeout: float | None,
     ) -> tuple[list[Any], list[tuple[int, Exception]], int, int, int, float]: ...
     def run_groups(
         self,
-        array: npt.NDArray[Any],
+        arrays: Sequence[npt.NDArray[Any]],
+        over: Sequence[Sequence[int]],
         labels: npt.NDArray[Any],
         low: int,
         range: int,
         mask: npt.NDArray[np.bool_] | None,
+        weights: npt.NDArray[Any] | None,
         positions: bool,
         workers: int,
         timeout: float | None,
@@ -93,7 +102,7 @@ class UfuncLoop:
 def can_cast(source: np.dtype[Any], target: np.dtype[Any]) -> bool: ...
 def as_worker(function: Callable[[], Any]) -> Any: ...
 def catalogue() -> list[
-    tuple[str, str, tuple[tuple[str, Any, str, str], ...], str, tuple[str, ...], tuple[str, ...], int]
+    tuple[str, str, tuple[tuple[str, Any, str, str], ...], str, tuple[str, ...], tuple[str, ...], int, str, bool]
 ]: ...
 def config() -> dict[str, Any]: ...
 def is_worker() -> bool: ...

@@ -8,13 +8,14 @@ import functools
 import math
 import time
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from types import TracebackType
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, cast
 
 import numpy as np
 import numpy.typing as npt
 
-from fanfold import _core, checks, groups, shapes
+from fanfold import _core, checks, columns, groups, shapes
 from fanfold.failures import raise_failures, raise_problems
 from fanfold.filling import filling, joined, wants_dict
 from fanfold.groups import Groups
@@ -24,6 +25,7 @@ from fanfold.tracing.crew import PATIENCE, Crew, why_plain
 from fanfold.tracing.explain import explained
 
 NanPolicy = Literal["propagate", "omit", "raise"]
+Data = npt.NDArray[Any] | Mapping[str, npt.NDArray[Any]]
 Out = Mapping[str, npt.NDArray[Any]]
 OnError = Literal["raise", "return"]
 
@@ -48,6 +50,7 @@ class Plan:
         "_fills",
         "_functions",
         "_how",
+        "_joint",
         "_kernels",
         "_keys",
         "_like",
@@ -82,15 +85,18 @@ class Plan:
         self._kernels = list(kernels.values())
         self._how = dict.fromkeys(self._plain, "plain")
         self._native = _core.Plan(self._kernels, self._nan_policy)
+        # Those that go over several arrays.
+        self._joint = {key: kernel for key, kernel in kernels.items() if kernel.arrays != "one"}
 
     def run(
         self,
-        data: npt.NDArray[Any],
+        data: Data,
         *,
         workers: "int | Pool | None" = None,
         axis: Axis = None,
         keepdims: bool = False,
         where: npt.NDArray[np.bool_] | None = None,
+        weights: npt.ArrayLike | None = None,
         by: Any = None,
         on_error: OnError = "raise",
         timeout: float | None = None,
@@ -100,14 +106,18 @@ class Plan:
         native = self._native
         usual = type(data) is np.ndarray and workers is None and timeout is None and on_error is _RAISE and out is None
         given: dict[int, npt.NDArray[Any]] = {}
-        if not usual or native.problems(data):
+        if not usual or self._joint or native.problems(cast("npt.NDArray[Any]", data)):
             given = self._check(data, workers, on_error, timeout, out, [])
-            data = np.ndarray.view(data, np.ndarray)
             timeout = _seconds(timeout)
         count = workers.workers if isinstance(workers, Pool) else int(workers or 0)
-        if axis is not None or where is not None or by is not None or keepdims is not False:
-            parts = self._parts(data, axis, keepdims, where, by, count)
-            return self._run_parts(data, parts, count, on_error, timeout, given)
+        parted = axis is not None or where is not None or weights is not None or by is not None or keepdims is not False
+        if parted or not isinstance(data, np.ndarray):
+            taking: dict[str, Any] = {"axis": axis, "keepdims": keepdims, "where": where, "weights": weights, "by": by}
+            if isinstance(data, Mapping):
+                return self._run_columns(data, taking, count, on_error, timeout)
+            return self._run_parts(np.ndarray.view(data, np.ndarray), taking, count, on_error, timeout, given)
+        if not usual:
+            data = np.ndarray.view(data, np.ndarray)
         how: dict[str, str] = self._how
         why: dict[str, str] = {}
         tasks: list[Callable[[], Any]] = []
@@ -133,23 +143,28 @@ class Plan:
     def _run_parts(
         self,
         data: npt.NDArray[Any],
-        parts: "Rows | Groups",
+        taking: Mapping[str, Any],
         count: int,
         on_error: OnError,
         timeout: float | None,
         out: Mapping[int, npt.NDArray[Any]],
     ) -> Results:
-        """A run with an answer for each of many parts of the array, or of a part of it."""
+        """A run with an answer for each of many parts of the array, or of a part of it, or of elements with weights."""
+        parts = self._parts(data, count, **taking)
+        if parts.weights is not None and on_error == "raise":
+            over = [(0,)] * len(self._kernels)
+            raise_problems(self._native.problems_over([data], over, parts.weights), "the call cannot be run")
         sequences = [] if parts.whole else [index for index, *_ in self._native.arrays(data)]
         native, others = self._native, list(range(len(self._kernels)))
         if sequences:
             others = [index for index in others if index not in sequences]
             native = _core.Plan([self._kernels[index] for index in others], self._nan_policy)
-        columns, failed, passes, bytes_read, used, seconds = parts.run(native, data, count, timeout, out)
+        over = [(0,)] * len(others)
+        found, failed, passes, bytes_read, used, seconds = parts.run(native, [data], over, count, timeout, out)
         failures = [(others[place], error) for place, error in failed]
         wrong = {index for index, _ in failures}
         answers: list[Any] = [None] * len(self._kernels)
-        for index, column in zip(others, columns, strict=True):
+        for index, column in zip(others, found, strict=True):
             answers[index] = None if index in wrong else parts.result(column, self._kernels[index])
         if sequences:
             plan = _core.Plan([self._kernels[index] for index in sequences], self._nan_policy)
@@ -169,15 +184,80 @@ class Plan:
             return Results(values, {}, ran, parts.groups)
         return self._failed(values, failures, ran, on_error, parts.groups)
 
+    def _run_columns(
+        self,
+        data: Mapping[str, npt.NDArray[Any]],
+        taking: Mapping[str, Any],
+        count: int,
+        on_error: OnError,
+        timeout: float | None,
+    ) -> Results:
+        """A run over several arrays: all kernels together, then, for each array, what answers with one or is called."""
+        arrays = columns.columns(data, [])
+        names, first = list(arrays), next(iter(arrays.values()))
+        sequences = {self._keys[index] for array in arrays.values() for index, *_ in self._native.arrays(array)}
+        kernels = zip(self._keys, self._kernels, strict=False)
+        problems: list[Exception] = []
+        calls = columns.Calls({key: kernel for key, kernel in kernels if key not in sequences}, names, problems)
+        raise_problems(problems, "the call cannot be run")
+        parts = self._parts(first, count, several=True, **taking)
+        native = _core.Plan(calls.kernels, self._nan_policy)
+        wrong = native.problems_over(list(arrays.values()), calls.over, parts.weights)
+        if on_error == "raise":
+            raise_problems(wrong, "the functions cannot be run on these arrays")
+        found, failed, passes, bytes_read, used, seconds = parts.run(
+            native, list(arrays.values()), calls.over, count, timeout, {}
+        )
+        missing = {place for place, _ in failed}
+        answers = [
+            None if place in missing else parts.result(column, kernel)
+            for place, (column, kernel) in enumerate(zip(found, calls.kernels, strict=True))
+        ]
+        values, errors = calls.values(answers), calls.failures(failed)
+        rest = {key: function for key, function in self._functions.items() if key in sequences or key in self._plain}
+        how: dict[str, str] = {}
+        why: dict[str, str] = {}
+        plan = Plan(rest, None, self._nan_policy)
+        for name, array in arrays.items() if rest else ():
+            own = plan.run(array, workers=count or None, on_error="return", timeout=timeout, **taking)
+            for key, value in own.items():
+                values.setdefault(key, {})[name] = value
+            for key, error in own.errors.items():
+                columns.tell(error, name)
+                errors.setdefault(key, error)
+            report = own.report
+            passes, bytes_read, seconds = (
+                passes + report.passes,
+                bytes_read + report.bytes_read,
+                seconds + report.seconds,
+            )
+            used, how, why = max(used, report.workers), how | report.how, why | report.why
+        values = {key: values.get(key) for key in self._order}
+        ran = (passes, bytes_read, used, seconds, self._order, how, why, parts.bytes_copied)
+        if not errors:
+            return Results(values, {}, ran, parts.groups)
+        return self._failed(values, [(self._keys.index(key), error) for key, error in errors.items()], ran, on_error)
+
     def _parts(
-        self, data: npt.NDArray[Any], axis: Any, keepdims: Any, where: Any, by: Any, count: int
+        self,
+        data: npt.NDArray[Any],
+        count: int,
+        *,
+        axis: Any,
+        keepdims: Any,
+        where: Any,
+        weights: Any,
+        by: Any,
+        several: bool = False,
     ) -> "Rows | Groups":
         """How the array is to be taken apart. Raises what is wrong with the arguments that say so."""
         problems: list[Exception] = []
         parts: Rows | Groups | None
         sequences = {self._keys[index]: size for index, _, size in self._native.arrays(data)}
         if by is None:
-            parts = shapes.rows(data, axis, keepdims, where, problems)
+            parts = shapes.rows(data, axis, keepdims, where, weights, problems)
+            if parts is not None and several:
+                parts = replace(parts, several=True)
             for key in self._plain if parts else ():
                 shapes.taking(self._functions[key], parts.given if parts else {}, key, problems)
             if where is not None:
@@ -189,7 +269,7 @@ class Plan:
                 problems.append(ValueError(f"by and {other} were both given: {advice}"))
             is_any = any("arg" in kernel.name for kernel in self._kernels)
             positions = bool(self._plain or sequences or is_any)
-            parts = groups.groups(data, by, where, positions, count, problems)
+            parts = groups.groups(data, by, where, weights, positions, count, problems)
         for key, size in sequences.items():
             reason = parts.refuses(size, data) if parts else None
             if reason is not None:
@@ -252,7 +332,14 @@ class Plan:
     ) -> dict[int, npt.NDArray[Any]]:
         """Raises what is wrong with a run, if anything is; `problems` are its functions'. The arrays of `out`."""
         others: list[Exception] = []
-        is_array = checks.data(data, others)
+        is_dict = isinstance(data, Mapping)
+        if is_dict:
+            columns.columns(data, others)
+        is_array = not is_dict and checks.data(data, others)
+        if is_array:
+            columns.refuse_one(self._joint, others)
+        elif is_dict and out is not None:
+            others.append(ValueError("out was given, and data is a dict: out goes with one array"))
         if isinstance(workers, Pool):
             workers._check(others)
         else:
@@ -266,7 +353,7 @@ class Plan:
             given = checks.out(out, arrays, () if wrong else self._keys, data, others)
         message = "the call cannot be run" if problems or others else "the functions cannot be run on this array"
         # If failures are returned, then so is that of a kernel which has no meaning for the dtype.
-        if is_array and not checks.is_word(on_error, "return"):
+        if is_array and not self._joint and not checks.is_word(on_error, "return"):
             problems += self._native.problems(data)
         problems += others
         others.clear()
@@ -367,12 +454,13 @@ class Pool:
 
     def run(
         self,
-        data: npt.NDArray[Any],
+        data: Data,
         functions: Functions,
         *,
         axis: Axis = None,
         keepdims: bool = False,
         where: npt.NDArray[np.bool_] | None = None,
+        weights: npt.ArrayLike | None = None,
         by: Any = None,
         nan_policy: NanPolicy = "propagate",
         on_error: OnError = "raise",
@@ -380,7 +468,7 @@ class Pool:
         out: Out | None = None,
     ) -> Results:
         """`fanfold.run` with this pool's workers."""
-        options: dict[str, Any] = {"axis": axis, "keepdims": keepdims, "where": where, "by": by}
+        options: dict[str, Any] = {"axis": axis, "keepdims": keepdims, "where": where, "weights": weights, "by": by}
         options |= {"on_error": on_error, "timeout": timeout, "out": out}
         return run(data, functions, workers=self, nan_policy=nan_policy, **options)
 
@@ -406,13 +494,14 @@ class Pool:
 
 
 def run(
-    data: npt.NDArray[Any],
+    data: Data,
     functions: Functions,
     *,
     workers: int | Pool | None = None,
     axis: Axis = None,
     keepdims: bool = False,
     where: npt.NDArray[np.bool_] | None = None,
+    weights: npt.ArrayLike | None = None,
     by: Any = None,
     nan_policy: NanPolicy = "propagate",
     on_error: OnError = "raise",
@@ -423,10 +512,12 @@ def run(
 
     Parameters
     ----------
-    data : numpy.ndarray
+    data : numpy.ndarray, or dict of str to numpy.ndarray
         The array, whose elements are taken as one sequence unless there is an ``axis``. It is read where it lies, never
         copied (but for ``by``) and never written to: any shape, strides, byte order and alignment, read-only and
-        memory-mapped arrays too. Callables take any dtype, kernels those of numbers and times.
+        memory-mapped arrays too. Callables take any dtype, kernels those of numbers and times. In a dict there are
+        several arrays of one shape: most functions then answer for each, with a dict, and kernels of two arrays
+        (``ff.corr("price", "size")``) or of all (``"cov_matrix"``) once.
     functions : str, Kernel, callable, or an iterable or dict of them
         What to compute. A string is the name of a kernel (`kernels` lists them); ``ff.std(ddof=1)`` is a kernel with
         parameters; any other callable is called with the array, read-only, and what it asks of NumPy is fused where it
@@ -446,6 +537,10 @@ def run(
     where : numpy.ndarray of bool, optional
         The elements that count: a mask of the data's shape, or one that broadcasts to it. The others are left out, as
         if they were not there. Callables are called with ``where=``.
+    weights : array_like, optional
+        How often each element counts: finite numbers from 0 on, of the data's shape or one that broadcasts to it, or
+        one for each place along a single ``axis``. Taken by ``mean``, ``var``, ``quantile`` and others
+        (``docs/shapes.md``); callables are called with ``weights=``.
     by : array_like or tuple of them, optional
         A label for each element (integers, floats, strings, times, a categorical), or several: the results have an
         answer for each label, of its elements alone, in the order of ``results.groups``. Labels that are NaN, NaT or
@@ -497,9 +592,9 @@ def run(
     planned = _planned(functions, nan_policy, problems)
     if problems:
         planned._check(data, workers, on_error, timeout, out, problems)
-    if axis is None and where is None and by is None and keepdims is False:
+    if axis is None and where is None and weights is None and by is None and keepdims is False:
         return planned.run(data, workers=workers, on_error=on_error, timeout=timeout, out=out)
-    how = {"axis": axis, "keepdims": keepdims, "where": where, "by": by}
+    how: dict[str, Any] = {"axis": axis, "keepdims": keepdims, "where": where, "weights": weights, "by": by}
     return planned.run(data, workers=workers, on_error=on_error, timeout=timeout, out=out, **how)
 
 

@@ -99,14 +99,15 @@ def locked(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
     return np.asarray(_Memory(array))
 
 
-def data(value: Any, problems: Problems) -> bool:
+def data(value: Any, problems: Problems, name: str = "data") -> bool:
     """Whether it is an array that can be handed on."""
     if isinstance(value, np.ma.MaskedArray):
-        advice = "pass data.compressed(), or data.filled(np.nan) with nan_policy='omit'"
-        problems.append(TypeError(f"data is a masked array, and its mask would be ignored: {advice}"))
+        advice = f"pass {name}.compressed(), or {name}.filled(np.nan) with nan_policy='omit'"
+        problems.append(TypeError(f"{name} is a masked array, and its mask would be ignored: {advice}"))
         return False
     if not isinstance(value, np.ndarray):
-        problems.append(TypeError(f"data must be a numpy.ndarray, not {type(value).__name__}: pass np.asarray(data)"))
+        kind = type(value).__name__
+        problems.append(TypeError(f"{name} must be a numpy.ndarray, not {kind}: pass np.asarray({name})"))
         return False
     return True
 

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from fanfold import _core, shapes
 from fanfold.checks import Problems, shown
-from fanfold.shapes import Out, objects
+from fanfold.shapes import Arrays, Out, Over, objects
 
 WIDEST = 1 << 20
 """How wide a range may be for the labels' own numbers to be used, if it is not a few times the number of elements: the
@@ -44,9 +44,16 @@ class Groups:
     why = "called for each group"
     whole = False
 
-    def __init__(self, labels: Labels, mask: npt.NDArray[np.bool_] | None, positions: bool) -> None:
+    def __init__(
+        self,
+        labels: Labels,
+        mask: npt.NDArray[np.bool_] | None,
+        weights: npt.NDArray[Any] | None,
+        positions: bool,
+    ) -> None:
         self._labels = labels
         self._mask = mask
+        self._weights = weights
         self._wants_positions = positions
         self._starts = np.zeros(1, np.int64)
         self._positions: npt.NDArray[np.int64] | None = None
@@ -54,21 +61,29 @@ class Groups:
         """The labels that occur, in order, once the kernels have run."""
         self.bytes_copied = 0
 
-    def run(self, plan: _core.Plan, data: npt.NDArray[Any], workers: int, timeout: float | None, out: Out) -> Any:
-        """Runs the kernels; what `_core.Plan.run` gives."""
+    def run(self, plan: _core.Plan, arrays: Arrays, over: Over, workers: int, timeout: float | None, out: Out) -> Any:
+        """Runs the kernels, each over its arrays; what `_core.Plan.run` gives."""
         del out
-        labels, mask = self._labels, None if self._mask is None else self._mask.reshape(-1)
-        how = mask, self._wants_positions, workers, timeout
-        grouping, found = plan.run_groups(data, labels.numbers, labels.low, labels.range, *how)
+        labels = self._labels
+        how = self._mask, self._weights, self._wants_positions, workers, timeout
+        grouping, found = plan.run_groups(arrays, over, labels.numbers, labels.low, labels.range, *how)
         present, self._starts, self._positions = grouping
         self.groups = labels.names(present)
-        self.bytes_copied = int(self._starts[-1]) * data.itemsize
+        copied = [*arrays] if self._weights is None else [*arrays, self._weights]
+        self.bytes_copied = int(self._starts[-1]) * sum(array.itemsize for array in copied)
         return found
+
+    @property
+    def weights(self) -> npt.NDArray[Any] | None:
+        """What each element weighs, if they have weights."""
+        return self._weights
 
     def result(self, column: Any, kernel: _core.Kernel) -> Any:
         """A kernel's answers, in the order of the groups."""
         if isinstance(column, tuple):
             return type(column)(*(self.result(field, kernel) for field in column))
+        if kernel.arrays == "all":
+            return shapes.square(column)
         if "arg" in kernel.name and self._positions is not None:
             return self._of_all(column, self._positions)
         return column if isinstance(column, np.ndarray) else objects(column)
@@ -82,6 +97,8 @@ class Groups:
 
     def refuses(self, size: int, data: npt.NDArray[Any]) -> str | None:
         """What keeps a kernel from answering with an array of items, if anything does."""
+        if self._weights is not None:
+            return "takes no weights"
         if self._mask is not None:
             return "takes no where: pass labels that are NaN where elements are to be left out"
         return None if size == data.size else "not with one for each element: it takes no by"
@@ -111,23 +128,31 @@ class Groups:
     def called(self, function: Callable[..., Any]) -> Callable[[npt.NDArray[Any]], Any]:
         """A user's function, to be called with the array: it is called with the elements of each group."""
 
-        def called(data: npt.NDArray[Any]) -> Any:
-            elements = data.reshape(-1)[self._positions]
+        def parts(array: npt.NDArray[Any]) -> list[npt.NDArray[Any]]:
+            elements = array.reshape(-1)[self._positions]
             elements.flags.writeable = False
-            values = [function(part) for part in np.split(elements, self._starts[1:-1])] if self._starts[-1] else []
+            return np.split(elements, self._starts[1:-1]) if self._starts[-1] else []
+
+        def called(data: npt.NDArray[Any]) -> Any:
+            if self._weights is None:
+                values = [function(part) for part in parts(data)]
+            else:
+                pairs = zip(parts(data), parts(self._weights), strict=True)
+                values = [function(part, weights=weights) for part, weights in pairs]
             return np.array(values) if all(np.ndim(value) == 0 for value in values) else objects(values)
 
         return called
 
 
 def groups(
-    data: npt.NDArray[Any], by: Any, where: Any, positions: bool, workers: int, problems: Problems
+    data: npt.NDArray[Any], by: Any, where: Any, weights: Any, positions: bool, workers: int, problems: Problems
 ) -> Groups | None:
     """The array's groups, if the arguments are right."""
     known = len(problems)
     mask = shapes.mask(where, data, problems)
+    weighed = shapes.weighing(weights, data, None, problems)
     found = labels(by, data, workers, problems)
-    return None if found is None or len(problems) > known else Groups(found, mask, positions)
+    return None if found is None or len(problems) > known else Groups(found, mask, weighed, positions)
 
 
 def labels(by: Any, data: npt.NDArray[Any], workers: int, problems: Problems) -> Labels | None:

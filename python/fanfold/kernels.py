@@ -33,13 +33,18 @@ class KernelInfo(NamedTuple):
     parameters: tuple[Parameter, ...]
     """What can be chosen."""
     numpy: str
-    """The Python expression that gives the same answer, in ``x``, ``np``, ``stats``, ``special`` and the parameters."""
+    """The Python expression that gives the same answer, in ``x``, ``np``, ``stats``, ``special`` and the parameters;
+    for kernels of two arrays in ``x`` and ``y``, for those of all in ``columns``."""
     dtypes: tuple[str, ...]
     """The element types that it takes."""
     examples: tuple[dict[str, Any], ...]
     """Choices of parameters, each as keyword arguments; the first is the defaults."""
     passes: int
     """Passes over memory that it takes alone, with the default parameters."""
+    arrays: str
+    """How many arrays it goes over: ``"one"``, ``"two"`` or ``"all"``."""
+    weighted: bool
+    """Whether elements can have weights."""
 
     @property
     def summary(self) -> str:
@@ -55,8 +60,8 @@ def kernels() -> list[KernelInfo]:
     'np.std(x, ddof=ddof)'
     """
     return [
-        KernelInfo(name, doc, tuple(Parameter(*p) for p in parameters), numpy, dtypes, _examples(examples), passes)
-        for name, doc, parameters, numpy, dtypes, examples, passes in _core.catalogue()
+        KernelInfo(name, doc, tuple(Parameter(*p) for p in parameters), numpy, dtypes, _examples(examples), *others)
+        for name, doc, parameters, numpy, dtypes, examples, *others in _core.catalogue()
     ]
 
 

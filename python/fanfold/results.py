@@ -34,6 +34,23 @@ class Mode(NamedTuple):
     """How often."""
 
 
+class LinearRegression(NamedTuple):
+    """The value of the kernel ``linregress``, as ``scipy.stats.linregress`` gives it."""
+
+    slope: Any
+    """Of the line."""
+    intercept: Any
+    """Where it meets x = 0."""
+    rvalue: Any
+    """The correlation."""
+    pvalue: Any
+    """How probable a slope as far from 0 would be if it were 0."""
+    stderr: Any
+    """The slope's standard error."""
+    intercept_stderr: Any
+    """The intercept's standard error."""
+
+
 class Report(NamedTuple):
     """What ran, and what it took."""
 

@@ -1,12 +1,13 @@
-"""`axis=`, `keepdims=` and `where=`: which elements are taken together, and how the answers are laid out.
+"""`axis=`, `keepdims=`, `where=` and `weights=`: which elements are taken together, and how the answers are laid out.
 
 An array is handed to the compiled half as *rows*: transposed (which copies nothing) so that its first axes number the
 answers, in the order in which they lie in memory, and the others are taken together.
 """
 
 import inspect
+import math
 import operator
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -18,6 +19,12 @@ from fanfold import _core
 from fanfold.checks import Problems, shown
 
 Axis = int | tuple[int, ...] | None
+
+Arrays = Sequence[npt.NDArray[Any]]
+"""Arrays of one shape."""
+
+Over = Sequence[Sequence[int]]
+"""For each kernel the numbers of the arrays that it goes over."""
 
 Out = Mapping[int, npt.NDArray[Any]]
 """Arrays of the caller's, by the numbers of the kernels that are to write to them."""
@@ -33,8 +40,12 @@ class Rows:
     shape: tuple[int, ...]
     keepdims: bool
     mask: npt.NDArray[np.bool_] | None
+    weights: npt.NDArray[Any] | None
     given: dict[str, Any]
     """The arguments of the run that a user's function is called with."""
+
+    several: bool = False
+    """Whether there are several arrays, all of this shape."""
 
     groups: None = None
     bytes_copied: int = 0
@@ -52,19 +63,22 @@ class Rows:
     @property
     def whole(self) -> bool:
         """Whether all elements are one row, as they lie."""
-        return not self.others and self.mask is None
+        return not self.others and self.mask is None and self.weights is None and not self.several
 
-    def run(self, plan: _core.Plan, data: npt.NDArray[Any], workers: int, timeout: float | None, out: Out) -> Any:
-        """Runs the kernels; what `_core.Plan.run` gives."""
+    def run(self, plan: _core.Plan, arrays: Arrays, over: Over, workers: int, timeout: float | None, out: Out) -> Any:
+        """Runs the kernels, each over its arrays; what `_core.Plan.run` gives."""
         if self.whole:
-            return plan.run(data, [], workers, timeout, dict(out))
+            return plan.run(arrays[0], [], workers, timeout, dict(out))
         axes = self.others + self.taken
-        mask = None if self.mask is None else self.mask.transpose(axes)
-        return plan.run_rows(data.transpose(axes), self.along, mask, workers, timeout)
+        turned = [array.transpose(axes) for array in arrays]
+        mask, weights = (None if one is None else one.transpose(axes) for one in (self.mask, self.weights))
+        return plan.run_rows(turned, over, self.along, mask, weights, workers, timeout)
 
     def refuses(self, size: int, data: npt.NDArray[Any]) -> str | None:
         """What keeps a kernel from answering with an array of items, if anything does."""
         del size, data
+        if self.weights is not None:
+            return "takes no weights"
         if self.mask is not None:
             return "takes no where: put NaN where elements are to be left out, and pass nan_policy='omit'"
         return None if self.whole or len(self.taken) == 1 else "goes along one axis: pass one"
@@ -97,10 +111,14 @@ class Rows:
         if isinstance(column, tuple):
             return type(column)(*(self.result(field, kernel) for field in column))
         values = column if isinstance(column, np.ndarray) else objects(column)
+        if kernel.arrays == "all":
+            values = square(values)
         answers = values.reshape(tuple(self.shape[axis] for axis in self.others) + values.shape[1:])
         # From the order of memory to that of the array.
         order = sorted(range(self.along), key=lambda place: self.others[place])
         answers = answers.transpose(*order, *range(self.along, answers.ndim))
+        if kernel.arrays == "all":
+            return self._kept(answers, 2)
         if values.ndim > 1:
             if "q" in kernel.parameters:
                 # NumPy has the quantiles first.
@@ -126,19 +144,26 @@ def objects(values: list[Any]) -> npt.NDArray[Any]:
     return objects
 
 
-def rows(data: npt.NDArray[Any], axis: Any, keepdims: Any, where: Any, problems: Problems) -> Rows | None:
+def square(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Matrices, each of which was a row."""
+    side = math.isqrt(values.shape[-1])
+    return values.reshape(*values.shape[:-1], side, side)
+
+
+def rows(data: npt.NDArray[Any], axis: Any, keepdims: Any, where: Any, weights: Any, problems: Problems) -> Rows | None:
     """The array's rows, if the arguments are right."""
     known = len(problems)
     if not isinstance(keepdims, bool | np.bool_):
         problems.append(TypeError(f"keepdims must be True or False, not {shown(keepdims)}"))
     taken = _axes(axis, data.ndim, problems)
     chosen = mask(where, data, problems)
+    weighed = weighing(weights, data, axis, problems)
     if taken is None or len(problems) > known:
         return None
     others = sorted(set(range(data.ndim)).difference(taken), key=lambda axis: -abs(data.strides[axis]))
-    given = {"axis": axis, "keepdims": keepdims, "where": where}
+    given = {"axis": axis, "keepdims": keepdims, "where": where, "weights": weights}
     given = {name: value for name, value in given.items() if value is not None and value is not False}
-    return Rows(data.ndim, taken, tuple(others), data.shape, bool(keepdims), chosen, given)
+    return Rows(data.ndim, taken, tuple(others), data.shape, bool(keepdims), chosen, weighed, given)
 
 
 def _axes(axis: Any, ndim: int, problems: Problems) -> tuple[int, ...] | None:
@@ -182,6 +207,50 @@ def mask(where: Any, data: npt.NDArray[Any], problems: Problems) -> npt.NDArray[
         fits = f"where has shape {found.shape}, which does not broadcast to that of data, {data.shape}"
         problems.append(ValueError(f"{fits}: pass a mask of the same shape"))
         return None
+
+
+def weighing(weights: Any, data: npt.NDArray[Any], axis: Any, problems: Problems) -> npt.NDArray[Any] | None:
+    """What each element of the array weighs, if they have weights."""
+    if weights is None:
+        return None
+    found = np.asarray(weights) if isinstance(weights, list | tuple) else weights
+    if not isinstance(found, np.ndarray) or isinstance(found, np.ma.MaskedArray) or found.dtype.kind not in "biuf":
+        is_array = isinstance(found, np.ndarray) and not isinstance(found, np.ma.MaskedArray)
+        what = f"an array of dtype {found.dtype}" if is_array else shown(weights)
+        problems.append(TypeError(f"weights must be an array of real numbers, not {what}"))
+        return None
+    if found.dtype.itemsize > np.dtype(np.float64).itemsize:
+        problems.append(TypeError(f"weights has dtype {found.dtype}, which has no kernels: pass weights.astype(float)"))
+        return None
+    if isinstance(axis, int | np.integer) and found.ndim == 1 < data.ndim and -data.ndim <= axis < data.ndim:
+        # One for each place along the axis, as for np.average.
+        found = found.reshape((-1,) + (1,) * (data.ndim - 1 - axis % data.ndim))
+    try:
+        weighed = np.broadcast_to(found, data.shape)
+    except ValueError:
+        fits = f"weights has shape {np.shape(weights)}, which does not broadcast to that of data, {data.shape}"
+        problems.append(ValueError(f"{fits}: pass a weight for each element"))
+        return None
+    wrong = _no_weight(found)
+    if wrong is not None:
+        problems.append(wrong)
+        return None
+    return weighed
+
+
+def _no_weight(weights: npt.NDArray[Any]) -> Exception | None:
+    """What is wrong with the weights, if anything is."""
+    if not weights.size or weights.dtype.kind in "bu":
+        return None
+    kernels = [_core.Kernel("min"), _core.Kernel("max")]
+    (least, most), *_ = _core.Plan(kernels, "propagate").run(weights, [], 0, None, {})
+    if np.isnan(least):
+        return ValueError("weights holds NaN: put 0 where an element is not to count")
+    if least < 0:
+        return ValueError(f"weights holds {least}: a weight is a finite number >= 0")
+    if np.isinf(most):
+        return ValueError("weights holds inf: a weight is a finite number >= 0")
+    return None
 
 
 def refuse_positions(kernels: list[_core.Kernel], problems: Problems) -> None:

@@ -18,7 +18,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use crate::ahead::Ahead;
 use crate::column::Column;
-use crate::dtype::{Buffer, DType, Number};
+use crate::dtype::{Buffer, Number};
 use crate::engine::combine::Tree;
 use crate::engine::control::Control;
 use crate::engine::latch::lock;
@@ -27,9 +27,9 @@ use crate::engine::pool::Workers;
 use crate::engine::session::Session;
 use crate::engine::team::{Between, together};
 use crate::error::{Error, panic_message};
-use crate::expr::{Evaluator, Graph, NodeId};
+use crate::expr::{Evaluator, Graph};
 use crate::kernel::{Answer, SAMPLE, Team};
-use crate::plan::{Plan, Stage, Who};
+use crate::plan::{Plan, Stage, Subjects, Who};
 use crate::simd::Level;
 use crate::value::Value;
 use crate::view::{BLOCK, Rows, Tile, View};
@@ -48,23 +48,21 @@ pub struct Table {
     pub bytes_read: u64,
 }
 
-/// Runs the functions over each row of the first source, which is of this dtype. Its elements, or those of a formula over all
-/// sources, are a node of the graph. All sources have as many rows, each as long as that of the first.
+/// Runs the functions over each row of the sources, of which each function has its subject. All sources have as many rows,
+/// each as long as that of the first.
 pub fn run_rows(
     plan: &Plan,
-    dtype: DType,
-    graph: Graph,
-    node: NodeId,
+    subjects: &Subjects,
     sources: &[Rows<'_>],
     workers: &Workers,
     control: &Control<'_>,
 ) -> Result<Table, Error> {
     let Some(first) = sources.first() else { unreachable!("there is an array") };
     if first.count() == 0 {
-        return of_no_rows(plan, dtype, graph, node, sources, control);
+        return of_no_rows(plan, subjects, sources, control);
     }
-    let (stage, errors) = plan.stage_of(dtype, node);
-    let run = Run::new(plan, dtype, graph, stage, sources, workers, control);
+    let (stage, errors) = plan.stage_over(&subjects.of_calls, &subjects.arrays);
+    let run = Run::new(plan, subjects, stage, sources, workers, control);
     for (call, error) in errors {
         run.fail(0, call, error);
     }
@@ -74,20 +72,13 @@ pub fn run_rows(
 }
 
 /// The dtypes and lengths that values have show in those of a made-up row.
-fn of_no_rows(
-    plan: &Plan,
-    dtype: DType,
-    graph: Graph,
-    node: NodeId,
-    sources: &[Rows<'_>],
-    control: &Control<'_>,
-) -> Result<Table, Error> {
+fn of_no_rows(plan: &Plan, subjects: &Subjects, sources: &[Rows<'_>], control: &Control<'_>) -> Result<Table, Error> {
     let len = |rows: &Rows<'_>| if rows.are_even() { rows.len().min(1) } else { 1 };
     let items: Vec<Buffer> = sources.iter().map(|rows| Buffer::new(rows.dtype().item(), len(rows))).collect();
     let ends: Vec<[usize; 2]> = items.iter().map(|items| [0, items.len()]).collect();
     let rows: Vec<Rows<'_>> =
         items.iter().zip(&ends).map(|(items, ends)| Rows::behind(View::of_buffer(items), ends)).collect();
-    let mut table = run_rows(plan, dtype, graph, node, &rows, &Workers::Caller, control)?;
+    let mut table = run_rows(plan, subjects, &rows, &Workers::Caller, control)?;
     for column in table.columns.iter_mut().flatten() {
         *column = std::mem::take(column).emptied();
     }
@@ -97,7 +88,7 @@ fn of_no_rows(
 /// What the workers of one run share.
 struct Run<'a> {
     plan: &'a Plan,
-    dtype: DType,
+    subjects: &'a Subjects,
     graph: Graph,
     sources: &'a [Rows<'a>],
     control: &'a Control<'a>,
@@ -154,8 +145,7 @@ struct Worker<'w, 'a> {
 impl<'a> Run<'a> {
     fn new(
         plan: &'a Plan,
-        dtype: DType,
-        mut graph: Graph,
+        subjects: &'a Subjects,
         mut stage: Stage,
         sources: &'a [Rows<'a>],
         workers: &Workers,
@@ -163,6 +153,9 @@ impl<'a> Run<'a> {
     ) -> Run<'a> {
         let (count, len) = sources.first().map_or((0, 0), |rows| (rows.count(), rows.len()));
         let even = sources.first().is_none_or(Rows::are_even);
+        // One row by itself is an array, which all workers sweep over together.
+        let alone = if count == 1 { std::mem::take(&mut stage) } else { Stage::default() };
+        let mut graph = subjects.graph.clone();
         // What a row of several lengths has to sample for is asked of it by itself.
         let (len, all) = if even { (len, Stage::default()) } else { (len.min(BLOCK), stage.clone()) };
         let sampled = if len > SAMPLE { stage.take_sampled() } else { Stage::default() };
@@ -187,7 +180,7 @@ impl<'a> Run<'a> {
         let together = together.min(tiles.div_ceil(8 * workers.count())).max(1);
         Run {
             plan,
-            dtype,
+            subjects,
             graph,
             sources,
             control,
@@ -202,14 +195,20 @@ impl<'a> Run<'a> {
             tiles,
             together,
             chunks,
-            units: if even { tiles.div_ceil(together) * chunks } else { uneven.len() },
+            units: if count == 1 {
+                0
+            } else if even {
+                tiles.div_ceil(together) * chunks
+            } else {
+                uneven.len()
+            },
             uneven,
             all,
             next: AtomicUsize::new(0),
             trees: (0..if chunks > 1 { tiles } else { 0 }).map(|_| Tree::new(chunks)).collect(),
             alone: count >= 4 * workers.count(),
             done: Mutex::default(),
-            waiting: Mutex::default(),
+            waiting: Mutex::new(if alone.is_empty() { Vec::new() } else { vec![(0, alone)] }),
             failures: Mutex::new(plan.calls().iter().map(|_| None).collect()),
             missing: AtomicU64::new(0),
             further: AtomicUsize::new(0),
@@ -516,7 +515,8 @@ impl<'a> Run<'a> {
     fn into_table(self) -> Result<Table, Error> {
         let missing = self.missing.into_inner();
         if missing > 0 {
-            return Err(Error::FoundNan { count: i64::try_from(missing).unwrap_or(i64::MAX), dtype: self.dtype });
+            let dtype = self.subjects.missing();
+            return Err(Error::FoundNan { count: i64::try_from(missing).unwrap_or(i64::MAX), dtype });
         }
         let mut columns: Vec<Column> = self.plan.calls().iter().map(|_| Column::Empty).collect();
         let mut done = std::mem::take(&mut *lock(&self.done));
@@ -537,7 +537,8 @@ impl<'a> Run<'a> {
         Ok(Table {
             columns: columns.collect(),
             passes: first + self.further.into_inner(),
-            bytes_read: self.elements.into_inner() * self.dtype.size() as u64,
+            bytes_read: self.elements.into_inner()
+                * self.sources.iter().map(|source| source.dtype().size() as u64).sum::<u64>(),
         })
     }
 }

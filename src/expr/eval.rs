@@ -47,7 +47,7 @@ impl<'a> Evaluator<'a> {
             program,
             level,
             gathered: gathered.collect(),
-            registers: program.registers.iter().map(|&item| Buffer::new(item, longest)).collect(),
+            registers: program.registers.iter().map(|&(item, width)| Buffer::new(item, width * longest)).collect(),
             places: Vec::with_capacity(program.instructions.len()),
             flags: vec![Flags::default(); program.instructions.len()],
         }

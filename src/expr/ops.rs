@@ -85,6 +85,10 @@ pub enum Operation {
     Select,
     /// Conversion: `astype`.
     Cast(ItemType),
+    /// Two float64 as one complex number.
+    Pair,
+    /// The items of this many operands of float64, each operand's one after the other.
+    Columns(usize),
 }
 
 impl Operation {
@@ -94,15 +98,22 @@ impl Operation {
             Operation::Ufunc(Loop(function)) => function.item(),
             Operation::Where | Operation::Select => of.nth(1).unwrap_or(ItemType::Float64),
             Operation::Cast(item) => *item,
+            Operation::Pair => ItemType::Complex128,
+            Operation::Columns(_) => ItemType::Float64,
         }
     }
 
     /// Whether an item comes out for each that goes in.
     pub(super) fn keeps_all(&self) -> bool {
         match self {
-            Operation::Select => false,
-            Operation::Ufunc(_) | Operation::Where | Operation::Cast(_) => true,
+            Operation::Select | Operation::Columns(_) => false,
+            Operation::Ufunc(_) | Operation::Where | Operation::Cast(_) | Operation::Pair => true,
         }
+    }
+
+    /// How many items come out for each that goes in, at most.
+    pub(super) fn width(&self) -> usize {
+        if let Operation::Columns(count) = self { *count } else { 1 }
     }
 
     /// Computes into `output` and says how many items came out.
@@ -131,6 +142,18 @@ impl Operation {
             (Operation::Cast(_), [values]) => {
                 flags.add(cast(level, values.block, output));
                 len
+            }
+            (Operation::Pair, [real, imaginary]) => {
+                pair(level, items(*real), items(*imaginary), output, len);
+                len
+            }
+            (Operation::Columns(count), columns) => {
+                let len = len.min(output.len() / count);
+                let places = f64::of_mut(output).map(|output| output.chunks_mut(len.max(1))).into_iter().flatten();
+                for (place, column) in places.zip(columns) {
+                    place.iter_mut().zip(items(*column)).for_each(|(place, &item)| *place = item);
+                }
+                count * len
             }
             _ => unreachable!("an operation is given its operands"),
         }
@@ -233,6 +256,22 @@ fn select<T: Sealed>(level: Level, mask: Block<'_>, values: Block<'_>, output: &
             kept
         },
     )
+}
+
+/// Two floats as one complex number.
+#[inline(always)]
+fn pair(level: Level, real: &[f64], imaginary: &[f64], output: &mut Buffer, len: usize) {
+    let Some(output) = Complex::of_mut(output).and_then(|output| output.get_mut(..len)) else {
+        unreachable!("a pair's register is complex");
+    };
+    level.run(
+        #[inline(always)]
+        || {
+            for ((pair, &re), &im) in output.iter_mut().zip(real).zip(imaginary) {
+                *pair = Complex { re, im };
+            }
+        },
+    );
 }
 
 /// One elementwise step that a kernel asks for.

@@ -34,7 +34,8 @@ pub(super) enum Action {
 #[derive(Debug, Clone)]
 pub struct Program {
     pub(super) instructions: Vec<Instruction>,
-    pub(super) registers: Vec<ItemType>,
+    /// What each register holds, and how many items for each element.
+    pub(super) registers: Vec<(ItemType, usize)>,
     /// The instruction of each node that was wanted, in the order asked, and the node of each instruction.
     wanted: Vec<usize>,
     nodes: Vec<NodeId>,
@@ -73,11 +74,12 @@ impl Program {
                 keep
             });
             let mut register = || {
-                let fits = free.iter().position(|&register| program.registers[register] == known.item);
+                let width = if let Node::Apply(operation, _) = &known.node { operation.width() } else { 1 };
+                let fits = free.iter().position(|&register| program.registers[register] == (known.item, width));
                 let register = if let Some(at) = fits {
                     free.swap_remove(at)
                 } else {
-                    program.registers.push(known.item);
+                    program.registers.push((known.item, width));
                     program.registers.len() - 1
                 };
                 held.push((last[index], register));

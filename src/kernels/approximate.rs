@@ -226,6 +226,7 @@ pub(super) static QUANTILE_APPROX: Entry = Entry {
     takes: Takes::Reals,
     examples: &["q=[0.01, 0.25, 0.5, 0.99]", "q=0.3, relative_error=0.001", "q=[0.0, 1.0], relative_error=0.5"],
     nan_policy: None,
+    weighted: false,
     passes: 1,
     resolve: |arguments, input| Ok(quantile_approx(arguments, input)),
 };
@@ -366,6 +367,7 @@ pub(super) static N_UNIQUE_APPROX: Entry = Entry {
     takes: Takes::Ordered,
     examples: &["precision=7"],
     nan_policy: None,
+    weighted: false,
     passes: 1,
     resolve: |arguments, input| {
         let precision = u32::try_from(arguments.int("precision")).unwrap_or(0);

@@ -120,6 +120,7 @@ pub(super) static COUNT: Entry = Entry {
     takes: Takes::Any,
     examples: &[],
     nan_policy: None,
+    weighted: false,
     passes: 0,
     resolve: |_, input| {
         if input.omits() {
@@ -141,6 +142,7 @@ pub(super) static COUNT_NAN: Entry = Entry {
     takes: Takes::Any,
     examples: &[],
     nan_policy: None,
+    weighted: false,
     passes: 1,
     resolve: |_, input| {
         if input.dtype.has_missing() { Ok(extrema::missing(input)) } else { Ok(Request::Length(|_| Value::count(0))) }
@@ -155,6 +157,7 @@ pub(super) static COUNT_INF: Entry = Entry {
     takes: Takes::Numbers,
     examples: &[],
     nan_policy: None,
+    weighted: false,
     passes: 1,
     resolve: |_, input| {
         if input.dtype.has_missing() {
@@ -173,6 +176,7 @@ pub(super) static COUNT_NONZERO: Entry = Entry {
     takes: Takes::Numbers,
     examples: &[],
     nan_policy: None,
+    weighted: false,
     passes: 1,
     resolve: |_, input| Ok(counted::<Nonzero>(input, input.values(), |state| Value::count(state.held))),
 };
@@ -185,6 +189,7 @@ pub(super) static ANY: Entry = Entry {
     takes: Takes::Numbers,
     examples: &[],
     nan_policy: None,
+    weighted: false,
     passes: 1,
     resolve: |_, input| Ok(counted::<Nonzero>(input, input.values(), |state| Value::bool(state.held > 0))),
 };
@@ -197,6 +202,7 @@ pub(super) static ALL: Entry = Entry {
     takes: Takes::Numbers,
     examples: &[],
     nan_policy: None,
+    weighted: false,
     passes: 1,
     resolve: |_, input| Ok(counted::<Nonzero>(input, input.values(), |state| Value::bool(state.held == state.all))),
 };
@@ -211,6 +217,7 @@ pub(super) static PANIC: Entry = Entry {
     takes: Takes::Reals,
     examples: &[],
     nan_policy: None,
+    weighted: false,
     passes: 1,
     resolve: |_, input| Ok(Request::new(input.floats(), PanicAtThirteen, |state| Ok(Value::count(*state)))),
 };

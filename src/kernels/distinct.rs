@@ -35,6 +35,7 @@ pub(super) static N_UNIQUE: Entry = Entry {
     takes: Takes::Ordered,
     examples: &[],
     nan_policy: None,
+    weighted: false,
     passes: 1,
     resolve: |_, input| -> Result<Request, Error> {
         ask!(input, |values: T| |_: &Input| {
@@ -53,6 +54,7 @@ pub(super) static UNIQUE: Entry = Entry {
     takes: Takes::Ordered,
     examples: &[],
     nan_policy: None,
+    weighted: false,
     passes: 1,
     resolve: |_, input| {
         ask!(input, |values: T| |input: &Input| {
@@ -72,6 +74,7 @@ pub(super) static VALUE_COUNTS: Entry = Entry {
     takes: Takes::Ordered,
     examples: &[],
     nan_policy: None,
+    weighted: false,
     passes: 1,
     resolve: |_, input| {
         ask!(input, |values: T| |input: &Input| {
@@ -95,6 +98,7 @@ pub(super) static MODE: Entry = Entry {
     takes: Takes::Quantities,
     examples: &[],
     nan_policy: None,
+    weighted: false,
     passes: 1,
     resolve: |_, input| {
         ask!(input, |values: T| |input: &Input| {
@@ -131,6 +135,7 @@ pub(super) static ENTROPY: Entry = Entry {
     takes: Takes::Ordered,
     examples: &["base=2", "base=10.5"],
     nan_policy: None,
+    weighted: false,
     passes: 1,
     resolve: |arguments, input| {
         let base = if arguments.get("base") == &Argument::None { None } else { Some(arguments.number("base")) };

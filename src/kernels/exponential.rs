@@ -90,6 +90,7 @@ pub(super) static LOGSUMEXP: Entry = Entry {
     takes: Takes::Reals,
     examples: &[],
     nan_policy: None,
+    weighted: false,
     passes: 1,
     resolve: |_, input| {
         let dtype = input.dtype.mean_type();

@@ -295,6 +295,7 @@ pub(super) static MIN: Entry = Entry {
     takes: Takes::Ordered,
     examples: &[],
     nan_policy: None,
+    weighted: false,
     passes: 1,
     resolve: |_, input| extrema(input, Asks::Min),
 };
@@ -313,6 +314,7 @@ pub(super) static MAX: Entry = Entry {
     takes: Takes::Ordered,
     examples: &[],
     nan_policy: None,
+    weighted: false,
     passes: 1,
     resolve: |_, input| extrema(input, Asks::Max),
 };
@@ -333,6 +335,7 @@ pub(super) static PTP: Entry = Entry {
     takes: Takes::Measured,
     examples: &[],
     nan_policy: None,
+    weighted: false,
     passes: 1,
     resolve: |_, input| extrema(input, Asks::Range),
 };
@@ -346,6 +349,7 @@ pub(super) static ARGMIN: Entry = Entry {
     takes: Takes::Ordered,
     examples: &[],
     nan_policy: None,
+    weighted: false,
     passes: 1,
     resolve: |_, input| extrema(input, Asks::ArgMin),
 };
@@ -366,6 +370,7 @@ pub(super) static ARGMAX: Entry = Entry {
     takes: Takes::Ordered,
     examples: &[],
     nan_policy: None,
+    weighted: false,
     passes: 1,
     resolve: |_, input| extrema(input, Asks::ArgMax),
 };

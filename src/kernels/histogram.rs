@@ -14,13 +14,16 @@
 use std::sync::Arc;
 
 use fearless_simd::{f64x8, prelude::*, u32x16};
+use num_complex::Complex;
 
 use crate::ahead::Ahead;
 use crate::dtype::{Buffer, DType};
 use crate::error::Error;
+use crate::expr::Expression;
 use crate::kernel::{Accumulator, Answer, Entry, Input, Items, Request, Takes};
 use crate::kernels::extrema;
 use crate::kernels::widths::{Facts, Rule};
+use crate::lanes::Double;
 use crate::parameters::{Accepts, Argument, Arguments, DefaultValue, Parameter};
 use crate::simd::Simd;
 use crate::tally::{BYTE_PLACES, Tally};
@@ -119,10 +122,10 @@ impl Bins {
     }
 
     /// Counts over their sum and the bins' widths, divided in NumPy's order.
-    fn densities(&self, counts: &[u64]) -> Vec<f64> {
-        let total = counts.iter().sum::<u64>() as f64;
+    fn densities(&self, counts: &[f64]) -> Vec<f64> {
+        let total = counts.iter().sum::<f64>();
         let widths = self.edges.windows(2).map(|ends| self.dtype.round(ends[1] - ends[0]));
-        counts.iter().zip(widths).map(|(&count, width)| count as f64 / width / total).collect()
+        counts.iter().zip(widths).map(|(&count, width)| count / width / total).collect()
     }
 
     /// The place of x, from its number of edges at or below; NaN is below.
@@ -271,12 +274,78 @@ impl Accumulator for Histogram {
     }
 }
 
+/// Sums of the weights of the elements in each place.
+#[derive(Debug, Clone, PartialEq)]
+struct Weighing(Histogram);
+
+impl Accumulator for Weighing {
+    const NAME: &'static str = "weighted histogram";
+
+    type Item = Complex<f64>;
+    type State = Vec<Double>;
+
+    fn init(&self) -> Vec<Double> {
+        vec![Double::default(); self.0.bins.count() + 2]
+    }
+
+    #[inline(always)]
+    fn update<S: Simd>(&self, simd: S, sums: &mut Vec<Double>, block: Items<'_, Complex<f64>>) {
+        for part in block.chunks(BLOCK / 4) {
+            let (mut places, mut elements) = ([u32::ZERO; BLOCK], [f64::NAN; BLOCK / 4]);
+            elements.iter_mut().zip(part).for_each(|(element, pair)| *element = pair.re);
+            let elements = elements.get(..part.len()).unwrap_or_default();
+            if let Some(guess) = &self.0.bins.uniform {
+                self.0.place(simd, elements, block.ahead, guess, &mut places);
+            } else {
+                for (place, &x) in places.iter_mut().zip(elements) {
+                    *place = u32::try_from(self.0.bins.bisect(x)).unwrap_or(u32::ZERO);
+                }
+            }
+            for (&place, pair) in places.iter().zip(part) {
+                if let Some(sum) = sums.get_mut(place as usize) {
+                    sum.add(pair.im);
+                }
+            }
+        }
+    }
+
+    fn combine(&self, sums: &mut Vec<Double>, next: Vec<Double>) {
+        sums.iter_mut().zip(next).for_each(|(sum, next)| sum.merge(next));
+    }
+
+    fn cover(&self, other: &Self) -> Option<Self> {
+        (self == other).then(|| self.clone())
+    }
+}
+
+/// The sums of weights in known bins. Whole weights make whole sums.
+fn weighed(pairs: Expression, weights: DType, bins: Arc<Bins>, density: bool) -> Request {
+    Request::new(pairs, Weighing(Histogram { bins: Arc::clone(&bins) }), move |sums: &Vec<Double>| {
+        let sums: Vec<f64> = sums.iter().skip(1).take(bins.count()).map(|sum| sum.value()).collect();
+        let heights = if density {
+            Value::Array { items: Buffer::Float64(bins.densities(&sums)), dtype: DType::Float64 }
+        } else if weights.is_float() {
+            Value::Array { items: Buffer::Float64(sums), dtype: DType::Float64 }
+        } else {
+            #[allow(clippy::cast_possible_truncation)]
+            let sums = sums.into_iter().map(|sum| sum as i64).collect();
+            Value::Array { items: Buffer::Int64(sums), dtype: DType::Int64 }
+        };
+        let edges = Value::Array { items: Buffer::Float64(bins.edges.clone()), dtype: bins.dtype };
+        Ok(Value::Record("Histogram", vec![heights, edges]))
+    })
+}
+
 /// The request for known bins.
 fn counts(input: &Input, bins: Bins, density: bool) -> Request {
     let bins = Arc::new(bins);
+    if let (Some(pairs), Some(weights)) = (input.weighted(), input.weights) {
+        return weighed(pairs, weights.dtype, bins, density);
+    }
     Request::new(input.floats(), Histogram { bins: Arc::clone(&bins) }, move |tally: &Tally| {
         let counts: Vec<u64> = tally.totals().into_iter().skip(1).take(bins.count()).collect();
         let heights = if density {
+            let counts: Vec<f64> = counts.into_iter().map(|count| count as f64).collect();
             Value::Array { items: Buffer::Float64(bins.densities(&counts)), dtype: DType::Float64 }
         } else {
             let counts = counts.into_iter().map(|count| i64::try_from(count).unwrap_or(i64::MAX)).collect();
@@ -329,6 +398,7 @@ pub(super) static HISTOGRAM: Entry = Entry {
         "bins='sturges'",
     ],
     nan_policy: None,
+    weighted: true,
     passes: 2,
     resolve: histogram,
 };
@@ -357,6 +427,11 @@ fn histogram(arguments: &Arguments, input: &Input) -> Result<Request, Error> {
 /// As many bins as a rule says.
 fn by_rule(rule: Rule, arguments: &Arguments, input: &Input) -> Result<Request, Error> {
     let (input, density, dtype) = (*input, arguments.bool("density"), input.dtype.mean_type());
+    if input.weights.is_some() {
+        let expected = "a number of bins or their edges where elements have weights".to_owned();
+        let value = format!("'{}'", arguments.text("bins"));
+        return Err(Error::ParameterValue { kernel: input.kernel, parameter: "bins", value, expected });
+    }
     let range = if let Argument::Pair(ends, _) = arguments.get("range") { Some(*ends) } else { None };
     // The elements are compared with the ends in their own dtype.
     let within = range.map(|[low, high]| if low == high { [low - 0.5, high + 0.5] } else { [low, high] });

@@ -7,8 +7,10 @@ mod distinct;
 mod exponential;
 mod extrema;
 mod histogram;
+mod matrix;
 mod moments;
 mod order;
+mod pairs;
 mod product;
 mod quantiles;
 mod rolling;
@@ -39,6 +41,7 @@ pub static CATALOGUE: &[&Entry] = &[
     &product::NANPROD,
     &sums::MEAN,
     &sums::NANMEAN,
+    &sums::AVERAGE,
     &moments::VAR,
     &moments::NANVAR,
     &moments::STD,
@@ -102,6 +105,14 @@ pub static CATALOGUE: &[&Entry] = &[
     &rolling::ROLLING_MEDIAN,
     &rolling::ROLLING_QUANTILE,
     &weighted::EWM_MEAN,
+    &pairs::COV,
+    &pairs::CORR,
+    &pairs::DOT,
+    &pairs::LINREGRESS,
+    &pairs::RMSE,
+    &pairs::MAE,
+    &matrix::COV_MATRIX,
+    &matrix::CORR_MATRIX,
 ];
 
 /// The kernel of this name.

@@ -15,6 +15,8 @@
 use std::marker::PhantomData;
 use std::sync::Arc;
 
+use num_complex::Complex;
+
 use crate::ahead::Ahead;
 use crate::dtype::{DType, Item, ItemType};
 use crate::error::Error;
@@ -43,7 +45,8 @@ impl<T> Moments<T> {
 /// What [`Moments`] accumulates; without elements all zero.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub(super) struct MomentsState {
-    pub(super) count: u64,
+    /// How many elements, or the sum of their weights.
+    pub(super) count: f64,
     pub(super) sum: Double,
     mean: Double,
     m2: f64,
@@ -54,12 +57,11 @@ pub(super) struct MomentsState {
 impl MomentsState {
     /// From the sums of powers of deviations from `mean`, of which e is taken out.
     #[inline(always)]
-    fn about(mean: f64, len: usize, sum: Double, [s1, s2, s3, s4]: [f64; 4]) -> MomentsState {
-        let n = len as f64;
+    fn about(mean: f64, n: f64, sum: Double, [s1, s2, s3, s4]: [f64; 4]) -> MomentsState {
         let e = s1 / n;
         let (high, low) = two_sum(mean, e);
         MomentsState {
-            count: len as u64,
+            count: n,
             sum,
             mean: Double { high, low },
             m2: plus(s2, -n * e * e),
@@ -68,19 +70,49 @@ impl MomentsState {
         }
     }
 
+    /// Takes the state of more elements, up to an order.
+    #[inline(always)]
+    fn merge(&mut self, next: MomentsState, order: u8) {
+        if next.count == 0.0 || self.count == 0.0 {
+            if self.count == 0.0 {
+                *self = next;
+            }
+            return;
+        }
+        self.sum.merge(next.sum);
+        if order >= 2 {
+            let (a, b) = (self.count, next.count);
+            let n = a + b;
+            let delta = (next.mean.high - self.mean.high) + (next.mean.low - self.mean.low);
+            let (d_n, d2) = (delta / n, delta * delta);
+            self.m4 = plus(
+                self.m4 + next.m4,
+                d2 * d_n * d_n * a * b * ((a * a - a * b + b * b) / n)
+                    + 6.0 * d_n * d_n * (a * a * next.m2 + b * b * self.m2)
+                    + 4.0 * d_n * (a * next.m3 - b * self.m3),
+            );
+            self.m3 =
+                plus(self.m3 + next.m3, d2 * d_n * (a * b / n) * (a - b) + 3.0 * d_n * (a * next.m2 - b * self.m2));
+            self.m2 = plus(self.m2 + next.m2, d2 * (a * b / n));
+            let (high, error) = two_sum(self.mean.high, d_n * b);
+            self.mean = Double { high, low: self.mean.low + error };
+        }
+        self.count += next.count;
+    }
+
     /// Σx / n; NaN without elements.
     pub(super) fn mean(&self) -> f64 {
-        self.sum.value() / self.count as f64
+        self.sum.value() / self.count
     }
 
     /// The standard deviation; NaN without elements. It takes order 2.
     pub(super) fn deviation(&self) -> f64 {
-        (self.m2 / self.count as f64).sqrt()
+        (self.m2 / self.count).sqrt()
     }
 
     /// The mean of cubed standard scores. It takes order 4.
     pub(super) fn skewness(&self) -> f64 {
-        self.m3 / self.count as f64 / self.deviation().powi(3)
+        self.m3 / self.count / self.deviation().powi(3)
     }
 }
 
@@ -103,31 +135,7 @@ impl<T: HasMoments> Accumulator for Moments<T> {
 
     #[inline(always)]
     fn combine(&self, state: &mut MomentsState, next: MomentsState) {
-        if next.count == 0 || state.count == 0 {
-            if state.count == 0 {
-                *state = next;
-            }
-            return;
-        }
-        state.sum.merge(next.sum);
-        if self.order >= 2 {
-            let (a, b) = (state.count as f64, next.count as f64);
-            let n = a + b;
-            let delta = (next.mean.high - state.mean.high) + (next.mean.low - state.mean.low);
-            let (d_n, d2) = (delta / n, delta * delta);
-            state.m4 = plus(
-                state.m4 + next.m4,
-                d2 * d_n * d_n * a * b * ((a * a - a * b + b * b) / n)
-                    + 6.0 * d_n * d_n * (a * a * next.m2 + b * b * state.m2)
-                    + 4.0 * d_n * (a * next.m3 - b * state.m3),
-            );
-            state.m3 =
-                plus(state.m3 + next.m3, d2 * d_n * (a * b / n) * (a - b) + 3.0 * d_n * (a * next.m2 - b * state.m2));
-            state.m2 = plus(state.m2 + next.m2, d2 * (a * b / n));
-            let (high, error) = two_sum(state.mean.high, d_n * b);
-            state.mean = Double { high, low: state.mean.low + error };
-        }
-        state.count += next.count;
+        state.merge(next, self.order);
     }
 
     fn cover(&self, other: &Self) -> Option<Self> {
@@ -146,11 +154,12 @@ impl HasMoments for f64 {
     #[inline(always)]
     fn moments<S: Simd>(simd: S, block: &[f64], ahead: &Ahead, order: u8) -> MomentsState {
         let sum = Double::sum(simd, block, ahead);
-        let mean = sum.value() / block.len() as f64;
+        let n = block.len() as f64;
+        let mean = sum.value() / n;
         match order {
-            1 => MomentsState { count: block.len() as u64, sum, ..MomentsState::default() },
-            2 => MomentsState::about(mean, block.len(), sum, powers::<S, f64, 2>(simd, block, ahead, mean)),
-            _ => MomentsState::about(mean, block.len(), sum, powers::<S, f64, 4>(simd, block, ahead, mean)),
+            1 => MomentsState { count: n, sum, ..MomentsState::default() },
+            2 => MomentsState::about(mean, n, sum, powers::<S, f64, 2>(simd, block, ahead, mean)),
+            _ => MomentsState::about(mean, n, sum, powers::<S, f64, 4>(simd, block, ahead, mean)),
         }
     }
 }
@@ -178,7 +187,55 @@ impl HasMoments for f32 {
         if !sums[0].is_finite() {
             sums = [f64::NAN; 4];
         }
-        MomentsState::about(about.into(), block.len(), Double { high, low }, sums)
+        MomentsState::about(about.into(), n, Double { high, low }, sums)
+    }
+}
+
+/// The same of elements that have weights: as if each were there as often as its weight says, a weight being any number from
+/// 0 on.
+#[derive(Debug, Clone, Copy)]
+struct WeightedMoments {
+    order: u8,
+}
+
+impl Accumulator for WeightedMoments {
+    const NAME: &'static str = "weighted moments";
+
+    type Item = Complex<f64>;
+    type State = MomentsState;
+
+    fn init(&self) -> MomentsState {
+        MomentsState::default()
+    }
+
+    /// The sums of weights and of weighted elements first, then those of weighted powers of deviations from the rounded mean.
+    #[inline(always)]
+    fn update<S: Simd>(&self, simd: S, state: &mut MomentsState, block: Items<'_, Complex<f64>>) {
+        let weight = Double::sum_of(simd, &block, block.ahead, |pair| pair.im).value();
+        if weight == 0.0 {
+            return;
+        }
+        let sum = Double::sum_of(simd, &block, block.ahead, |pair| weigh(pair.re, pair.im));
+        let mean = sum.value() / weight;
+        let power = |power: i32| {
+            Double::sum_of(simd, &block, block.ahead, |pair| weigh((pair.re - mean).powi(power), pair.im)).value()
+        };
+        state.merge(
+            match self.order {
+                1 => MomentsState { count: weight, sum, ..MomentsState::default() },
+                2 => MomentsState::about(mean, weight, sum, [power(1), power(2), 0.0, 0.0]),
+                _ => MomentsState::about(mean, weight, sum, [power(1), power(2), power(3), power(4)]),
+            },
+            self.order,
+        );
+    }
+
+    fn combine(&self, state: &mut MomentsState, next: MomentsState) {
+        state.merge(next, self.order);
+    }
+
+    fn cover(&self, other: &Self) -> Option<Self> {
+        Some(WeightedMoments { order: self.order.max(other.order) })
     }
 }
 
@@ -195,6 +252,9 @@ pub(super) fn moments(
     then: Vec<&'static str>,
     finish: impl Fn(&MomentsState) -> Result<Answer, Error> + Send + Sync + 'static,
 ) -> Request {
+    if let Some(pairs) = input.weighted() {
+        return Request::chain(pairs, WeightedMoments { order }, then, finish);
+    }
     match input.dtype.item() {
         ItemType::Float32 => Request::chain(input.values(), Moments::<f32>::up_to(order), then, finish),
         _ => Request::chain(input.floats(), Moments::<f64>::up_to(order), then, finish),
@@ -207,7 +267,7 @@ pub(super) fn finish(
     order: u8,
     value: impl Fn(&MomentsState) -> f64 + Send + Sync + 'static,
 ) -> Result<Request, Error> {
-    let dtype = input.dtype.mean_type();
+    let dtype = input.mean_type();
     let number = move |state: &MomentsState| Value::number(value(state));
     let value = {
         let number = Arc::new(number);
@@ -217,6 +277,9 @@ pub(super) fn finish(
             move |state: &MomentsState| Ok(Value::Scalar(number(state), dtype)),
         )
     };
+    if let Some(pairs) = input.weighted() {
+        return Ok(Request::number(pairs, WeightedMoments { order }, dtype, value.0, value.1));
+    }
     Ok(match input.dtype.item() {
         ItemType::Float32 => Request::number(input.values(), Moments::<f32>::up_to(order), dtype, value.0, value.1),
         _ => Request::number(input.floats(), Moments::<f64>::up_to(order), dtype, value.0, value.1),
@@ -225,8 +288,8 @@ pub(super) fn finish(
 
 /// M₂ / (n − ddof). NumPy divides by zero where n ≤ ddof; its `nan…` versions answer NaN there.
 pub(super) fn variance(state: &MomentsState, ddof: f64, omits: bool) -> f64 {
-    let freedom = state.count as f64 - ddof;
-    if state.count == 0 || (freedom <= 0.0 && omits) {
+    let freedom = state.count - ddof;
+    if state.count == 0.0 || (freedom <= 0.0 && omits) {
         return f64::NAN;
     }
     state.m2 / freedom.max(0.0)
@@ -257,6 +320,7 @@ pub(super) static VAR: Entry = Entry {
     takes: Takes::Reals,
     examples: &["ddof=1", "ddof=2.5"],
     nan_policy: None,
+    weighted: true,
     passes: 1,
     resolve: |arguments, input| {
         let (ddof, omits) = (arguments.number("ddof"), input.omits());
@@ -291,6 +355,7 @@ const VAR_PARTS: Entry = Entry {
     takes: Takes::Reals,
     examples: &["ddof=1"],
     nan_policy: None,
+    weighted: true,
     passes: 1,
     resolve: |_, input| finish(input, 2, |_| f64::NAN),
 };
@@ -312,8 +377,8 @@ pub(super) static SEM: Entry = Entry {
     resolve: |arguments, input| {
         let (ddof, omits) = (arguments.number("ddof"), input.omits());
         finish(input, 2, move |state| {
-            let error = variance(state, ddof, omits).sqrt() / (state.count as f64).sqrt();
-            if state.count <= 1 { f64::NAN } else { error }
+            let error = variance(state, ddof, omits).sqrt() / (state.count).sqrt();
+            if state.count <= 1.0 { f64::NAN } else { error }
         })
     },
     ..VAR_PARTS
@@ -326,7 +391,7 @@ fn is_constant(state: &MomentsState, dtype: DType) -> bool {
         DType::Float32 => f64::from(f32::EPSILON),
         _ => f64::EPSILON,
     };
-    state.m2 / state.count as f64 <= (epsilon * state.mean()).powi(2)
+    state.m2 / state.count <= (epsilon * state.mean()).powi(2)
 }
 
 pub(super) static SKEW: Entry = Entry {
@@ -338,16 +403,17 @@ pub(super) static SKEW: Entry = Entry {
     takes: Takes::Reals,
     examples: &["bias=False"],
     nan_policy: None,
+    weighted: true,
     passes: 1,
     resolve: |arguments, input| {
         let (bias, dtype) = (arguments.bool("bias"), input.dtype);
         finish(input, 4, move |state| {
-            let n = state.count as f64;
-            if state.count == 0 || is_constant(state, dtype) {
+            let n = state.count;
+            if state.count == 0.0 || is_constant(state, dtype) {
                 return f64::NAN;
             }
             let skew = (state.m3 / n) / (state.m2 / n).powf(1.5);
-            if bias || state.count <= 2 { skew } else { ((n - 1.0) * n).sqrt() / (n - 2.0) * skew }
+            if bias || state.count <= 2.0 { skew } else { ((n - 1.0) * n).sqrt() / (n - 2.0) * skew }
         })
     },
 };
@@ -369,16 +435,17 @@ pub(super) static KURTOSIS: Entry = Entry {
     takes: Takes::Reals,
     examples: &["fisher=False", "bias=False"],
     nan_policy: None,
+    weighted: true,
     passes: 1,
     resolve: |arguments, input| {
         let (fisher, bias, dtype) = (arguments.bool("fisher"), arguments.bool("bias"), input.dtype);
         finish(input, 4, move |state| {
-            let n = state.count as f64;
-            if state.count == 0 || is_constant(state, dtype) {
+            let n = state.count;
+            if state.count == 0.0 || is_constant(state, dtype) {
                 return f64::NAN;
             }
             let ratio = (state.m4 / n) / (state.m2 / n).powi(2);
-            let pearson = if bias || state.count <= 3 {
+            let pearson = if bias || state.count <= 3.0 {
                 ratio
             } else {
                 ((n * n - 1.0) * ratio - 3.0 * (n - 1.0).powi(2)) / ((n - 2.0) * (n - 3.0)) + 3.0
@@ -402,43 +469,95 @@ pub(super) static MOMENT: Entry = Entry {
     takes: Takes::Reals,
     examples: &["order=2", "order=3", "order=4", "order=5", "order=8"],
     nan_policy: None,
+    weighted: true,
     passes: 1,
     resolve: moment,
 };
 
 fn moment(arguments: &Arguments, input: &Input) -> Result<Request, Error> {
     let order = arguments.int("order");
-    let mean = |state: &MomentsState, sum: f64| sum / state.count as f64;
+    let mean = |state: &MomentsState, sum: f64| sum / state.count;
     match order {
-        0 => Ok(counts::constant(input, 1.0)),
-        1 => Ok(counts::constant(input, 0.0)),
+        0 | 1 => {
+            let value = if order == 0 { 1.0 } else { 0.0 };
+            if input.weights.is_none() {
+                return Ok(counts::constant(input, value));
+            }
+            finish(input, 1, move |state| if state.mean().is_nan() { f64::NAN } else { value })
+        }
         2 => finish(input, 2, move |state| mean(state, state.m2)),
         3 => finish(input, 4, move |state| mean(state, state.m3)),
         4 => finish(input, 4, move |state| mean(state, state.m4)),
         _ => {
             // Powers above the fourth are rare: a second pass around the known mean is simpler than merging them all.
-            let (dtype, expression) = (input.dtype.mean_type(), input.floats());
-            Ok(moments(input, 1, vec!["moment"], move |state| {
-                let (mean, n) = (state.mean(), state.count as f64);
-                let powers = CentralPower { mean, order: order as f64 };
+            let input = *input;
+            Ok(moments(&input, 1, vec!["moment"], move |state| {
+                let (mean, n, dtype) = (state.mean(), state.count, input.mean_type());
                 let finish = move |sum: &Double| Ok(Value::float(sum.value() / n, dtype));
-                Ok(Answer::Next(Request::new(expression.clone(), powers, finish)))
+                let order = order as f64;
+                Ok(Answer::Next(match input.weighted() {
+                    Some(pairs) => Request::new(pairs, CentralPower::<Complex<f64>>::new(mean, order), finish),
+                    None => Request::new(input.floats(), CentralPower::<f64>::new(mean, order), finish),
+                }))
             }))
         }
     }
 }
 
-/// Σ (x − μ)ᵖ for a known μ.
-#[derive(Debug, Clone, PartialEq)]
-struct CentralPower {
-    mean: f64,
-    order: f64,
+/// An element, and what it weighs.
+trait Weighed: Item {
+    fn element(self) -> f64;
+    fn weight(self) -> f64;
 }
 
-impl Accumulator for CentralPower {
+impl Weighed for f64 {
+    #[inline(always)]
+    fn element(self) -> f64 {
+        self
+    }
+
+    #[inline(always)]
+    fn weight(self) -> f64 {
+        1.0
+    }
+}
+
+impl Weighed for Complex<f64> {
+    #[inline(always)]
+    fn element(self) -> f64 {
+        self.re
+    }
+
+    #[inline(always)]
+    fn weight(self) -> f64 {
+        self.im
+    }
+}
+
+/// Times its weight. What weighs nothing is not there, not even if it is infinite.
+#[inline(always)]
+fn weigh(x: f64, weight: f64) -> f64 {
+    if weight == 0.0 { 0.0 } else { x * weight }
+}
+
+/// Σ w (x − μ)ᵖ for a known μ.
+#[derive(Debug, Clone, PartialEq)]
+struct CentralPower<T> {
+    mean: f64,
+    order: f64,
+    item: PhantomData<fn(T)>,
+}
+
+impl<T> CentralPower<T> {
+    fn new(mean: f64, order: f64) -> CentralPower<T> {
+        CentralPower { mean, order, item: PhantomData }
+    }
+}
+
+impl<T: Weighed> Accumulator for CentralPower<T> {
     const NAME: &'static str = "sum of central powers";
 
-    type Item = f64;
+    type Item = T;
     type State = Double;
 
     fn init(&self) -> Double {
@@ -446,8 +565,9 @@ impl Accumulator for CentralPower {
     }
 
     #[inline(always)]
-    fn update<S: Simd>(&self, simd: S, state: &mut Double, block: Items<'_, f64>) {
-        state.merge(Double::sum_of(simd, &block, block.ahead, |x| (x - self.mean).powf(self.order)));
+    fn update<S: Simd>(&self, simd: S, state: &mut Double, block: Items<'_, T>) {
+        let power = |item: T| weigh((item.element() - self.mean).powf(self.order), item.weight());
+        state.merge(Double::sum_of(simd, &block, block.ahead, power));
     }
 
     fn combine(&self, state: &mut Double, next: Double) {

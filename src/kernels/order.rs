@@ -81,6 +81,7 @@ pub(super) static IS_SORTED: Entry = Entry {
     takes: Takes::Ordered,
     examples: &[],
     nan_policy: None,
+    weighted: false,
     passes: 1,
     resolve: |_, input| {
         Ok(with_ordered!(input.dtype, T => {

@@ -274,6 +274,7 @@ pub(super) static PROD: Entry = Entry {
     takes: Takes::Reals,
     examples: &[],
     nan_policy: None,
+    weighted: false,
     passes: 1,
     resolve: prod,
 };
@@ -301,6 +302,7 @@ pub(super) static GMEAN: Entry = Entry {
     takes: Takes::Reals,
     examples: &[],
     nan_policy: None,
+    weighted: false,
     passes: 1,
     resolve: |_, input| {
         let dtype = input.dtype.mean_type();

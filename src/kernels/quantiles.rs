@@ -13,7 +13,7 @@ use crate::expr::{Expression, Step};
 use crate::kernel::{Answer, Entry, Input, Request, Takes};
 use crate::kernels::sums;
 use crate::parameters::{Accepts, Argument, Arguments, DefaultValue, Parameter};
-use crate::selection::{Picked, select};
+use crate::selection::{Picked, select, weighted};
 use crate::value::Value;
 
 /// Where a quantile lies.
@@ -371,6 +371,38 @@ fn scale(arguments: &Arguments, normal: f64) -> f64 {
     if let Argument::Text(_) = arguments.get("scale") { normal } else { arguments.number("scale") }
 }
 
+/// The quantiles, `q` being parts of this whole.
+fn quantiles(arguments: &Arguments, input: &Input, whole: f64) -> Result<Request, Error> {
+    let method = Method::named(arguments.text("method"));
+    let quantiles = Quantiles::new(input, arguments.get("q"), whole, method);
+    let Some(pairs) = input.weighted() else { return quantiles.request(input) };
+    if method != Method::InvertedCdf {
+        let value = format!("'{}'", arguments.text("method"));
+        let expected = "'inverted_cdf' where elements have weights".to_owned();
+        return Err(Error::ParameterValue { kernel: input.kernel, parameter: "method", value, expected });
+    }
+    Ok(weighted(pairs, quantiles.q.clone(), move |found| {
+        // Integers of which none is left have no NaN.
+        let nothing = found.iter().any(|item| item.is_nan());
+        let dtype = if nothing { quantiles.dtype.mean_type() } else { quantiles.dtype };
+        let numbers: Vec<Number> = found.iter().map(|&item| of_float(item, dtype)).collect();
+        match numbers.as_slice() {
+            &[number] if !quantiles.is_array => Value::Scalar(number, dtype),
+            numbers => Value::Array { items: buffer(dtype, numbers), dtype },
+        }
+    }))
+}
+
+/// The number that a float stands for, of this dtype.
+#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+fn of_float(item: f64, dtype: DType) -> Number {
+    match dtype {
+        DType::UInt64 => Number::UInt(item as u64),
+        _ if dtype.is_float() => Value::number(item),
+        _ => Number::Int(item as i64),
+    }
+}
+
 const METHOD: Parameter = Parameter {
     name: "method",
     accepts: Accepts::Method,
@@ -411,10 +443,9 @@ pub(super) static QUANTILE: Entry = Entry {
         "q=1",
     ],
     nan_policy: None,
+    weighted: true,
     passes: 2,
-    resolve: |arguments, input| {
-        Quantiles::new(input, arguments.get("q"), 1.0, Method::named(arguments.text("method"))).request(input)
-    },
+    resolve: |arguments, input| quantiles(arguments, input, 1.0),
 };
 
 pub(super) static NANQUANTILE: Entry = QUANTILE.omitting(
@@ -440,10 +471,9 @@ pub(super) static PERCENTILE: Entry = Entry {
     takes: Takes::Measured,
     examples: &["q=[5, 95]", "q=37.5, method='hazen'"],
     nan_policy: None,
+    weighted: true,
     passes: 2,
-    resolve: |arguments, input| {
-        Quantiles::new(input, arguments.get("q"), 100.0, Method::named(arguments.text("method"))).request(input)
-    },
+    resolve: |arguments, input| quantiles(arguments, input, 100.0),
 };
 
 pub(super) static NANPERCENTILE: Entry = PERCENTILE.omitting(
@@ -461,6 +491,7 @@ pub(super) static MEDIAN: Entry = Entry {
     takes: Takes::Averaged,
     examples: &[],
     nan_policy: None,
+    weighted: false,
     passes: 2,
     resolve: |_, input| median(input, input.values()),
 };
@@ -498,6 +529,7 @@ pub(super) static IQR: Entry = Entry {
     takes: Takes::Quantities,
     examples: &["rng=(10.0, 90.0)", "scale='normal'", "interpolation='midpoint'"],
     nan_policy: None,
+    weighted: false,
     passes: 2,
     resolve: |arguments, input| {
         let &Argument::Pair([low, high], _) = arguments.get("rng") else { unreachable!("the range is checked") };
@@ -533,6 +565,7 @@ pub(super) static MEDIAN_ABS_DEVIATION: Entry = Entry {
     takes: Takes::Reals,
     examples: &["scale='normal'", "center='mean'", "scale=2.0"],
     nan_policy: None,
+    weighted: false,
     passes: 4,
     resolve: |arguments, input| {
         // Φ⁻¹(3/4): the deviation of a normal distribution of variance 1.

@@ -105,6 +105,7 @@ const WINDOWED: Entry = Entry {
     takes: Takes::Reals,
     examples: &["window=4, min_periods=1, center=True", "window=1"],
     nan_policy: None,
+    weighted: false,
     passes: 1,
     resolve: |arguments, input| slide(Statistic::Sum, arguments, input),
 };

@@ -375,6 +375,7 @@ pub(super) static CUMSUM: Entry = Entry {
     takes: Takes::Reals,
     examples: &[],
     nan_policy: None,
+    weighted: false,
     passes: 2,
     resolve: |_, input| Ok(sum(input)),
 };
@@ -390,6 +391,7 @@ pub(super) static CUMPROD: Entry = Entry {
     takes: Takes::Reals,
     examples: &[],
     nan_policy: None,
+    weighted: false,
     passes: 2,
     resolve: |_, input| Ok(product(input)),
 };
@@ -403,6 +405,7 @@ pub(super) static CUMMAX: Entry = Entry {
     takes: Takes::Ordered,
     examples: &[],
     nan_policy: None,
+    weighted: false,
     passes: 2,
     resolve: |_, input| extreme::<true>(input),
 };
@@ -416,6 +419,7 @@ pub(super) static CUMMIN: Entry = Entry {
     takes: Takes::Ordered,
     examples: &[],
     nan_policy: None,
+    weighted: false,
     passes: 2,
     resolve: |_, input| extreme::<false>(input),
 };
@@ -620,6 +624,7 @@ pub(super) static DIFF: Entry = Entry {
     takes: Takes::Measured,
     examples: &["n=3"],
     nan_policy: None,
+    weighted: false,
     passes: 1,
     resolve: |arguments, input| Ok(diff(arguments, input)),
 };

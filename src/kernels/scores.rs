@@ -73,6 +73,7 @@ pub(super) static ZSCORE: Entry = Entry {
     takes: Takes::Reals,
     examples: &["ddof=1"],
     nan_policy: None,
+    weighted: false,
     passes: 2,
     resolve: |arguments, input| Ok(zscore(arguments, input)),
 };
@@ -105,6 +106,7 @@ pub(super) static RANK: Entry = Entry {
     takes: Takes::Reals,
     examples: &["method='min'", "method='max'", "method='dense'", "method='ordinal'"],
     nan_policy: None,
+    weighted: false,
     passes: 1,
     resolve: rank,
 };

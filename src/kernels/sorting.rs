@@ -37,6 +37,7 @@ pub(super) static SORT: Entry = Entry {
     takes: Takes::Ordered,
     examples: &[],
     nan_policy: None,
+    weighted: false,
     passes: 1,
     resolve: |_, input| sort(input),
 };
@@ -51,6 +52,7 @@ pub(super) static ARGSORT: Entry = Entry {
     takes: Takes::Ordered,
     examples: &[],
     nan_policy: None,
+    weighted: false,
     passes: 1,
     resolve: |_, input| argsort(input),
 };

@@ -144,6 +144,7 @@ pub(super) static SUM: Entry = Entry {
     takes: Takes::Numbers,
     examples: &[],
     nan_policy: None,
+    weighted: true,
     passes: 1,
     resolve: sum,
 };
@@ -155,6 +156,9 @@ pub(super) static NANSUM: Entry = SUM.omitting(
 );
 
 fn sum(_: &Arguments, input: &Input) -> Result<Request, Error> {
+    if input.weights.is_some() {
+        return moments::finish(input, 1, |state| state.sum.value());
+    }
     let (kernel, dtype) = (input.kernel, input.dtype.sum_type());
     if dtype.is_complex() {
         return Ok(complex(input, |sum, _| sum));
@@ -174,19 +178,32 @@ pub(super) static MEAN: Entry = Entry {
     takes: Takes::Numbers,
     examples: &[],
     nan_policy: None,
+    weighted: true,
     passes: 1,
-    resolve: |_, input| {
-        if input.dtype.is_complex() {
-            return Ok(complex(input, |sum, count| sum / count));
-        }
-        Ok(with_integer!(input.dtype, T => {
-            let sum = IntegerSum::<T> { item: std::marker::PhantomData };
-            Request::new(input.elements(), sum, |state| {
-                Ok(Value::float(state.sum as f64 / state.count as f64, DType::Float64))
-            })
-        }, else moments::finish(input, 1, MomentsState::mean)?))
-    },
+    resolve: mean,
 };
+
+pub(super) static AVERAGE: Entry = Entry {
+    name: "average",
+    doc: "The arithmetic mean, under the name that has weights in NumPy.\n\nThe same as ``mean``.",
+    numpy: "np.average(x)",
+    ..MEAN
+};
+
+fn mean(_: &Arguments, input: &Input) -> Result<Request, Error> {
+    if input.dtype.is_complex() {
+        return Ok(complex(input, |sum, count| sum / count));
+    }
+    if input.weights.is_some() {
+        return moments::finish(input, 1, MomentsState::mean);
+    }
+    Ok(with_integer!(input.dtype, T => {
+        let sum = IntegerSum::<T> { item: std::marker::PhantomData };
+        Request::new(input.elements(), sum, |state| {
+            Ok(Value::float(state.sum as f64 / state.count as f64, DType::Float64))
+        })
+    }, else moments::finish(input, 1, MomentsState::mean)?))
+}
 
 pub(super) static NANMEAN: Entry = MEAN.omitting(
     "nanmean",
@@ -202,6 +219,7 @@ pub(super) static RMS: Entry = Entry {
     takes: Takes::Reals,
     examples: &[],
     nan_policy: None,
+    weighted: false,
     passes: 1,
     resolve: |_, input| Ok(of_sum(input, input.floats().then(Step::Square), |state| state.mean().sqrt())),
 };
@@ -214,6 +232,7 @@ pub(super) static MEAN_ABS: Entry = Entry {
     takes: Takes::Reals,
     examples: &[],
     nan_policy: None,
+    weighted: false,
     passes: 1,
     resolve: |_, input| Ok(of_sum(input, input.floats().then(Step::Absolute), MomentsState::mean)),
 };
@@ -232,6 +251,7 @@ pub(super) static NORM: Entry = Entry {
     takes: Takes::Reals,
     examples: &["ord=1", "ord=1e999"],
     nan_policy: None,
+    weighted: false,
     passes: 1,
     resolve: |arguments, input| {
         let order = arguments.number("ord");
@@ -254,6 +274,7 @@ pub(super) static HMEAN: Entry = Entry {
     takes: Takes::Reals,
     examples: &[],
     nan_policy: None,
+    weighted: false,
     passes: 1,
     resolve: |_, input| {
         let dtype = input.dtype.mean_type();

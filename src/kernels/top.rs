@@ -145,6 +145,7 @@ pub(super) static TOPK: Entry = Entry {
     takes: Takes::Ordered,
     examples: &["k=1", "k=100"],
     nan_policy: None,
+    weighted: false,
     passes: 1,
     resolve: |arguments, input| best(arguments, input, true, false),
 };
@@ -157,6 +158,7 @@ pub(super) static BOTTOMK: Entry = Entry {
     takes: Takes::Ordered,
     examples: &["k=1", "k=100"],
     nan_policy: None,
+    weighted: false,
     passes: 1,
     resolve: |arguments, input| best(arguments, input, false, false),
 };
@@ -170,6 +172,7 @@ pub(super) static ARGTOPK: Entry = Entry {
     takes: Takes::Ordered,
     examples: &["k=1", "k=100"],
     nan_policy: None,
+    weighted: false,
     passes: 1,
     resolve: |arguments, input| best(arguments, input, true, true),
 };
@@ -183,6 +186,7 @@ pub(super) static ARGBOTTOMK: Entry = Entry {
     takes: Takes::Ordered,
     examples: &["k=1", "k=100"],
     nan_policy: None,
+    weighted: false,
     passes: 1,
     resolve: |arguments, input| best(arguments, input, false, true),
 };

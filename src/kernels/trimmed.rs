@@ -89,6 +89,7 @@ pub(super) static TRIM_MEAN: Entry = Entry {
     takes: Takes::Reals,
     examples: &["proportiontocut=0.25", "proportiontocut=0", "proportiontocut=0.49"],
     nan_policy: None,
+    weighted: false,
     passes: 3,
     resolve: trim_mean,
 };

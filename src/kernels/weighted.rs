@@ -262,6 +262,7 @@ pub(super) static EWM_MEAN: Entry = Entry {
         "halflife=3",
     ],
     nan_policy: None,
+    weighted: false,
     passes: 2,
     resolve: ewm_mean,
 };

@@ -111,7 +111,7 @@ impl Rule {
                 let (low, high) = extrema.ends().unwrap_or((f64::NAN, f64::NAN));
                 let deviation = dtype.mean_type().round(moments.deviation());
                 let skewness = dtype.mean_type().round(moments.skewness());
-                let count = moments.count as f64;
+                let count = moments.count;
                 Ok(Facts { count, low, high, deviation, skewness, between_quartiles: f64::NAN }.value())
             })),
         }

@@ -22,6 +22,7 @@ impl From<Error> for PyErr {
             | Error::ForeignDtype { .. } => PyTypeError::new_err(message),
             Error::UnknownKernel { .. }
             | Error::ParameterValue { .. }
+            | Error::Unweighted { .. }
             | Error::Empty { .. }
             | Error::AllNan { .. }
             | Error::FoundNan { .. }

@@ -8,7 +8,7 @@ use pyo3::types::{PyBool, PyDict, PyFloat, PyInt, PyString, PyTuple};
 
 use crate::dtype::DType;
 use crate::error::Error;
-use crate::kernel::Entry;
+use crate::kernel::{Entry, Takes};
 use crate::kernels::{CATALOGUE, find, nearest};
 use crate::parameters::{Argument, Arguments};
 use crate::plan::Call;
@@ -38,6 +38,12 @@ impl Kernel {
     #[getter]
     fn name(&self) -> &'static str {
         self.call.entry.name
+    }
+
+    /// How many arrays it goes over: "one", "two" or "all".
+    #[getter]
+    fn arrays(&self) -> &'static str {
+        arrays(self.call.entry)
     }
 
     /// All parameters, also those that were not given.
@@ -177,10 +183,20 @@ fn tuple<'py>(values: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
     Ok(PyTuple::new(values.py(), values.try_iter()?.collect::<PyResult<Vec<_>>>()?)?.into_any())
 }
 
-/// Every kernel: (name, doc, parameters as (name, default, doc), NumPy equivalent, dtypes, examples, passes).
+/// Every kernel: (name, doc, parameters as (name, default, doc), NumPy equivalent, dtypes, examples, passes, of how many
+/// arrays, whether elements can have weights).
 #[pyfunction]
 pub(super) fn catalogue(py: Python<'_>) -> PyResult<Vec<Bound<'_, PyTuple>>> {
     CATALOGUE.iter().map(|entry| describe(py, entry)).collect()
+}
+
+/// How many arrays a kernel goes over, in words.
+fn arrays(entry: &Entry) -> &'static str {
+    match entry.takes {
+        Takes::Pairs => "two",
+        Takes::Columns => "all",
+        _ => "one",
+    }
 }
 
 fn describe<'py>(py: Python<'py>, entry: &'static Entry) -> PyResult<Bound<'py, PyTuple>> {
@@ -189,8 +205,10 @@ fn describe<'py>(py: Python<'py>, entry: &'static Entry) -> PyResult<Bound<'py, 
         (parameter.name, default, parameter.accepts.describe(), parameter.doc).into_pyobject(py)
     });
     let parameters = PyTuple::new(py, parameters.collect::<PyResult<Vec<_>>>()?)?;
-    let dtypes = DType::ALL.iter().filter(|dtype| entry.takes.includes(**dtype)).map(|dtype| dtype.name());
+    let dtypes = DType::ALL.iter().filter(|dtype| entry.takes.of_arrays().includes(**dtype)).map(|dtype| dtype.name());
     let dtypes = PyTuple::new(py, dtypes.collect::<Vec<_>>())?;
     let examples = PyTuple::new(py, entry.examples)?;
-    (entry.name, entry.doc, parameters, entry.numpy, dtypes, examples, entry.passes).into_pyobject(py)
+    let arrays = arrays(entry);
+    let (name, doc, numpy, passes) = (entry.name, entry.doc, entry.numpy, entry.passes);
+    (name, doc, parameters, numpy, dtypes, examples, passes, arrays, entry.weighted).into_pyobject(py)
 }

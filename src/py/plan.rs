@@ -15,7 +15,7 @@ use crate::error::Error;
 use crate::kernel::NanPolicy;
 use crate::plan::Plan as CorePlan;
 use crate::py::kernel::Kernel;
-use crate::py::rows::{Columns, Grouping, How};
+use crate::py::rows::{Columns, Given, Grouping, How};
 use crate::py::{input, output};
 
 /// Elements up to which a run is over before another thread could make use of the interpreter. NumPy draws the same line,
@@ -63,6 +63,19 @@ impl Plan {
             }
             Err(error) => self.plan.calls().iter().take(1).map(|_| exception(py, error.clone())).collect(),
         }
+    }
+
+    /// What keeps kernels from having a meaning for those of the arrays that they go over, as [`Plan::problems`].
+    #[pyo3(signature = (arrays, over, weights))]
+    fn problems_over<'py>(
+        &self,
+        py: Python<'py>,
+        arrays: Vec<Bound<'py, PyUntypedArray>>,
+        over: Vec<Vec<usize>>,
+        weights: Option<&Bound<'py, PyUntypedArray>>,
+    ) -> PyResult<Vec<Py<PyAny>>> {
+        let given = Given { arrays: &arrays, over: &over, mask: None, weights };
+        Ok(given.problems(&self.plan)?.into_iter().map(|error| exception(py, error)).collect())
     }
 
     /// The arrays that kernels' answers over such an array are: the kernel's number, the dtype and the length.
@@ -182,37 +195,43 @@ impl Plan {
         Ok((answers, errors, passes, bytes_read, workers, started.elapsed().as_secs_f64()))
     }
 
-    /// Runs the kernels over each row: the first `along` axes number the rows, the others are taken together. Where the mask,
-    /// which has the array's shape, is false, elements are left out.
-    #[pyo3(signature = (array, along, mask, workers, timeout))]
+    /// Runs each kernel over those of the arrays whose numbers `over` says, for each row: the first `along` axes number the rows,
+    /// the others are taken together. Where the mask is false, elements are left out. Mask and weights have the arrays' shape.
+    #[pyo3(signature = (arrays, over, along, mask, weights, workers, timeout))]
+    #[allow(clippy::too_many_arguments)] // private, and called by one function of the Python half
     fn run_rows<'py>(
         &self,
-        array: &Bound<'py, PyUntypedArray>,
+        arrays: Vec<Bound<'py, PyUntypedArray>>,
+        over: Vec<Vec<usize>>,
         along: usize,
         mask: Option<&Bound<'py, PyUntypedArray>>,
+        weights: Option<&Bound<'py, PyUntypedArray>>,
         workers: usize,
         timeout: Option<f64>,
     ) -> PyResult<Columns<'py>> {
-        super::rows::run(&self.plan, array, along, mask, &How { workers, timeout })
+        let given = Given { arrays: &arrays, over: &over, mask, weights };
+        super::rows::run(&self.plan, &given, along, &How { workers, timeout })
     }
 
     /// Runs the kernels over the elements of each label: integers from `low` on, within `range` numbers. Tells what groups there
     /// are, and with `positions` which elements make them.
-    #[pyo3(signature = (array, labels, low, range, mask, positions, workers, timeout))]
+    #[pyo3(signature = (arrays, over, labels, low, range, mask, weights, positions, workers, timeout))]
     #[allow(clippy::too_many_arguments)] // private, and called by one function of the Python half
     fn run_groups<'py>(
         &self,
-        array: &Bound<'py, PyUntypedArray>,
+        arrays: Vec<Bound<'py, PyUntypedArray>>,
+        over: Vec<Vec<usize>>,
         labels: &Bound<'py, PyUntypedArray>,
         low: i128,
         range: usize,
         mask: Option<&Bound<'py, PyUntypedArray>>,
+        weights: Option<&Bound<'py, PyUntypedArray>>,
         positions: bool,
         workers: usize,
         timeout: Option<f64>,
     ) -> PyResult<(Grouping<'py>, Columns<'py>)> {
-        let labels = (labels, low, range);
-        super::rows::run_groups(&self.plan, array, labels, mask, positions, &How { workers, timeout })
+        let given = Given { arrays: &arrays, over: &over, mask, weights };
+        super::rows::run_groups(&self.plan, &given, (labels, low, range), positions, &How { workers, timeout })
     }
 }
 

@@ -12,8 +12,8 @@ use crate::column::Column;
 use crate::dtype::{Buffer, DType};
 use crate::engine::{self, Control, Groups, Table, Workers};
 use crate::error::Error;
-use crate::expr::{Graph, Operation};
-use crate::plan::Plan as CorePlan;
+use crate::kernel::Takes;
+use crate::plan::{Plan as CorePlan, Subjects};
 use crate::py::plan::check_signals;
 use crate::py::{input, output};
 use crate::view::{Rows, View};
@@ -55,60 +55,105 @@ impl How {
     }
 }
 
-/// Runs the plan's kernels over the rows along the first `along` axes.
-pub(super) fn run<'py>(
-    plan: &CorePlan,
-    array: &Bound<'py, PyUntypedArray>,
-    along: usize,
-    mask: Option<&Bound<'py, PyUntypedArray>>,
-    how: &How,
-) -> PyResult<Columns<'py>> {
-    let started = Instant::now();
-    let mut sources = vec![input::rows(array, along)?];
-    let dtype = sources[0].dtype();
-    let mut graph = Graph::new(dtype);
-    let node = if let Some(mask) = mask {
-        let rows = input::rows(mask, along)?;
+/// What a run over parts is given.
+pub(super) struct Given<'a, 'py> {
+    /// The arrays that kernels go over, all of one shape.
+    pub(super) arrays: &'a [Bound<'py, PyUntypedArray>],
+    /// The numbers of the arrays that each kernel goes over.
+    pub(super) over: &'a [Vec<usize>],
+    /// Which elements count, and what each weighs: of the arrays' shape too.
+    pub(super) mask: Option<&'a Bound<'py, PyUntypedArray>>,
+    pub(super) weights: Option<&'a Bound<'py, PyUntypedArray>>,
+}
+
+impl<'a, 'py> Given<'a, 'py> {
+    /// The first of the arrays, of which there is one at least.
+    fn first(&self) -> PyResult<&'a Bound<'py, PyUntypedArray>> {
+        self.arrays.first().ok_or_else(|| PyRuntimeError::new_err("there is an array"))
+    }
+
+    /// All arrays, the mask and the weights.
+    fn all(&self) -> impl Iterator<Item = &'a Bound<'py, PyUntypedArray>> {
+        self.arrays.iter().chain(self.mask).chain(self.weights)
+    }
+
+    /// What each kernel of the plan goes over.
+    fn subjects(&self, plan: &CorePlan) -> PyResult<Subjects> {
+        let first = self.first()?;
+        let dtype = |array: &Bound<'py, PyUntypedArray>| Ok(input::dtype(&array.dtype())?.0);
+        let dtypes = self.arrays.iter().map(dtype).collect::<PyResult<Vec<DType>>>()?;
+        let weights = self.weights.map(dtype).transpose()?;
+        check(self.all().all(|array| array.shape() == first.shape()), "all arrays are of one shape")?;
         check(
-            rows.dtype() == DType::Bool && mask.shape() == array.shape(),
-            "a mask is of dtype bool and the array's shape",
+            self.mask.is_none_or(|mask| dtype(mask).is_ok_and(|dtype| dtype == DType::Bool)),
+            "a mask is of dtype bool",
         )?;
-        sources.push(rows);
-        let mask = graph.source(1, DType::Bool, usize::MAX);
-        graph.apply(Operation::Select, vec![mask, 0])
-    } else {
-        0
-    };
+        check(weights.is_none_or(|dtype| Takes::Reals.includes(dtype)), "weights are real numbers")?;
+        let counted = |over: &Vec<usize>| !over.is_empty() && over.iter().all(|&number| number < dtypes.len());
+        let matched = plan.calls().iter().zip(self.over).all(|(call, over)| match call.entry.takes {
+            Takes::Pairs => over.len() == 2,
+            Takes::Columns => true,
+            _ => over.len() == 1,
+        });
+        check(
+            plan.calls().len() == self.over.len() && self.over.iter().all(counted) && matched,
+            "each kernel goes over as many arrays as it takes",
+        )?;
+        Ok(Subjects::new(plan, &dtypes, self.over, self.mask.is_some(), weights))
+    }
+}
+
+impl Given<'_, '_> {
+    /// What keeps kernels of the plan from running, one after the other.
+    pub(super) fn problems(&self, plan: &CorePlan) -> PyResult<Vec<Error>> {
+        let foreign = self.all().find_map(|array| input::dtype(&array.dtype()).err());
+        if let Some(error) = foreign {
+            return Ok(vec![error]);
+        }
+        let subjects = self.subjects(plan)?;
+        let (_, errors) = plan.stage_over(&subjects.of_calls, &subjects.arrays);
+        Ok(errors.into_iter().map(|(_, error)| error).collect())
+    }
+}
+
+/// Runs the plan's kernels over the rows along the first `along` axes.
+pub(super) fn run<'py>(plan: &CorePlan, given: &Given<'_, 'py>, along: usize, how: &How) -> PyResult<Columns<'py>> {
+    let started = Instant::now();
+    let (subjects, array) = (given.subjects(plan)?, given.first()?);
+    let sources = given.all().map(|array| input::rows(array, along)).collect::<Result<Vec<_>, _>>()?;
     let (outcome, workers) = how.detached(array.py(), array.len(), |workers, control| {
-        engine::run_rows(plan, dtype, graph, node, &sources, workers, control)
+        engine::run_rows(plan, &subjects, &sources, workers, control)
     })?;
-    columns(plan, array, outcome, workers, started)
+    columns(plan, given, outcome, workers, started)
 }
 
 /// Runs the plan's kernels over groups: the elements whose labels are equal. Labels lie from `low` on within `range` numbers;
 /// elements of others, and those where the mask is false, belong to no group.
 pub(super) fn run_groups<'py>(
     plan: &CorePlan,
-    array: &Bound<'py, PyUntypedArray>,
+    given: &Given<'_, 'py>,
     (labels, low, range): (&Bound<'py, PyUntypedArray>, i128, usize),
-    mask: Option<&Bound<'py, PyUntypedArray>>,
     positions: bool,
     how: &How,
 ) -> PyResult<(Grouping<'py>, Columns<'py>)> {
-    let (py, started) = (array.py(), Instant::now());
-    let (view, label_view) = (input::view(array)?, input::view(labels)?);
-    let mask_view = mask.map(input::view).transpose()?;
-    let same = |other: &View<'_>| other.len() == view.len();
+    let (array, started) = (given.first()?, Instant::now());
+    let py = array.py();
+    let without_mask = Given { mask: None, ..*given };
+    let subjects = without_mask.subjects(plan)?;
+    let views = without_mask.all().map(input::view).collect::<Result<Vec<_>, _>>()?;
+    let (label_view, mask_view) = (input::view(labels)?, given.mask.map(input::view).transpose()?);
+    let same = |other: &View<'_>| other.len() == array.len();
     let is_mask = |mask: &View<'_>| same(mask) && mask.dtype() == DType::Bool;
     check(same(&label_view) && mask_view.as_ref().is_none_or(is_mask), "labels and mask are as long as the array")?;
     check(range <= engine::MOST_LABELS, "labels lie within 2**32 - 1 numbers")?;
-    let dtype = view.dtype();
     let (outcome, workers) = how.detached(py, array.len(), |workers, control| {
         let groups = Groups::new(&label_view, low, range, mask_view.as_ref(), workers, control)?;
-        let arranged = groups.arranged(&view, workers, control)?;
+        let arranged = |view| groups.arranged(view, workers, control);
+        let arranged = views.iter().map(arranged).collect::<Result<Vec<_>, _>>()?;
         let positions = positions.then(|| groups.positions(workers, control)).transpose()?;
-        let rows = [Rows::behind(View::of_buffer(&arranged), groups.starts())];
-        let table = engine::run_rows(plan, dtype, Graph::new(dtype), 0, &rows, workers, control);
+        let rows: Vec<Rows<'_>> =
+            arranged.iter().map(|items| Rows::behind(View::of_buffer(items), groups.starts())).collect();
+        let table = engine::run_rows(plan, &subjects, &rows, workers, control);
         Ok::<_, Error>((groups, positions, table))
     })?;
     let (groups, positions, table) = outcome?;
@@ -118,7 +163,7 @@ pub(super) fn run_groups<'py>(
         numbers(groups.starts().iter().map(|&start| (start as u64).cast_signed()).collect())?,
         positions.map(|positions| output::array(&positions, DType::Int64, array)).transpose()?,
     );
-    Ok((grouping, columns(plan, array, table, workers, started)?))
+    Ok((grouping, columns(plan, given, table, workers, started)?))
 }
 
 /// The Python half sees to it; this is for whoever bypasses it.
@@ -128,12 +173,13 @@ fn check(right: bool, what: &'static str) -> PyResult<()> {
 
 fn columns<'py>(
     plan: &CorePlan,
-    array: &Bound<'py, PyUntypedArray>,
+    given: &Given<'_, 'py>,
     outcome: Result<Table, Error>,
     workers: usize,
     started: Instant,
 ) -> PyResult<Columns<'py>> {
-    let py = array.py();
+    let first = given.first()?;
+    let py = first.py();
     let (columns, mut errors) = (PyList::empty(py), Vec::new());
     let mut append = |column: PyResult<Bound<'py, PyAny>>| match column {
         Ok(column) => columns.append(column),
@@ -144,7 +190,9 @@ fn columns<'py>(
     };
     let (passes, bytes_read) = match outcome {
         Ok(Table { columns, passes, bytes_read }) => {
-            for column in columns {
+            for (column, over) in columns.into_iter().zip(given.over) {
+                // Times have the unit of their array.
+                let array = over.first().and_then(|&number| given.arrays.get(number)).unwrap_or(first);
                 append(column.map_err(PyErr::from).and_then(|column| object(&column, array)))?;
             }
             (passes, bytes_read)
@@ -153,7 +201,7 @@ fn columns<'py>(
             for _ in plan.calls() {
                 append(Err(error.clone().into()))?;
             }
-            (1, array.len() as u64 * dtype.size() as u64)
+            (1, first.len() as u64 * dtype.size() as u64)
         }
         Err(error) => return Err(error.into()),
     };

@@ -13,7 +13,7 @@ use crate::dtype::{Buffer, Constant, DType, ItemType, Number};
 use crate::engine::{self, Control, Told, Workers};
 use crate::error::Error;
 use crate::expr::{self, Loop, NodeId, Operation, Step};
-use crate::kernel::{Input, NanPolicy, Request};
+use crate::kernel::{Input, NanPolicy, Request, Subject};
 use crate::plan::Who;
 use crate::py::kernel::Kernel;
 use crate::py::plan::check_signals;
@@ -147,7 +147,7 @@ impl Session {
         let call = &kernel.get().call;
         let mut state = self.state(py);
         let dtype = self.dtype(&mut state, node);
-        let mut request = call.entry.request(&call.arguments, dtype, nan_policy, node)?;
+        let mut request = call.entry.request(&call.arguments, Subject::of(node, dtype), nan_policy)?;
         if let Request::Array(unwritten) = &request {
             let input = state.arrays[0].bind(py).clone();
             let len = (unwritten.len)(state.session.graph().len(node).unwrap_or(0));
@@ -164,7 +164,7 @@ impl Session {
     /// `nan_policy="raise"`: the next sweep counts the array's NaN values, and fails if there are any.
     fn refuse_nan(&self, py: Python<'_>) {
         if self.dtype.has_missing() {
-            let input = Input { kernel: "nan_policy", dtype: self.dtype, nan_policy: NanPolicy::Raise, node: 0 };
+            let input = Input::new("nan_policy", Subject::of(0, self.dtype), NanPolicy::Raise);
             self.state(py).session.add(Who::NanCheck, kernels::missing(&input));
         }
     }

@@ -24,6 +24,7 @@ mod map;
 mod ranks;
 mod sample;
 mod tallies;
+mod weighted;
 
 use std::sync::Arc;
 
@@ -41,6 +42,7 @@ use sample::{Sample, Sampled};
 pub(crate) use buckets::Sorts;
 pub(crate) use distinct::{Distinct, distinct};
 pub(crate) use ranks::{Ties, ranks};
+pub(crate) use weighted::weighted;
 
 /// What becomes of all elements in order, and of their number.
 type InOrder<E> = dyn Fn(&mut dyn Iterator<Item = E>, usize) -> Result<Value, Error> + Send + Sync;

@@ -1,0 +1,110 @@
+"""Several arrays: a dict of them, all of one shape. Most kernels answer for each; some go over two, or over all."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from fanfold import _core, checks
+from fanfold.checks import Problems, shown
+
+Columns = Mapping[str, npt.NDArray[Any]]
+
+
+def columns(data: Mapping[Any, Any], problems: Problems) -> Columns:
+    """The arrays by their keys, if they are right."""
+    known = len(problems)
+    if not data:
+        problems.append(ValueError("data is an empty dict: pass an array at least"))
+    found: dict[str, npt.NDArray[Any]] = {}
+    for key, array in data.items():
+        name = f"data[{shown(key)}]"
+        if not isinstance(key, str):
+            problems.append(TypeError(f"data: the keys of a dict must be strings, not {shown(key)}"))
+        elif checks.data(array, problems, name):
+            found[key] = np.ndarray.view(array, np.ndarray)
+    if len(problems) == known:
+        first, *others = found
+        for key in others:
+            if found[key].shape != found[first].shape:
+                shapes = (
+                    f"data[{shown(key)}] has shape {found[key].shape}, and data[{shown(first)}] {found[first].shape}"
+                )
+                problems.append(ValueError(f"{shapes}: the arrays of a dict must have one shape"))
+    return found
+
+
+def refuse_one(kernels: Mapping[str, _core.Kernel], problems: Problems) -> None:
+    """A single array is not enough for some kernels."""
+    for key, kernel in kernels.items():
+        if kernel.arrays != "one":
+            names = "'x', 'y'" if kernel.arrays == "two" else ""
+            advice = f"pass a dict of them, as in run({{'x': x, 'y': y}}, ff.{kernel.name}({names}))"
+            problems.append(TypeError(f"{shown(key)} goes over several arrays, and data is one: {advice}"))
+
+
+class Calls:
+    """Kernels, each once for every array, or pair of arrays, that it goes over."""
+
+    def __init__(self, kernels: Mapping[str, _core.Kernel], names: Sequence[str], problems: Problems) -> None:
+        self.kernels: list[_core.Kernel] = []
+        self.over: list[Sequence[int]] = []
+        self.keys: list[str] = []
+        self._names = names
+        for key, kernel in kernels.items():
+            for over in self._each(key, kernel, problems):
+                self.kernels.append(kernel)
+                self.over.append(over)
+                self.keys.append(key)
+
+    def _each(self, key: str, kernel: _core.Kernel, problems: Problems) -> list[Sequence[int]]:
+        names = self._names
+        if kernel.arrays == "one":
+            return [(number,) for number in range(len(names))]
+        if kernel.arrays == "all":
+            return [range(len(names))]
+        pair = [kernel.parameters["x"], kernel.parameters["y"]]
+        if pair == [None, None] and len(names) == 2:
+            return [(0, 1)]
+        call = f"ff.{kernel.name}({', '.join(map(shown, names[:2]))})" if len(names) > 1 else "two arrays"
+        if None in pair:
+            advice = f"say which, as in {call}" if len(names) > 1 else f"pass {call}"
+            problems.append(ValueError(f"{shown(key)} goes over two arrays, and data has {len(names)}: {advice}"))
+            return []
+        for parameter, name in zip("xy", pair, strict=True):
+            if name not in names:
+                known = ", ".join(map(shown, names))
+                problems.append(
+                    ValueError(
+                        f"{shown(key)}: {parameter} is {shown(name)}, which is no key of data: those are {known}"
+                    )
+                )
+                return []
+        return [[names.index(name) for name in pair]]
+
+    def values(self, answers: Sequence[Any]) -> dict[str, Any]:
+        """The answers by the kernels' keys; of kernels that answer for each array, a dict."""
+        values: dict[str, Any] = {}
+        for key, kernel, over, answer in zip(self.keys, self.kernels, self.over, answers, strict=True):
+            if kernel.arrays == "one":
+                values.setdefault(key, {})[self._names[over[0]]] = answer
+            else:
+                values[key] = answer
+        return values
+
+    def failures(self, failed: Sequence[tuple[int, Exception]]) -> dict[str, Exception]:
+        """The first failure of each key, which says of which array it is."""
+        failures: dict[str, Exception] = {}
+        for place, error in failed:
+            if self.kernels[place].arrays == "one":
+                tell(error, self._names[self.over[place][0]])
+            failures.setdefault(self.keys[place], error)
+        return failures
+
+
+def tell(error: Exception, name: str) -> None:
+    """Says of which array a failure is."""
+    note = f"of data[{shown(name)}]"
+    if note not in getattr(error, "__notes__", ()):
+        error.add_note(note)

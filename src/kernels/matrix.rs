@@ -1,0 +1,259 @@
+//! Of any number of arrays: `cov_matrix` and `corr_matrix`.
+//!
+//! For every two arrays, C = Σ (x − μ)(y − ν), computed as for two of them (`pairs.rs`). [`ROWS`] rows are taken at a time: their
+//! deviations from the rounded means, column by column, stay in the second-level cache, while the sums of products are taken
+//! [`TILE`] columns against as many, so that an element that is loaded is used four times. (Without fused multiply-adds, which
+//! processors have or have not.)
+
+use std::sync::Arc;
+
+use fearless_simd::{f64x8, prelude::*};
+
+use crate::dtype::{Buffer, DType};
+use crate::kernel::{Accumulator, Entry, Input, Items, Request, Takes};
+use crate::kernels::pairs::covariance;
+use crate::lanes::{Double, two_sum};
+use crate::parameters::{Accepts, DefaultValue, Parameter};
+use crate::simd::Simd;
+use crate::value::Value;
+
+/// Rows that are taken at a time. Part of a result's identity.
+const ROWS: usize = 512;
+
+/// Columns that are multiplied with as many.
+const TILE: usize = 4;
+
+/// Joint moments of several arrays.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct JointMoments {
+    columns: usize,
+    /// Whether rows with a NaN are left out.
+    omits: bool,
+}
+
+/// What [`JointMoments`] accumulates.
+#[derive(Debug, Clone, Default)]
+struct State {
+    n: f64,
+    means: Vec<Double>,
+    /// The sums of products, for each column those with itself and with the columns before.
+    products: Vec<f64>,
+    /// The deviations of the rows at work, each column's one after the other.
+    deviations: Vec<f64>,
+}
+
+impl Accumulator for JointMoments {
+    const NAME: &'static str = "joint moments";
+
+    type Item = f64;
+    type State = State;
+
+    fn init(&self) -> State {
+        State {
+            n: 0.0,
+            means: vec![Double::default(); self.columns],
+            products: vec![0.0; self.columns * self.columns],
+            deviations: Vec::new(),
+        }
+    }
+
+    #[inline(always)]
+    fn update<S: Simd>(&self, simd: S, state: &mut State, block: Items<'_, f64>) {
+        let len = block.len().checked_div(self.columns).unwrap_or(0);
+        // A tile needs as many columns as it has, and a vector as many rows.
+        let places = self.columns.next_multiple_of(TILE);
+        let mut deviations = std::mem::take(&mut state.deviations);
+        deviations.resize(places * ROWS, 0.0);
+        for start in (0..len).step_by(ROWS) {
+            let end = len.min(start + ROWS);
+            let columns = || block.chunks(len.max(1)).map(|column| column.get(start..end).unwrap_or_default());
+            deviations.fill(0.0);
+            let rows = self.take(columns, &mut deviations);
+            if rows == 0 {
+                continue;
+            }
+            let mut part = State { n: rows as f64, ..self.init() };
+            for (mean, column) in part.means.iter_mut().zip(deviations.chunks_exact_mut(ROWS)) {
+                let own = column.get_mut(..rows).unwrap_or_default();
+                let rounded = Double::sum(simd, own, block.ahead).value() / part.n;
+                for x in own.iter_mut() {
+                    *x -= rounded;
+                }
+                let left = Double::sum(simd, own, block.ahead).value() / part.n;
+                let (high, low) = two_sum(rounded, left);
+                *mean = Double { high, low };
+                // What the rounding of the mean left over comes off as well, and no product has to be corrected for it.
+                for x in own.iter_mut() {
+                    *x -= left;
+                }
+            }
+            self.multiply(simd, &deviations, rows, &mut part.products);
+            self.merge(state, &part);
+        }
+        state.deviations = deviations;
+    }
+
+    fn combine(&self, state: &mut State, next: State) {
+        self.merge(state, &next);
+    }
+
+    fn cover(&self, other: &Self) -> Option<Self> {
+        (self == other).then_some(*self)
+    }
+}
+
+impl JointMoments {
+    /// Copies the rows that count, and says how many those are.
+    #[inline(always)]
+    fn take<'a, C: Iterator<Item = &'a [f64]>>(&self, columns: impl Fn() -> C, places: &mut [f64]) -> usize {
+        let mut kept = [true; ROWS];
+        if self.omits {
+            for column in columns() {
+                kept.iter_mut().zip(column).for_each(|(kept, x)| *kept &= !x.is_nan());
+            }
+        }
+        let mut rows = 0;
+        for (place, column) in places.chunks_exact_mut(ROWS).zip(columns()) {
+            rows = 0;
+            for (&x, &kept) in column.iter().zip(&kept) {
+                if let Some(place) = place.get_mut(rows) {
+                    *place = x;
+                }
+                rows += usize::from(kept);
+            }
+            // What was written behind the last row that is kept.
+            place.iter_mut().skip(rows).for_each(|x| *x = 0.0);
+        }
+        rows
+    }
+
+    /// The sums of products of every two columns.
+    #[inline(always)]
+    fn multiply<S: Simd>(&self, simd: S, deviations: &[f64], rows: usize, products: &mut [f64]) {
+        let column = |number: usize| {
+            let column = deviations.get(number * ROWS..(number + 1) * ROWS).unwrap_or_default();
+            column.get(..rows.next_multiple_of(8)).unwrap_or(column).as_chunks::<8>().0
+        };
+        for first in (0..self.columns).step_by(TILE) {
+            for second in (0..=first).step_by(TILE) {
+                let left: [&[[f64; 8]]; TILE] = std::array::from_fn(|i| column(first + i));
+                let right: [&[[f64; 8]]; TILE] = std::array::from_fn(|j| column(second + j));
+                let mut sums = [[f64x8::splat(simd, 0.0); TILE]; TILE];
+                for row in 0..left[0].len() {
+                    let x = left.map(|column| f64x8::load_array_ref(simd, &column[row]));
+                    let y = right.map(|column| f64x8::load_array_ref(simd, &column[row]));
+                    for i in 0..TILE {
+                        for j in 0..TILE {
+                            sums[i][j] += x[i] * y[j];
+                        }
+                    }
+                }
+                for (i, sums) in sums.iter().enumerate() {
+                    for (j, sum) in sums.iter().enumerate() {
+                        let (i, j) = (first + i, second + j);
+                        if i < self.columns && j <= i {
+                            let [a, b, c, d, e, f, g, h] = sum.to_array();
+                            products[i * self.columns + j] = ((a + e) + (c + g)) + ((b + f) + (d + h));
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    /// Takes the state of the rows that follow.
+    fn merge(&self, state: &mut State, next: &State) {
+        if next.n == 0.0 {
+            return;
+        }
+        if state.n == 0.0 {
+            state.n = next.n;
+            state.means.clone_from(&next.means);
+            state.products.clone_from(&next.products);
+            return;
+        }
+        let n = state.n + next.n;
+        let weight = state.n * next.n / n;
+        let pairs = state.means.iter().zip(&next.means);
+        let distances: Vec<f64> = pairs.map(|(from, to)| (to.high - from.high) + (to.low - from.low)).collect();
+        let rows = state.products.chunks_exact_mut(self.columns).zip(next.products.chunks_exact(self.columns));
+        for (i, (row, more)) in rows.enumerate() {
+            let scaled = distances[i] * weight;
+            for ((sum, more), distance) in row.iter_mut().zip(more).zip(&distances).take(i + 1) {
+                *sum += more + scaled * distance;
+            }
+        }
+        for (mean, distance) in state.means.iter_mut().zip(&distances) {
+            let (high, error) = two_sum(mean.high, distance / n * next.n);
+            *mean = Double { high, low: mean.low + error };
+        }
+        state.n = n;
+    }
+}
+
+/// A matrix of what follows for every two arrays from the state: their numbers, the second not larger.
+fn matrix(input: &Input, value: impl Fn(&State, usize, usize) -> f64 + Send + Sync + 'static) -> Request {
+    let columns = input.columns;
+    let value = Arc::new(value);
+    Request::new(input.elements(), JointMoments { columns, omits: input.omits() }, move |state: &State| {
+        let cell = |place: usize| {
+            let (row, column) = (place / columns, place % columns);
+            let value = value(state, row.max(column), row.min(column));
+            if value.is_nan() { f64::NAN } else { value }
+        };
+        let items = Buffer::Float64((0..columns * columns).map(cell).collect());
+        Ok(Value::Array { items, dtype: DType::Float64 })
+    })
+}
+
+impl State {
+    /// The sum of products of two columns.
+    fn product(&self, row: usize, column: usize) -> f64 {
+        self.products.get(row * self.means.len() + column).copied().unwrap_or(f64::NAN)
+    }
+}
+
+pub(super) static COV_MATRIX: Entry = Entry {
+    name: "cov_matrix",
+    doc: "The covariances of every two of all arrays, as a matrix in the order of their keys.\n\n\
+          NaN where ``n <= ddof``. If NaN are omitted, a row in which any array has one is left out of all. Computed in float64, \
+          in two passes over each block in cache, merged with Pébay's formulas (SAND2008-6212).",
+    parameters: &[Parameter {
+        name: "ddof",
+        accepts: Accepts::Number,
+        default: DefaultValue::Int(1),
+        doc: "Delta degrees of freedom: the divisor is ``n - ddof``.",
+    }],
+    numpy: "np.cov(columns, ddof=ddof)",
+    takes: Takes::Columns,
+    examples: &["ddof=0"],
+    nan_policy: None,
+    weighted: false,
+    passes: 1,
+    resolve: |arguments, input| {
+        let ddof = arguments.number("ddof");
+        Ok(matrix(input, move |state, row, column| covariance(state.product(row, column), state.n, ddof)))
+    },
+};
+
+pub(super) static CORR_MATRIX: Entry = Entry {
+    name: "corr_matrix",
+    doc: "Pearson's correlations of every two of all arrays, as a matrix in the order of their keys.\n\n\
+          NaN of an array whose elements are all equal. If NaN are omitted, a row in which any array has one is left out of all. \
+          Computed as ``cov_matrix`` is.",
+    parameters: &[],
+    numpy: "np.corrcoef(columns)",
+    takes: Takes::Columns,
+    examples: &[],
+    nan_policy: None,
+    weighted: false,
+    passes: 1,
+    resolve: |_, input| {
+        Ok(matrix(input, |state, row, column| {
+            let variance = state.product(row, row);
+            let deviations = if row == column { variance } else { variance.sqrt() * state.product(column, column).sqrt() };
+            let r = state.product(row, column) / deviations;
+            if r.is_nan() { r } else { r.clamp(-1.0, 1.0) }
+        }))
+    },
+};

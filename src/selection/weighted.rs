@@ -1,0 +1,118 @@
+//! Quantiles of elements that have weights: the first element with which the sum of weights reaches a part of the whole sum.
+//!
+//! Every chunk's elements are sorted, with the sums of weights up to each; a quantile is then found by bisection over all keys
+//! that there can be, of which each step asks every chunk how much lies below. This takes memory for all pairs. (NumPy sorts
+//! them all as well.)
+
+use std::sync::Arc;
+
+use num_complex::Complex;
+
+use crate::dtype::{Item, Ordered};
+use crate::error::Error;
+use crate::expr::Expression;
+use crate::kernel::{Accumulator, Items, Request, Team};
+use crate::simd::Simd;
+use crate::value::Value;
+
+/// Collects the pairs, and puts each chunk's in order.
+#[derive(Debug, Clone, Copy)]
+struct InOrder;
+
+/// The pairs of a chunk: keys, and what each weighs; once they are settled, in order, and what all up to each weigh.
+type Run = Vec<(u64, f64)>;
+
+/// What is known of all pairs.
+#[derive(Debug, Default)]
+struct Runs {
+    runs: Vec<Run>,
+    /// Whether an element is NaN.
+    missing: bool,
+}
+
+impl Accumulator for InOrder {
+    const NAME: &'static str = "weighted order";
+
+    type Item = Complex<f64>;
+    type State = Runs;
+
+    fn init(&self) -> Runs {
+        Runs { runs: vec![Run::new()], missing: false }
+    }
+
+    #[inline(always)]
+    fn update<S: Simd>(&self, _: S, state: &mut Runs, block: Items<'_, Complex<f64>>) {
+        let Some(run) = state.runs.last_mut() else { return };
+        // What weighs nothing is not there.
+        for pair in block.iter().filter(|pair| pair.im != 0.0) {
+            state.missing |= pair.re.is_missing();
+            run.push((pair.re.canonical().key(), pair.im));
+        }
+    }
+
+    fn combine(&self, state: &mut Runs, next: Runs) {
+        state.missing |= next.missing;
+        state.runs.extend(next.runs.into_iter().filter(|run| !run.is_empty()));
+    }
+
+    fn cover(&self, _: &Self) -> Option<Self> {
+        Some(InOrder)
+    }
+
+    fn settle(&self, state: &mut Runs, _: bool, team: &Team<'_>) {
+        team.each(&mut state.runs, |_, run| {
+            run.sort_by_key(|(key, _)| *key);
+            let mut sum = 0.0;
+            for (_, weight) in run {
+                sum += *weight;
+                *weight = sum;
+            }
+        });
+    }
+}
+
+impl Runs {
+    /// What all elements up to a key weigh.
+    fn up_to(&self, key: u64) -> f64 {
+        let sum = |run: &Run| {
+            let end = run.partition_point(|(known, _)| *known <= key);
+            end.checked_sub(1).and_then(|last| run.get(last)).map_or(0.0, |(_, sum)| *sum)
+        };
+        self.runs.iter().map(sum).sum()
+    }
+
+    /// The quantile of a part; NaN if there is none.
+    fn quantile(&self, part: f64) -> f64 {
+        let total = self.up_to(u64::MAX);
+        let reaches = |key: u64| {
+            let sum = self.up_to(key);
+            sum > 0.0 && sum / total >= part
+        };
+        if self.missing || !reaches(u64::MAX) {
+            return f64::NAN;
+        }
+        let (mut low, mut high) = (0, u64::MAX);
+        while low < high {
+            let middle = low + (high - low) / 2;
+            if reaches(middle) {
+                high = middle;
+            } else {
+                low = middle + 1;
+            }
+        }
+        f64::of_key(low)
+    }
+}
+
+/// Asks for the quantiles of pairs of elements and weights.
+pub(crate) fn weighted(
+    pairs: Expression,
+    parts: Vec<f64>,
+    finish: impl Fn(&[f64]) -> Value + Send + Sync + 'static,
+) -> Request {
+    let finish = Arc::new(finish);
+    Request::new(pairs, InOrder, move |runs: &Runs| {
+        let found: Vec<f64> = parts.iter().map(|&part| runs.quantile(part)).collect();
+        Ok::<Value, Error>(finish(&found))
+    })
+}
