@@ -261,6 +261,20 @@ def _groups(count: int, peer: str) -> Callable[[Bench], Measured]:
     return measured
 
 
+def matrix(bench: Bench) -> Measured:
+    x = np.random.default_rng(SEED + 4).normal(size=(50, bench.ten_million.size // 10))
+    arrays = {str(number): column for number, column in enumerate(x)}
+    np.testing.assert_allclose(ff.run(arrays, "cov_matrix")["cov_matrix"], np.cov(x), rtol=1e-9, atol=1e-12)
+    return in_pairs(bench.effort, lambda: ff.run(arrays, "cov_matrix"), lambda: np.cov(x), times_as_fast)
+
+
+def weights(bench: Bench) -> Measured:
+    x = bench.ten_million
+    w = np.random.default_rng(SEED + 3).random(x.size)
+    np.testing.assert_allclose(ff.run(x, "mean", weights=w)["mean"], np.average(x, weights=w), rtol=1e-9, atol=1e-12)
+    return in_pairs(bench.effort, lambda: ff.run(x, "mean", weights=w), lambda: np.average(x, weights=w), times_as_fast)
+
+
 def _windows(peer: str) -> Callable[[Bench], Measured]:
     """Four statistics of windows of 100, of 10 million elements."""
 
@@ -481,6 +495,10 @@ FIGURES = [
            "at least", 1.3, 2, "x", _groups(1_000, "DuckDB")),
     Figure("groups-many", "mean, std, min, max of 10 M elements by 1,000,000 labels", "Polars",
            "at least", 1, None, "x", _groups(1_000_000, "Polars")),
+    Figure("matrix-numpy", "`cov_matrix` of 50 arrays of 1 M float64", "`np.cov`, on BLAS",
+           "at least", 1, None, "x", matrix),
+    Figure("weights-numpy", "weighted mean of 10 M float64", "`np.average`",
+           "at least", 1, None, "x", weights),
     Figure("rolling-polars", "rolling mean, std, min, max of 10 M elements, windows of 100", "Polars",
            "at least", 4, None, "x", _windows("Polars")),
     Figure("rolling-bottleneck", "rolling mean, std, min, max of 10 M elements, windows of 100", "bottleneck",

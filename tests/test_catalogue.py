@@ -174,6 +174,7 @@ def test_the_default_is_that_of_numpy_or_scipy(info: ff.KernelInfo) -> None:
     for parameter in info.parameters:
         other = {
             ("histogram", "density"): None,  # That is false.
+            ("cov_matrix", "ddof"): None,  # That is 1.
             ("norm", "ord"): None,  # That is 2 for vectors.
             ("median_abs_deviation", "center"): None,  # That is the median.
         }.get((info.name, parameter.name), parameter.default)

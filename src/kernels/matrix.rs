@@ -59,18 +59,19 @@ impl Accumulator for JointMoments {
 
     #[inline(always)]
     fn update<S: Simd>(&self, simd: S, state: &mut State, block: Items<'_, f64>) {
-        let len = block.len().checked_div(self.columns).unwrap_or(0);
+        let compact = if self.omits { self.without_missing(&block) } else { None };
+        let items = compact.as_deref().unwrap_or(&block);
+        let len = items.len().checked_div(self.columns).unwrap_or(0);
         // A tile needs as many columns as it has, and a vector as many rows.
         let places = self.columns.next_multiple_of(TILE);
         let mut deviations = std::mem::take(&mut state.deviations);
         deviations.resize(places * ROWS, 0.0);
         for start in (0..len).step_by(ROWS) {
-            let end = len.min(start + ROWS);
-            let columns = || block.chunks(len.max(1)).map(|column| column.get(start..end).unwrap_or_default());
-            deviations.fill(0.0);
-            let rows = self.take(columns, &mut deviations);
-            if rows == 0 {
-                continue;
+            let rows = ROWS.min(len - start);
+            for (place, column) in deviations.chunks_exact_mut(ROWS).zip(items.chunks(len)) {
+                let (own, behind) = place.split_at_mut(rows);
+                own.copy_from_slice(column.get(start..start + rows).unwrap_or_default());
+                behind.fill(0.0);
             }
             let mut part = State { n: rows as f64, ..self.init() };
             for (mean, column) in part.means.iter_mut().zip(deviations.chunks_exact_mut(ROWS)) {
@@ -103,28 +104,16 @@ impl Accumulator for JointMoments {
 }
 
 impl JointMoments {
-    /// Copies the rows that count, and says how many those are.
-    #[inline(always)]
-    fn take<'a, C: Iterator<Item = &'a [f64]>>(&self, columns: impl Fn() -> C, places: &mut [f64]) -> usize {
-        let mut kept = [true; ROWS];
-        if self.omits {
-            for column in columns() {
-                kept.iter_mut().zip(column).for_each(|(kept, x)| *kept &= !x.is_nan());
-            }
+    /// A block without the rows in which a column has a NaN, if there are such.
+    fn without_missing(&self, block: &[f64]) -> Option<Vec<f64>> {
+        let len = block.len().checked_div(self.columns).filter(|len| *len > 0)?;
+        let mut kept = vec![true; len];
+        for column in block.chunks(len) {
+            kept.iter_mut().zip(column).for_each(|(kept, x)| *kept &= !x.is_nan());
         }
-        let mut rows = 0;
-        for (place, column) in places.chunks_exact_mut(ROWS).zip(columns()) {
-            rows = 0;
-            for (&x, &kept) in column.iter().zip(&kept) {
-                if let Some(place) = place.get_mut(rows) {
-                    *place = x;
-                }
-                rows += usize::from(kept);
-            }
-            // What was written behind the last row that is kept.
-            place.iter_mut().skip(rows).for_each(|x| *x = 0.0);
-        }
-        rows
+        let there = |column: &[f64]| column.iter().zip(&kept).filter(|(_, kept)| **kept).map(|(x, _)| *x).collect();
+        let all = kept.iter().all(|kept| *kept);
+        (!all).then(|| block.chunks(len).flat_map::<Vec<f64>, _>(there).collect())
     }
 
     /// The sums of products of every two columns.
@@ -238,8 +227,8 @@ pub(super) static COV_MATRIX: Entry = Entry {
 
 pub(super) static CORR_MATRIX: Entry = Entry {
     name: "corr_matrix",
-    doc: "Pearson's correlations of every two of all arrays, as a matrix in the order of their keys.\n\n\
-          NaN of an array whose elements are all equal. If NaN are omitted, a row in which any array has one is left out of all. \
+    doc: "The correlations of every two of all arrays, as a matrix in the order of their keys.\n\n\
+          Pearson's; NaN of an array whose elements are all equal. If NaN are omitted, a row in which any array has one is left out of all. \
           Computed as ``cov_matrix`` is.",
     parameters: &[],
     numpy: "np.corrcoef(columns)",
@@ -251,7 +240,8 @@ pub(super) static CORR_MATRIX: Entry = Entry {
     resolve: |_, input| {
         Ok(matrix(input, |state, row, column| {
             let variance = state.product(row, row);
-            let deviations = if row == column { variance } else { variance.sqrt() * state.product(column, column).sqrt() };
+            let deviations =
+                if row == column { variance } else { variance.sqrt() * state.product(column, column).sqrt() };
             let r = state.product(row, column) / deviations;
             if r.is_nan() { r } else { r.clamp(-1.0, 1.0) }
         }))
