@@ -285,7 +285,10 @@ impl Across<'_> {
             let offset = offset_of(outer, index / inner.len).wrapping_add(offset(column, inner.stride));
             let mut pointer = self.view.pointer.wrapping_offset(offset);
             for at in place..place + run {
-                prefetch(pointer.addr().wrapping_add_signed(self::offset(EARLY, inner.stride)));
+                let early = pointer.addr().wrapping_add_signed(self::offset(EARLY, inner.stride));
+                for line in 0..=ACROSS / LINE {
+                    prefetch(early + (line * LINE).min(ACROSS - 1));
+                }
                 self.column(pointer, at, items, &convert);
                 pointer = pointer.wrapping_offset(inner.stride);
             }
