@@ -36,6 +36,7 @@ mod fill;
 pub mod kernel;
 pub mod kernels;
 mod lanes;
+mod pages;
 pub mod parameters;
 pub mod plan;
 #[cfg(feature = "python")]

@@ -319,6 +319,36 @@ impl<'a> View<'a> {
     }
 }
 
+/// A slice that several threads fill, each place by one of them.
+#[derive(Debug)]
+pub(crate) struct Slots<'a, T> {
+    pointer: *mut T,
+    len: usize,
+    slice: PhantomData<&'a mut [T]>,
+}
+
+// SAFETY: who puts something in promises that no two threads are at one place.
+unsafe impl<T: Send> Sync for Slots<'_, T> {}
+
+impl<'a, T: Copy> Slots<'a, T> {
+    pub(crate) fn new(slice: &'a mut [T]) -> Slots<'a, T> {
+        Slots { pointer: slice.as_mut_ptr(), len: slice.len(), slice: PhantomData }
+    }
+
+    /// Puts an item in its place, if there is such a place.
+    ///
+    /// # Safety
+    ///
+    /// No other thread may put something in this place, as long as these slots are there.
+    #[inline(always)]
+    pub(crate) unsafe fn put(&self, place: usize, item: T) {
+        if place < self.len {
+            // SAFETY: the place is within the slice, which is borrowed for as long as this; the caller promises the rest.
+            unsafe { self.pointer.add(place).write(item) };
+        }
+    }
+}
+
 /// Memory that a sweep fills: native elements at regular distances, of which each is written by one worker.
 #[derive(Debug, Clone)]
 pub struct Output {

@@ -1,11 +1,12 @@
 //! Groups: the elements that have one label, put one behind the other in their own order, so that each group is a row.
 //!
-//! This is a counting sort by label. Labels are numbers within a known range; what is outside is left out. The elements are
-//! counted per label, then each worker puts those of some labels in their places: it reads all labels, but writes to a
-//! part of the memory that is its own. (Each worker writing what it reads would need places of its own per label,
-//! which a million labels do not leave in any cache.)
+//! This is a counting sort by label. Labels are numbers within a known range; what is outside is left out. Each worker counts
+//! the labels of a strip of the array, and later puts the elements of that strip in their places, which follow from the counts:
+//! behind those of its group in the strips before. Measured for 10 M elements of 1,000 groups, on two cores: 56 ms. To give each
+//! worker groups instead of a strip would spare the one unsafe write here, but has every worker read everything, and took 137 ms.
 //!
-//! Another thread may change the labels between the count and the placing: a place that is not there is not written to.
+//! Another thread may change the labels between the count and the placing: each strip has as many places of each group as it had
+//! elements of it, and what finds none is left out.
 
 use std::ops::Range;
 use std::sync::Mutex;
@@ -16,8 +17,9 @@ use crate::engine::latch::lock;
 use crate::engine::pool::Workers;
 use crate::engine::team::each;
 use crate::error::Error;
+use crate::pages::zeros;
 use crate::simd::Level;
-use crate::view::{BLOCK, View};
+use crate::view::{BLOCK, Slots, View};
 
 /// What stands for an element that is left out.
 const OUT: u32 = u32::MAX;
@@ -27,20 +29,71 @@ pub const MOST_LABELS: usize = OUT as usize;
 
 /// Which elements make which group.
 #[derive(Debug)]
-pub struct Groups {
-    /// The place of each element's label in the range.
-    codes: Vec<u32>,
+pub struct Groups<'a> {
+    labels: Labels<'a>,
     /// The codes that occur, in order.
     present: Vec<u32>,
     /// Where each of these groups starts, and where the last one ends.
     starts: Vec<usize>,
-    /// How many codes there can be.
-    range: usize,
+    /// Elements of a strip; and for each strip and code, where its elements belong: the first, and behind the last.
+    strip: usize,
+    places: Vec<Vec<[usize; 2]>>,
 }
 
-impl Groups {
-    /// The groups of elements whose labels lie from `low` on within so many numbers, and for which the mask is true, if
-    /// there is one.
+/// A label for each element: those from `low` on within so many numbers, where the mask is true, if there is one.
+#[derive(Debug, Clone, Copy)]
+pub struct Labels<'a> {
+    /// The labels.
+    pub numbers: &'a View<'a>,
+    /// The number of code 0.
+    pub low: i128,
+    /// How many codes there are.
+    pub range: usize,
+    /// Whether an element counts.
+    pub mask: Option<&'a View<'a>>,
+}
+
+/// A worker's scratch for labels.
+struct Scratch {
+    level: Level,
+    numbers: Buffer,
+    mask: Buffer,
+    codes: Vec<u32>,
+}
+
+impl Labels<'_> {
+    fn scratch(&self) -> Scratch {
+        Scratch {
+            level: Level::current(),
+            numbers: Buffer::new(self.numbers.dtype().item(), BLOCK),
+            mask: Buffer::new(ItemType::Bool, BLOCK),
+            codes: vec![OUT; BLOCK],
+        }
+    }
+
+    /// The codes of a block of labels.
+    fn codes<'s>(&self, start: usize, len: usize, scratch: &'s mut Scratch) -> &'s [u32] {
+        let Scratch { level, numbers, mask, codes } = scratch;
+        let codes = codes.get_mut(..len).unwrap_or_default();
+        encode(*level, self.numbers.load(*level, start, len, numbers), self.low, self.range, codes);
+        let chosen = self.mask.map(|view| view.load(*level, start, len, mask));
+        if let Some(Block::Bool(chosen)) = chosen {
+            for (code, chosen) in codes.iter_mut().zip(chosen) {
+                *code = if chosen.0 == 0 { OUT } else { *code };
+            }
+        }
+        codes
+    }
+}
+
+/// The starts of the blocks of a range of elements, and how many each has.
+fn blocks(elements: Range<usize>) -> impl Iterator<Item = (usize, usize)> {
+    let end = elements.end;
+    elements.step_by(BLOCK).map(move |start| (start, BLOCK.min(end - start)))
+}
+
+impl<'a> Groups<'a> {
+    /// The groups of elements.
     ///
     /// # Errors
     ///
@@ -49,55 +102,45 @@ impl Groups {
     /// # Panics
     ///
     /// If there are more labels than [`MOST_LABELS`]: a bug of the caller's.
-    pub fn new(
-        labels: &View<'_>,
-        low: i128,
-        range: usize,
-        mask: Option<&View<'_>>,
-        workers: &Workers,
-        control: &Control<'_>,
-    ) -> Result<Groups, Error> {
+    pub fn new(labels: Labels<'a>, workers: &Workers, control: &Control<'_>) -> Result<Groups<'a>, Error> {
+        let (len, range) = (labels.numbers.len(), labels.range);
         assert!(range <= MOST_LABELS, "labels are few enough");
-        let mut codes = vec![OUT; labels.len()];
-        let share = labels.len().div_ceil(4 * workers.count()).max(BLOCK).next_multiple_of(BLOCK);
-        let counts = Mutex::new(vec![0_u64; range]);
-        let parts: Vec<Mutex<&mut [u32]>> = codes.chunks_mut(share).map(Mutex::new).collect();
-        let level = Level::current();
-        each(workers, parts.len(), control, &|index| {
-            let Some(part) = parts.get(index) else { return };
-            let mut part = lock(part);
-            let mut scratch = Buffer::new(labels.dtype().item(), BLOCK);
-            let mut mask_scratch = Buffer::new(ItemType::Bool, BLOCK);
-            for (number, codes) in part.chunks_mut(BLOCK).enumerate() {
-                let start = index * share + number * BLOCK;
-                encode(labels.load(level, start, codes.len(), &mut scratch), low, range, codes);
-                let chosen = mask.map(|mask| mask.load(level, start, codes.len(), &mut mask_scratch));
-                if let Some(Block::Bool(chosen)) = chosen {
-                    for (code, chosen) in codes.iter_mut().zip(chosen) {
-                        *code = if chosen.0 == 0 { OUT } else { *code };
+        // A strip has a table of its own: all tables together take no more than 32 bytes an element.
+        let strips = workers.count().min(2 * len / range.max(1)).max(1);
+        let strip = len.div_ceil(strips).max(1).next_multiple_of(BLOCK);
+        let mut places: Vec<Vec<[usize; 2]>> = vec![vec![[0; 2]; range]; len.div_ceil(strip)];
+        let tables: Vec<Mutex<&mut Vec<[usize; 2]>>> = places.iter_mut().map(Mutex::new).collect();
+        each(workers, tables.len(), control, &|index| {
+            let Some(table) = tables.get(index) else { return };
+            let mut table = lock(table);
+            let mut scratch = labels.scratch();
+            for (start, len) in blocks(index * strip..len.min((index + 1) * strip)) {
+                if control.is_stopped() {
+                    break;
+                }
+                for &code in labels.codes(start, len, &mut scratch) {
+                    if let Some([_, count]) = table.get_mut(code as usize) {
+                        *count += 1;
                     }
                 }
             }
-            let mut own = vec![0_u64; range];
-            for &code in part.iter() {
-                if let Some(count) = own.get_mut(code as usize) {
-                    *count += 1;
-                }
-            }
-            lock(&counts).iter_mut().zip(own).for_each(|(all, own)| *all += own);
         })?;
         control.check()?;
-        let counts = std::mem::take(&mut *lock(&counts));
-        let mut groups = Groups { codes, present: Vec::new(), starts: vec![0], range };
-        let mut end = 0;
-        for (code, &count) in (0_u32..).zip(&counts) {
-            if count > 0 {
-                end += usize::try_from(count).unwrap_or(usize::MAX);
-                groups.present.push(code);
-                groups.starts.push(end);
+        // From how many there are to where they belong.
+        let (mut present, mut starts, mut end) = (Vec::new(), vec![0], 0);
+        for code in 0..range {
+            let before = end;
+            for place in places.iter_mut().filter_map(|table| table.get_mut(code)) {
+                let [_, count] = *place;
+                *place = [end, end + count];
+                end += count;
+            }
+            if end > before {
+                present.push(u32::try_from(code).unwrap_or(OUT));
+                starts.push(end);
             }
         }
-        Ok(groups)
+        Ok(Groups { labels, present, starts, strip, places })
     }
 
     /// The codes that occur, in order.
@@ -116,18 +159,17 @@ impl Groups {
     ///
     /// If the run is stopped.
     pub fn arranged(&self, view: &View<'_>, workers: &Workers, control: &Control<'_>) -> Result<Buffer, Error> {
-        let mut arranged = Buffer::new(view.dtype().item(), self.starts.last().copied().unwrap_or(0));
         macro_rules! arrange {
             ($($variant:ident: $item:ty,)*) => {
-                match &mut arranged { $(Buffer::$variant(items) => {
-                    self.place::<$item>(items, workers, control, |level, start, len, scratch, put| {
+                match view.dtype().item() { $(ItemType::$variant => {
+                    let load = |level: Level, start: usize, len: usize, scratch: &mut Buffer, put: &mut dyn FnMut(&[$item])| {
                         put(<$item>::of(view.load(level, start, len, scratch)).unwrap_or_default());
-                    })?;
+                    };
+                    Ok(<$item>::buffer(self.place::<$item>(workers, control, load)?))
                 })* }
             };
         }
-        for_each_item!(arrange);
-        Ok(arranged)
+        for_each_item!(arrange)
     }
 
     /// The positions of the elements, each group's one behind the other.
@@ -136,103 +178,82 @@ impl Groups {
     ///
     /// If the run is stopped.
     pub fn positions(&self, workers: &Workers, control: &Control<'_>) -> Result<Buffer, Error> {
-        let mut positions = vec![0_i64; self.starts.last().copied().unwrap_or(0)];
-        self.place::<i64>(&mut positions, workers, control, |_, start, len, _, put| {
+        let positions = self.place::<i64>(workers, control, |_, start, len, _, put| {
             let start = (start as u64).cast_signed();
             put(&(start..).take(len).collect::<Vec<i64>>());
         })?;
         Ok(Buffer::Int64(positions))
     }
 
-    /// Puts items in their places. Each worker does so for some groups, of about as many elements as any other's.
+    /// Items in their places, each strip's put there by a worker.
+    #[allow(unsafe_code)]
     fn place<T: Sealed>(
         &self,
-        items: &mut [T],
         workers: &Workers,
         control: &Control<'_>,
         load: impl Fn(Level, usize, usize, &mut Buffer, &mut dyn FnMut(&[T])) + Sync,
-    ) -> Result<(), Error> {
-        let mut rest = items;
-        let mut shares: Vec<Mutex<(Range<usize>, &mut [T])>> = Vec::new();
-        for groups in self.shares(workers.count()) {
-            let len = self.starts[groups.end] - self.starts[groups.start];
-            let (own, others) = rest.split_at_mut(len.min(rest.len()));
-            shares.push(Mutex::new((groups, own)));
-            rest = others;
-        }
-        let level = Level::current();
-        each(workers, shares.len(), control, &|index| {
-            let Some(share) = shares.get(index) else { return };
-            let mut share = lock(share);
-            let (groups, own) = &mut *share;
-            let Some(&first) = self.starts.get(groups.start) else { return };
-            // The next place of each code; for those of other workers beyond the end.
-            let mut next = vec![usize::MAX; self.range];
-            for (&code, &start) in self.present[groups.clone()].iter().zip(&self.starts[groups.clone()]) {
-                next[code as usize] = start - first;
-            }
-            let mut scratch = Buffer::new(T::TYPE, BLOCK);
-            for (number, codes) in self.codes.chunks(BLOCK).enumerate() {
+    ) -> Result<Vec<T>, Error> {
+        let mut items: Vec<T> = zeros(self.starts.last().copied().unwrap_or(0));
+        let slots = Slots::new(&mut items);
+        let elements = self.labels.numbers.len();
+        each(workers, self.places.len(), control, &|index| {
+            let Some(places) = self.places.get(index) else { return };
+            let mut places = places.clone();
+            let (mut scratch, mut own) = (self.labels.scratch(), Buffer::new(T::TYPE, BLOCK));
+            for (start, len) in blocks(index * self.strip..elements.min((index + 1) * self.strip)) {
                 if control.is_stopped() {
                     break;
                 }
-                load(level, number * BLOCK, codes.len(), &mut scratch, &mut |block| {
+                let level = scratch.level;
+                let codes = self.labels.codes(start, len, &mut scratch);
+                load(level, start, len, &mut own, &mut |block| {
                     for (&code, &item) in codes.iter().zip(block) {
-                        let Some(place) = next.get_mut(code as usize) else { continue };
-                        if let Some(slot) = own.get_mut(*place) {
-                            *slot = item;
+                        let Some([place, end]) = places.get_mut(code as usize) else { continue };
+                        if place < end {
+                            // SAFETY: the table of a strip has each place once, and no other strip's has it, whatever the labels
+                            // have become; a strip is one worker's.
+                            unsafe { slots.put(*place, item) };
                             *place += 1;
                         }
                     }
                 });
             }
         })?;
-        control.check()
-    }
-
-    /// The groups in so many parts, of about as many elements each.
-    fn shares(&self, count: usize) -> Vec<Range<usize>> {
-        let all = self.starts.last().copied().unwrap_or(0);
-        let mut shares = Vec::with_capacity(count);
-        let mut start = 0;
-        for share in 1..=count {
-            let end = self.starts.partition_point(|&start| start < all * share / count).max(start);
-            shares.push(start..end.min(self.present.len()));
-            start = end.min(self.present.len());
-        }
-        if let Some(last) = shares.last_mut() {
-            last.end = self.present.len();
-        }
-        shares
+        control.check()?;
+        Ok(items)
     }
 }
 
 /// The places of labels in the range.
-fn encode(labels: Block<'_>, low: i128, range: usize, codes: &mut [u32]) {
+fn encode(level: Level, labels: Block<'_>, low: i128, range: usize, codes: &mut [u32]) {
     macro_rules! encode {
         ($($variant:ident: $item:ty,)*) => {
-            match labels { $(Block::$variant(labels) => {
-                for (code, &label) in codes.iter_mut().zip(labels) {
-                    *code = encoded(Item::number(label), low, range);
-                }
-            })* }
+            match labels { $(Block::$variant(labels) => level.run(
+                #[inline(always)]
+                || {
+                    for (code, &label) in codes.iter_mut().zip(labels) {
+                        *code = encoded(Item::number(label), low, range as u64);
+                    }
+                },
+            ),)* }
         };
     }
     for_each_item!(encode);
 }
 
+/// The place of a label in the range. The range ends within the integers of 64 bits, signed or not, that the labels are: so
+/// even modulo 2⁶⁴ no other label comes to lie in it.
 #[inline(always)]
-fn encoded(label: Number, low: i128, range: usize) -> u32 {
+#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // as just said
+fn encoded(label: Number, low: i128, range: u64) -> u32 {
     let label = match label {
-        Number::Int(label) => i128::from(label),
-        Number::UInt(label) => i128::from(label),
-        Number::Bool(label) => i128::from(label),
+        Number::Int(label) => label.cast_unsigned(),
+        Number::UInt(label) => label,
+        Number::Bool(label) => label.into(),
         Number::Float(_) | Number::Complex(_) => return OUT,
     };
-    match usize::try_from(label - low) {
-        Ok(code) if code < range => u32::try_from(code).unwrap_or(OUT),
-        _ => OUT,
-    }
+    let code = label.wrapping_sub(low as u64);
+    if code < range { code as u32 } else { OUT }
 }
 
 #[cfg(test)]
@@ -247,7 +268,8 @@ mod tests {
         let view = View::of(&labels, DType::Int32);
         for workers in [1, 2, 5] {
             let workers = Workers::new(workers).unwrap_or(Workers::Caller);
-            let Ok(groups) = Groups::new(&view, -1, 9, None, &workers, &Control::none()) else { unreachable!() };
+            let labels = Labels { numbers: &view, low: -1, range: 9, mask: None };
+            let Ok(groups) = Groups::new(labels, &workers, &Control::none()) else { unreachable!() };
             assert_eq!(groups.present(), [0, 4, 8]);
             assert_eq!(groups.starts(), [0, 2, 5, 6]);
             let values = groups.arranged(&View::of(&values, DType::Float64), &workers, &Control::none());

@@ -21,7 +21,7 @@ mod tasks;
 mod team;
 
 pub use control::{Control, POLL};
-pub use groups::{Groups, MOST_LABELS};
+pub use groups::{Groups, Labels, MOST_LABELS};
 pub use pass::{CHUNK, Pass, States, Swept};
 pub use pool::{Pool, Workers, as_worker, available_workers, is_worker};
 pub use rows::{Table, run_rows};

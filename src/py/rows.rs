@@ -10,7 +10,7 @@ use pyo3::types::{PyList, PyTuple};
 
 use crate::column::Column;
 use crate::dtype::{Buffer, DType};
-use crate::engine::{self, Control, Groups, Table, Workers};
+use crate::engine::{self, Control, Groups, Labels, Table, Workers};
 use crate::error::Error;
 use crate::kernel::Takes;
 use crate::plan::{Plan as CorePlan, Subjects};
@@ -147,7 +147,8 @@ pub(super) fn run_groups<'py>(
     check(same(&label_view) && mask_view.as_ref().is_none_or(is_mask), "labels and mask are as long as the array")?;
     check(range <= engine::MOST_LABELS, "labels lie within 2**32 - 1 numbers")?;
     let (outcome, workers) = how.detached(py, array.len(), |workers, control| {
-        let groups = Groups::new(&label_view, low, range, mask_view.as_ref(), workers, control)?;
+        let labels = Labels { numbers: &label_view, low, range, mask: mask_view.as_ref() };
+        let groups = Groups::new(labels, workers, control)?;
         let arranged = |view| groups.arranged(view, workers, control);
         let arranged = views.iter().map(arranged).collect::<Result<Vec<_>, _>>()?;
         let positions = positions.then(|| groups.positions(workers, control)).transpose()?;

@@ -57,7 +57,8 @@ impl<T: Ordered> Wanted<T> {
         let then = vec!["counts of values, or an order"];
         Request::chain(self.expression.clone(), Sample::default(), then, move |sample: &Sampled<T>| {
             let Some(map) = &sample.map else {
-                return self.finish(&sample.items.iter().map(|item| (item.canonical().key(), 1)));
+                return self
+                    .finish(&sample.keys_in_order().into_iter().map(|key| (T::of_key(key).canonical().key(), 1)));
             };
             let (wanted, map) = (self.clone(), Arc::clone(map));
             Ok(Answer::Next(if map.has_single_keys() {

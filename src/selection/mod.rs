@@ -153,7 +153,7 @@ impl<T: Ordered> Selection<T> {
         Request::chain(self.expression.clone(), Sample::default(), then, move |sample: &Sampled<T>| {
             let selection = Selection { map: sample.map.clone(), ..self.clone() };
             match &sample.map {
-                None => selection.sorted(&sample.items),
+                None => selection.all(sample),
                 // Who has seen one need not count them.
                 Some(_) if sample.items.last().is_some_and(|last| last.is_missing()) => {
                     (selection.finish)(&Picked::nothing(sample.items.len() as u64))
@@ -163,6 +163,15 @@ impl<T: Ordered> Selection<T> {
                 Some(map) => Ok(Answer::Next(selection.count(Arc::clone(map)))),
             }
         })
+    }
+
+    /// All elements are here.
+    fn all(&self, sample: &Sampled<T>) -> Result<Answer, Error> {
+        let len = sample.items.len() as u64;
+        if sample.items.iter().any(|item| item.is_missing()) {
+            return (self.finish)(&Picked::nothing(len));
+        }
+        (self.finish)(&Picked { len, missing: false, items: sample.at(&self.ranks(len)) })
     }
 
     /// All elements are here, in order.

@@ -8,6 +8,9 @@ use crate::kernel::{Accumulator, Items, SAMPLE, Team};
 use crate::selection::map::Map;
 use crate::simd::Simd;
 
+/// Ranks that are found faster one by one than by sorting.
+const FEW: usize = 8;
+
 /// Keeps what it is given.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Sample<T> {
@@ -23,13 +26,46 @@ impl<T> Default for Sample<T> {
 /// The elements that were given.
 #[derive(Debug, Clone)]
 pub(super) struct Sampled<T> {
-    /// In order.
+    /// In order, unless they are all there are: who wants few of those need not sort them.
     pub(super) items: Vec<T>,
     /// Fitted to the elements; none if they are all there are.
     pub(super) map: Option<Arc<Map<T>>>,
 }
 
 impl<T: Ordered> Sampled<T> {
+    /// Their keys: numbers sort faster than what has to be turned into one at every comparison.
+    fn keys(&self) -> Vec<u64> {
+        self.items.iter().map(|item| item.key()).collect()
+    }
+
+    pub(super) fn keys_in_order(&self) -> Vec<u64> {
+        let mut keys = self.keys();
+        keys.sort_unstable();
+        keys
+    }
+
+    /// Those of some ranks, which are in order.
+    pub(super) fn at(&self, ranks: &[u64]) -> Vec<(u64, T)> {
+        let mut keys = self.keys();
+        if ranks.len() > FEW {
+            keys.sort_unstable();
+        }
+        let (mut rest, mut below) = (keys.as_mut_slice(), 0);
+        let mut found = Vec::with_capacity(ranks.len());
+        for &rank in ranks {
+            let Some(place) = usize::try_from(rank - below).ok().filter(|place| *place < rest.len()) else { break };
+            if ranks.len() > FEW {
+                found.push((rank, T::of_key(rest[place])));
+                continue;
+            }
+            // What is below a rank is none of the next ones.
+            let (_, &mut key, above) = rest.select_nth_unstable(place);
+            found.push((rank, T::of_key(key)));
+            (rest, below) = (above, rank + 1);
+        }
+        found
+    }
+
     /// How many distinct values there are.
     pub(super) fn values(&self) -> usize {
         self.items.chunk_by(|left, right| left.key() == right.key()).count()
@@ -67,14 +103,13 @@ impl<T: Ordered> Accumulator for Sample<T> {
     }
 
     fn settle(&self, state: &mut Sampled<T>, whole: bool, _: &Team<'_>) {
-        // Numbers sort faster than what has to be turned into one at every comparison.
-        let mut keys: Vec<u64> = state.items.iter().map(|item| item.key()).collect();
-        keys.sort_unstable();
+        if whole {
+            return;
+        }
+        let keys = state.keys_in_order();
         for (item, &key) in state.items.iter_mut().zip(&keys) {
             *item = T::of_key(key);
         }
-        if !whole {
-            state.map = Some(Arc::new(Map::fitted(&keys)));
-        }
+        state.map = Some(Arc::new(Map::fitted(&keys)));
     }
 }

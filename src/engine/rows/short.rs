@@ -10,7 +10,7 @@ use crate::engine::pass::CHUNK;
 use crate::engine::pool::Workers;
 use crate::engine::rows::{Run, Worker, guarded};
 use crate::error::Error;
-use crate::kernel::{Answer, AnyState};
+use crate::kernel::{Answer, AnyState, SAMPLE};
 use crate::plan::{Stage, Who};
 use crate::view::{BLOCK, Rows, View};
 
@@ -26,7 +26,9 @@ impl<'a> Run<'a> {
         let len = |row: usize| source.elements(row..row + 1).len();
         let mut row = rows.start;
         while row < rows.end {
-            if len(row) <= BLOCK && self.batch.is_none() {
+            // What samples has to go about it as it would by itself, if a sample is not everything.
+            let at_once = len(row) <= SAMPLE || (len(row) <= CHUNK && !self.stage.is_sampled());
+            if at_once && (len(row) > BLOCK || self.batch.is_none()) {
                 self.sweep(worker, row..row + 1, 0);
                 self.finish(row..row + 1, &mut worker.states, columns)?;
                 row += 1;

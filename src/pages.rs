@@ -1,0 +1,32 @@
+//! Memory for as many elements as an array has, on large pages where the system has them.
+//!
+//! A first touch of a page of 4 KiB costs as much as to read some hundred elements: of what groups of 10 M elements took, a third
+//! went there. NumPy asks for large pages too.
+#![allow(unsafe_code)]
+
+use crate::dtype::Sealed;
+
+/// Bytes from which on it is worth to ask, a few large pages.
+const LARGE: usize = 8 << 20;
+
+/// So many items that are zero, untouched as yet.
+pub(crate) fn zeros<T: Sealed>(len: usize) -> Vec<T> {
+    let items = vec![T::default(); len];
+    if size_of_val(items.as_slice()) >= LARGE {
+        ask_for_large(items.as_slice());
+    }
+    items
+}
+
+#[cfg(target_os = "linux")]
+fn ask_for_large<T>(items: &[T]) {
+    const PAGE: usize = 4096;
+    let inside = items.as_ptr().addr().next_multiple_of(PAGE) - items.as_ptr().addr();
+    let start = items.as_ptr().cast::<u8>().wrapping_add(inside);
+    let len = (size_of_val(items) - inside) / PAGE * PAGE;
+    // SAFETY: whole pages of memory that is ours; the advice changes nothing but how they are mapped. A refusal is no loss.
+    unsafe { libc::madvise(start.cast_mut().cast(), len, libc::MADV_HUGEPAGE) };
+}
+
+#[cfg(not(target_os = "linux"))]
+fn ask_for_large<T>(_: &[T]) {}
