@@ -94,6 +94,14 @@ def smallest_or_none(v: Array) -> Any:
         return str(error)
 
 
+def along_and_changed(v: Array) -> Any:
+    one, other = v.mean(axis=-1), v.mean(axis=-1)
+    if one.ndim:
+        one += 1
+        one[0] = 7
+    return one, other, v.mean(axis=-1)
+
+
 FUNCTIONS: list[Function] = [
     lambda v: np.mean(np.log1p(np.abs(v))),
     lambda v: np.sum(np.exp(-v * v / 2)),
@@ -124,6 +132,20 @@ FUNCTIONS: list[Function] = [
     lambda v: np.average(v),
     lambda v: v.mean(axis=0),
     lambda v: v.sum(keepdims=True),
+    lambda v: v.std(axis=-1, ddof=1),
+    lambda v: np.abs(v).max(axis=0),
+    lambda v: np.median(v, axis=1),
+    lambda v: np.nanmedian(v, axis=-1, keepdims=True),
+    lambda v: np.nanmean(np.where(v > 0, v, np.nan), axis=1),
+    lambda v: v.argmin(axis=1) + np.argmax(v, axis=-1),
+    lambda v: (v - v.mean(axis=0)).std(axis=0),
+    lambda v: v.sum(axis=(0, 1)) + v.any(axis=0).sum(),
+    lambda v: v.min(axis=(0, 0)),
+    lambda v: v.prod(axis=2),
+    lambda v: (v.mean(axis=1, keepdims=True).shape, v.min(axis=1).T, v.max(axis=1)[3], len(v.sum(axis=1))),
+    lambda v: np.cumsum(v)[:100] + np.cumsum(v * 2)[:100],
+    lambda v: np.cumsum(np.abs(v)),
+    along_and_changed,
     lambda v: v.mean(dtype=np.float64),
     lambda v: np.median(np.abs(v - np.median(v))),
     lambda v: np.quantile(v, [0.1, 0.9]),
@@ -261,6 +283,25 @@ def test_alone_is_as_together_to_the_last_bit() -> None:
             assert repr(alone) == repr(together[key]), key
             if isinstance(alone, np.generic):
                 assert alone.tobytes() == together[key].tobytes()
+
+
+def test_what_is_asked_along_an_axis_is_one_sweep() -> None:
+    x = ARRAYS["two axes"]
+
+    def four(v: Array) -> Any:
+        return v.mean(axis=1), v.std(axis=1), v.min(axis=1, keepdims=True), np.median(v, axis=1)
+
+    def spread(v: Array) -> Any:
+        return np.ptp(v, axis=1)
+
+    r = ff.run(x, [four, spread])
+    assert r.report.how == {"four": "fused", "spread": "fused"}
+    assert r.report.passes == 1 and r.report.bytes_read == x.nbytes
+    # Along an axis each answer is that of the kernel, to the last bit.
+    for value, name in zip(r["four"], ["mean", "std", "min", "median"], strict=True):
+        np.testing.assert_array_equal(np.ravel(value), ff.run(x, name, axis=1)[name])
+    explained = ff.plan([four, spread], like=x).explain()
+    assert "  mean of x along axis 1 -> four" in explained and "  ptp of x along axis 1 -> spread" in explained
 
 
 def test_what_functions_ask_of_one_array_is_answered_by_few_sweeps() -> None:

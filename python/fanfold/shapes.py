@@ -50,6 +50,11 @@ class Rows:
     groups: None = None
     bytes_copied: int = 0
 
+    @classmethod
+    def along_axes(cls, data: npt.NDArray[Any], taken: tuple[int, ...]) -> "Rows":
+        """The elements along these axes, which the array has, and nothing else."""
+        return cls(data.ndim, taken, _others(data, taken), data.shape, False, None, None, {})
+
     @property
     def why(self) -> str:
         """Why users' functions are not traced."""
@@ -160,10 +165,14 @@ def rows(data: npt.NDArray[Any], axis: Any, keepdims: Any, where: Any, weights: 
     weighed = weighing(weights, data, axis, problems)
     if taken is None or len(problems) > known:
         return None
-    others = sorted(set(range(data.ndim)).difference(taken), key=lambda axis: -abs(data.strides[axis]))
     given = {"axis": axis, "keepdims": keepdims, "where": where, "weights": weights}
     given = {name: value for name, value in given.items() if value is not None and value is not False}
-    return Rows(data.ndim, taken, tuple(others), data.shape, bool(keepdims), chosen, weighed, given)
+    return Rows(data.ndim, taken, _others(data, taken), data.shape, bool(keepdims), chosen, weighed, given)
+
+
+def _others(data: npt.NDArray[Any], taken: tuple[int, ...]) -> tuple[int, ...]:
+    """The axes that number the rows, in the order of memory."""
+    return tuple(sorted(set(range(data.ndim)).difference(taken), key=lambda axis: -abs(data.strides[axis])))
 
 
 def _axes(axis: Any, ndim: int, problems: Problems) -> tuple[int, ...] | None:

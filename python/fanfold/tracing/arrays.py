@@ -161,8 +161,9 @@ class Deferred(NDArrayOperatorsMixin):
     # ---- forcing ----
 
     def _formula(self) -> Node | None:
-        """The formula, while it holds."""
-        return self._node if self._real is None and self._trace.active else None
+        """The formula, while it holds; None of an answer that is an array, which only its elements extend."""
+        holds = self._real is None and self._trace.active and (self._node.is_number or not self._node.is_answer)
+        return self._node if holds else None
 
     def _lend(self, reason: str) -> Any:
         """The elements, for somebody who only reads them."""

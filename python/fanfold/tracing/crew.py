@@ -182,7 +182,7 @@ class Crew:
                 return
         else:
             call.left = [
-                (each, each._node if each._node.is_number else Formulas.values(each._node))
+                (each, each._node if each._node.is_answer else Formulas.values(each._node))
                 for each in left
                 if each._real is None and each._lent is None
             ]

@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from fanfold import _core
 from fanfold.tracing.crew import Crew
-from fanfold.tracing.formulas import Computed, Node, Source, Statistic
+from fanfold.tracing.formulas import Along, Computed, Node, Source, Statistic
 
 LONGEST = 100
 """Characters of a formula that are shown."""
@@ -34,7 +34,7 @@ def explained(crew: Crew, kernels: Sequence[tuple[str, _core.Kernel]]) -> Iterat
         yield from (line for _, line in sorted(lines, key=lambda each: [places[key] for key in each[0]]))
         for node in _all_of(sweep.nodes):
             asking = [key for key, nodes in wanted.items() if node in nodes]
-            if len(asking) > 1 and not node.is_number and not isinstance(node.operation, Source):
+            if len(asking) > 1 and not node.is_answer and not isinstance(node.operation, Source):
                 yield f"  computed once: {named.of(node)} -> {', '.join(asking)}"
     for call in crew.calls.values():
         reasons = "; ".join(call.trace.reasons)
@@ -74,6 +74,10 @@ class _Names:
         (of,) = node.inputs
         if isinstance(node.operation, Statistic):
             return f"{node.operation.kernel.name} of {self.of(of)}"
+        if isinstance(node.operation, Along):
+            axes = node.operation.axes
+            along = f"axis {axes[0]}" if len(axes) == 1 else f"axes {axes}"
+            return f"{node.operation.kernel.name} of {self.of(of)} along {along}"
         return f"elements of {self.of(of)}"
 
     def of(self, node: Node) -> str:
@@ -90,7 +94,7 @@ class _Names:
                 return self._part(array)
             case Computed():
                 return "a number"
-            case Statistic():
+            case Statistic() | Along():
                 return self.asked(node)
             case "number":
                 return str(node.value)
@@ -107,6 +111,8 @@ class _Names:
 
     def _part(self, part: npt.NDArray[Any]) -> str:
         """A slice of the array."""
+        if part.shape == self.array.shape and part.strides == self.array.strides:
+            return "x"
         if self.array.ndim != 1 or not self.array.strides[0] or not part.size:
             return "part of x"
         step = part.strides[0] // self.array.strides[0]

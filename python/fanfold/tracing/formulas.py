@@ -6,12 +6,14 @@ one node, whoever wrote them. Nothing here knows NumPy's functions: `rules` says
 
 import threading
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from fanfold import _core
+from fanfold.shapes import Rows
 
 Array = npt.NDArray[Any]
 
@@ -61,6 +63,11 @@ class Node:
         """Whether it is one number, and not one for each element."""
         return self.shape == ()
 
+    @property
+    def is_answer(self) -> bool:
+        """Whether it is the answer to a question, and not a formula that others extend."""
+        return self.shape == () or type(self.operation) is Along
+
 
 class Source:
     """The elements of an array, read where they lie."""
@@ -78,6 +85,18 @@ class Statistic:
 
     def __init__(self, kernel: _core.Kernel, doubts_nan: bool) -> None:
         self.kernel = kernel
+        self.doubts_nan = doubts_nan
+
+
+class Along:
+    """What a kernel says of the elements along axes, an array; whether NaN is doubtful."""
+
+    __slots__ = ("axes", "doubts_nan", "keepdims", "kernel")
+
+    def __init__(self, kernel: _core.Kernel, axes: tuple[int, ...], keepdims: bool, doubts_nan: bool) -> None:
+        self.kernel = kernel
+        self.axes = axes
+        self.keepdims = keepdims
         self.doubts_nan = doubts_nan
 
 
@@ -120,6 +139,9 @@ class Formulas:
         self._nodes: dict[Any, Node] = {}
         self._asked: dict[int, tuple[Node, Array | None]] = {}
         self._numbers = 1 << 32
+        self._timeout = timeout
+        # Who waits for a sweep along axes, and over which array.
+        self._along: list[tuple[Node, Array]] = []
 
     def close(self) -> None:
         """Lets go of everything that nodes lead to."""
@@ -183,6 +205,20 @@ class Formulas:
 
         return self.intern(("statistic", kernel, state, of), make)
 
+    def along(
+        self,
+        operation: Along,
+        of: Node,
+        dtype: np.dtype[Any],
+        plain: Callable[[Array], Any],
+        shape: tuple[int, ...],
+    ) -> Node:
+        """The node of a kernel's array of answers. Nobody shares it: the array is who asks's to write to."""
+        elements = of if isinstance(of.operation, Source) else self.values(of)
+        node = Node(operation, (elements,), dtype, shape)
+        node.plain = plain
+        return node
+
     def computed(self, function: Callable[..., Any], key: Any, inputs: tuple[Node, ...], dtype: np.dtype[Any]) -> Node:
         """The node of a number that follows from numbers."""
         return self.intern(("computed", key, *inputs), lambda: Node(Computed(function), inputs, dtype, ()))
@@ -222,7 +258,9 @@ class Formulas:
         """Asks the next sweep for what these need; whether there is something to sweep for."""
         waits = False
         for node in _ordered(wanted):
-            if node.is_number:
+            if type(node.operation) is Along:
+                waits |= self._ask_along(node)
+            elif node.is_number:
                 waits |= self._ask_number(node)
             elif node.id is None and all(of.id is not None for of in node.inputs):
                 self._lower(node)
@@ -232,6 +270,18 @@ class Formulas:
     def values(node: Node) -> Node:
         """What becomes the elements of a formula, in a fresh array, once a sweep was asked for it."""
         return Node("values", (node,), node.dtype, ())
+
+    def _ask_along(self, node: Node) -> bool:
+        (of,) = node.inputs
+        if node.known or node.asked:
+            return not node.known
+        if of.error is not None:
+            node.known, node.error = True, of.error
+            return False
+        if isinstance(of.operation, Source) or of.known:
+            node.asked = True
+            self._along.append((node, of.operation.array if isinstance(of.operation, Source) else of.value))
+        return True
 
     def _ask_number(self, node: Node) -> bool:
         if not node.known and isinstance(node.operation, Computed):
@@ -285,7 +335,13 @@ class Formulas:
                 node.id = self.session.ufunc(loop, list(ids))
 
     def sweep(self, workers: int) -> None:
-        """One sweep over memory for all that was asked."""
+        """One sweep over memory for all that was asked; and one for each array along whose axes something was asked."""
+        waiting, self._along = self._along, []
+        while waiting:
+            (first, array), *_ = waiting
+            same = [node for node, own in waiting if own is array and node.operation.axes == first.operation.axes]
+            waiting = [(node, own) for node, own in waiting if node not in same]
+            self._sweep_along(same, array, workers)
         asked = [node for node, _ in self._asked.values()]
         try:
             answers, flags, read, size = self.session.sweep(workers)
@@ -309,6 +365,28 @@ class Formulas:
                 node.known, node.value = True, array
             else:
                 node.known, node.value = True, np.empty(0, node.dtype) if value is None else value
+
+    def _sweep_along(self, nodes: list[Node], array: Array, workers: int) -> None:
+        kernels = [node.operation.kernel for node in nodes]
+        parts = Rows.along_axes(array, nodes[0].operation.axes)
+        plan, over = _core.Plan(kernels, "propagate"), [(0,)] * len(nodes)
+        try:
+            columns, failed, _, size, *_ = parts.run(plan, [array], over, workers, self._timeout, {})
+        except Exception as error:  # noqa: BLE001 - as in a sweep
+            raise Stopped(error) from None
+        self.sweeps.append(Sweep(size, [], nodes))
+        wrong = {place for place, _ in failed}
+        for place, (node, column) in enumerate(zip(nodes, columns, strict=True)):
+            operation = node.operation
+            value = (
+                None if place in wrong else replace(parts, keepdims=operation.keepdims).result(column, operation.kernel)
+            )
+            doubtful = value is None or value.dtype != node.dtype or (operation.doubts_nan and np.isnan(value).any())
+            try:
+                node.value = node.plain(array) if doubtful and node.plain is not None else value
+            except Exception as error:  # noqa: BLE001 - NumPy's own word on it
+                node.error = error
+            node.known = True
 
     def _take_statistic(self, node: Node, value: Any, good: bool) -> None:
         """Takes a kernel's answer, unless NumPy has more to say: it wraps integers, and warns where nothing is left."""

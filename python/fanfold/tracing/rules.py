@@ -4,6 +4,7 @@ The rule of rules: what is not certain to mean the same is done by NumPy, on the
 """
 
 import functools
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -11,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fanfold.tracing.arrays import Deferred, deferred, takes
-from fanfold.tracing.formulas import Node, Selection
+from fanfold.tracing.formulas import Along, Node, Selection
 from fanfold.tracing.plainly import lend, plainly
 from fanfold.tracing.trace import Trace
 from fanfold.tracing.ufuncs import (
@@ -138,12 +139,16 @@ def _result_dtype(func: Any, dtype: np.dtype[Any]) -> np.dtype[Any]:
     return found
 
 
-def _statistic(trace: Trace, func: Any, name: str, a: Any, axis: Any, dtype: Any = None, **parameters: Any) -> Any:
-    """What a kernel of the catalogue says of all elements."""
+def _statistic(
+    trace: Trace, func: Any, name: str, a: Any, axis: Any, keepdims: Any, dtype: Any = None, **parameters: Any
+) -> Any:
+    """What a kernel of the catalogue says of all elements, or of those along axes."""
     node = elements_of(trace, a)
-    if node is None or not _over_all(node, axis) or (node.dtype.kind == "c" and name not in ("sum", "mean")):
+    if node is None or (node.dtype.kind == "c" and name not in ("sum", "mean")):
         return None
-    chosen = isinstance(node.shape, Selection)
+    over_all, chosen = _over_all(node, axis), isinstance(node.shape, Selection)
+    if over_all and keepdims not in (False, _NOTHING):
+        return None
     if chosen and name in _POSITIONS:
         # A sweep numbers the elements that it goes through, not those that are chosen.
         return None
@@ -152,6 +157,8 @@ def _statistic(trace: Trace, func: Any, name: str, a: Any, axis: Any, dtype: Any
         return None
     if result.num != np.dtype(result.name).num:
         return None
+    if not over_all:
+        return _along(trace, func, name, node, axis, keepdims, result, parameters)
     state = float_state()
 
     def plain(elements: Array) -> Any:
@@ -168,6 +175,39 @@ def _statistic(trace: Trace, func: Any, name: str, a: Any, axis: Any, dtype: Any
     return deferred(trace, made)
 
 
+def _along(
+    trace: Trace,
+    func: Any,
+    name: str,
+    node: Node,
+    axis: Any,
+    keepdims: Any,
+    result: np.dtype[Any],
+    parameters: dict[str, Any],
+) -> Any:
+    """What a kernel says of the elements along axes."""
+    axes = axis if type(axis) is tuple else (axis,)
+    if isinstance(node.shape, Selection) or type(keepdims) not in (bool, type(_NOTHING)):
+        return None
+    places = len(node.shape)
+    if not all(type(each) is int and -places <= each < places for each in axes) or (
+        len(axes) > 1 and name in _POSITIONS
+    ):
+        return None
+    taken = tuple(sorted({each % places for each in axes}))
+    if len(taken) < len(axes) or 0 in node.shape:
+        return None
+    state, kept = float_state(), keepdims is True
+
+    def plain(elements: Array) -> Any:
+        with np.errstate(**state):
+            return func(elements, axis=axis, keepdims=kept, **parameters)
+
+    operation = Along(kernel(name, **parameters), taken, kept, name.startswith("nan"))
+    shape = tuple(1 if each in taken else length for each, length in enumerate(node.shape) if kept or each not in taken)
+    return deferred(trace, trace.formulas.along(operation, node, result, plain, shape))
+
+
 _POSITIONS = ("argmin", "argmax", "nanargmin", "nanargmax")
 
 _NOTHING = np._NoValue
@@ -179,9 +219,7 @@ def _reduction(func: Any, name: str, method: str | None = None) -> None:
 
     @_rule(func, method=method)
     def rule(trace: Trace, a: Any, axis: Any = None, dtype: Any = None, out: Any = None, keepdims: Any = False) -> Any:
-        if out is not None or keepdims not in (False, _NOTHING):
-            return None
-        return _statistic(trace, func, name, a, axis, dtype)
+        return None if out is not None else _statistic(trace, func, name, a, axis, keepdims, dtype)
 
 
 def _plain_reduction(func: Any, name: str, method: str | None = None) -> None:
@@ -189,9 +227,7 @@ def _plain_reduction(func: Any, name: str, method: str | None = None) -> None:
 
     @_rule(func, method=method)
     def rule(trace: Trace, a: Any, axis: Any = None, out: Any = None, keepdims: Any = False) -> Any:
-        if out is not None or keepdims not in (False, _NOTHING):
-            return None
-        return _statistic(trace, func, name, a, axis)
+        return None if out is not None else _statistic(trace, func, name, a, axis, keepdims)
 
 
 def _spread(func: Any, name: str, method: str | None = None) -> None:
@@ -210,9 +246,9 @@ def _spread(func: Any, name: str, method: str | None = None) -> None:
     ) -> Any:
         if correction is not _NOTHING and ddof == 0:
             ddof, correction = correction, _NOTHING
-        if out is not None or keepdims not in (False, _NOTHING) or correction is not _NOTHING:
+        if out is not None or correction is not _NOTHING or type(ddof) not in _REAL:
             return None
-        return _statistic(trace, func, name, a, axis, dtype, ddof=ddof) if type(ddof) in _REAL else None
+        return _statistic(trace, func, name, a, axis, keepdims, dtype, ddof=ddof)
 
 
 for _name in ("sum", "prod", "mean"):
@@ -239,9 +275,7 @@ def _order_statistic(func: Any, name: str) -> None:
     def rule(
         trace: Trace, a: Any, axis: Any = None, out: Any = None, overwrite_input: Any = False, keepdims: Any = False
     ) -> Any:
-        if out is not None or overwrite_input or keepdims not in (False, _NOTHING):
-            return None
-        return _statistic(trace, func, name, a, axis)
+        return None if out is not None or overwrite_input else _statistic(trace, func, name, a, axis, keepdims)
 
 
 def _quantile(func: Any, name: str) -> None:
@@ -301,6 +335,20 @@ for _prefix in ("", "nan"):
         _quantile(getattr(np, f"{_prefix}{_name}"), f"{_prefix}{_name}")
 
 
+@_rule(np.cumsum, method="cumsum")
+def _cumsum(trace: Trace, a: Any, axis: Any = None, dtype: Any = None, out: Any = None) -> Any:
+    node = elements_of(trace, a)
+    if node is None or isinstance(node.shape, Selection) or not _over_all(node, axis):
+        return None
+    if dtype is not None or out is not None or node.dtype.kind not in "fiu":
+        return None
+    operation = Along(kernel("cumsum"), tuple(range(len(node.shape))), False, False)
+    shape = (math.prod(node.shape),)
+    return deferred(
+        trace, trace.formulas.along(operation, node, np.cumsum(np.ones(1, node.dtype)).dtype, np.cumsum, shape)
+    )
+
+
 @_rule(np.average)
 def _average(trace: Trace, a: Any, axis: Any = None) -> Any:
     return FUNCTIONS[np.mean](trace, a, axis)
@@ -329,7 +377,7 @@ def _norm(trace: Trace, x: Any, ord: Any = None, axis: Any = None) -> Any:
         return None
     if ord not in (None, 1, 2, np.inf):
         return None
-    return _statistic(trace, np.linalg.norm, "norm", x, None, ord=2 if ord is None else ord)
+    return _statistic(trace, np.linalg.norm, "norm", x, None, False, ord=2 if ord is None else ord)
 
 
 def _shape(node: Node) -> tuple[int, ...]:

@@ -74,7 +74,7 @@ class Trace:
         self.forced += 1
         if self.forced > MOST_FORCED:
             self.active = False
-        wanted = node if node.is_number else Formulas.values(node)
+        wanted = node if node.is_answer else Formulas.values(node)
         self.know([wanted])
         return wanted.value
 
