@@ -35,15 +35,14 @@ demo: $(VENV)/.demo  ## build, and run the main job on real data: the flights of
 	@$(BIN)/python examples/flights.py
 
 .PHONY: test
-test: lint test-rust test-python  ## everything: format, lints, types, and all tests of Rust, Python and the documentation
+test: $(VENV)/.test  ## everything: format, lints, types, and all tests of Rust, Python and the documentation
+# The build of the package takes one core for minutes, and its own part of target/: the tests of the core run beside it.
+	@$(MAKE) --no-print-directory --jobs 2 --output-sync=target build-test test-rust
+	@$(MAKE) --no-print-directory lint test-python
 	$(call say,All of it passed)
 
 .PHONY: lint
-lint: $(VENV)/.test build-test  ## format, lints and types
-	$(call say,Rust: format and lints)
-	@cargo fmt --check
-	@cargo clippy --quiet --all-targets --no-default-features -- -D warnings
-	@$(WITH_PYTHON) cargo clippy --quiet --all-targets --features test-kernels -- -D warnings
+lint: $(VENV)/.test build-test lint-rust  ## format, lints and types
 	$(call say,Python: format, lints, types, stubs)
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/ruff format --check --quiet .
@@ -51,8 +50,15 @@ lint: $(VENV)/.test build-test  ## format, lints and types
 	@$(BIN)/python -m mypy.stubtest fanfold --allowlist tests/stubtest-allowlist.txt
 	@$(BIN)/python scripts/generate.py --check
 
+.PHONY: lint-rust
+lint-rust: $(VENV)/.test
+	$(call say,Rust: format and lints)
+	@cargo fmt --check
+	@cargo clippy --quiet --all-targets --no-default-features -- -D warnings
+	@$(WITH_PYTHON) cargo clippy --quiet --all-targets --features test-kernels -- -D warnings
+
 .PHONY: test-rust
-test-rust: $(VENV)/.test  ## the tests of the core; the Python face is tested from Python
+test-rust: $(VENV)/.test lint-rust  ## the tests of the core; the Python face is tested from Python
 	$(call say,Rust: tests without Python)
 	@cargo test --quiet --no-default-features
 	$(call say,Rust: overwritten arrays under valgrind)

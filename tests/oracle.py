@@ -88,7 +88,7 @@ UNITS: dict[str, Callable[[ff.Kernel, Array], float]] = {
 """The size of what is added up to a result and cancels, if changes of the elements do not show it: of two elements
 every odd moment is 0, and quotients of moments are of no size."""
 
-PARTS = {"sum", "nansum", "mean", "nanmean"}
+PARTS = {"sum", "nansum", "mean", "nanmean", "average"}
 """Of complex numbers the parts are summed apart. NumPy's division makes NaN of both parts if one is infinite."""
 
 SAME_BITS = {"median", "nanmedian", "quantile", "nanquantile", "percentile", "nanpercentile", "median_abs_deviation"}

@@ -129,7 +129,7 @@ MESSAGES = [
     ("ff.run(x, np.str_('meen'))", ValueError, MEANT.format("meen", "mean")),
     ("ff.run(x, 'Größe\\n')", ValueError, UNKNOWN.format("Größe\\n")),
     ("ff.run(x, 'y' * 10**6)", ValueError, UNKNOWN.format("y" * 97 + "…" + "y" * 98)),
-    ("ff.run(x, 'average')", ValueError, UNKNOWN.format("average")),
+    ("ff.run(x, 'typical')", ValueError, UNKNOWN.format("typical")),
     ("ff.run(x, '')", ValueError, UNKNOWN.format("")),
     ("ff.plan('kurtsis')", ValueError, MEANT.format("kurtsis", "kurtosis")),
     ("ff.Kernel('meen')", ValueError, MEANT.format("meen", "mean")),

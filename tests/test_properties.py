@@ -309,7 +309,7 @@ def test_exact_kernels_equal_numpy(x: Array, data: st.DataObject) -> None:
         assert_close(answer, np.asarray(expected).astype(np.asarray(expected).dtype.newbyteorder("=")), 0)
 
 
-@settings(many, max_examples=600)
+@settings(many, max_examples=300)
 @given(arrays((*REALS, *COMPLEX), tame=True), st.data())
 def test_every_kernel_equals_numpy_on_tame_arrays(x: Array, data: st.DataObject) -> None:
     kernel = data.draw(kernels(x.dtype))
