@@ -10,6 +10,8 @@
 //! * blocks and chunks are merged with the formulas of Pébay (Sandia report SAND2008-6212, equations 2.1, 3.1 and
 //!   their case p = 4), with δ the difference of the means.
 //!
+//! Elements with weights w are counted by them: n = Σ w, μ = Σ w x / n, Mₚ = Σ w (x − μ)ᵖ, and the formulas are the same.
+//!
 //! The mean is kept as an unevaluated sum of two floats: δ is small beside μ, and one float would leave it few digits.
 
 use std::marker::PhantomData;
