@@ -319,6 +319,68 @@ impl<'a> View<'a> {
     }
 }
 
+/// Memory that is filled row by row: each row is an [`Output`].
+#[derive(Debug, Clone)]
+pub struct OutputRows {
+    first: Output,
+    along: Vec<Axis>,
+    /// Where each row starts in `first`, and where the last one ends, if they are of several lengths.
+    starts: Option<Vec<usize>>,
+}
+
+impl OutputRows {
+    /// Memory for the rows along the first `along` axes, numbered in C order, each with the elements along the other axes.
+    ///
+    /// # Safety
+    ///
+    /// As [`Output::new`].
+    pub unsafe fn new(pointer: *mut u8, dtype: DType, shape: &[usize], strides: &[isize], along: usize) -> OutputRows {
+        let along = along.min(shape.len());
+        // SAFETY: the indices of a row are those of the array with zeros before.
+        let first = unsafe { Output::new(pointer, dtype, &shape[along..], &strides[along..]) };
+        let along = shape.iter().zip(strides).take(along).map(|(&len, &stride)| Axis { len, stride }).collect();
+        OutputRows { first, along, starts: None }
+    }
+
+    /// Memory for rows of several lengths, one behind the other: where each starts, and where the last one ends.
+    ///
+    /// # Panics
+    ///
+    /// If they do not rise, or end outside.
+    #[must_use]
+    pub fn behind(self, starts: Vec<usize>) -> OutputRows {
+        let end = starts.last().copied().unwrap_or(0);
+        assert!(starts.is_sorted() && end <= self.first.len && self.along.is_empty(), "rows lie within their memory");
+        OutputRows { starts: Some(starts), ..self }
+    }
+
+    /// How many.
+    pub fn count(&self) -> usize {
+        match &self.starts {
+            Some(starts) => starts.len().saturating_sub(1),
+            None => self.along.iter().map(|axis| axis.len).product(),
+        }
+    }
+
+    /// A row.
+    ///
+    /// # Panics
+    ///
+    /// If there is none of this number.
+    pub fn row(&self, row: usize) -> Output {
+        assert!(row < self.count(), "there is such a row");
+        let Output { pointer, dtype, len, .. } = self.first;
+        let Some(starts) = &self.starts else {
+            let pointer = pointer.wrapping_offset(offset_of(&self.along, row));
+            return Output { pointer, dtype, len, axes: self.first.axes.clone() };
+        };
+        let (start, end) = (starts[row], starts[row + 1]);
+        let stride = self.first.axes.last().map_or(0, |axis| axis.stride);
+        let axes = vec![Axis { len: end - start, stride }];
+        Output { pointer: pointer.wrapping_offset(offset(start, stride)), dtype, len: end - start, axes }
+    }
+}
+
 /// A slice that several threads fill, each place by one of them.
 #[derive(Debug)]
 pub(crate) struct Slots<'a, T> {

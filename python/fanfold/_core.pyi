@@ -1,6 +1,6 @@
 """The compiled half. Private: use the names of `fanfold`."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar, Literal, final
 
 import numpy as np
@@ -52,6 +52,15 @@ class Plan:
         workers: int,
         timeout: float | None,
     ) -> tuple[list[Any], list[tuple[int, Exception]], int, int, int, float]: ...
+    def run_each(
+        self,
+        array: npt.NDArray[Any],
+        along: int,
+        starts: Sequence[int] | None,
+        outputs: Mapping[int, npt.NDArray[Any]],
+        workers: int,
+        timeout: float | None,
+    ) -> list[tuple[int, Exception]]: ...
     def run_groups(
         self,
         arrays: Sequence[npt.NDArray[Any]],

@@ -115,15 +115,13 @@ class Groups:
             array = out.get(place, np.empty(data.size, dtype))
             array[...] = np.nan if dtype.kind == "f" else "NaT" if dtype.kind in "mM" else 0
             arrays.append(array)
-        failures: dict[int, Exception] = {}
         positions = np.zeros(0, np.int64) if self._positions is None else self._positions
-        for part in np.split(positions, self._starts[1:-1]) if positions.size else []:
-            answers, failed, *_ = plan.run(data.reshape(-1)[part], [], workers, timeout, {})
-            failures = dict(failed) | failures
-            for array, answer in zip(arrays, answers, strict=True):
-                if answer is not None:
-                    array.flat[part] = answer
-        return arrays, failures
+        arranged = data.reshape(-1)[positions]
+        targets = {place: np.empty(positions.size, array.dtype) for place, array in enumerate(arrays)}
+        failures = plan.run_each(arranged, 0, self._starts, targets, workers, timeout)
+        for place, array in enumerate(arrays):
+            array.flat[positions] = targets[place]
+        return arrays, dict(failures)
 
     def called(self, function: Callable[..., Any]) -> Callable[[npt.NDArray[Any]], Any]:
         """A user's function, to be called with the array: it is called with the elements of each group."""

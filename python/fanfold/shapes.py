@@ -97,13 +97,10 @@ class Rows:
         for place, dtype, size in plan.arrays(np.empty(data.shape[axis], data.dtype)):
             shape = (*data.shape[:axis], size, *data.shape[axis + 1 :])
             arrays.append(out[place].reshape(shape) if place in out else np.empty(shape, dtype))
-        rows, targets = np.moveaxis(data, axis, -1), [np.moveaxis(array, axis, -1) for array in arrays]
-        failures: dict[int, Exception] = {}
-        for row in np.ndindex(rows.shape[:-1]):
-            own = {place: target[row] for place, target in enumerate(targets)}
-            _, failed, *_ = plan.run(rows[row], [], workers, timeout, own)
-            failures = dict(failed) | failures
-        return [out.get(place, array) for place, array in enumerate(arrays)], failures
+        axes = self.others + self.taken
+        targets = {place: array.transpose(axes) for place, array in enumerate(arrays)}
+        failures = plan.run_each(data.transpose(axes), self.along, None, targets, workers, timeout)
+        return [out.get(place, array) for place, array in enumerate(arrays)], dict(failures)
 
     def called(self, function: Callable[..., Any]) -> Callable[[npt.NDArray[Any]], Any]:
         """A user's function, to be called with the array: it takes the axis itself."""

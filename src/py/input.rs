@@ -7,7 +7,7 @@ use pyo3::prelude::*;
 
 use crate::dtype::DType;
 use crate::error::Error;
-use crate::view::{Output, Rows, View};
+use crate::view::{Output, OutputRows, Rows, View};
 
 /// A view of the array's memory. Nothing is copied; any strides, byte order and alignment will do.
 ///
@@ -34,22 +34,34 @@ pub(super) fn rows<'a>(array: &'a Bound<'_, PyUntypedArray>, along: usize) -> Re
     Ok(unsafe { Rows::new(pointer.cast(), dtype, swapped, array.shape(), array.strides(), along) })
 }
 
+/// The memory of an array that is to be filled row by row, along its first `along` axes, as [`output`].
+pub(super) fn output_rows(array: &Bound<'_, PyUntypedArray>, along: usize) -> PyResult<OutputRows> {
+    let (data, dtype) = writeable(array)?;
+    // SAFETY: as in `output`.
+    Ok(unsafe { OutputRows::new(data, dtype, array.shape(), array.strides(), along) })
+}
+
 /// The memory of an array that is to be filled by a sweep. It must be kept alive until that is over.
 ///
 /// It is fresh, or the user's own, which the Python half has checked: its dtype, its length, and that it does not overlap the
 /// input. What is written to it meanwhile by others makes its numbers meaningless, as with the input.
 pub(super) fn output(array: &Bound<'_, PyUntypedArray>) -> PyResult<Output> {
+    let (data, dtype) = writeable(array)?;
+    // SAFETY: NumPy keeps the invariant that data, shape, strides and itemsize describe allocated memory for every index; it is
+    // writeable, of this dtype and of native byte order, as `writeable` checks. The caller holds a reference to the array until
+    // the sweep is over. It is written to through this pointer only.
+    Ok(unsafe { Output::new(data, dtype, array.shape(), array.strides()) })
+}
+
+/// Where the elements of an array lie that can be written to, and its dtype.
+fn writeable(array: &Bound<'_, PyUntypedArray>) -> PyResult<(*mut u8, DType)> {
     let (dtype, swapped) = dtype(&array.dtype())?;
     let writeable: bool = array.getattr("flags")?.getattr("writeable")?.extract()?;
     if swapped || !writeable {
         return Err(PyRuntimeError::new_err("an array that is written to is writeable and of native byte order"));
     }
     // SAFETY: `as_array_ptr` points to a live array object for as long as `array` is borrowed.
-    let data = unsafe { (*array.as_array_ptr()).fields.data };
-    // SAFETY: NumPy keeps the invariant that data, shape, strides and itemsize describe allocated memory for every index; it is
-    // writeable, of this dtype and of native byte order, as was just checked. The caller holds a reference to the array until
-    // the sweep is over. It is written to through this pointer only.
-    Ok(unsafe { Output::new(data.cast(), dtype, array.shape(), array.strides()) })
+    Ok((unsafe { (*array.as_array_ptr()).fields.data }.cast(), dtype))
 }
 
 /// The dtype, and whether its elements are in the other byte order.

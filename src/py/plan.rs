@@ -213,6 +213,24 @@ impl Plan {
         super::rows::run(&self.plan, &given, along, &How { workers, timeout })
     }
 
+    /// Runs kernels that answer with arrays over each row, as [`Plan::run_rows`], or over those that start where `starts` says in a
+    /// flat array; writes to the rows of `outputs`, by the kernels' numbers, and gives the failures.
+    #[pyo3(signature = (array, along, starts, outputs, workers, timeout))]
+    #[allow(clippy::too_many_arguments)] // private, and called by two functions of the Python half
+    fn run_each<'py>(
+        &self,
+        array: &Bound<'py, PyUntypedArray>,
+        along: usize,
+        starts: Option<Vec<usize>>,
+        outputs: HashMap<usize, Bound<'py, PyUntypedArray>>,
+        workers: usize,
+        timeout: Option<f64>,
+    ) -> PyResult<Vec<(usize, Py<PyAny>)>> {
+        let py = array.py();
+        let failures = super::rows::run_each(&self.plan, array, along, starts, &outputs, &How { workers, timeout })?;
+        Ok(failures.into_iter().map(|(index, error)| (index, error.into_value(py).into_any())).collect())
+    }
+
     /// Runs the kernels over the elements of each label: integers from `low` on, within `range` numbers. Tells what groups there
     /// are, and with `positions` which elements make them.
     #[pyo3(signature = (arrays, over, labels, low, range, mask, weights, positions, workers, timeout))]

@@ -1,5 +1,6 @@
 //! A run over rows, for the Python half: arrays whose first axes number the rows go in, a column for each kernel comes out.
 
+use std::collections::HashMap;
 use std::sync::Mutex;
 use std::time::Instant;
 
@@ -16,7 +17,7 @@ use crate::kernel::Takes;
 use crate::plan::{Plan as CorePlan, Subjects};
 use crate::py::plan::check_signals;
 use crate::py::{input, output};
-use crate::view::{Rows, View};
+use crate::view::{OutputRows, Rows, View};
 
 /// The columns in the order of the kernels, `None` where one failed; the failures as (number, exception); then passes,
 /// bytes read, workers, seconds.
@@ -165,6 +166,37 @@ pub(super) fn run_groups<'py>(
         positions.map(|positions| output::array(&positions, DType::Int64, array)).transpose()?,
     );
     Ok((grouping, columns(plan, given, table, workers, started)?))
+}
+
+/// Runs kernels that answer with arrays over the rows along the first `along` axes, or over those that start where `starts` says,
+/// and writes the arrays to the rows of `outputs`, which are by the kernels' numbers. The failures by these numbers.
+pub(super) fn run_each<'py>(
+    plan: &CorePlan,
+    array: &Bound<'py, PyUntypedArray>,
+    along: usize,
+    starts: Option<Vec<usize>>,
+    outputs: &HashMap<usize, Bound<'py, PyUntypedArray>>,
+    how: &How,
+) -> PyResult<Vec<(usize, PyErr)>> {
+    let view = input::view(array)?;
+    let within = |starts: &Vec<usize>| starts.is_sorted() && starts.last().is_none_or(|&end| end <= array.len());
+    check(starts.as_ref().is_none_or(within), "rows lie within their array")?;
+    let rows = match &starts {
+        Some(starts) => Rows::behind(view, starts),
+        None => input::rows(array, along)?,
+    };
+    let output = |(&index, array): (&usize, &Bound<'py, PyUntypedArray>)| {
+        let long = starts.as_ref().is_none_or(|starts| starts.last().is_none_or(|&end| end <= array.len()));
+        check(long, "outputs are as long as the array")?;
+        let rows = input::output_rows(array, if starts.is_some() { 0 } else { along })?;
+        Ok::<_, PyErr>((index, starts.iter().cloned().fold(rows, OutputRows::behind)))
+    };
+    let outputs: Vec<(usize, OutputRows)> = outputs.iter().map(output).collect::<PyResult<_>>()?;
+    check(outputs.iter().all(|(_, output)| output.count() == rows.count()), "outputs have as many rows")?;
+    let (failures, _) = how.detached(array.py(), array.len(), |workers, control| {
+        engine::run_each(plan, &rows, &outputs, workers, control)
+    })?;
+    Ok(failures?.into_iter().map(|(index, error)| (index, error.into())).collect())
 }
 
 /// The Python half sees to it; this is for whoever bypasses it.
