@@ -70,6 +70,13 @@ pub enum Error {
         /// The kernel's name.
         kernel: &'static str,
     },
+    /// Integers too large to be told apart, where each has a weight.
+    Inexact {
+        /// The kernel's name.
+        kernel: &'static str,
+        /// Their dtype.
+        dtype: DType,
+    },
     /// An empty array, for a kernel that needs at least one element.
     Empty {
         /// The kernel's name.
@@ -165,6 +172,11 @@ impl fmt::Display for Error {
                     CATALOGUE.iter().filter(|entry| entry.weighted).map(|entry| entry.name).collect();
                 write!(f, "'{kernel}' takes no weights: those that do are {}", known.join(", "))
             }
+            Error::Inexact { kernel, dtype } => write!(
+                f,
+                "'{kernel}': integers of 2**53 and more have no exact answer with weights: pass data.astype(float) for a \
+                 rounded one, not {dtype}"
+            ),
             Error::Empty { kernel } => {
                 write!(f, "'{kernel}' of an empty array does not exist: pass at least one element")
             }

@@ -701,13 +701,17 @@ impl Entry {
 
     /// The request of one use of the kernel on such elements.
     pub fn request(&self, arguments: &Arguments, subject: Subject, nan_policy: NanPolicy) -> Result<Request, Error> {
-        let accepted = if subject.weights.is_some() { Takes::Reals } else { self.takes };
-        if !self.takes.includes(subject.dtype) || !accepted.includes(subject.dtype) {
-            let accepted = accepted.describe();
-            return Err(Error::UnsupportedDtype { kernel: self.name, dtype: subject.dtype, accepted });
+        let (kernel, dtype, is_weighted) = (self.name, subject.dtype, subject.weights.is_some());
+        if is_weighted && !self.weighted {
+            return Err(Error::Unweighted { kernel });
         }
-        if subject.weights.is_some() && !self.weighted {
-            return Err(Error::Unweighted { kernel: self.name });
+        if !self.takes.includes(dtype) || (is_weighted && !Takes::Reals.includes(dtype)) {
+            let accepted = match (is_weighted, self.takes.includes(DType::Bool)) {
+                (false, _) => self.takes.describe(),
+                (true, true) => "bool, integers and floats if elements have weights",
+                (true, false) => "integers and floats if elements have weights",
+            };
+            return Err(Error::UnsupportedDtype { kernel, dtype, accepted });
         }
         let nan_policy = self.nan_policy.unwrap_or(nan_policy);
         (self.resolve)(arguments, &Input::new(self.name, subject, nan_policy))

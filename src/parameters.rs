@@ -82,7 +82,7 @@ fn whole(float: f64) -> Option<i64> {
 pub(crate) const MAX_BINS: i64 = 10_000_000;
 
 /// 2⁵³: the integers below are exact as float64, in their order with all others too.
-const EXACT: f64 = 9_007_199_254_740_992.0;
+pub(crate) const EXACT: f64 = 9_007_199_254_740_992.0;
 
 /// The names of rules for the number of bins, in alphabetical order.
 pub(crate) const RULES: [&str; 7] = ["auto", "doane", "fd", "rice", "scott", "sqrt", "sturges"];

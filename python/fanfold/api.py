@@ -150,10 +150,14 @@ class Plan:
         out: Mapping[int, npt.NDArray[Any]],
     ) -> Results:
         """A run with an answer for each of many parts of the array, or of a part of it, or of elements with weights."""
-        parts = self._parts(data, count, **taking)
-        if parts.weights is not None and on_error == "raise":
+        begun = time.monotonic()
+        parts = self._parts(data, count, [], **taking)
+        if parts.weights is not None:
             over = [(0,)] * len(self._kernels)
-            raise_problems(self._native.problems_over([data], over, parts.weights), "the call cannot be run")
+            wrong = self._native.problems_over([data], over, parts.weights) if on_error == "raise" else []
+            raise_problems(wrong, "the call cannot be run")
+            shapes.refuse_weights(parts.weights, count, timeout)
+            timeout = checks.left(timeout, begun)
         sequences = [] if parts.whole else [index for index, *_ in self._native.arrays(data)]
         native, others = self._native, list(range(len(self._kernels)))
         if sequences:
@@ -193,55 +197,63 @@ class Plan:
         timeout: float | None,
     ) -> Results:
         """A run over several arrays: all kernels together, then, for each array, what answers with one or is called."""
+        begun = time.monotonic()
         arrays = columns.columns(data, [])
         names, first = list(arrays), next(iter(arrays.values()))
         sequences = {self._keys[index] for array in arrays.values() for index, *_ in self._native.arrays(array)}
         kernels = zip(self._keys, self._kernels, strict=False)
         problems: list[Exception] = []
         calls = columns.Calls({key: kernel for key, kernel in kernels if key not in sequences}, names, problems)
-        raise_problems(problems, "the call cannot be run")
-        parts = self._parts(first, count, several=True, **taking)
+        parts = self._parts(first, count, problems, several=True, **taking)
         native = _core.Plan(calls.kernels, self._nan_policy)
-        wrong = native.problems_over(list(arrays.values()), calls.over, parts.weights)
         if on_error == "raise":
+            wrong = columns.wrong(native, arrays, calls, parts.weights)
             raise_problems(wrong, "the functions cannot be run on these arrays")
+        if parts.weights is not None:
+            shapes.refuse_weights(parts.weights, count, timeout)
         found, failed, passes, bytes_read, used, seconds = parts.run(
-            native, list(arrays.values()), calls.over, count, timeout, {}
+            native, list(arrays.values()), calls.over, count, checks.left(timeout, begun), {}
         )
         missing = {place for place, _ in failed}
         answers = [
             None if place in missing else parts.result(column, kernel)
             for place, (column, kernel) in enumerate(zip(found, calls.kernels, strict=True))
         ]
-        values, errors = calls.values(answers), calls.failures(failed)
+        values, errors = calls.values(answers), calls.failures(failed, arrays)
         rest = {key: function for key, function in self._functions.items() if key in sequences or key in self._plain}
         how: dict[str, str] = {}
         why: dict[str, str] = {}
         plan = Plan(rest, None, self._nan_policy)
         for name, array in arrays.items() if rest else ():
-            own = plan.run(array, workers=count or None, on_error="return", timeout=timeout, **taking)
+            left = checks.left(timeout, begun)
+            try:
+                own = plan.run(array, workers=count or None, on_error="return", timeout=left, **taking)
+            except TimeoutError:
+                raise checks.late(timeout) from None
             for key, value in own.items():
                 values.setdefault(key, {})[name] = value
             for key, error in own.errors.items():
                 columns.tell(error, name)
                 errors.setdefault(key, error)
-            report = own.report
-            passes, bytes_read, seconds = (
-                passes + report.passes,
-                bytes_read + report.bytes_read,
-                seconds + report.seconds,
+            passes, bytes_read, used = (
+                passes + own.report.passes,
+                bytes_read + own.report.bytes_read,
+                own.report.workers,
             )
-            used, how, why = max(used, report.workers), how | report.how, why | report.why
+            how, why = how | own.report.how, why | own.report.why
         values = {key: values.get(key) for key in self._order}
+        seconds = time.monotonic() - begun if rest else seconds
         ran = (passes, bytes_read, used, seconds, self._order, how, why, parts.bytes_copied)
         if not errors:
             return Results(values, {}, ran, parts.groups)
-        return self._failed(values, [(self._keys.index(key), error) for key, error in errors.items()], ran, on_error)
+        failures = [(self._keys.index(key), error) for key, error in errors.items()]
+        return self._failed(values, failures, ran, on_error, parts.groups)
 
     def _parts(
         self,
         data: npt.NDArray[Any],
         count: int,
+        problems: list[Exception],
         *,
         axis: Any,
         keepdims: Any,
@@ -250,8 +262,7 @@ class Plan:
         by: Any,
         several: bool = False,
     ) -> "Rows | Groups":
-        """How the array is to be taken apart. Raises what is wrong with the arguments that say so."""
-        problems: list[Exception] = []
+        """How the array is to be taken apart. Raises what is wrong with the arguments that say so, beside these problems."""
         parts: Rows | Groups | None
         sequences = {self._keys[index]: size for index, _, size in self._native.arrays(data)}
         if by is None:

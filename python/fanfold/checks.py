@@ -2,6 +2,7 @@
 
 import numbers
 import reprlib
+import time
 from collections.abc import Iterable, Mapping
 from functools import partial
 from typing import Any, cast
@@ -107,6 +108,10 @@ def data(value: Any, problems: Problems, name: str = "data") -> bool:
         return False
     if not isinstance(value, np.ndarray):
         kind = type(value).__name__
+        if hasattr(value, "columns") and hasattr(value, "to_numpy"):
+            advice = f"pass {{column: {name}[column].to_numpy() for column in {name}.columns}}"
+            problems.append(TypeError(f"{name} must be a numpy.ndarray or a dict of them, not {kind}: {advice}"))
+            return False
         problems.append(TypeError(f"{name} must be a numpy.ndarray, not {kind}: pass np.asarray({name})"))
         return False
     return True
@@ -146,6 +151,22 @@ def timeout(value: Any, problems: Problems) -> None:
         problems.append(TypeError(f"{expected}, not {shown(value)}"))
     elif not cast("float", value) > 0:
         problems.append(ValueError(f"{expected}, not {shown(value)}"))
+
+
+def left(seconds: float | None, begun: float) -> float | None:
+    """What is left of a timeout that began then; raises if nothing is."""
+    if seconds is None:
+        return None
+    rest = begun + seconds - time.monotonic()
+    if rest <= 0:
+        raise late(seconds)
+    return rest
+
+
+def late(seconds: float | None) -> TimeoutError:
+    """That a timeout has passed, as the compiled half says it."""
+    advice = "pass a larger timeout or fewer functions"
+    return TimeoutError(f"timeout={seconds:g} s passed before the work was done: {advice}")
 
 
 def out(

@@ -68,6 +68,12 @@ class Calls:
         if pair == [None, None] and len(names) == 2:
             return [(0, 1)]
         call = f"ff.{kernel.name}({', '.join(map(shown, names[:2]))})" if len(names) > 1 else "two arrays"
+        if None in pair and len(names) == 2:
+            missing = "x" if pair[0] is None else "y"
+            problems.append(
+                ValueError(f"{shown(key)}: {missing} is None: name both arrays, or, where there are two, none")
+            )
+            return []
         if None in pair:
             advice = f"say which, as in {call}" if len(names) > 1 else f"pass {call}"
             problems.append(ValueError(f"{shown(key)} goes over two arrays, and data has {len(names)}: {advice}"))
@@ -93,14 +99,37 @@ class Calls:
                 values[key] = answer
         return values
 
-    def failures(self, failed: Sequence[tuple[int, Exception]]) -> dict[str, Exception]:
+    def failures(self, failed: Sequence[tuple[int, Exception]], arrays: Columns) -> dict[str, Exception]:
         """The first failure of each key, which says of which array it is."""
         failures: dict[str, Exception] = {}
+        # NaN that was not wanted is everybody's failure, whichever array has it.
+        of_all = str(failed[0][1]).startswith("nan_policy=") if failed else False
+        holed = [name for name in arrays if of_all and _has_nan(arrays[name])]
         for place, error in failed:
-            if self.kernels[place].arrays == "one":
+            for name in holed:
+                tell(error, name)
+            if not of_all and self.kernels[place].arrays == "one":
                 tell(error, self._names[self.over[place][0]])
             failures.setdefault(self.keys[place], error)
         return failures
+
+
+def wrong(plan: _core.Plan, arrays: Columns, calls: Calls, weights: npt.NDArray[Any] | None) -> list[Exception]:
+    """What keeps kernels from running, each said once."""
+    for name, array in arrays.items():
+        # An array without kernels fails by itself, and should say which it is.
+        for error in _core.Plan([_core.Kernel("count")], "propagate").problems(array):
+            tell(error, name)
+            return [error]
+    told: dict[str, Exception] = {}
+    for error in plan.problems_over(list(arrays.values()), calls.over, weights):
+        told.setdefault(str(error), error)
+    return list(told.values())
+
+
+def _has_nan(array: npt.NDArray[Any]) -> bool:
+    (count,), *_ = _core.Plan([_core.Kernel("count_nan")], "propagate").run(array, [], 0, None, {})
+    return bool(count)
 
 
 def tell(error: Exception, name: str) -> None:

@@ -26,11 +26,13 @@ def wants_dict(function: Callable[..., Any]) -> bool:
         return False
     required = [each for each in parameters if each.default is each.empty and each.kind in _POSITIONAL]
     keywords = [each for each in parameters if each.default is each.empty and each.kind is each.KEYWORD_ONLY]
-    return len(required) == _ARRAY_AND_DICT and not keywords
+    # A second parameter by the name of an argument of the run is for that.
+    return len(required) == _ARRAY_AND_DICT and not keywords and required[1].name not in _ARGUMENTS
 
 
 _POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
 _ARRAY_AND_DICT = 2
+_ARGUMENTS = ("axis", "keepdims", "where", "weights")
 
 
 def filling(function: Callable[..., Any]) -> Callable[[Any], Filled]:

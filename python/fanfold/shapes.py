@@ -200,9 +200,11 @@ def mask(where: Any, data: npt.NDArray[Any], problems: Problems) -> npt.NDArray[
     """The mask for each element of the array, if there is one."""
     if where is None:
         return None
-    found = np.asarray(where) if isinstance(where, bool | np.bool_ | list) else where
-    if not isinstance(found, np.ndarray) or found.dtype != np.bool_:
-        what = f"an array of dtype {found.dtype}" if isinstance(found, np.ndarray) else shown(where)
+    found = _array(where, "where", problems)
+    if found is None:
+        return None
+    if found.dtype != np.bool_:
+        what = f"an array of dtype {found.dtype}" if isinstance(where, np.ndarray) else shown(where)
         problems.append(
             TypeError(f"where must be an array of dtype bool, not {what}: pass a comparison, or where != 0")
         )
@@ -219,44 +221,60 @@ def weighing(weights: Any, data: npt.NDArray[Any], axis: Any, problems: Problems
     """What each element of the array weighs, if they have weights."""
     if weights is None:
         return None
-    found = np.asarray(weights) if isinstance(weights, list | tuple) else weights
-    if not isinstance(found, np.ndarray) or isinstance(found, np.ma.MaskedArray) or found.dtype.kind not in "biuf":
-        is_array = isinstance(found, np.ndarray) and not isinstance(found, np.ma.MaskedArray)
-        what = f"an array of dtype {found.dtype}" if is_array else shown(weights)
-        problems.append(TypeError(f"weights must be an array of real numbers, not {what}"))
+    found = _array(weights, "weights", problems)
+    if found is None:
         return None
-    if found.dtype.itemsize > np.dtype(np.float64).itemsize:
-        problems.append(TypeError(f"weights has dtype {found.dtype}, which has no kernels: pass weights.astype(float)"))
+    if found.dtype.kind not in "biuf" or found.dtype.itemsize > np.dtype(np.float64).itemsize:
+        what = f"an array of dtype {found.dtype}" if isinstance(weights, np.ndarray) else shown(weights)
+        problems.append(TypeError(f"weights must be an array of real numbers, not {what}: pass weights.astype(float)"))
         return None
-    if isinstance(axis, int | np.integer) and found.ndim == 1 < data.ndim and -data.ndim <= axis < data.ndim:
-        # One for each place along the axis, as for np.average.
-        found = found.reshape((-1,) + (1,) * (data.ndim - 1 - axis % data.ndim))
+    if found.ndim == 0:
+        what = "one number weighs every element alike: leave it out, or pass a weight for each"
+        problems.append(TypeError(f"weights must be an array of real numbers, not {shown(weights)}: {what}"))
+        return None
+    axes = axis if isinstance(axis, tuple) else (axis,)
+    are_axes = all(hasattr(each, "__index__") and -data.ndim <= operator.index(each) < data.ndim for each in axes)
+    if are_axes and found.ndim == len(axes) < data.ndim:
+        # One for each place along the axes, in the order in which they are named, as for np.average.
+        places = [operator.index(each) % data.ndim for each in axes]
+        if found.shape == tuple(data.shape[place] for place in places):
+            order = np.argsort(places)
+            found = found.transpose(order).reshape([data.shape[a] if a in places else 1 for a in range(data.ndim)])
     try:
-        weighed = np.broadcast_to(found, data.shape)
+        return np.broadcast_to(found, data.shape)
     except ValueError:
         fits = f"weights has shape {np.shape(weights)}, which does not broadcast to that of data, {data.shape}"
-        problems.append(ValueError(f"{fits}: pass a weight for each element"))
+        advice = "pass a weight for each element, or with an axis one for each place along it"
+        problems.append(ValueError(f"{fits}: {advice}"))
         return None
-    wrong = _no_weight(found)
-    if wrong is not None:
-        problems.append(wrong)
-        return None
-    return weighed
 
 
-def _no_weight(weights: npt.NDArray[Any]) -> Exception | None:
-    """What is wrong with the weights, if anything is."""
-    if not weights.size or weights.dtype.kind in "bu":
+def _array(value: Any, name: str, problems: Problems) -> npt.NDArray[Any] | None:
+    """An argument as an array; where it is one of the caller's, that very memory."""
+    if isinstance(value, np.ma.MaskedArray):
+        problems.append(TypeError(f"{name} is a masked array, and its mask would be ignored: pass {name}.filled(...)"))
         return None
+    try:
+        return np.asarray(value)
+    except (TypeError, ValueError) as error:
+        problems.append(TypeError(f"{name} must be an array, not {shown(value)} ({error}): pass np.asarray({name})"))
+        return None
+
+
+def refuse_weights(weights: npt.NDArray[Any], workers: int, timeout: float | None) -> None:
+    """Raises what is wrong with weights, if anything is. Their elements have to be read for it."""
+    # What was broadcast is looked at once.
+    own = weights[tuple(slice(0, 1) if stride == 0 else slice(None) for stride in weights.strides)]
+    if not own.size or own.dtype.kind in "bu":
+        return
     kernels = [_core.Kernel("min"), _core.Kernel("max")]
-    (least, most), *_ = _core.Plan(kernels, "propagate").run(weights, [], 0, None, {})
+    (least, most), *_ = _core.Plan(kernels, "propagate").run(own, [], workers, timeout, {})
     if np.isnan(least):
-        return ValueError("weights holds NaN: put 0 where an element is not to count")
+        raise ValueError("weights holds NaN: put 0 where an element is not to count")
     if least < 0:
-        return ValueError(f"weights holds {least}: a weight is a finite number >= 0")
+        raise ValueError(f"weights holds {least}: a weight is a finite number >= 0")
     if np.isinf(most):
-        return ValueError("weights holds inf: a weight is a finite number >= 0")
-    return None
+        raise ValueError("weights holds inf: a weight is a finite number >= 0")
 
 
 def refuse_positions(kernels: list[_core.Kernel], problems: Problems) -> None:

@@ -318,18 +318,29 @@ impl Accumulator for Weighing {
     }
 }
 
+/// The integer that a sum of integers is.
+#[allow(clippy::cast_possible_truncation)] // what is beyond 128 bits saturates, and is out of bounds then
+fn whole(sum: Double) -> Option<i64> {
+    i64::try_from((sum.high as i128).checked_add(sum.low as i128)?).ok()
+}
+
 /// The sums of weights in known bins. Whole weights make whole sums.
 fn weighed(pairs: Expression, weights: DType, bins: Arc<Bins>, density: bool) -> Request {
     Request::new(pairs, Weighing(Histogram { bins: Arc::clone(&bins) }), move |sums: &Vec<Double>| {
-        let sums: Vec<f64> = sums.iter().skip(1).take(bins.count()).map(|sum| sum.value()).collect();
+        let sums = sums.get(1..=bins.count()).unwrap_or_default();
+        let whole = sums.iter().map(|sum| whole(*sum)).collect::<Option<Vec<i64>>>();
+        let sums: Vec<f64> = sums.iter().map(|sum| sum.value()).collect();
         let heights = if density {
             Value::Array { items: Buffer::Float64(bins.densities(&sums)), dtype: DType::Float64 }
         } else if weights.is_float() {
             Value::Array { items: Buffer::Float64(sums), dtype: DType::Float64 }
         } else {
-            #[allow(clippy::cast_possible_truncation)]
-            let sums = sums.into_iter().map(|sum| sum as i64).collect();
-            Value::Array { items: Buffer::Int64(sums), dtype: DType::Int64 }
+            let remedy = "pass the weights as float64 (weights.astype(float)) for rounded ones";
+            let dtype = DType::Int64;
+            Value::Array {
+                items: Buffer::Int64(whole.ok_or(Error::Overflow { kernel: "histogram", dtype, remedy })?),
+                dtype,
+            }
         };
         let edges = Value::Array { items: Buffer::Float64(bins.edges.clone()), dtype: bins.dtype };
         Ok(Value::Record("Histogram", vec![heights, edges]))

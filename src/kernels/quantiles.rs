@@ -12,7 +12,7 @@ use crate::error::Error;
 use crate::expr::{Expression, Step};
 use crate::kernel::{Answer, Entry, Input, Request, Takes};
 use crate::kernels::sums;
-use crate::parameters::{Accepts, Argument, Arguments, DefaultValue, Parameter};
+use crate::parameters::{Accepts, Argument, Arguments, DefaultValue, EXACT, Parameter};
 use crate::selection::{Picked, select, weighted};
 use crate::value::Value;
 
@@ -381,15 +381,19 @@ fn quantiles(arguments: &Arguments, input: &Input, whole: f64) -> Result<Request
         let expected = "'inverted_cdf' where elements have weights".to_owned();
         return Err(Error::ParameterValue { kernel: input.kernel, parameter: "method", value, expected });
     }
+    let kernel = input.kernel;
     Ok(weighted(pairs, quantiles.q.clone(), move |found| {
+        if !quantiles.dtype.is_float() && found.iter().any(|item| item.abs() >= EXACT) {
+            return Err(Error::Inexact { kernel, dtype: quantiles.dtype });
+        }
         // Integers of which none is left have no NaN.
         let nothing = found.iter().any(|item| item.is_nan());
         let dtype = if nothing { quantiles.dtype.mean_type() } else { quantiles.dtype };
         let numbers: Vec<Number> = found.iter().map(|&item| of_float(item, dtype)).collect();
-        match numbers.as_slice() {
+        Ok(match numbers.as_slice() {
             &[number] if !quantiles.is_array => Value::Scalar(number, dtype),
             numbers => Value::Array { items: buffer(dtype, numbers), dtype },
-        }
+        })
     }))
 }
 

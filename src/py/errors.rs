@@ -27,7 +27,7 @@ impl From<Error> for PyErr {
             | Error::AllNan { .. }
             | Error::FoundNan { .. }
             | Error::HistogramRange { .. } => PyValueError::new_err(message),
-            Error::Overflow { .. } => PyOverflowError::new_err(message),
+            Error::Overflow { .. } | Error::Inexact { .. } => PyOverflowError::new_err(message),
             Error::Timeout { .. } => PyTimeoutError::new_err(message),
             Error::Threads { .. } => PyMemoryError::new_err(message),
             Error::Panic { .. } => KernelPanic::new_err(message),

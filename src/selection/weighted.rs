@@ -108,11 +108,11 @@ impl Runs {
 pub(crate) fn weighted(
     pairs: Expression,
     parts: Vec<f64>,
-    finish: impl Fn(&[f64]) -> Value + Send + Sync + 'static,
+    finish: impl Fn(&[f64]) -> Result<Value, Error> + Send + Sync + 'static,
 ) -> Request {
     let finish = Arc::new(finish);
     Request::new(pairs, InOrder, move |runs: &Runs| {
         let found: Vec<f64> = parts.iter().map(|&part| runs.quantile(part)).collect();
-        Ok::<Value, Error>(finish(&found))
+        finish(&found)
     })
 }

@@ -5,6 +5,7 @@ one node, whoever wrote them. Nothing here knows NumPy's functions: `rules` says
 """
 
 import threading
+import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
@@ -139,7 +140,7 @@ class Formulas:
         self._nodes: dict[Any, Node] = {}
         self._asked: dict[int, tuple[Node, Array | None]] = {}
         self._numbers = 1 << 32
-        self._timeout = timeout
+        self._deadline = None if timeout is None else time.monotonic() + timeout
         # Who waits for a sweep along axes, and over which array.
         self._along: list[tuple[Node, Array]] = []
 
@@ -371,16 +372,21 @@ class Formulas:
         parts = Rows.along_axes(array, nodes[0].operation.axes)
         plan, over = _core.Plan(kernels, "propagate"), [(0,)] * len(nodes)
         try:
-            columns, failed, _, size, *_ = parts.run(plan, [array], over, workers, self._timeout, {})
+            left = None if self._deadline is None else max(self._deadline - time.monotonic(), 1e-9)
+            try:
+                columns, failed, _, size, *_ = parts.run(plan, [array], over, workers, left, {})
+            except TimeoutError:
+                # It knows the time that there was in all.
+                self.session.check()
+                raise
         except Exception as error:  # noqa: BLE001 - as in a sweep
             raise Stopped(error) from None
         self.sweeps.append(Sweep(size, [], nodes))
         wrong = {place for place, _ in failed}
         for place, (node, column) in enumerate(zip(nodes, columns, strict=True)):
             operation = node.operation
-            value = (
-                None if place in wrong else replace(parts, keepdims=operation.keepdims).result(column, operation.kernel)
-            )
+            laid_out = replace(parts, keepdims=operation.keepdims)
+            value: Any = None if place in wrong else laid_out.result(column, operation.kernel)
             doubtful = value is None or value.dtype != node.dtype or (operation.doubts_nan and np.isnan(value).any())
             try:
                 node.value = node.plain(array) if doubtful and node.plain is not None else value
