@@ -166,10 +166,10 @@ class Plan:
         over = [(0,)] * len(others)
         found, failed, passes, bytes_read, used, seconds = parts.run(native, [data], over, count, timeout, out)
         failures = [(others[place], error) for place, error in failed]
-        wrong = {index for index, _ in failures}
+        missing = {index for index, _ in failures}
         answers: list[Any] = [None] * len(self._kernels)
         for index, column in zip(others, found, strict=True):
-            answers[index] = None if index in wrong else parts.result(column, self._kernels[index])
+            answers[index] = None if index in missing else parts.result(column, self._kernels[index])
         if sequences:
             plan = _core.Plan([self._kernels[index] for index in sequences], self._nan_policy)
             own = {place: out[index] for place, index in enumerate(sequences) if index in out}
@@ -262,7 +262,7 @@ class Plan:
         by: Any,
         several: bool = False,
     ) -> "Rows | Groups":
-        """How the array is to be taken apart. Raises what is wrong with the arguments that say so, beside these problems."""
+        """How the array is to be taken apart. Raises what is wrong with the arguments that say so, and these problems."""
         parts: Rows | Groups | None
         sequences = {self._keys[index]: size for index, _, size in self._native.arrays(data)}
         if by is None:

@@ -118,7 +118,7 @@ class Groups:
         positions = np.zeros(0, np.int64) if self._positions is None else self._positions
         arranged = data.reshape(-1)[positions]
         targets = {place: np.empty(positions.size, array.dtype) for place, array in enumerate(arrays)}
-        failures = plan.run_each(arranged, 0, self._starts, targets, workers, timeout)
+        failures = plan.run_each(arranged, 0, self._starts.tolist(), targets, workers, timeout)
         for place, array in enumerate(arrays):
             array.flat[positions] = targets[place]
         return arrays, dict(failures)

@@ -339,10 +339,10 @@ class Formulas:
         """One sweep over memory for all that was asked; and one for each array along whose axes something was asked."""
         waiting, self._along = self._along, []
         while waiting:
-            (first, array), *_ = waiting
-            same = [node for node, own in waiting if own is array and node.operation.axes == first.operation.axes]
+            (first, elements), *_ = waiting
+            same = [node for node, own in waiting if own is elements and node.operation.axes == first.operation.axes]
             waiting = [(node, own) for node, own in waiting if node not in same]
-            self._sweep_along(same, array, workers)
+            self._sweep_along(same, elements, workers)
         asked = [node for node, _ in self._asked.values()]
         try:
             answers, flags, read, size = self.session.sweep(workers)
