@@ -36,13 +36,19 @@ demo: $(VENV)/.demo  ## build, and run the main job on real data: the flights of
 
 .PHONY: test
 test: $(VENV)/.test  ## everything: format, lints, types, and all tests of Rust, Python and the documentation
-# The build of the package takes one core for minutes, and its own part of target/: the tests of the core run beside it.
-	@$(MAKE) --no-print-directory --jobs 2 --output-sync=target build-test test-rust
-	@$(MAKE) --no-print-directory lint test-python
+# The build of the package takes one core for minutes, and a part of target/ for itself: the tests of the core run beside it.
+	@mkdir -p target
+	@$(MAKE) --no-print-directory build-test >target/build.log 2>&1 & \
+	$(MAKE) --no-print-directory test-rust; \
+	wait $$! || { cat target/build.log; exit 1; }
+	@$(MAKE) --no-print-directory lint-python pytest
 	$(call say,All of it passed)
 
 .PHONY: lint
-lint: $(VENV)/.test build-test lint-rust  ## format, lints and types
+lint: $(VENV)/.test build-test lint-rust lint-python  ## format, lints and types
+
+.PHONY: lint-python
+lint-python:
 	$(call say,Python: format, lints, types, stubs)
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/ruff format --check --quiet .
@@ -67,7 +73,10 @@ test-rust: $(VENV)/.test lint-rust  ## the tests of the core; the Python face is
 	else echo "left out: there is no valgrind here"; fi
 
 .PHONY: test-python
-test-python: $(VENV)/.test build-test  ## the tests of the package, its docstrings, the README and the docs
+test-python: $(VENV)/.test build-test pytest  ## the tests of the package, its docstrings, the README and the docs
+
+.PHONY: pytest
+pytest:
 	$(call say,Python: tests that do not mind each other)
 	@$(BIN)/python -m pytest --quiet -m "not serial" --numprocesses auto --dist loadfile
 	$(call say,Python: tests that want the machine for themselves)

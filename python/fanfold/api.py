@@ -262,7 +262,7 @@ class Plan:
         by: Any,
         several: bool = False,
     ) -> "Rows | Groups":
-        """How the array is to be taken apart. Raises what is wrong with the arguments that say so, and these problems."""
+        """How the array is to be taken apart. Raises what is wrong with the arguments for that, and these problems."""
         parts: Rows | Groups | None
         sequences = {self._keys[index]: size for index, _, size in self._native.arrays(data)}
         if by is None:
