@@ -53,7 +53,7 @@ fn sweep_beside_a_writer(words: &[AtomicU64], sweep: impl Fn()) {
 #[test]
 fn every_kernel_of_every_dtype_survives_a_writer() {
     // More than a block of every dtype; under valgrind each element costs a hundred times as much.
-    let words: Vec<AtomicU64> = (0..5_000).map(AtomicU64::new).collect();
+    let words: Vec<AtomicU64> = (0..8_200).map(AtomicU64::new).collect();
     for dtype in DType::ALL {
         let len = size_of_val(words.as_slice()) / dtype.size();
         let size = dtype.size().cast_signed();

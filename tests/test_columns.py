@@ -2,6 +2,7 @@
 
 import json
 import pickle
+import threading
 import warnings
 from typing import Any
 
@@ -385,3 +386,29 @@ def test_a_failure_says_of_which_array_it_is() -> None:
     with pytest.raises(ZeroDivisionError) as info:
         ff.run(DATA, [fails, "mean"])
     assert "of data['y']" in info.value.__notes__
+
+
+def test_nan_that_was_not_wanted_is_blamed_on_its_array() -> None:
+    r = ff.run({"good": x, "bad": np.append(x[1:], np.nan)}, ["mean", "cov"], nan_policy="raise", on_error="return")
+    for key in ("mean", "cov"):
+        assert isinstance(r[key], ValueError) and r[key].__notes__ == ["of data['bad']"]
+
+
+def test_one_timeout_is_for_all_arrays() -> None:
+    started = threading.Event()
+
+    def slow(v: Array) -> None:
+        started.wait(0.2)
+
+    with pytest.raises(TimeoutError, match="timeout=0.3 s passed"):
+        ff.run({name: x for name in "abcdefgh"}, slow, timeout=0.3)
+
+
+def test_groups_are_told_when_something_fails() -> None:
+    r = ff.run(DATA, ["mean", lambda v: 1 / 0], by=z, on_error="return")
+    assert list(r.groups) == list(np.unique(z))
+
+
+def test_tables_are_told_how_to_become_dicts() -> None:
+    with pytest.raises(TypeError, match=r"not DataFrame: pass \{column: data\[column\].to_numpy\(\) for column"):
+        ff.run(pd.DataFrame(DATA), "mean")  # type: ignore[arg-type]

@@ -495,6 +495,8 @@ def test_a_plan_that_was_made_like_an_array_tells_what_its_functions_do_with_it(
     assert [line for line in lines if line.startswith("pass")] == [
         "pass 1 over float64, 1.6 MB",
         "pass 2 over float64, 1.6 MB",
+        "pass 3 over float64, 1.6 MB",
+        "pass 4 over float64, 1.6 MB",
     ]
     for line in (
         "  mean of x -> m",

@@ -317,11 +317,11 @@ def test_what_functions_ask_of_one_array_is_answered_by_few_sweeps() -> None:
 
 def test_the_report_says_what_was_fused_and_what_kept_the_rest_from_it() -> None:
     def partly(v: Array) -> Any:
-        return np.cumsum(np.abs(v))[-1]
+        return np.sort(np.abs(v))[-1]
 
     r = ff.run(NORMAL, [partly, len, FUNCTIONS[0]])
     assert r.report.how == {"partly": "partly fused", "len": "plain", "<lambda>": "fused"}
-    assert r.report.why == {"partly": "np.cumsum"}
+    assert r.report.why == {"partly": "np.sort"}
 
 
 def test_a_function_is_called_once() -> None:

@@ -136,6 +136,22 @@ def test_along_axes(axis: Any) -> None:
     assert_near(found, np.average(elements, axis=axis, weights=weights), "mean")
 
 
+def test_weights_along_several_axes_go_where_numpy_puts_them() -> None:
+    square, cube = np.arange(9.0).reshape(3, 3), np.arange(27.0).reshape(3, 3, 3)
+    matrix = np.array([[1, 0, 0], [2, 0, 1], [0, 0, 3]])
+    for axis in [(0,), (1,), (-1,)]:
+        found = ff.run(square, "mean", axis=axis, weights=[1, 0, 2])["mean"]
+        assert_near(found, np.average(square, axis=axis, weights=[1, 0, 2]), "mean")
+    for axes in [(0, 1), (1, 0), (0, 2), (2, 1)]:
+        found = ff.run(cube, "mean", axis=axes, weights=matrix)["mean"]
+        # NumPy names the axes in the weights' order since 2.0.
+        order = np.argsort(axes)
+        expected = np.average(cube, axis=tuple(sorted(axes)), weights=matrix.transpose(order))
+        assert_near(found, expected, "mean")
+    long = np.ones((2, 3, 4))
+    assert_near(ff.run(long, "sum", axis=(0, 1), weights=np.ones((2, 3)))["sum"], np.full(4, 6.0), "sum")
+
+
 @pytest.mark.parametrize("axis", [0, 1, -1])
 def test_a_weight_for_each_place_along_the_axis(axis: int) -> None:
     elements = x.reshape(20, 50)
@@ -176,6 +192,11 @@ def test_functions_are_called_with_weights() -> None:
     assert_near(r["average"], [np.average(x[i::2], weights=w[i::2]) for i in range(2)], "average")
     with pytest.raises(TypeError, match="has no parameter weights"):
         ff.run(x, {"f": lambda v: v}, weights=w)
+
+    def weighed(v: Array, weights: Array) -> Any:
+        return np.average(v, weights=weights)
+
+    assert ff.run(x, weighed, weights=w)["weighed"] == np.average(x, weights=w)
 
 
 @pytest.mark.parametrize("workers", [2, 3, 7])
@@ -226,15 +247,44 @@ def test_a_plan_and_a_pool_take_weights() -> None:
         (w[1:], ValueError, r"weights has shape \(999,\), which does not broadcast to that of data, \(1000,\)"),
         (w * 1j, TypeError, "weights must be an array of real numbers, not an array of dtype complex128"),
         (w.astype(str), TypeError, "weights must be an array of real numbers, not an array of dtype <U21"),
-        (w.astype("g"), TypeError, r"weights has dtype (long|)(double|float128), .*weights.astype\(float\)"),
+        (w.astype("g"), TypeError, r"not an array of dtype (longdouble|float128): pass weights.astype\(float\)"),
         ("ones", TypeError, "weights must be an array of real numbers, not 'ones'"),
-        (2.0, TypeError, "weights must be an array of real numbers, not 2.0"),
-        (np.ma.masked_array(w, w > 2), TypeError, "weights must be an array of real numbers, not a masked array"),
+        (2.0, TypeError, "not 2.0: one number weighs every element alike: leave it out, or pass a weight for each"),
+        ([[1], [2, 3]], TypeError, r"weights must be an array, not \[\[1\], \[2, 3\]\] .*: pass np.asarray\(weights\)"),
+        ({"x": w}, TypeError, "weights must be an array of real numbers, not {'x'"),
+        (np.ma.masked_array(w, w > 2), TypeError, r"weights is a masked array, .*: pass weights.filled\(...\)"),
     ],
 )
 def test_wrong_weights_are_told(weights: Any, error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=message):
         ff.run(x, "mean", weights=weights)
+
+
+def test_the_check_of_weights_is_stopped_as_the_run_is() -> None:
+    endless = np.broadcast_to(np.array([2.0, 3.0]), (2 * 10**9, 2)).T
+    with pytest.raises(TimeoutError, match="timeout=0.05 s passed"):
+        ff.run(endless, "mean", weights=endless, timeout=0.05)
+
+
+def test_what_has_no_exact_answer_is_an_error() -> None:
+    large = np.array([2**60 + 1, 2**60 + 3, 2**60 + 5])
+    with pytest.raises(
+        OverflowError, match="'quantile': integers of 2\\*\\*53 and more have no exact answer with weights"
+    ):
+        ff.run(large, ff.quantile(0.5, method="inverted_cdf"), weights=[1, 1, 1])
+    with pytest.raises(
+        OverflowError, match="'histogram': the exact result does not fit int64: pass the weights as float64"
+    ):
+        ff.run(np.ones(3), ff.histogram(1), weights=np.full(3, 2**62))
+    exact = ff.run(np.ones(4), ff.histogram(1), weights=[2**53, 1, 1, 1])
+    assert exact["histogram"].counts[0] == 2**53 + 3
+
+
+def test_two_things_look_at_all_elements() -> None:
+    r = ff.run(np.array([1.0, 2.0, 4.0, 8.0]), ff.histogram(2), weights=[0, 1, 1, 0])
+    assert list(r["histogram"].edges) == [1.0, 4.5, 8.0]
+    with pytest.raises(ValueError, match="nan_policy='raise'"):
+        ff.run(np.array([np.nan, 1.0]), "mean", weights=[0, 1], nan_policy="raise")
 
 
 @pytest.mark.parametrize("name", [info.name for info in ff.kernels() if not info.weighted and info.arrays == "one"])
@@ -248,5 +298,7 @@ def test_parameters_that_have_no_weights_are_told() -> None:
         ff.run(x, "quantile", weights=w)
     with pytest.raises(ValueError, match="'histogram': bins must be a number of bins or their edges where elements"):
         ff.run(x, ff.histogram("auto"), weights=w)
-    with pytest.raises(TypeError, match="'mean' has no meaning for an array of dtype complex128"):
+    with pytest.raises(
+        TypeError, match="of dtype complex128: it takes bool, integers and floats if elements have weights"
+    ):
         ff.run(x * 1j, "mean", weights=w)

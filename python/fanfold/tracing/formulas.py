@@ -374,14 +374,14 @@ class Formulas:
         try:
             left = None if self._deadline is None else max(self._deadline - time.monotonic(), 1e-9)
             try:
-                columns, failed, _, size, *_ = parts.run(plan, [array], over, workers, left, {})
+                columns, failed, passes, size, *_ = parts.run(plan, [array], over, workers, left, {})
             except TimeoutError:
                 # It knows the time that there was in all.
                 self.session.check()
                 raise
         except Exception as error:  # noqa: BLE001 - as in a sweep
             raise Stopped(error) from None
-        self.sweeps.append(Sweep(size, [], nodes))
+        self.sweeps += [Sweep(size // passes, [], [] if number else nodes) for number in range(passes)]
         wrong = {place for place, _ in failed}
         for place, (node, column) in enumerate(zip(nodes, columns, strict=True)):
             operation = node.operation

@@ -191,7 +191,7 @@ def _along(
         return None
     places = len(node.shape)
     if not all(type(each) is int and -places <= each < places for each in axes) or (
-        len(axes) > 1 and name in _POSITIONS
+        type(axis) is tuple and name in _POSITIONS
     ):
         return None
     taken = tuple(sorted({each % places for each in axes}))
