@@ -400,7 +400,7 @@ def test_one_timeout_is_for_all_arrays() -> None:
     def slow(v: Array) -> None:
         started.wait(0.2)
 
-    with pytest.raises(TimeoutError, match="timeout=0.3 s passed"):
+    with pytest.raises(TimeoutError, match=r"timeout=0\.3 s passed"):
         ff.run({name: x for name in "abcdefgh"}, slow, timeout=0.3)
 
 

@@ -262,7 +262,7 @@ def test_wrong_weights_are_told(weights: Any, error: type[Exception], message: s
 
 def test_the_check_of_weights_is_stopped_as_the_run_is() -> None:
     endless = np.broadcast_to(np.array([2.0, 3.0]), (2 * 10**9, 2)).T
-    with pytest.raises(TimeoutError, match="timeout=0.05 s passed"):
+    with pytest.raises(TimeoutError, match=r"timeout=0\.05 s passed"):
         ff.run(endless, "mean", weights=endless, timeout=0.05)
 
 

@@ -157,14 +157,15 @@ class Plan:
             wrong = self._native.problems_over([data], over, parts.weights) if on_error == "raise" else []
             raise_problems(wrong, "the call cannot be run")
             shapes.refuse_weights(parts.weights, count, timeout)
-            timeout = checks.left(timeout, begun)
         sequences = [] if parts.whole else [index for index, *_ in self._native.arrays(data)]
         native, others = self._native, list(range(len(self._kernels)))
         if sequences:
             others = [index for index in others if index not in sequences]
             native = _core.Plan([self._kernels[index] for index in others], self._nan_policy)
         over = [(0,)] * len(others)
-        found, failed, passes, bytes_read, used, seconds = parts.run(native, [data], over, count, timeout, out)
+        left = checks.left(timeout, begun)
+        with checks.within(timeout):
+            found, failed, passes, bytes_read, used, seconds = parts.run(native, [data], over, count, left, out)
         failures = [(others[place], error) for place, error in failed]
         missing = {index for index, _ in failures}
         answers: list[Any] = [None] * len(self._kernels)
@@ -211,9 +212,11 @@ class Plan:
             raise_problems(wrong, "the functions cannot be run on these arrays")
         if parts.weights is not None:
             shapes.refuse_weights(parts.weights, count, timeout)
-        found, failed, passes, bytes_read, used, seconds = parts.run(
-            native, list(arrays.values()), calls.over, count, checks.left(timeout, begun), {}
-        )
+        left = checks.left(timeout, begun)
+        with checks.within(timeout):
+            found, failed, passes, bytes_read, used, seconds = parts.run(
+                native, list(arrays.values()), calls.over, count, left, {}
+            )
         missing = {place for place, _ in failed}
         answers = [
             None if place in missing else parts.result(column, kernel)
@@ -226,10 +229,8 @@ class Plan:
         plan = Plan(rest, None, self._nan_policy)
         for name, array in arrays.items() if rest else ():
             left = checks.left(timeout, begun)
-            try:
+            with checks.within(timeout):
                 own = plan.run(array, workers=count or None, on_error="return", timeout=left, **taking)
-            except TimeoutError:
-                raise checks.late(timeout) from None
             for key, value in own.items():
                 values.setdefault(key, {})[name] = value
             for key, error in own.errors.items():

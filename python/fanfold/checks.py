@@ -3,7 +3,8 @@
 import numbers
 import reprlib
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import partial
 from typing import Any, cast
 
@@ -167,6 +168,15 @@ def late(seconds: float | None) -> TimeoutError:
     """That a timeout has passed, as the compiled half says it."""
     advice = "pass a larger timeout or fewer functions"
     return TimeoutError(f"timeout={seconds:g} s passed before the work was done: {advice}")
+
+
+@contextmanager
+def within(seconds: float | None) -> Iterator[None]:
+    """Says of a run that was given what was left of a timeout what there was in all."""
+    try:
+        yield
+    except TimeoutError:
+        raise late(seconds) from None
 
 
 def out(
