@@ -401,7 +401,7 @@ def test_one_timeout_is_for_all_arrays() -> None:
         started.wait(0.2)
 
     with pytest.raises(TimeoutError, match=r"timeout=0\.3 s passed"):
-        ff.run({name: x for name in "abcdefgh"}, slow, timeout=0.3)
+        ff.run(dict.fromkeys("abcdefgh", x), slow, timeout=0.3)
 
 
 def test_groups_are_told_when_something_fails() -> None:
