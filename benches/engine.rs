@@ -66,7 +66,7 @@ fn kernels(criterion: &mut Criterion) {
     group.throughput(Throughput::Elements(CACHED as u64));
     for workload in Workload::kernels() {
         let array = workload.array(CACHED);
-        let view = View::of(&array, DType::Float64);
+        let view = array.view();
         group.bench_function(workload.name, |bencher| {
             bencher.iter(|| workload.run(black_box(&view), &Workers::Caller));
         });
@@ -80,7 +80,7 @@ fn selections(criterion: &mut Criterion) {
     let alone = Workload::kernels().filter(|workload| ["median", "n_unique", "sort"].contains(&workload.name));
     for workload in alone.chain([Workload::seven()]) {
         let array = workload.array(MODERATE);
-        let view = View::of(&array, DType::Float64);
+        let view = array.view();
         for workers in [1, available_workers()] {
             let id = BenchmarkId::new(workload.name, format!("workers={workers}"));
             let workers = Workers::new(workers).unwrap();
@@ -95,7 +95,7 @@ fn plans(criterion: &mut Criterion) {
     group.throughput(Throughput::Elements(LARGE as u64));
     for workload in Workload::plans() {
         let array = workload.array(LARGE);
-        let view = View::of(&array, DType::Float64);
+        let view = array.view();
         for workers in [1, available_workers()] {
             let id = BenchmarkId::new(workload.name, format!("workers={workers}"));
             let workers = Workers::new(workers).unwrap();

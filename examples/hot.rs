@@ -14,10 +14,8 @@ mod workload;
 use std::hint::black_box;
 use std::process::ExitCode;
 
-use fanfold::dtype::DType;
 use fanfold::engine::Workers;
 use fanfold::simd::Level;
-use fanfold::view::View;
 use workload::Workload;
 
 fn main() -> ExitCode {
@@ -38,7 +36,7 @@ fn main() -> ExitCode {
         return ExitCode::FAILURE;
     }
     let array = workload.array(elements);
-    let view = View::of(&array, DType::Float64);
+    let view = array.view();
     for _ in 0..times {
         black_box(workload.run(black_box(&view), &Workers::Caller));
     }

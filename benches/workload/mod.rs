@@ -12,6 +12,7 @@ use fanfold::parameters::{Argument, Arguments};
 use fanfold::plan::{Call, Plan};
 use fanfold::view::View;
 use memory::Memory;
+use num_complex::Complex;
 
 /// The eleven statistics of `benches/compare.py`.
 const ELEVEN: [&str; 11] =
@@ -20,18 +21,37 @@ const ELEVEN: [&str; 11] =
 /// The seven quantiles of `benches/compare.py`.
 const SEVEN: [f64; 7] = [0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99];
 
-/// A plan for float64, and what it is called.
+/// What a plan is run over.
+pub(crate) enum Elements {
+    Floats(Vec<f64>),
+    /// Of two arrays.
+    Pairs(Vec<Complex<f64>>),
+}
+
+impl Elements {
+    pub(crate) fn view(&self) -> View<'_> {
+        match self {
+            Elements::Floats(items) => View::of(items, DType::Float64),
+            Elements::Pairs(items) => View::of(items, DType::Complex128),
+        }
+    }
+}
+
+/// A plan for float64, or for pairs of them, and what it is called.
 pub(crate) struct Workload {
     pub(crate) name: &'static str,
+    dtype: DType,
     plan: Plan,
     prepared: Prepared,
 }
 
 impl Workload {
     fn new(name: &'static str, calls: Vec<Call>) -> Workload {
+        let floats = calls.iter().all(|call| call.entry.takes.includes(DType::Float64));
+        let dtype = if floats { DType::Float64 } else { DType::Complex128 };
         let plan = Plan::new(calls, NanPolicy::Propagate);
-        let prepared = Prepared::new(&plan, DType::Float64);
-        Workload { name, plan, prepared }
+        let prepared = Prepared::new(&plan, dtype);
+        Workload { name, dtype, plan, prepared }
     }
 
     /// Each kernel that has to look at the elements, with its defaults.
@@ -56,13 +76,18 @@ impl Workload {
     }
 
     /// An array worth the plan's while.
-    pub(crate) fn array(&self, len: usize) -> Vec<f64> {
+    pub(crate) fn array(&self, len: usize) -> Elements {
+        if self.dtype == DType::Complex128 {
+            return Elements::Pairs(
+                normal(2 * len).chunks_exact(2).map(|pair| Complex::new(pair[0], pair[1])).collect(),
+            );
+        }
         let mut array = normal(len);
         if self.name == "is_sorted" {
             // It looks no further once it knows that the answer is no.
             array.sort_by(f64::total_cmp);
         }
-        array
+        Elements::Floats(array)
     }
 
     /// Runs the plan.

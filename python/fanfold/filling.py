@@ -7,6 +7,7 @@ import functools
 import inspect
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from types import FunctionType
 from typing import Any
 
 
@@ -20,6 +21,12 @@ class Filled:
 
 def wants_dict(function: Callable[..., Any]) -> bool:
     """Whether a function has two parameters that it cannot do without: the array, and a dict to fill."""
+    if type(function) is FunctionType and not function.__dict__:
+        # An eighth of the time that a signature takes, for what most functions are.
+        code = function.__code__
+        if code.co_kwonlyargcount == 0:
+            count = code.co_argcount - len(function.__defaults__ or ())
+            return count == _ARRAY_AND_DICT and code.co_varnames[1] not in _ARGUMENTS
     try:
         parameters = inspect.signature(function).parameters.values()
     except (TypeError, ValueError):  # compiled functions need not tell
