@@ -425,9 +425,8 @@ FIGURES = [
     Figure("numba-twelve", "12 statistics of 20 M float64", "a fused parallel numba loop, written by hand",
            "at least", 1.3, 2, "x", numba_twelve,
            bound=(
-               "arithmetic: in cache the twelve took 0.94 ns per element and core, the histogram 0.45 of"
-               " it; the edge correction of bins and the compensation of sums are what numba's loop does"
-               " without"
+               "arithmetic: in cache the twelve took 0.94 ns per element and core, the histogram 0.45 of it;"
+               " the edge correction of bins and the compensation of sums are what numba's loop does without"
            )),
     Figure("polars-eleven", "11 statistics (no histogram)", "Polars, one lazy `select`",
            "at least", 6, 10, "x", polars_eleven),
@@ -440,8 +439,8 @@ FIGURES = [
     Figure("read-mean", "`mean` alone", "a bare parallel read of the array",
            "at least", 90, None, "%", read_mean,
            bound=(
-               "not known for sure: called by hand without pauses it was 89 and 91 % of numba's, with "
-               "pauses of 3 ms 86 %, in which our threads sleep"
+               "not known for sure: called by hand without pauses it was 89 and 91 % of numba's, with pauses"
+               " of 3 ms 86 %, in which our threads sleep"
            )),
     Figure("eleven-over-mean", "11 statistics, time", "`mean` alone",
            "at most", 1.8, None, "x", eleven_over_mean),
@@ -481,24 +480,28 @@ FIGURES = [
     Figure("sort-numpy", "`sort`", "`np.sort`",
            "at least", 1.5, None, "x", _order("sort", lambda x: lambda: np.sort(x)),
            bound=(
-               "comparisons: where NumPy has its AVX-512 sort, one thread of it takes 11 ns an element, and our buckets are "
-               "sorted by a comparison sort without vectors. On a processor where it has not (Zen 4) this was 2.7 x"
+               "comparisons: where NumPy has its AVX-512 sort, one thread of it takes 11 ns an element, and "
+               "our buckets are sorted by a comparison sort without vectors. On a processor where it has not"
+               " (Zen 4) this was 2.7 x"
            )),
     Figure("histogram-numpy", "`histogram` of 100 bins between the extremes", "`np.histogram`",
            "at least", 15, None, "x", _order(ff.histogram(bins=100), lambda x: lambda: np.histogram(x, 100)[0]),
            bound=(
-               "two sweeps: a third of the time is the extremes, at the speed of memory; the rest is one store for two elements"
+               "two sweeps: a third of the time is the extremes, at the speed of memory; the rest is one "
+               "store for two elements"
            )),
     Figure("axis0-numpy", "mean, std, min, max of 100,000 x 200 along axis 0", "NumPy",
            "at least", 8, None, "x", _axis(0, peers.numpy_axis),
            bound=(
-               "memory: 16 columns are read at a time, in pieces of two or three cache lines. To ask for all of these lines ahead "
-               "took it from 51 to 25 ms; wider pieces gain nothing, and to turn them by vectors lost"
+               "memory: 16 columns are read at a time, in pieces of two or three cache lines. To ask for all"
+               " of these lines ahead took it from 51 to 25 ms; wider pieces gain nothing, and to turn them "
+               "by vectors lost"
            )),
     Figure("axis1-numpy", "mean, std, min, max of 100,000 x 200 along axis 1", "NumPy",
            "at least", 7, None, "x", _axis(1, peers.numpy_axis),
            bound=(
-               "what a row of 200 costs beside its elements: the ends of the loops of two kernels, some 0.2 us a row and core"
+               "what a row of 200 costs beside its elements: the ends of the loops of two kernels, some 0.2 "
+               "us a row and core"
            )),
     Figure("axis1-bottleneck", "mean, std, min, max of 100,000 x 200 along axis 1", "bottleneck",
            "at least", 2, None, "x", _axis(1, peers.bottleneck_axis)),
@@ -507,13 +510,15 @@ FIGURES = [
     Figure("median-rows", "`median` of 100,000 x 200 along axis 1", "`np.median`",
            "at least", 5, None, "x", median_rows,
            bound=(
-               "a selection among 200 keys, and a copy of them, for each row: to sort them took twice the time"
+               "a selection among 200 keys, and a copy of them, for each row: to sort them took twice the "
+               "time"
            )),
     Figure("groups-polars", "mean, std, min, max of 10 M elements by 1,000 labels", "Polars",
            "at least", 1.3, 2, "x", _groups(1_000, "Polars"),
            bound=(
-               "memory: each element is written once to where its group is. The same loops by hand, with large pages, take 35 of "
-               "the 56 ms; lines put together in cache before they are written took longer"
+               "memory: each element is written once to where its group is. The same loops by hand, with "
+               "large pages, take 35 of the 56 ms; lines put together in cache before they are written took "
+               "longer"
            )),
     Figure("groups-duckdb", "mean, std, min, max of 10 M elements by 1,000 labels", "DuckDB",
            "at least", 1.3, 2, "x", _groups(1_000, "DuckDB"),
@@ -533,8 +538,8 @@ FIGURES = [
     Figure("functions-numpy", "12 users' functions of 10 M float64", "NumPy, one after the other",
            "at least", 7, 12, "x", _functions(peers.numpy_functions),
            bound=(
-               "the loops of log1p, exp, tanh and sqrt, more than half of the time in a profile, which "
-               "are NumPy's own for the same bits. What is saved is temporaries, and the second core"
+               "the loops of log1p, exp, tanh and sqrt, more than half of the time in a profile, which are "
+               "NumPy's own for the same bits. What is saved is temporaries, and the second core"
            )),
     Figure("functions-numba", "12 users' functions of 10 M float64", "parallel numba loops, fused by hand",
            "at least", 2.5, 4, "x", _functions(peers.numba_functions),
@@ -544,8 +549,8 @@ FIGURES = [
     Figure("functions-jax", "12 users' functions of 10 M float64", "JAX, compiled before",
            "at least", 5, None, "x", _functions(peers.jax_functions, partial(clock, pause=0.05)),
            bound=(
-               "as above: the loops are NumPy's. The pauses are of 50 ms here: after 3 ms JAX's threads "
-               "are still spinning, and ours takes 89 ms, not 57"
+               "as above: the loops are NumPy's. The pauses are of 50 ms here: after 3 ms JAX's threads are "
+               "still spinning, and ours takes 89 ms, not 57"
            )),
     Figure("functions-steps", "a function of three or more steps, alone", "NumPy",
            "at least", 3, None, "x", _each_alone(["exp", "far"]),
