@@ -36,12 +36,17 @@ demo: $(VENV)/.demo  ## build, and run the main job on real data: the flights of
 
 .PHONY: test
 test: $(VENV)/.test  ## everything: format, lints, types, and all tests of Rust, Python and the documentation
-# The build of the package takes one core for minutes, and a part of target/ for itself: the tests of the core run beside it.
+# What takes one core only runs beside something else: the build of the package, in a part of target/ of its own, beside the
+# tests of the core; and valgrind beside those of the package that do not mind.
 	@mkdir -p target
 	@$(MAKE) --no-print-directory build-test >target/build.log 2>&1 & \
-	$(MAKE) --no-print-directory test-rust; \
+	$(MAKE) --no-print-directory lint-rust cargo-test; \
 	wait $$! || { cat target/build.log; exit 1; }
-	@$(MAKE) --no-print-directory lint-python pytest
+	@$(MAKE) --no-print-directory race >target/race.log 2>&1 & \
+	$(MAKE) --no-print-directory lint-python pytest-parallel; \
+	wait $$! || { cat target/race.log; exit 1; }
+	@cat target/race.log
+	@$(MAKE) --no-print-directory pytest-serial
 	$(call say,All of it passed)
 
 .PHONY: lint
@@ -64,21 +69,30 @@ lint-rust: $(VENV)/.test
 	@$(WITH_PYTHON) cargo clippy --quiet --all-targets --features test-kernels -- -D warnings
 
 .PHONY: test-rust
-test-rust: $(VENV)/.test lint-rust  ## the tests of the core; the Python face is tested from Python
+test-rust: $(VENV)/.test lint-rust cargo-test race  ## the tests of the core; the Python face is tested from Python
+
+.PHONY: cargo-test
+cargo-test:
 	$(call say,Rust: tests without Python)
 	@cargo test --quiet --no-default-features
+
+.PHONY: race
+race:
 	$(call say,Rust: overwritten arrays under valgrind)
 	@if command -v valgrind >/dev/null; \
 	then $(UNDER_VALGRIND) cargo test --quiet --no-default-features --test race; \
 	else echo "left out: there is no valgrind here"; fi
 
 .PHONY: test-python
-test-python: $(VENV)/.test build-test pytest  ## the tests of the package, its docstrings, the README and the docs
+test-python: $(VENV)/.test build-test pytest-parallel pytest-serial  ## the tests of the package, its docstrings, the README and the docs
 
-.PHONY: pytest
-pytest:
+.PHONY: pytest-parallel
+pytest-parallel:
 	$(call say,Python: tests that do not mind each other)
 	@$(BIN)/python -m pytest --quiet -m "not serial" --numprocesses auto --dist loadfile
+
+.PHONY: pytest-serial
+pytest-serial:
 	$(call say,Python: tests that want the machine for themselves)
 	@$(BIN)/python -m pytest --quiet -m serial
 

@@ -14,7 +14,7 @@ mod uses;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use fanfold::dtype::DType;
-use fanfold::engine::{Control, Prepared, Workers, run};
+use fanfold::engine::{Control, Groups, Labels, Prepared, Workers, run};
 use fanfold::error::Error;
 use fanfold::kernel::NanPolicy;
 use fanfold::view::View;
@@ -81,4 +81,24 @@ fn every_kernel_of_every_dtype_survives_a_writer() {
             });
         }
     }
+}
+
+#[test]
+fn groups_survive_labels_that_change() {
+    let words: Vec<AtomicU64> = (0..4_000).map(AtomicU64::new).collect();
+    let len = size_of_val(words.as_slice());
+    // SAFETY: so many bytes fill `words`. They change meanwhile, which is what `View::new` allows.
+    let bytes = unsafe { View::new(words.as_ptr().cast(), DType::UInt8, false, &[len], &[1]) };
+    let labels = Labels { numbers: &bytes, low: 0, range: 200, mask: None };
+    sweep_beside_a_writer(&words, || {
+        for workers in [1, 2, 3] {
+            let workers = Workers::new(workers).unwrap();
+            let groups = Groups::new(labels, &workers, &Control::none()).unwrap();
+            let end = groups.starts().last().copied().unwrap();
+            assert!(end <= len && groups.starts().is_sorted());
+            // As many places as there were elements, whatever the labels have become.
+            assert_eq!(groups.arranged(&bytes, &workers, &Control::none()).unwrap().len(), end);
+            assert_eq!(groups.positions(&workers, &Control::none()).unwrap().len(), end);
+        }
+    });
 }
