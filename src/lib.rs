@@ -36,7 +36,6 @@ mod fill;
 pub mod kernel;
 pub mod kernels;
 mod lanes;
-mod pages;
 pub mod parameters;
 pub mod plan;
 #[cfg(feature = "python")]

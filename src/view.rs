@@ -12,6 +12,8 @@
 //! memory unsafe.
 #![allow(unsafe_code)]
 
+mod pages;
+mod places;
 mod rows;
 
 use std::marker::PhantomData;
@@ -23,6 +25,7 @@ use crate::ahead::LINE;
 use crate::dtype::{Block, Bool8, Buffer, DType, Sealed, Time, for_each_item};
 use crate::simd::{Level, prefetch};
 
+pub(crate) use places::Places;
 pub use rows::{Rows, Tile};
 
 /// Items in a block. A float64 block is 32 KiB: it stays in the first-level cache of current processors, or just outside.
@@ -378,36 +381,6 @@ impl OutputRows {
         let stride = self.first.axes.last().map_or(0, |axis| axis.stride);
         let axes = vec![Axis { len: end - start, stride }];
         Output { pointer: pointer.wrapping_offset(offset(start, stride)), dtype, len: end - start, axes }
-    }
-}
-
-/// A slice that several threads fill, each place by one of them.
-#[derive(Debug)]
-pub(crate) struct Slots<'a, T> {
-    pointer: *mut T,
-    len: usize,
-    slice: PhantomData<&'a mut [T]>,
-}
-
-// SAFETY: who puts something in promises that no two threads are at one place.
-unsafe impl<T: Send> Sync for Slots<'_, T> {}
-
-impl<'a, T: Copy> Slots<'a, T> {
-    pub(crate) fn new(slice: &'a mut [T]) -> Slots<'a, T> {
-        Slots { pointer: slice.as_mut_ptr(), len: slice.len(), slice: PhantomData }
-    }
-
-    /// Puts an item in its place, if there is such a place.
-    ///
-    /// # Safety
-    ///
-    /// No other thread may put something in this place, as long as these slots are there.
-    #[inline(always)]
-    pub(crate) unsafe fn put(&self, place: usize, item: T) {
-        if place < self.len {
-            // SAFETY: the place is within the slice, which is borrowed for as long as this; the caller promises the rest.
-            unsafe { self.pointer.add(place).write(item) };
-        }
     }
 }
 

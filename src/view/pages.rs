@@ -2,7 +2,6 @@
 //!
 //! A first touch of a page of 4 KiB costs as much as to read some hundred elements: of what groups of 10 M elements took, a third
 //! went there. NumPy asks for large pages too.
-#![allow(unsafe_code)]
 
 use crate::dtype::Sealed;
 
