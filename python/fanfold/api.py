@@ -174,12 +174,16 @@ class Plan:
         if sequences:
             plan = _core.Plan([self._kernels[index] for index in sequences], self._nan_policy)
             own = {place: out[index] for place, index in enumerate(sequences) if index in out}
-            arrays, failed = parts.sequences(plan, data, count, timeout, own)
+            left = checks.left(timeout, begun)
+            with checks.within(timeout):
+                arrays, failed = parts.sequences(plan, data, count, left, own)
             failures += [(sequences[place], error) for place, error in failed.items()]
             for place, index in enumerate(sequences):
                 answers[index] = None if place in failed else arrays[place]
         tasks = [_task(parts.called(function), data) for function in self._plain.values()]
-        called, failed, *_ = _core.Plan([], "propagate").run(data, tasks, count, timeout, {})
+        left = checks.left(timeout, begun) if tasks else None
+        with checks.within(timeout):
+            called, failed, *_ = _core.Plan([], "propagate").run(data, tasks, count, left, {})
         failures += [(len(answers) + place, error) for place, error in failed]
         values = dict(zip(self._keys, answers + called, strict=True))
         values = {key: values[key] for key in self._order}
@@ -236,12 +240,9 @@ class Plan:
             for key, error in own.errors.items():
                 columns.tell(error, name)
                 errors.setdefault(key, error)
-            passes, bytes_read, used = (
-                passes + own.report.passes,
-                bytes_read + own.report.bytes_read,
-                own.report.workers,
-            )
-            how, why = how | own.report.how, why | own.report.why
+            report = own.report
+            passes, bytes_read, used = passes + report.passes, bytes_read + report.bytes_read, max(used, report.workers)
+            how, why = how | report.how, why | report.why
         values = {key: values.get(key) for key in self._order}
         seconds = time.monotonic() - begun if rest else seconds
         ran = (passes, bytes_read, used, seconds, self._order, how, why, parts.bytes_copied)

@@ -57,7 +57,7 @@ class Report(NamedTuple):
     passes: int
     """Sweeps over the array's memory by native kernels."""
     bytes_read: int
-    """Bytes of the array that those sweeps read."""
+    """Bytes that those sweeps read, of the array or arrays, and of a mask and weights."""
     bytes_copied: int
     """Bytes of the array that were copied: 0, but for `by`, which puts the elements of each group together."""
     workers: int
