@@ -559,10 +559,7 @@ FIGURES = [
     Figure("functions-alone", "the function that gains least, alone", "NumPy",
            "at least", 0.95, None, "x", _each_alone(list(peers.FUNCTIONS))),
     Figure("functions-small", "a function of 1,000 elements, time", "twice its call",
-           "at most", 30, None, "µs", functions_small,
-           bound=(
-               "the clock, at which NumPy took 6.7 us for what takes 5.2 elsewhere: then it is 28 us"
-           )),
+           "at most", 30, None, "µs", functions_small),
     Figure("functions-traced", "to trace a NumPy call", "none",
            "at most", 15, None, "µs", functions_traced),
     Figure("small-run", "8 statistics of 1,000 elements, `ff.run`, time", "NumPy's eight calls",
