@@ -83,7 +83,7 @@ fn selections(criterion: &mut Criterion) {
         let view = array.view();
         for workers in [1, available_workers()] {
             let id = BenchmarkId::new(workload.name, format!("workers={workers}"));
-            let workers = Workers::new(workers).unwrap();
+            let workers = Workers::new(workers);
             group.bench_function(id, |bencher| bencher.iter(|| workload.run(black_box(&view), &workers)));
         }
     }
@@ -98,7 +98,7 @@ fn plans(criterion: &mut Criterion) {
         let view = array.view();
         for workers in [1, available_workers()] {
             let id = BenchmarkId::new(workload.name, format!("workers={workers}"));
-            let workers = Workers::new(workers).unwrap();
+            let workers = Workers::new(workers);
             group.bench_function(id, |bencher| bencher.iter(|| workload.run(black_box(&view), &workers)));
         }
     }

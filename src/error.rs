@@ -126,13 +126,6 @@ pub enum Error {
     },
     /// The caller asked for the work to stop.
     Cancelled,
-    /// The operating system refused to start the worker threads.
-    Threads {
-        /// How many were asked for.
-        workers: usize,
-        /// What the system said.
-        message: String,
-    },
 }
 
 impl fmt::Display for Error {
@@ -212,12 +205,6 @@ impl fmt::Display for Error {
                 )
             }
             Error::Cancelled => write!(f, "the work was cancelled"),
-            Error::Threads { workers, message } => {
-                write!(
-                    f,
-                    "workers={workers}: the system could not start that many threads ({message}): pass fewer workers"
-                )
-            }
         }
     }
 }

@@ -17,7 +17,7 @@ def threads():
         try:
             with open(f'/proc/self/task/{task}/comm') as file:
                 found[task] = file.read().strip()
-        except FileNotFoundError:
+        except (FileNotFoundError, ProcessLookupError):
             pass
     return found
 

@@ -71,7 +71,7 @@ fn every_kernel_of_every_dtype_survives_a_writer() {
             sweep_beside_a_writer(&words, || {
                 let mut arrays = Memory::of(&prepared, view.len());
                 let outputs = Memory::outputs(&mut arrays);
-                let run = run(&plan, &prepared, &view, &outputs, &Workers::new(2).unwrap(), &Control::none());
+                let run = run(&plan, &prepared, &view, &outputs, &Workers::new(2), &Control::none());
                 // An error of the whole run: a NaN was found under `Raise`.
                 let answers = run.map_or_else(|error| vec![Err(error)], |outcome| outcome.values);
                 for (call, answer) in plan.calls().iter().zip(answers) {
@@ -92,7 +92,7 @@ fn groups_survive_labels_that_change() {
     let labels = Labels { numbers: &bytes, low: 0, range: 200, mask: None };
     sweep_beside_a_writer(&words, || {
         for workers in [1, 2, 3] {
-            let workers = Workers::new(workers).unwrap();
+            let workers = Workers::new(workers);
             let groups = Groups::new(labels, &workers, &Control::none()).unwrap();
             let end = groups.starts().last().copied().unwrap();
             assert!(end <= len && groups.starts().is_sorted());

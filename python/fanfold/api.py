@@ -3,12 +3,11 @@
 All problems of a call are found, and told together, before any data is touched: see `checks` and `failures`.
 """
 
-import contextvars
-import functools
 import math
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
+from functools import partial
 from types import TracebackType
 from typing import Any, Literal, Self, cast
 
@@ -16,12 +15,14 @@ import numpy as np
 import numpy.typing as npt
 
 from fanfold import _core, checks, columns, groups, shapes
+from fanfold.calling import COPIED, Called, Sweep, Task, budget, call_all
 from fanfold.failures import raise_failures, raise_problems
 from fanfold.filling import filling, joined, wants_dict
 from fanfold.groups import Groups
 from fanfold.results import Ran, Results
+from fanfold.scheduler import PATIENCE
 from fanfold.shapes import Axis, Rows
-from fanfold.tracing.crew import PATIENCE, Crew, why_plain
+from fanfold.tracing.crew import SMALLEST, Crew, why_plain
 from fanfold.tracing.explain import explained
 
 NanPolicy = Literal["propagate", "omit", "raise"]
@@ -120,22 +121,25 @@ class Plan:
             data = np.ndarray.view(data, np.ndarray)
         how: dict[str, str] = self._how
         why: dict[str, str] = {}
-        tasks: list[Callable[[], Any]] = []
+        copied = 0
         reason = why_plain(data) if self._plain else None
-        if self._plain and reason is None:
-            answers, failures, passes, bytes_read, used, seconds, how, why = self._trace(data, count, timeout, given)
+        if not self._plain:
+            answers, failures, passes, bytes_read, used, seconds = native.run(data, count, timeout, given)
+        elif reason is None:
+            answers, failures, passes, bytes_read, used, seconds, copied, how, why = self._trace(
+                data, count, timeout, given
+            )
         else:
-            if reason is not None:
-                why = dict.fromkeys(self._plain, reason)
-                tasks = [_task(function, data) for function in self._plain.values()]
-            answers, failures, passes, bytes_read, used, seconds = native.run(data, tasks, count, timeout, given)
+            answers, failures, passes, bytes_read, used, seconds, copied, why = self._call(
+                data, count, timeout, given, reason
+            )
         values = dict(zip(self._keys, answers, strict=True))
         if self._plain:
             values = {key: values[key] for key in self._order}
         if self._fills:
             values, wrong = joined(values, self._order)
             failures += [(self._keys.index(key), error) for key, error in wrong.items()]
-        ran = (passes, bytes_read, used, seconds, self._order, how, why, 0)
+        ran = (passes, bytes_read, used, seconds, self._order, how, why, copied)
         if not failures:
             return Results(values, {}, ran)
         return self._failed(values, failures, ran, on_error)
@@ -180,15 +184,23 @@ class Plan:
             failures += [(sequences[place], error) for place, error in failed.items()]
             for place, index in enumerate(sequences):
                 answers[index] = None if place in failed else arrays[place]
-        tasks = [_task(parts.called(function), data) for function in self._plain.values()]
-        left = checks.left(timeout, begun) if tasks else None
-        with checks.within(timeout):
-            called, failed, *_ = _core.Plan([], "propagate").run(data, tasks, count, left, {})
-        failures += [(len(answers) + place, error) for place, error in failed]
-        values = dict(zip(self._keys, answers + called, strict=True))
+        called = {key: Called(function) for key, function in self._plain.items()}
+        tasks = [Task(key, parts.called(function), data) for key, function in called.items()]
+        if tasks:
+            workers = 1 if data.size <= SMALLEST else budget(count)
+            left = checks.left(timeout, begun)
+            with checks.within(timeout):
+                used = max(used, call_all(tasks, Sweep(None, left), workers, left))
+            seconds = time.monotonic() - begun
+        for task in tasks:
+            if task.error is not None:
+                failures.append((len(answers), task.error))
+            answers.append(task.result)
+        values = dict(zip(self._keys, answers, strict=True))
         values = {key: values[key] for key in self._order}
-        why = dict.fromkeys(self._plain, parts.why)
-        ran = (passes, bytes_read, used, seconds, self._order, self._how, why, parts.bytes_copied)
+        why = _why(called, parts.why)
+        copied = parts.bytes_copied + sum(each.bytes_copied for each in called.values())
+        ran = (passes, bytes_read, used, seconds, self._order, self._how, why, copied)
         if not failures:
             return Results(values, {}, ran, parts.groups)
         return self._failed(values, failures, ran, on_error, parts.groups)
@@ -320,7 +332,34 @@ class Plan:
         sweeps = crew.formulas.sweeps
         seconds = time.perf_counter() - begun
         bytes_read = sum(sweep.bytes_read for sweep in sweeps)
-        return answers, failures, len(sweeps), bytes_read, crew.workers, seconds, how, why
+        return answers, failures, len(sweeps), bytes_read, crew.workers, seconds, crew.bytes_copied, how, why
+
+    def _call(
+        self,
+        data: npt.NDArray[Any],
+        count: int,
+        timeout: float | None,
+        out: Mapping[int, npt.NDArray[Any]],
+        reason: str,
+    ) -> tuple[Any, ...]:
+        """A run with functions that are called as they stand; what `native.run` gives, the bytes copied, and why."""
+        begun = time.perf_counter()
+        called = {key: Called(function) for key, function in self._plain.items()}
+        tasks = [Task(key, function, data) for key, function in called.items()]
+        workers = 1 if data.size <= SMALLEST else budget(count)
+        run = partial(self._native.run, data, out=dict(out)) if self._kernels else None
+        sweep = Sweep(run, timeout)
+        threads = call_all(tasks, sweep, workers, timeout)
+        nothing: tuple[Any, ...] = ([], [], 0, 0, 1, 0.0)
+        answers, failures, passes, bytes_read, used, _ = sweep.answer or nothing
+        for task in tasks:
+            if task.error is not None:
+                failures.append((len(answers), task.error))
+            answers.append(task.result)
+            task.error = None
+        copied = sum(each.bytes_copied for each in called.values())
+        seconds = time.perf_counter() - begun
+        return answers, failures, passes, bytes_read, max(used, threads), seconds, copied, _why(called, reason)
 
     def _crew(
         self,
@@ -331,8 +370,7 @@ class Plan:
         patience: float = PATIENCE,
     ) -> Crew:
         """Who calls the functions of an array that can be traced."""
-        workers = 1 if _core.is_worker() else count or int(_core.config()["workers"])
-        return Crew(data, self._plain, self._kernels, self._nan_policy, workers, timeout, patience, out)
+        return Crew(data, self._plain, self._kernels, self._nan_policy, budget(count), timeout, patience, out)
 
     def _check(
         self,
@@ -669,6 +707,6 @@ def _seconds(timeout: Any) -> float | None:
     return float(timeout) if timeout is not None and timeout < 1e9 else None
 
 
-def _task(function: Callable[[npt.NDArray[Any]], Any], data: npt.NDArray[Any]) -> Callable[[], Any]:
-    """The call of a plain function with its own read-only view, in a copy of the caller's context (`np.errstate`)."""
-    return functools.partial(contextvars.copy_context().run, function, checks.locked(data))
+def _why(called: Mapping[str, Called], reason: str) -> dict[str, str]:
+    """Why each function was called as it stands."""
+    return {key: f"{reason}; {COPIED}" if each.bytes_copied else reason for key, each in called.items()}

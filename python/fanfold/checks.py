@@ -164,10 +164,10 @@ def left(seconds: float | None, begun: float) -> float | None:
     return rest
 
 
-def late(seconds: float | None) -> TimeoutError:
-    """That a timeout has passed, as the compiled half says it."""
+def late(seconds: float | None, told: str = "") -> TimeoutError:
+    """That a timeout has passed, as the compiled half says it; and what else is to be told of it."""
     advice = "pass a larger timeout or fewer functions"
-    return TimeoutError(f"timeout={seconds:g} s passed before the work was done: {advice}")
+    return TimeoutError(f"timeout={seconds:g} s passed before the work was done{told and f' ({told})'}: {advice}")
 
 
 @contextmanager

@@ -128,7 +128,7 @@ def wrong(plan: _core.Plan, arrays: Columns, calls: Calls, weights: npt.NDArray[
 
 
 def _has_nan(array: npt.NDArray[Any]) -> bool:
-    (count,), *_ = _core.Plan([_core.Kernel("count_nan")], "propagate").run(array, [], 0, None, {})
+    (count,), *_ = _core.Plan([_core.Kernel("count_nan")], "propagate").run(array, 0, None, {})
     return bool(count)
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fanfold import _core, shapes
+from fanfold.calling import Called
 from fanfold.checks import Problems, shown
 from fanfold.shapes import Arrays, Out, Over, objects
 
@@ -123,7 +124,7 @@ class Groups:
             array.flat[positions] = targets[place]
         return arrays, dict(failures)
 
-    def called(self, function: Callable[..., Any]) -> Callable[[npt.NDArray[Any]], Any]:
+    def called(self, function: Called) -> Callable[[npt.NDArray[Any]], Any]:
         """A user's function, to be called with the array: it is called with the elements of each group."""
 
         def parts(array: npt.NDArray[Any]) -> list[npt.NDArray[Any]]:
@@ -133,10 +134,10 @@ class Groups:
 
         def called(data: npt.NDArray[Any]) -> Any:
             if self._weights is None:
-                values = [function(part) for part in parts(data)]
+                values = [function.on(part) for part in parts(data)]
             else:
                 pairs = zip(parts(data), parts(self._weights), strict=True)
-                values = [function(part, weights=weights) for part, weights in pairs]
+                values = [function.on(part, weights=weights) for part, weights in pairs]
             return np.array(values) if all(np.ndim(value) == 0 for value in values) else objects(values)
 
         return called
@@ -205,7 +206,7 @@ def _integers(array: npt.NDArray[Any], workers: int) -> Labels:
     if array.size == 0:
         return Labels(integers, 0, 0, lambda numbers: numbers.astype(native))
     kernels = [_core.Kernel("min"), _core.Kernel("max")]
-    (least, most), *_ = _core.Plan(kernels, "omit").run(array, [], workers, None, {})
+    (least, most), *_ = _core.Plan(kernels, "omit").run(array, workers, None, {})
     if is_time:
         if np.isnat(least):
             return Labels(integers, 0, 0, lambda numbers: numbers.astype(native))
@@ -225,7 +226,7 @@ def _integers(array: npt.NDArray[Any], workers: int) -> Labels:
 
 def _ranked(array: npt.NDArray[Any], workers: int) -> Labels:
     """Each label's rank among the distinct ones. NaN and NaT belong to no group."""
-    (order,), *_ = _core.Plan([_core.Kernel("argsort")], "propagate").run(array, [], workers, None, {})
+    (order,), *_ = _core.Plan([_core.Kernel("argsort")], "propagate").run(array, workers, None, {})
     flat = array.reshape(-1)
     found = flat[order]
     # What is missing comes last.

@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fanfold import _core
+from fanfold.calling import Called
 from fanfold.checks import Problems, shown
 
 Axis = int | tuple[int, ...] | None
@@ -73,7 +74,7 @@ class Rows:
     def run(self, plan: _core.Plan, arrays: Arrays, over: Over, workers: int, timeout: float | None, out: Out) -> Any:
         """Runs the kernels, each over its arrays; what `_core.Plan.run` gives."""
         if self.whole:
-            return plan.run(arrays[0], [], workers, timeout, dict(out))
+            return plan.run(arrays[0], workers, timeout, dict(out))
         axes = self.others + self.taken
         turned = [array.transpose(axes) for array in arrays]
         mask, weights = (None if one is None else one.transpose(axes) for one in (self.mask, self.weights))
@@ -102,7 +103,7 @@ class Rows:
         failures = plan.run_each(data.transpose(axes), self.along, None, targets, workers, timeout)
         return [out.get(place, array) for place, array in enumerate(arrays)], dict(failures)
 
-    def called(self, function: Callable[..., Any]) -> Callable[[npt.NDArray[Any]], Any]:
+    def called(self, function: Called) -> Callable[[npt.NDArray[Any]], Any]:
         """A user's function, to be called with the array: it takes the axis itself."""
         return partial(function, **self.given)
 
@@ -268,7 +269,7 @@ def refuse_weights(weights: npt.NDArray[Any], workers: int, timeout: float | Non
     if not own.size or own.dtype.kind in "bu":
         return
     kernels = [_core.Kernel("min"), _core.Kernel("max")]
-    (least, most), *_ = _core.Plan(kernels, "propagate").run(own, [], workers, timeout, {})
+    (least, most), *_ = _core.Plan(kernels, "propagate").run(own, workers, timeout, {})
     if np.isnan(least):
         raise ValueError("weights holds NaN: put 0 where an element is not to count")
     if least < 0:

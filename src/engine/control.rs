@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use crate::error::Error;
 
-/// How long the waiting thread sleeps before it looks around.
+/// How long the waiting thread sleeps, at most, before it looks around.
 pub const POLL: Duration = Duration::from_millis(50);
 
 /// What the caller wants to happen while it waits.
@@ -49,6 +49,12 @@ impl<'a> Control<'a> {
         } else {
             Control { stopped, ..Control::none() }
         }
+    }
+
+    /// How long the waiting thread may sleep before it looks around.
+    pub(super) fn pause(&self) -> Duration {
+        let left = self.deadline.map(|(deadline, _)| deadline.saturating_duration_since(Instant::now()));
+        left.map_or(POLL, |left| left.clamp(Duration::from_millis(1), POLL))
     }
 
     /// Ends the run, from any thread.

@@ -239,7 +239,7 @@ mod tests {
         let values = [0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0];
         let view = View::of(&labels, DType::Int32);
         for workers in [1, 2, 5] {
-            let workers = Workers::new(workers).unwrap_or(Workers::Caller);
+            let workers = Workers::new(workers);
             let labels = Labels { numbers: &view, low: -1, range: 9, mask: None };
             let Ok(groups) = Groups::new(labels, &workers, &Control::none()) else { unreachable!() };
             assert_eq!(groups.present(), [0, 4, 8]);

@@ -2,7 +2,7 @@
 
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
-use crate::engine::control::{Control, POLL};
+use crate::engine::control::Control;
 use crate::error::Error;
 
 /// Counts those that are still at it.
@@ -21,13 +21,13 @@ impl Latch {
         DoneOnDrop(self)
     }
 
-    /// Sleeps until all are done, looking around every [`POLL`]. After an error it still waits: the array may not be
+    /// Sleeps until all are done, looking around now and then. After an error it still waits: the array may not be
     /// given back before the last worker has left it. Workers leave at their next block.
     pub(super) fn wait(&self, control: &Control<'_>) -> Result<(), Error> {
         let mut result = Ok(());
         let mut open = lock(&self.open);
         while *open > 0 {
-            open = self.changed.wait_timeout(open, POLL).unwrap_or_else(PoisonError::into_inner).0;
+            open = self.changed.wait_timeout(open, control.pause()).unwrap_or_else(PoisonError::into_inner).0;
             if *open > 0 && result.is_ok() {
                 drop(open);
                 result = control.check();

@@ -18,15 +18,13 @@ mod rows;
 mod run;
 mod sequences;
 mod session;
-mod tasks;
 mod team;
 
 pub use control::{Control, POLL};
 pub use groups::{Groups, Labels, MOST_LABELS};
 pub use pass::{CHUNK, Pass, States, Swept};
-pub use pool::{Pool, Workers, as_worker, available_workers, is_worker};
+pub use pool::{Pool, Workers, available_workers, is_worker, stand_in};
 pub use rows::{Table, run_rows};
 pub use run::{Outcome, Prepared, is_small, run};
 pub use sequences::run_each;
 pub use session::{Session, Told};
-pub use tasks::{Task, beside};

@@ -13,8 +13,6 @@ use std::thread::available_parallelism;
 
 use once_cell::race::OnceBox;
 
-use crate::error::Error;
-
 /// Who computes.
 #[derive(Debug)]
 pub enum Workers {
@@ -22,8 +20,6 @@ pub enum Workers {
     Caller,
     /// The calling thread and all of a pool's.
     Team(Pool),
-    /// All of a pool's threads; the caller only waits.
-    Others(Pool),
 }
 
 impl Workers {
@@ -32,24 +28,23 @@ impl Workers {
     /// So it is, too, where the pool is at work for another run: no run waits for a stranger, whose functions may take their
     /// time or even wait for this one. And a thread that is itself a worker (a function of a run that calls another run)
     /// computes alone, so that nested runs share one budget.
-    pub fn new(workers: usize) -> Result<Workers, Error> {
-        if is_worker() { Ok(Workers::Caller) } else { Workers::granted(workers) }
-    }
-
-    /// This many workers beside the calling thread, which waits; else as [`Workers::new`].
-    pub fn others(workers: usize) -> Result<Workers, Error> {
-        if workers <= 1 || is_worker() {
-            return Ok(Workers::Caller);
-        }
-        Ok(listed(workers)?.take().map_or(Workers::Caller, Workers::Others))
+    pub fn new(workers: usize) -> Workers {
+        if is_worker() { Workers::Caller } else { Workers::granted(workers) }
     }
 
     /// As [`Workers::new`], for a worker that was given so many of its run's to work with.
-    pub fn granted(workers: usize) -> Result<Workers, Error> {
-        if workers <= 1 {
-            return Ok(Workers::Caller);
+    ///
+    /// Where the system starts no more threads, in a container with few processes say, the work is done by half as many, and by
+    /// the calling thread at last: [`Workers::count`] tells.
+    pub fn granted(workers: usize) -> Workers {
+        let mut others = workers.saturating_sub(1);
+        while others > 0 {
+            if let Some(pool) = listed(others) {
+                return pool.take().map_or(Workers::Caller, Workers::Team);
+            }
+            others /= 2;
         }
-        Ok(listed(workers - 1)?.take().map_or(Workers::Caller, Workers::Team))
+        Workers::Caller
     }
 
     /// How many.
@@ -57,7 +52,6 @@ impl Workers {
         match self {
             Workers::Caller => 1,
             Workers::Team(pool) => pool.threads().current_num_threads() + 1,
-            Workers::Others(pool) => pool.threads().current_num_threads(),
         }
     }
 }
@@ -79,24 +73,14 @@ impl Drop for Pool {
     }
 }
 
-/// Whether this thread belongs to a pool of this crate, or does a run's tasks in a worker's place.
+/// Whether this thread belongs to a pool of this crate, or does a run's work in a worker's place.
 pub fn is_worker() -> bool {
     STANDS_IN.get() || std::thread::current().name().is_some_and(|name| name.starts_with(THREAD_NAME))
 }
 
-/// Does something as a worker would: runs that are started from within compute alone.
-pub fn as_worker<R>(action: impl FnOnce() -> R) -> R {
-    /// Also after a panic.
-    struct Before(bool);
-
-    impl Drop for Before {
-        fn drop(&mut self) {
-            STANDS_IN.set(self.0);
-        }
-    }
-
-    let _before = Before(STANDS_IN.replace(true));
-    action()
+/// Says whether this thread does a run's work from now on: runs that it starts then compute alone. What was said before.
+pub fn stand_in(stands_in: bool) -> bool {
+    STANDS_IN.replace(stands_in)
 }
 
 thread_local! {
@@ -138,14 +122,15 @@ impl Listed {
     }
 }
 
-fn listed(count: usize) -> Result<&'static Listed, Error> {
+/// The pool of so many threads; none if the system does not start them.
+fn listed(count: usize) -> Option<&'static Listed> {
     static CHAIN: OnceBox<Listed> = OnceBox::new();
     let process = std::process::id();
     let mut place = &CHAIN;
     let mut fresh = None;
     loop {
         match place.get() {
-            Some(found) if found.process == process && found.count == count => return Ok(found),
+            Some(found) if found.process == process && found.count == count => return Some(found),
             Some(found) => place = &found.next,
             None => {
                 let made = if let Some(made) = fresh.take() {
@@ -161,12 +146,8 @@ fn listed(count: usize) -> Result<&'static Listed, Error> {
     }
 }
 
-fn build(count: usize) -> Result<rayon::ThreadPool, Error> {
-    rayon::ThreadPoolBuilder::new()
-        .num_threads(count)
-        .thread_name(|index| format!("{THREAD_NAME}{index}"))
-        .build()
-        .map_err(|error| Error::Threads { workers: count, message: error.to_string() })
+fn build(count: usize) -> Option<rayon::ThreadPool> {
+    rayon::ThreadPoolBuilder::new().num_threads(count).thread_name(|index| format!("{THREAD_NAME}{index}")).build().ok()
 }
 
 #[cfg(test)]
@@ -179,24 +160,26 @@ mod tests {
             (0..4).map(|_| std::thread::spawn(|| listed(3).map(|pool| std::ptr::from_ref(pool).addr()))).collect();
         let mut found: Vec<_> = threads.into_iter().filter_map(|thread| thread.join().ok()).collect();
         found.dedup();
-        assert_eq!(found.len(), 1);
-        assert!(listed(2).is_ok_and(|pool| pool.threads.current_num_threads() == 2));
+        assert!(matches!(found[..], [Some(_)]));
+        assert!(listed(2).is_some_and(|pool| pool.threads.current_num_threads() == 2));
     }
 
     #[test]
     fn a_pool_works_for_one_run_at_a_time() {
-        let count = |workers: &Result<Workers, Error>| workers.as_ref().map_or(0, Workers::count);
         let first = Workers::new(5);
-        let (second, third) = (Workers::new(5), Workers::others(4));
-        assert_eq!([&first, &second, &third].map(count), [5, 1, 1]);
+        let second = Workers::new(5);
+        assert_eq!([&first, &second].map(Workers::count), [5, 1]);
         drop(first);
-        assert_eq!(count(&Workers::others(4)), 4);
+        assert_eq!(Workers::new(5).count(), 5);
     }
 
     #[test]
     fn a_worker_computes_alone() {
         assert!(!is_worker());
-        let nested = listed(2).map(|pool| pool.threads.install(|| Workers::new(4).map(|workers| workers.count())));
-        assert_eq!(nested, Ok(Ok(1)));
+        let nested = listed(2).map(|pool| pool.threads.install(|| Workers::new(4).count()));
+        assert_eq!(nested, Some(1));
+        let before = stand_in(true);
+        assert_eq!((before, Workers::new(4).count()), (false, 1));
+        assert!(stand_in(before));
     }
 }

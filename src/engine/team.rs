@@ -27,14 +27,13 @@ pub(super) fn together(
         checked = Instant::now();
         control.check()
     };
-    let (pool, with_caller) = match workers {
+    let pool = match workers {
         Workers::Caller => return work(&mut look_around),
         // A caller that computes is awake, on a processor of its own. Measured on two cores: where it slept, both
         // others were often woken on the same core, for half of a run of 10 ms.
-        Workers::Team(pool) => (pool, true),
-        Workers::Others(pool) => (pool, false),
+        Workers::Team(pool) => pool,
     };
-    let others = pool.threads().current_num_threads().min(most.saturating_sub(usize::from(with_caller)));
+    let others = pool.threads().current_num_threads().min(most.saturating_sub(1));
     let latch = Latch::new(others);
     pool.threads().in_place_scope(|scope| {
         for _ in 0..others {
@@ -45,9 +44,7 @@ pub(super) fn together(
             });
         }
         // The scope ends when the others have, whatever is returned here.
-        if with_caller {
-            work(&mut look_around)?;
-        }
+        work(&mut look_around)?;
         latch.wait(control)
     })
 }

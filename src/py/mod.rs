@@ -11,6 +11,7 @@ mod plan;
 mod rows;
 mod session;
 mod ufunc;
+mod waiting;
 
 use pyo3::prelude::*;
 
@@ -28,7 +29,7 @@ mod _core {
     #[pymodule_export]
     use super::ufunc::UfuncLoop;
     #[pymodule_export]
-    use super::{as_worker, config, is_worker};
+    use super::{config, is_worker, stand_in};
 
     use pyo3::prelude::*;
 
@@ -60,8 +61,8 @@ fn is_worker() -> bool {
     crate::engine::is_worker()
 }
 
-/// Calls a function without parameters as a worker would: runs that it starts compute alone.
+/// Says whether the calling thread does a run's work from now on: runs that it starts then compute alone. What was said before.
 #[pyfunction]
-fn as_worker(function: Bound<'_, PyAny>) -> PyResult<Bound<'_, PyAny>> {
-    crate::engine::as_worker(|| function.call0())
+fn stand_in(stands_in: bool) -> bool {
+    crate::engine::stand_in(stands_in)
 }

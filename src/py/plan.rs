@@ -5,17 +5,18 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use numpy::{PyArrayDescr, PyUntypedArray, PyUntypedArrayMethods};
-use pyo3::exceptions::{PyException, PyRuntimeError};
+use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 use pyo3::types::PyList;
 
 use crate::dtype::DType;
-use crate::engine::{self, Control, Outcome, Prepared, Task, Workers};
+use crate::engine::{self, Control, Outcome, Prepared, Workers};
 use crate::error::Error;
 use crate::kernel::NanPolicy;
 use crate::plan::Plan as CorePlan;
 use crate::py::kernel::Kernel;
-use crate::py::rows::{Columns, Given, Grouping, How};
+use crate::py::rows::{Columns, Given, Grouping};
+use crate::py::waiting::How;
 use crate::py::{input, output};
 
 /// Elements up to which a run is over before another thread could make use of the interpreter. NumPy draws the same line,
@@ -29,8 +30,8 @@ pub(super) struct Plan {
     prepared: Mutex<HashMap<DType, Arc<Prepared>>>,
 }
 
-/// What a run gives Python: the results of the kernels and then of the tasks, in order, `None` where one failed; the
-/// failures as (number, exception); then passes, bytes read, workers, seconds.
+/// What a run gives Python: the results of the kernels in order, `None` where one failed; the failures as (number,
+/// exception); then passes, bytes read, workers, seconds.
 type Answers<'py> = (Bound<'py, PyList>, Vec<(usize, Py<PyAny>)>, usize, u64, usize, f64);
 
 #[pymethods]
@@ -86,14 +87,12 @@ impl Plan {
         arrays.map(|(index, dtype, len)| Ok((index, output::dtype(array, dtype)?, len))).collect()
     }
 
-    /// Runs the kernels over the array, and the tasks (functions without parameters) beside them. `workers` of 0 are as
-    /// many as there are processors. Answers that are arrays are written to those of `out`, which are by the kernels'
-    /// numbers, or else to fresh ones.
-    #[pyo3(signature = (array, tasks, workers, timeout, out))]
+    /// Runs the kernels over the array. `workers` of 0 are as many as there are processors. Answers that are arrays are
+    /// written to those of `out`, which are by the kernels' numbers, or else to fresh ones.
+    #[pyo3(signature = (array, workers, timeout, out))]
     fn run<'py>(
         &self,
         array: &Bound<'py, PyUntypedArray>,
-        tasks: Vec<Py<PyAny>>,
         workers: usize,
         timeout: Option<f64>,
         out: HashMap<usize, Bound<'py, PyUntypedArray>>,
@@ -111,52 +110,10 @@ impl Plan {
             Ok((prepared, view)) => engine::run(&self.plan, prepared, view, &outputs, workers, control),
             Err(error) => Err(error.clone()),
         };
-        let small = array.len() <= ATTACHED && tasks.is_empty();
-        let (outcome, results, workers) = if small {
-            (pass(&Workers::Caller, &Control::none()), Vec::new(), 1)
+        let (outcome, workers) = if array.len() <= ATTACHED {
+            (pass(&Workers::Caller, &Control::none()), 1)
         } else {
-            let workers = match workers {
-                _ if engine::is_small(array.len()) => Workers::Caller,
-                count => {
-                    let count = if count == 0 { engine::available_workers() } else { count };
-                    // More workers than pieces would have nothing to do.
-                    let count = count.min(engine::Pass::chunks(array.len()).max(tasks.len()));
-                    // While functions are called, the calling thread has to be free for signals and the timeout.
-                    if tasks.is_empty() { Workers::new(count)? } else { Workers::others(count)? }
-                }
-            };
-            let slots: Vec<Mutex<Option<PyResult<Py<PyAny>>>>> = tasks.iter().map(|_| Mutex::new(None)).collect();
-            let interrupt = Mutex::new(None);
-            let outcome = py.detach(|| {
-                let go_on = || check_signals(&interrupt);
-                let control = Control::new(timeout, &go_on);
-                let calls = tasks.iter().zip(&slots).map(|(task, slot)| -> Task<'_> {
-                    Box::new(move || {
-                        let (result, go_on) = Python::attach(|py| {
-                            let result = task.call0(py);
-                            // KeyboardInterrupt and its like are nobody's result: they end the run.
-                            let fatal = result.as_ref().is_err_and(|error| !error.is_instance_of::<PyException>(py));
-                            (result, !fatal)
-                        });
-                        fill(slot, result);
-                        go_on
-                    })
-                });
-                engine::beside(calls.collect(), &workers, &control, || pass(&workers, &control))
-            });
-            if let Some(interrupt) = take(&interrupt) {
-                return Err(interrupt);
-            }
-            let results: Vec<_> = slots.iter().map(take).collect();
-            let fatal = |result: &&Option<PyResult<Py<PyAny>>>| {
-                result
-                    .as_ref()
-                    .is_some_and(|result| result.as_ref().is_err_and(|error| !error.is_instance_of::<PyException>(py)))
-            };
-            if let Some(Some(Err(error))) = results.iter().find(fatal) {
-                return Err(error.clone_ref(py));
-            }
-            (outcome, results, workers.count())
+            How { workers, timeout }.detached(py, array.len(), |workers, control| pass(workers, control))?
         };
         let (answers, mut errors) = (PyList::empty(py), Vec::new());
         let mut append = |answer: Result<Bound<'py, PyAny>, PyErr>| match answer {
@@ -177,7 +134,7 @@ impl Plan {
                 }
                 (passes, bytes_read)
             }
-            // Every kernel has these answers, and the tasks keep theirs.
+            // Every kernel has these answers.
             Err(error @ (Error::FoundNan { .. } | Error::ForeignDtype { .. })) => {
                 for _ in self.plan.calls() {
                     append(Err(error.clone().into()))?;
@@ -189,9 +146,6 @@ impl Plan {
             }
             Err(error) => return Err(error.into()),
         };
-        for result in results {
-            append(result.unwrap_or_else(|| Err(Error::Cancelled.into())).map(|value| value.into_bound(py)))?;
-        }
         Ok((answers, errors, passes, bytes_read, workers, started.elapsed().as_secs_f64()))
     }
 
@@ -258,29 +212,6 @@ impl Plan {
         let mut prepared = self.prepared.lock().unwrap_or_else(PoisonError::into_inner);
         Arc::clone(prepared.entry(dtype).or_insert_with(|| Arc::new(Prepared::new(&self.plan, dtype))))
     }
-}
-
-/// Lets Python handle signals, from the waiting thread. An exception (Ctrl-C) is kept, and ends the run.
-pub(super) fn check_signals(interrupt: &Mutex<Option<PyErr>>) -> bool {
-    #[allow(clippy::redundant_closure_for_method_calls)] // the method alone is not general enough in its lifetime
-    let checked = Python::try_attach(|py| py.check_signals());
-    match checked {
-        Some(Ok(())) => true,
-        Some(Err(error)) => {
-            fill(interrupt, error);
-            false
-        }
-        // The interpreter is shutting down.
-        None => false,
-    }
-}
-
-fn fill<T>(slot: &Mutex<Option<T>>, value: T) {
-    *slot.lock().unwrap_or_else(PoisonError::into_inner) = Some(value);
-}
-
-pub(super) fn take<T>(slot: &Mutex<Option<T>>) -> Option<T> {
-    slot.lock().unwrap_or_else(PoisonError::into_inner).take()
 }
 
 fn exception(py: Python<'_>, error: Error) -> Py<PyAny> {

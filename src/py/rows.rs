@@ -1,7 +1,6 @@
 //! A run over rows, for the Python half: arrays whose first axes number the rows go in, a column for each kernel comes out.
 
 use std::collections::HashMap;
-use std::sync::Mutex;
 use std::time::Instant;
 
 use numpy::{PyUntypedArray, PyUntypedArrayMethods};
@@ -11,11 +10,11 @@ use pyo3::types::{PyList, PyTuple};
 
 use crate::column::Column;
 use crate::dtype::{Buffer, DType};
-use crate::engine::{self, Control, Groups, Labels, Table, Workers};
+use crate::engine::{self, Groups, Labels, Table};
 use crate::error::Error;
 use crate::kernel::Takes;
 use crate::plan::{Plan as CorePlan, Subjects};
-use crate::py::plan::check_signals;
+use crate::py::waiting::How;
 use crate::py::{input, output};
 use crate::view::{OutputRows, Rows, View};
 
@@ -26,35 +25,6 @@ pub(super) type Columns<'py> = (Bound<'py, PyList>, Vec<(usize, Py<PyAny>)>, usi
 /// What groups there are: the numbers of their labels, where each starts among the elements put in order, and, if they
 /// were wanted, the elements' positions in that order.
 pub(super) type Grouping<'py> = (Bound<'py, PyAny>, Bound<'py, PyAny>, Option<Bound<'py, PyAny>>);
-
-/// How a run is to be done.
-pub(super) struct How {
-    /// As many as there are processors if 0.
-    pub(super) workers: usize,
-    pub(super) timeout: Option<f64>,
-}
-
-impl How {
-    /// Does something with the interpreter let go, on workers that suit so many elements.
-    fn detached<R: Send>(
-        &self,
-        py: Python<'_>,
-        len: usize,
-        action: impl FnOnce(&Workers, &Control<'_>) -> R + Send,
-    ) -> PyResult<(R, usize)> {
-        let workers = match self.workers {
-            _ if engine::is_small(len) => Workers::Caller,
-            0 => Workers::new(engine::available_workers())?,
-            count => Workers::new(count)?,
-        };
-        let interrupt = Mutex::new(None);
-        let result = py.detach(|| {
-            let go_on = || check_signals(&interrupt);
-            action(&workers, &Control::new(self.timeout, &go_on))
-        });
-        super::plan::take(&interrupt).map_or(Ok((result, workers.count())), Err)
-    }
-}
 
 /// What a run over parts is given.
 pub(super) struct Given<'a, 'py> {

@@ -16,8 +16,8 @@ use crate::expr::{self, Loop, NodeId, Operation, Step};
 use crate::kernel::{Input, NanPolicy, Request, Subject};
 use crate::plan::Who;
 use crate::py::kernel::Kernel;
-use crate::py::plan::check_signals;
 use crate::py::ufunc::UfuncLoop;
+use crate::py::waiting;
 use crate::py::{input, output};
 use crate::simd::Level;
 use crate::value::Value;
@@ -44,6 +44,8 @@ struct State {
     kernels: HashMap<usize, &'static str>,
     /// The arrays that answers are.
     answers: HashMap<usize, Py<PyUntypedArray>>,
+    /// The most workers of a sweep so far.
+    most_workers: usize,
 }
 
 /// What a sweep gives Python: the answers as (who, value or exception, whether it is a value); the floating-point exceptions
@@ -69,6 +71,7 @@ impl Session {
             outputs: Vec::new(),
             kernels: HashMap::new(),
             answers: HashMap::new(),
+            most_workers: 1,
         };
         let (dtype, len) = (view.dtype(), view.len());
         Ok(Session { begun: Instant::now(), timeout, dtype, len, state: Mutex::new(state) })
@@ -195,6 +198,12 @@ impl Session {
         Ok(Control::since(self.begun, self.timeout, &|| true).check()?)
     }
 
+    /// The most workers that a sweep has had.
+    #[getter]
+    fn most_workers(&self, py: Python<'_>) -> usize {
+        self.state(py).most_workers
+    }
+
     /// Whether somebody waits for a sweep.
     fn waits(&self, py: Python<'_>) -> bool {
         self.state(py).session.waits()
@@ -203,20 +212,16 @@ impl Session {
     /// One sweep for all who wait, by as many workers as the caller's run can spare.
     fn sweep<'py>(&self, py: Python<'py>, workers: usize) -> PyResult<Answers<'py>> {
         let mut state = self.state(py);
-        let State { session, arrays, outputs, kernels, answers: written } = &mut *state;
+        let State { session, arrays, outputs, kernels, answers: written, most_workers } = &mut *state;
         let arrays: Vec<Bound<'py, PyUntypedArray>> = arrays.iter().map(|array| array.bind(py).clone()).collect();
         let views = arrays.iter().map(input::view).collect::<Result<Vec<_>, Error>>()?;
-        let workers = Workers::granted(workers.min(engine::Pass::chunks(views[0].len())))?;
-        let interrupt = Mutex::new(None);
-        let told = py.detach(|| {
-            let go_on = || check_signals(&interrupt);
-            session.sweep(&views, &workers, &Control::since(self.begun, self.timeout, &go_on))
+        let workers = Workers::granted(waiting::most(workers, views[0].len()));
+        *most_workers = workers.count().max(*most_workers);
+        let told = waiting::detached(py, |go_on| {
+            session.sweep(&views, &workers, &Control::since(self.begun, self.timeout, go_on))
         });
         outputs.clear();
-        if let Some(interrupt) = interrupt.into_inner().unwrap_or_else(PoisonError::into_inner) {
-            return Err(interrupt);
-        }
-        let Told { answers, flags, mut sources } = told?;
+        let Told { answers, flags, mut sources } = told??;
         sources.sort_unstable();
         sources.dedup();
         let bytes = bytes(sources.iter().filter_map(|&source| views.get(source)).map(View::extent));

@@ -20,7 +20,7 @@ pub(crate) type Answers = Vec<Result<Value, Error>>;
 /// What the engine answers.
 pub(crate) fn engine(plan: &Plan, view: &View<'_>, workers: usize) -> Result<Answers, Error> {
     let prepared = Prepared::new(plan, view.dtype());
-    let workers = Workers::new(workers).unwrap();
+    let workers = Workers::new(workers);
     let mut arrays = Memory::of(&prepared, view.len());
     let outputs = Memory::outputs(&mut arrays);
     let mut values = run(plan, &prepared, view, &outputs, &workers, &Control::none())?.values;

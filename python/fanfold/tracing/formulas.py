@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fanfold import _core
+from fanfold.scheduler import Stopped
 from fanfold.shapes import Rows
 
 Array = npt.NDArray[Any]
@@ -108,13 +109,6 @@ class Computed:
 
     def __init__(self, function: Callable[..., Any]) -> None:
         self.function = function
-
-
-class Stopped(BaseException):
-    """Ends a function that waits for a value which will not come, past its ``except Exception``: the run is stopped."""
-
-    def __init__(self, error: Exception | None = None) -> None:
-        self.error = error
 
 
 class Sweep(NamedTuple):

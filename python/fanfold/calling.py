@@ -1,0 +1,146 @@
+"""How a user's function is called as it stands: with a read-only array, in a copy of the caller's context.
+
+Functions that were compiled for arrays that can be written to (Numba with explicit signatures, Cython's memoryviews
+without ``const``) refuse a read-only array, although they only read. They are called again with a copy of their own.
+"""
+
+import contextvars
+import re
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy.typing as npt
+
+from fanfold import _core, checks
+from fanfold.scheduler import Scheduler, Wait, Work, in_turn
+
+Array = npt.NDArray[Any]
+Function = Callable[..., Any]
+
+COPIED = "it takes no read-only array: it was called with a copy"
+"""The report's word for a function that was called with a copy."""
+
+
+class Called:
+    """A user's function; and how many bytes it had to be given as a copy."""
+
+    def __init__(self, function: Function) -> None:
+        self.function = function
+        self.bytes_copied = 0
+        # The caller's, whose `np.errstate` the function sees, each function in a copy that it cannot change for others.
+        self.context = contextvars.copy_context()
+
+    def __call__(self, array: Array, **arguments: Any) -> Any:
+        """What the function returns for the elements where they lie, and these arguments."""
+        return self.on(checks.locked(array), **arguments)
+
+    def on(self, array: Array, **arguments: Any) -> Any:
+        """What the function returns for an array that is read-only."""
+        try:
+            return self.context.run(self.function, array, **arguments)
+        except Exception as error:
+            if not refuses_read_only(error):
+                raise
+            refused = error
+        try:
+            copy = array.copy(order="K")
+            result = self.context.run(self.function, copy, **arguments)
+        except Exception:  # noqa: BLE001 - whatever a function raises: then it was not for the copy's sake
+            raise refused from None
+        finally:
+            del refused
+        self.bytes_copied += copy.nbytes
+        return result
+
+
+def refuses_read_only(error: Exception) -> bool:
+    """Whether a function failed because it takes no read-only array; not if it tried to write to it.
+
+    What it wrote to a copy would be lost without a word. NumPy's own refusals to write ("assignment destination is
+    read-only", "sort array is read-only") are therefore the user's to see.
+    """
+    if not isinstance(error, TypeError | ValueError | BufferError):
+        return False
+    try:
+        return bool(_REFUSALS.search(str(error)))
+    except Exception:  # noqa: BLE001 - a user's exception can fail in any way
+        return False
+
+
+_REFUSALS = re.compile(
+    r"readonly array"  # Numba's signatures, np.ctypeslib
+    r"|buffer source array is read-only"  # Cython's memoryviews, the buffer protocol of arrays
+    r"|not write?able",  # pybind11, ctypes
+    re.IGNORECASE,
+)
+
+
+class Task:
+    """The call of a function as it stands, and what it returned or raised."""
+
+    def __init__(self, key: str, call: Callable[[Array], Any], data: Array) -> None:
+        self.key = key
+        self.result: Any = None
+        self.error: Exception | None = None
+        self._call = call
+        self._data = data
+
+    def attempt(self) -> None:
+        """Calls it."""
+        try:
+            self.result = self._call(self._data)
+        except Exception as error:  # noqa: BLE001 - whatever a function raises
+            self.error = without_our_frames(error)
+
+
+def without_our_frames(error: Exception) -> Exception:
+    """The exception as the function raised it: our frames would lead from it to the whole run."""
+    traceback = error.__traceback__
+    while traceback is not None and traceback.tb_frame.f_globals.get("__name__", "").startswith("fanfold."):
+        traceback = traceback.tb_next
+    return error.with_traceback(traceback)
+
+
+class Sweep:
+    """One run of kernels as the calling thread's work: nobody waits for it."""
+
+    def __init__(self, run: Callable[..., Any] | None, timeout: float | None) -> None:
+        self.answer: Any = None
+        self._run = run
+        self._timeout = timeout
+        self._begun = time.monotonic()
+
+    def check(self) -> None:
+        """Raises if the time is up."""
+        checks.left(self._timeout, self._begun)
+
+    def is_wanted(self) -> bool:
+        """Whether it has not been run."""
+        return self._run is not None
+
+    def sweep(self, waiting: list[Wait], workers: int) -> list[Wait]:
+        """Runs the kernels."""
+        run, self._run = self._run, None
+        if run is not None:
+            left = checks.left(self._timeout, self._begun)
+            with checks.within(self._timeout):
+                self.answer = run(workers=workers, timeout=left)
+        return waiting
+
+
+def call_all(tasks: Sequence[Task], work: Work, workers: int, timeout: float | None) -> int:
+    """Calls functions as they stand, beside the calling thread's work; how many threads called them."""
+    if workers > 1 and len(tasks) + work.is_wanted() > 1 and tasks:
+        scheduler = Scheduler(tasks, work, workers, timeout)
+        scheduler.run()
+        return scheduler.most_threads
+    in_turn(tasks, work)
+    if work.is_wanted():
+        work.sweep([], workers)
+    return 1
+
+
+def budget(workers: int) -> int:
+    """How many workers a run has; 0 asks for as many as can be. Inside a function of another run it has one."""
+    return 1 if _core.is_worker() else workers or int(_core.config()["workers"])

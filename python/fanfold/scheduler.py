@@ -1,0 +1,311 @@
+"""Runs users' functions, never more of them at a time than there are workers, beside the sweeps of the calling thread.
+
+Functions are called here, in Python, and never from the compiled half: when the interpreter ends, it unwinds daemon
+threads (before Python 3.14), which compiled frames would not survive. With one worker the calling thread does everything,
+one after the other. Otherwise each function runs on a daemon thread, in one of as many *places* as there are workers. A
+function that waits for a value gives its place to another one. Once nobody can go on without a sweep, the calling
+thread sweeps for all who wait. A function that is busy with something else is not waited for: the sweep runs beside it.
+
+The calling thread waits for nothing that could last. When the time is up, or at Ctrl-C, functions that do not return
+are left behind in their threads. The calling thread may be interrupted between any two steps, and waits by nothing but
+locks, which bear it: it could leave a condition's lock held. The functions' threads get no signals.
+"""
+
+import threading
+import time
+from collections import deque
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any, Protocol
+
+from fanfold import _core, checks
+
+PATIENCE = 0.005
+"""Seconds for which a sweep waits for a function that may come to want the same one."""
+
+POLL = 0.05
+"""Seconds after which the calling thread looks around."""
+
+GRACE = 0.04
+"""Seconds that functions have to end in once a run is stopped, before they are left behind."""
+
+MOST_BEGUN = 64
+"""Functions that may have begun, unless there are more workers. Each that waits keeps a thread; of a call with more of
+them, several sweeps serve what one could."""
+
+
+class Call(Protocol):
+    """A function to be called."""
+
+    key: str
+
+    def attempt(self) -> None:
+        """Calls the function and keeps what it returns or raises; raises what ends the whole run."""
+
+
+class Work(Protocol):
+    """What the calling thread does beside the functions."""
+
+    def is_wanted(self) -> bool:
+        """Whether there is something to sweep for, also if no function waits."""
+
+    def sweep(self, waiting: "list[Wait]", workers: int) -> "list[Wait]":
+        """One sweep, by so many workers; those who need not wait any more."""
+
+    def check(self) -> None:
+        """Raises if the time is up."""
+
+
+class Stopped(BaseException):
+    """Ends a function that waits for a value which will not come, past its ``except Exception``: the run is stopped."""
+
+    def __init__(self, error: Exception | None = None) -> None:
+        self.error = error
+
+
+class Wait:
+    """A function that waits until what it wants is known."""
+
+    __slots__ = ("_lock", "wanted")
+
+    def __init__(self, wanted: list[Any]) -> None:
+        self.wanted = wanted
+        self._lock = threading.Lock()
+        self._lock.acquire()
+
+    def sleep(self) -> None:
+        """Returns once it was woken."""
+        self._lock.acquire()
+
+    def wake(self) -> None:
+        """Lets it go on."""
+        if self._lock.locked():
+            self._lock.release()
+
+
+@contextmanager
+def standing_in() -> Iterator[None]:
+    """Within, this thread is a worker: runs that it starts compute alone."""
+    before = _core.stand_in(True)
+    try:
+        yield
+    finally:
+        _core.stand_in(before)
+
+
+def in_turn(calls: Iterable[Call], work: Work) -> None:
+    """Calls the functions one after the other, in the calling thread."""
+    with standing_in():
+        for call in calls:
+            work.check()
+            call.attempt()
+
+
+class Scheduler:
+    """The functions of one run, each on a thread, and the calling thread's work beside them."""
+
+    def __init__(
+        self, calls: Iterable[Call], work: Work, workers: int, timeout: float | None, patience: float = PATIENCE
+    ) -> None:
+        self.stopped = False
+        self.most_threads = 0
+        """The most functions that were called at a time."""
+        self._work = work
+        self._workers = workers
+        self._most_begun = max(workers, MOST_BEGUN)
+        self._timeout = timeout
+        self._deadline = None if timeout is None else time.monotonic() + timeout
+        self._patience = patience
+        self._pending = deque(calls)
+        self._lock = threading.Lock()
+        # Released when something has happened that the calling thread may have to look at.
+        self._news = threading.Lock()
+        self._news.acquire()
+        # The calls that have begun and not ended, by their threads.
+        self._begun: dict[threading.Thread, Call] = {}
+        self._running = 0
+        self._waiting: list[Wait] = []
+        # Those who know what they wanted, and have no place yet.
+        self._ready: deque[Wait] = deque()
+        self._refused = False
+        self._fatal: BaseException | None = None
+        self._moved = time.monotonic()
+
+    def run(self) -> None:
+        """Returns once all functions have been called and nothing is left to sweep for; raises what stops a run."""
+        try:
+            with self._lock:
+                self._fill()
+            while self._look_around():
+                pass
+        except BaseException as error:
+            left = self._stop()
+            if left:
+                raise self._told(error, left) from None
+            raise
+
+    def is_inside(self) -> bool:
+        """Whether this thread is one of a function's."""
+        return threading.current_thread() in self._begun
+
+    def wait(self, wanted: list[Any]) -> None:
+        """In a function's thread: returns once its wishes are known. Another function has its place meanwhile."""
+        wait = Wait(wanted)
+        with self._lock:
+            if self.stopped:
+                raise Stopped
+            self._waiting.append(wait)
+            self._leave()
+        wait.sleep()
+        if self.stopped:
+            raise Stopped
+
+    # ---- places ----
+
+    def _leave(self) -> None:
+        """Gives a place back. Under the lock, as what follows."""
+        self._running -= 1
+        self._fill()
+        self._note()
+
+    def _fill(self) -> None:
+        """Gives free places to those who know what they wanted, and then to functions that nobody has begun."""
+        while self._running < self._workers and not self.stopped:
+            if self._ready:
+                self._running += 1
+                self._ready.popleft().wake()
+            elif self._pending and len(self._begun) < self._most_begun and not self._refused:
+                self._start(self._pending.popleft())
+            else:
+                return
+
+    def _start(self, call: Call) -> None:
+        thread = threading.Thread(target=self._run, args=(call,), name="fanfold-function", daemon=True)
+        self._begun[thread] = call
+        self._running += 1
+        self.most_threads = max(self.most_threads, self._running)
+        try:
+            # It needs no lock to start.
+            thread.start()
+        except RuntimeError:
+            # The system gives no more threads. Others take the calls when they are free, or the calling thread does.
+            del self._begun[thread]
+            self._running -= 1
+            self._pending.appendleft(call)
+            self._refused = True
+
+    def _note(self) -> None:
+        self._moved = time.monotonic()
+        if self._news.locked():
+            self._news.release()
+
+    def _run(self, first: Call) -> None:
+        """A thread: calls this function, and others while there are any."""
+        thread, call = threading.current_thread(), first
+        try:
+            with standing_in():
+                while not self.stopped:
+                    call.attempt()
+                    with self._lock:
+                        # Those who have begun go first.
+                        if not self._pending or self._ready or self._fatal is not None:
+                            break
+                        call = self._begun[thread] = self._pending.popleft()
+        except Stopped as stopped:
+            self._fatal = self._fatal or stopped.error
+        except BaseException as error:  # noqa: BLE001 - KeyboardInterrupt and its like end the run
+            self._fatal = error
+        finally:
+            # Nothing of the run is kept by a thread that ends a little later.
+            del call, first
+            with self._lock:
+                self._begun.pop(thread, None)
+                self._leave()
+
+    # ---- the calling thread ----
+
+    def _look_around(self) -> bool:
+        """Sweeps if it is time to; whether there is more to do."""
+        with self._lock:
+            self._raise_fatal()
+            pause = 0.0 if self._is_time() else min(self._patience, POLL) if self._is_wanted() else POLL
+        if pause and self._is_busy():
+            if self._deadline is not None:
+                pause = min(pause, max(self._deadline - time.monotonic(), 0.001))
+            self._news.acquire(timeout=pause)
+        with self._lock:
+            self._raise_fatal()
+            if not self._is_busy() and not self._work.is_wanted():
+                return False
+            sweep = self._is_time() or self._is_overdue()
+            waiting, free = list(self._waiting), self._workers - self._running
+            own = self._pending.popleft() if self._refused and self._pending and not self._begun else None
+        self._work.check()
+        if own is not None:
+            in_turn((own,), self._work)
+        if own is not None or not sweep:
+            return True
+        served = self._work.sweep(waiting, free)
+        with self._lock:
+            for wait in served:
+                self._waiting.remove(wait)
+                self._ready.append(wait)
+            self._fill()
+            self._note()
+        return True
+
+    def _raise_fatal(self) -> None:
+        if self._fatal is not None:
+            raise self._fatal
+
+    def _is_busy(self) -> bool:
+        """Whether functions run, wait, or have not begun."""
+        return bool(self._running or self._waiting or self._ready or self._pending)
+
+    def _is_held_up(self) -> bool:
+        """Whether no function can begin."""
+        return not self._pending or len(self._begun) >= self._most_begun or self._refused
+
+    def _is_time(self) -> bool:
+        """Whether nobody can go on without a sweep."""
+        return self._is_wanted() and not (self._running or self._ready) and self._is_held_up()
+
+    def _is_wanted(self) -> bool:
+        """Whether anybody waits for a sweep."""
+        return bool(self._waiting) or self._work.is_wanted()
+
+    def _is_overdue(self) -> bool:
+        """Whether a sweep is wanted, a worker is free for it, and those who run show no sign of wanting it too."""
+        free = self._running < self._workers and self._is_held_up()
+        return free and self._is_wanted() and time.monotonic() - self._moved > self._patience
+
+    # ---- the end of a run that is stopped ----
+
+    def _stop(self) -> list[str]:
+        """Ends functions that wait, begins no more, and gives the others a moment: the keys of those left behind."""
+        with self._lock:
+            self.stopped = True
+            self._pending.clear()
+            sleeping = [*self._waiting, *self._ready]
+            self._running += len(sleeping)
+            self._waiting.clear()
+            self._ready.clear()
+        for wait in sleeping:
+            wait.wake()
+        until = time.monotonic() + GRACE
+        if self._deadline is not None:
+            until = min(until, max(self._deadline + 2 * GRACE, time.monotonic() + GRACE / 4))
+        while self._begun and (rest := until - time.monotonic()) > 0:
+            self._news.acquire(timeout=rest)
+        with self._lock:
+            return [call.key for call in self._begun.values()]
+
+    def _told(self, error: BaseException, left: list[str]) -> BaseException:
+        """The exception, with word of the functions that were left behind."""
+        names = ", ".join(f"'{key}'" for key in left[:5]) + (f" and {len(left) - 5} more" if len(left) > 5 else "")
+        told = f"{names} {'has' if len(left) == 1 else 'have'} not returned, and went on in threads of their own"
+        cause: BaseException = error.error if isinstance(error, Stopped) and error.error is not None else error
+        if type(cause) is TimeoutError and self._deadline is not None and time.monotonic() >= self._deadline:
+            return checks.late(self._timeout, told)
+        cause.add_note(f"fanfold: {told}")
+        return cause
