@@ -180,11 +180,15 @@ def test_the_report_tells_who_ran_how() -> None:
     assert report.seconds > 0
 
 
-@pytest.mark.parametrize("functions", ["mean", len, ["mean", len]], ids=str)
+@pytest.mark.parametrize("functions", ["mean", ["mean", len], {"a": len, "b": len, "c": len}], ids=str)
 def test_the_report_tells_the_workers(functions: Any) -> None:
     for workers in (1, 2, 3):
         assert ff.run(large, functions, workers=workers).report.workers == workers
     assert ff.run(large, functions).report.workers == ff.show_config()["workers"]
+
+
+def test_a_function_alone_is_the_calling_threads() -> None:
+    assert ff.run(large, len, workers=3).report.workers == 1
 
 
 def test_the_report_stays_when_the_dict_is_changed() -> None:

@@ -143,6 +143,9 @@ class Scheduler:
             if left:
                 raise self._told(error, left) from None
             raise
+        finally:
+            # It leads to the array, and may lead to us.
+            del self._work
 
     def is_inside(self) -> bool:
         """Whether this thread is one of a function's."""

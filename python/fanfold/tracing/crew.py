@@ -38,7 +38,7 @@ class _Call:
         self.error: Exception | None = None
         self.left: list[tuple[Deferred, Node]] = []
         self.again = False
-        self._crew = crew
+        self._crew: Crew | None = crew
 
     @property
     def how(self) -> str:
@@ -49,8 +49,10 @@ class _Call:
 
     def attempt(self) -> None:
         """Calls the function with a traced array, and again with a plain one if it fails on deferred values."""
-        trace, data = self.trace, self._crew.data
-        view: Any = locked(data).view(Traced)
+        trace, crew = self.trace, self._crew
+        if crew is None:
+            return
+        view: Any = locked(crew.data).view(Traced)
         view._trace = trace
         try:
             self.result = self.called.context.run(self.called.function, view)
@@ -63,11 +65,11 @@ class _Call:
             trace.close({id(each) for each in left})
         except Exception as error:  # noqa: BLE001 - whatever a function raises
             trace.active = False
-            if self._crew.is_stopped():
+            if crew.is_stopped():
                 # It waited for what will not come, or asked what is not there any more.
                 raise Stopped from None
             if refuses_read_only(error):
-                self.once_more()
+                self.once_more(crew.data)
                 return
             if not trace.used and not _speaks_of_us(error):
                 trace.because(f"it raised {type(error).__name__}: {error}")
@@ -79,19 +81,24 @@ class _Call:
                 for each in left
                 if each._real is None and each._lent is None
             ]
-            self._crew.unsettled += [node for _, node in self.left]
+            crew.unsettled += [node for _, node in self.left]
             return
-        self.once_more()
+        self.once_more(crew.data)
 
-    def once_more(self) -> None:
+    def once_more(self, data: Array) -> None:
         """Calls a function with a plain array: what happens now is its own doing."""
         self.again, self.left, self.result = True, [], None
         try:
-            self.result = self.called(self._crew.data)
+            self.result = self.called(data)
             self.trace.because(COPIED if self.called.bytes_copied else "it failed with a traced array")
         except Exception as error:  # noqa: BLE001 - whatever a function raises
             self.trace.because(f"it raised {type(error).__name__} with a plain array too: {error}")
             self.error = without_our_frames(error)
+
+    def end(self) -> None:
+        """The run is over: nothing leads back to it."""
+        self.trace.end()
+        self._crew = None
 
 
 def _speaks_of_us(error: Exception) -> bool:
@@ -171,9 +178,9 @@ class Crew:
         except Stopped as stopped:
             raise stopped.error or stopped from None
         finally:
-            # Traces lead here, and from here to the array. (A function that was left behind goes on with a plain one.)
+            # Calls lead here, and from here to the array. (A function that was left behind goes on with a plain one.)
             for call in self.calls.values():
-                call.trace.end()
+                call.end()
             self._most_swept = self.formulas.session.most_workers
             self.formulas.close()
 
@@ -227,7 +234,7 @@ class Crew:
                     deferred._lent = node.value
                 call.result = results.plain(call.result)
             except Exception:  # noqa: BLE001 - whatever NumPy would have raised
-                call.once_more()
+                call.once_more(self.data)
         for call in self.calls.values():
             if call.again and call.error is None:
                 call.result = results.plain(call.result)
