@@ -159,7 +159,7 @@ def test_a_function_that_exits_the_interpreter_stops_the_passes_too(workers: int
         ff.run(HUGE, [lambda v: sys.exit(3), "mean"], workers=workers, timeout=1)
 
 
-def test_ctrl_c_waits_for_functions_that_have_begun_and_begins_no_more() -> None:
+def test_ctrl_c_gives_functions_that_have_begun_a_moment_and_begins_no_more() -> None:
     interrupted_script(
         """
         release, begun, ended = threading.Event(), [], []
@@ -336,6 +336,188 @@ def test_functions_that_have_not_begun_when_the_timeout_passes_never_begin(worke
     with pytest.raises(TimeoutError):
         ff.run(np.arange(1e6), {f"f{i}": function for i in range(20)}, workers=workers, timeout=0.1)
     assert len(begun) == workers
+
+
+# ---- functions that do not return ----
+
+STUCK = """
+lock = threading.RLock()
+x = np.arange(300_000.0)
+
+def takes_the_lock(v):
+    with lock:
+        return v.mean()
+
+def takes_it_too(v):
+    with lock:
+        return v.max()
+
+two = {'a': takes_the_lock, 'b': takes_it_too}
+"""
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        "ff.run(x, two, workers=2, timeout=0.5)",
+        "ff.run(x, two | {'m': 'mean'}, workers=2, timeout=0.5)",
+        "ff.run(x.astype('f2'), two, workers=2, timeout=0.5)",
+        "ff.run(x.astype('f2'), {'a': takes_the_lock, 'm': 'mean'}, workers=2, timeout=0.5)",
+        "ff.run(x, two, workers=2, timeout=0.5, by=np.repeat([1, 2, 3], 100_000))",
+        "ff.run(x.reshape(3, -1), {k: lambda v, axis: f(v) for k, f in two.items()}, axis=1, workers=2, timeout=0.5)",
+        "ff.run({'x': x, 'y': x}, two, workers=2, timeout=0.5)",
+        "ff.plan(two).run(x, workers=2, timeout=0.5)",
+    ],
+)
+def test_a_deadline_holds_whatever_functions_wait_for(call: str) -> None:
+    """They wait for what their caller holds, which no thread of theirs will ever get."""
+    run_script(
+        STUCK
+        + f"""
+with lock:
+    began = time.monotonic()
+    try:
+        {call}
+    except TimeoutError as error:
+        took = time.monotonic() - began
+        message = str(error)
+    else:
+        raise AssertionError('no TimeoutError')
+assert message.startswith('timeout=0.5 s passed before the work was done'), message
+assert "'a'" in message and 'not returned' in message, message
+# 0.6, but for a machine that is busy otherwise.
+assert 0.5 <= took < 1.5, took
+# Those that were left behind now go on to their ends, and count in no later budget.
+r = ff.run(x, two | {{'m': 'mean'}}, workers=2)
+assert r['a'] == r['m'] == x.mean() and r['b'] == x.max() and r.report.workers == 2, (r, r.report)
+"""
+    )
+
+
+def test_the_deadline_is_told_without_names_if_all_functions_have_returned() -> None:
+    def waits(v: Any) -> bool:
+        return bool(v.mean() > 0)
+
+    with pytest.raises(TimeoutError) as caught:
+        ff.run(np.broadcast_to(1.0, 10**12), {"a": waits, "b": waits}, workers=2, timeout=0.125)
+    assert "returned" not in str(caught.value)
+
+
+def test_ctrl_c_leaves_functions_behind_that_do_not_return() -> None:
+    run_script(
+        STUCK
+        + """
+begun = threading.Barrier(3)
+
+def waits(v):
+    begun.wait()
+    return takes_the_lock(v)
+
+def press():
+    begun.wait()
+    os.kill(os.getpid(), signal.SIGINT)
+
+threading.Thread(target=press).start()
+with lock:
+    try:
+        ff.run(x, {'a': waits, 'b': waits}, workers=2)
+    except KeyboardInterrupt as error:
+        assert "'a', 'b' have not returned" in error.__notes__[0], error.__notes__
+    else:
+        raise AssertionError('Ctrl-C was lost')
+assert ff.run(x, two, workers=2)['b'] == x.max()
+"""
+    )
+
+
+def test_functions_that_import_while_their_caller_is_being_imported_end_by_the_deadline(tmp_path: Path) -> None:
+    (tmp_path / "imported.py").write_text(
+        "import numpy as np, fanfold as ff\n"
+        "def f(v):\n"
+        "    from imported import later\n"
+        "    return later\n"
+        "try:\n"
+        "    ff.run(np.arange(300_000.0), {'a': f, 'b': f}, workers=2, timeout=0.5)\n"
+        "    told = None\n"
+        "except Exception as error:\n"
+        "    told = type(error).__name__\n"
+        "later = 1\n"
+    )
+    run_script(
+        f"""
+        sys.path.insert(0, {str(tmp_path)!r})
+        import imported
+        assert imported.told in ('TimeoutError', 'ImportError', 'ExceptionGroup'), imported.told
+        """
+    )
+
+
+# ---- the end of the interpreter ----
+
+LOOPS = {
+    "kernels": "ff.run(x, ['mean', 'median', 'sort', 'histogram', 'value_counts'], workers=2)",
+    "traced": "ff.run(x, lambda v: np.median(np.abs(v - np.median(v))), workers=2)",
+    "traced functions": "ff.run(x, {'a': lambda v: (v - v.mean()).std(), 'b': lambda v: float(v.max())}, workers=2)",
+    "a plain function": "ff.run(x, plain, workers=2)",
+    "plain functions": "ff.run(x, {'a': plain, 'b': plain, 'm': 'mean'}, workers=2)",
+    "untraced": "ff.run(x.astype('f2'), {'a': plain, 'b': plain, 'm': 'mean'}, workers=2)",
+    "small": "ff.run(x[:100], [plain, 'mean'])",
+    "rows": "ff.run(x.reshape(100, -1), {'a': lambda v, axis: v.sum(axis=axis), 'm': 'median'}, axis=1, workers=2)",
+    "groups": "ff.run(x, [plain, 'mean', 'unique'], by=labels, workers=2)",
+}
+
+
+@pytest.mark.parametrize("kind", LOOPS)
+def test_the_interpreter_ends_while_daemon_threads_are_at_work(kind: str) -> None:
+    """Before Python 3.14 it unwinds them, which frames of Rust do not survive: the process was aborted."""
+    script = f"""
+        x, labels = np.random.default_rng(0).standard_normal(500_000), np.arange(500_000) % 5
+        plain = lambda v: float(np.sort(v)[0])
+        rounds = [threading.Event(), threading.Event()]
+        def loop(began):
+            while True:
+                {LOOPS[kind]}
+                began.set()
+        for began in rounds:
+            threading.Thread(target=loop, args=(began,), daemon=True).start()
+        for began in rounds:
+            began.wait()
+        """
+    for _ in range(3):
+        assert run_script(script) == ""
+
+
+@pytest.mark.parametrize(
+    ("functions", "code"),
+    [
+        ("{'a': lambda v: sys.exit(7), 'b': lambda v: v.mean()}", 7),
+        ("lambda v: sys.exit(7)", 7),
+        ("{'a': lambda v: os._exit(8), 'b': lambda v: v.mean()}", 8),
+        ("lambda v: os._exit(8)", 8),
+        ("['mean', 'std']", 0),
+        ("{'a': lambda v: v.mean(), 'b': len}", 0),
+    ],
+)
+@pytest.mark.parametrize("dtype", ["f8", "f2"])
+def test_functions_may_end_the_process(functions: str, code: int, dtype: str) -> None:
+    script = f"import os, sys, numpy as np, fanfold as ff; ff.run(np.ones(500_000, {dtype!r}), {functions}, workers=2)"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=50, check=False)
+    assert (done.returncode, done.stderr) == (code, "")
+
+
+def test_the_interpreter_ends_with_functions_that_were_left_behind() -> None:
+    run_script(
+        STUCK
+        + """
+with lock:
+    try:
+        ff.run(x, two, workers=2, timeout=0.2)
+    except TimeoutError:
+        pass
+    # Ends while they wait.
+    sys.exit(0)
+"""
+    )
 
 
 # ---- signal handlers ----

@@ -210,6 +210,61 @@ def test_a_nested_run_shares_the_budget(workers: int) -> None:
     )
 
 
+# ---- many functions, few threads ----
+
+
+@linux
+def test_many_functions_that_wait_share_few_threads_and_few_passes() -> None:
+    """Each was a thread that woke at every change: two thousand took two minutes."""
+    run_script(
+        """
+        x, most = np.random.default_rng(0).standard_normal(200_000), 0
+
+        def function(v, k):
+            global most
+            most = max(most, threading.active_count())
+            return float((v + k).max())
+
+        functions = {f'f{k}': (lambda v, k=k: function(v, k)) for k in range(2000)}
+        r = ff.run(x, functions, workers=2)
+        assert [*r.values()] == [float((x + k).max()) for k in range(2000)]
+        assert most <= 70, most
+        # Sixty-four at a time.
+        assert 2000 / 64 <= r.report.passes <= 64, r.report.passes
+        """
+    )
+
+
+@linux
+@pytest.mark.parametrize("allowed", [0, 1, 2])
+def test_fewer_threads_do_the_work_if_there_are_no_more(allowed: int) -> None:
+    run_script(
+        f"""
+        import resource
+        x = np.arange(500_000.0) % 3
+        plain = lambda v: float(v[0])
+        traced = lambda v: float((v * 2).mean())
+        # Nobody else has this identity: its processes and threads are this one's.
+        user = 60_000 + {allowed}
+        resource.setrlimit(resource.RLIMIT_NPROC, (1 + {allowed},) * 2)
+        os.setgid(user), os.setuid(user)
+        seen = []
+        for functions in (['mean', 'std'], 'median', {{'a': plain, 'b': plain, 'm': 'mean'}},
+                          {{'a': traced, 'b': traced, 'm': 'mean'}}, {{f'f{{k}}': traced for k in range(20)}}):
+            for data in (x, x.astype('f2')):
+                for options in ({{}}, {{'workers': 5}}):
+                    r = ff.run(data, functions, **options)
+                    want = ff.run(data, functions, workers=1)
+                    assert r == want, (r, want)
+                    seen.append(r.report.workers)
+        r = ff.run(x.reshape(100, -1), ['mean', 'median'], axis=1, workers=5)
+        assert r.report.workers <= 1 + {allowed}, r.report
+        assert max(seen) <= 1 + {allowed} and (max(seen) == 1 + {allowed} or {allowed} == 2), seen
+        """,
+        environment={"NUMBA_NUM_THREADS": "1"},
+    )
+
+
 # ---- fork ----
 
 FORK = """

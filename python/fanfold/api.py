@@ -4,7 +4,6 @@ All problems of a call are found, and told together, before any data is touched:
 """
 
 import math
-import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from functools import partial
@@ -16,6 +15,7 @@ import numpy.typing as npt
 
 from fanfold import _core, checks, columns, groups, shapes
 from fanfold.calling import COPIED, Called, Sweep, Task, budget, call_all
+from fanfold.deadline import Deadline
 from fanfold.failures import raise_failures, raise_problems
 from fanfold.filling import filling, joined, wants_dict
 from fanfold.groups import Groups
@@ -109,14 +109,14 @@ class Plan:
         given: dict[int, npt.NDArray[Any]] = {}
         if not usual or self._joint or native.problems(cast("npt.NDArray[Any]", data)):
             given = self._check(data, workers, on_error, timeout, out, [])
-            timeout = _seconds(timeout)
+        deadline = Deadline(timeout)
         count = workers.workers if isinstance(workers, Pool) else int(workers or 0)
         parted = axis is not None or where is not None or weights is not None or by is not None or keepdims is not False
         if parted or not isinstance(data, np.ndarray):
             taking: dict[str, Any] = {"axis": axis, "keepdims": keepdims, "where": where, "weights": weights, "by": by}
             if isinstance(data, Mapping):
-                return self._run_columns(data, taking, count, on_error, timeout)
-            return self._run_parts(np.ndarray.view(data, np.ndarray), taking, count, on_error, timeout, given)
+                return self._run_columns(data, taking, count, on_error, deadline)
+            return self._run_parts(np.ndarray.view(data, np.ndarray), taking, count, on_error, deadline, given)
         if not usual:
             data = np.ndarray.view(data, np.ndarray)
         how: dict[str, str] = self._how
@@ -124,14 +124,14 @@ class Plan:
         copied = 0
         reason = why_plain(data) if self._plain else None
         if not self._plain:
-            answers, failures, passes, bytes_read, used, seconds = native.run(data, count, timeout, given)
+            answers, failures, passes, bytes_read, used, seconds = native.run(data, count, deadline.seconds, given)
         elif reason is None:
             answers, failures, passes, bytes_read, used, seconds, copied, how, why = self._trace(
-                data, count, timeout, given
+                data, count, deadline, given
             )
         else:
             answers, failures, passes, bytes_read, used, seconds, copied, why = self._call(
-                data, count, timeout, given, reason
+                data, count, deadline, given, reason
             )
         values = dict(zip(self._keys, answers, strict=True))
         if self._plain:
@@ -150,25 +150,23 @@ class Plan:
         taking: Mapping[str, Any],
         count: int,
         on_error: OnError,
-        timeout: float | None,
+        deadline: Deadline,
         out: Mapping[int, npt.NDArray[Any]],
     ) -> Results:
         """A run with an answer for each of many parts of the array, or of a part of it, or of elements with weights."""
-        begun = time.monotonic()
         parts = self._parts(data, count, [], **taking)
         if parts.weights is not None:
             over = [(0,)] * len(self._kernels)
             wrong = self._native.problems_over([data], over, parts.weights) if on_error == "raise" else []
             raise_problems(wrong, "the call cannot be run")
-            shapes.refuse_weights(parts.weights, count, timeout)
+            shapes.refuse_weights(parts.weights, count, deadline)
         sequences = [] if parts.whole else [index for index, *_ in self._native.arrays(data)]
         native, others = self._native, list(range(len(self._kernels)))
         if sequences:
             others = [index for index in others if index not in sequences]
             native = _core.Plan([self._kernels[index] for index in others], self._nan_policy)
         over = [(0,)] * len(others)
-        left = checks.left(timeout, begun)
-        with checks.within(timeout):
+        with deadline.within() as left:
             found, failed, passes, bytes_read, used, seconds = parts.run(native, [data], over, count, left, out)
         failures = [(others[place], error) for place, error in failed]
         missing = {index for index, _ in failures}
@@ -178,8 +176,7 @@ class Plan:
         if sequences:
             plan = _core.Plan([self._kernels[index] for index in sequences], self._nan_policy)
             own = {place: out[index] for place, index in enumerate(sequences) if index in out}
-            left = checks.left(timeout, begun)
-            with checks.within(timeout):
+            with deadline.within() as left:
                 arrays, failed = parts.sequences(plan, data, count, left, own)
             failures += [(sequences[place], error) for place, error in failed.items()]
             for place, index in enumerate(sequences):
@@ -188,10 +185,8 @@ class Plan:
         tasks = [Task(key, parts.called(function), data) for key, function in called.items()]
         if tasks:
             workers = 1 if data.size <= SMALLEST else budget(count)
-            left = checks.left(timeout, begun)
-            with checks.within(timeout):
-                used = max(used, call_all(tasks, Sweep(None, left), workers, left))
-            seconds = time.monotonic() - begun
+            used = max(used, call_all(tasks, Sweep(None, deadline), workers, deadline))
+            seconds = deadline.elapsed()
         for task in tasks:
             if task.error is not None:
                 failures.append((len(answers), task.error))
@@ -211,10 +206,9 @@ class Plan:
         taking: Mapping[str, Any],
         count: int,
         on_error: OnError,
-        timeout: float | None,
+        deadline: Deadline,
     ) -> Results:
         """A run over several arrays: all kernels together, then, for each array, what answers with one or is called."""
-        begun = time.monotonic()
         arrays = columns.columns(data, [])
         names, first = list(arrays), next(iter(arrays.values()))
         sequences = {self._keys[index] for array in arrays.values() for index, *_ in self._native.arrays(array)}
@@ -227,9 +221,8 @@ class Plan:
             wrong = columns.wrong(native, arrays, calls, parts.weights)
             raise_problems(wrong, "the functions cannot be run on these arrays")
         if parts.weights is not None:
-            shapes.refuse_weights(parts.weights, count, timeout)
-        left = checks.left(timeout, begun)
-        with checks.within(timeout):
+            shapes.refuse_weights(parts.weights, count, deadline)
+        with deadline.within() as left:
             found, failed, passes, bytes_read, used, seconds = parts.run(
                 native, list(arrays.values()), calls.over, count, left, {}
             )
@@ -244,8 +237,7 @@ class Plan:
         why: dict[str, str] = {}
         plan = Plan(rest, None, self._nan_policy)
         for name, array in arrays.items() if rest else ():
-            left = checks.left(timeout, begun)
-            with checks.within(timeout):
+            with deadline.within() as left:
                 own = plan.run(array, workers=count or None, on_error="return", timeout=left, **taking)
             for key, value in own.items():
                 values.setdefault(key, {})[name] = value
@@ -256,7 +248,7 @@ class Plan:
             passes, bytes_read, used = passes + report.passes, bytes_read + report.bytes_read, max(used, report.workers)
             how, why = how | report.how, why | report.why
         values = {key: values.get(key) for key in self._order}
-        seconds = time.monotonic() - begun if rest else seconds
+        seconds = deadline.elapsed() if rest else seconds
         ran = (passes, bytes_read, used, seconds, self._order, how, why, parts.bytes_copied)
         if not errors:
             return Results(values, {}, ran, parts.groups)
@@ -308,11 +300,10 @@ class Plan:
         return parts
 
     def _trace(
-        self, data: npt.NDArray[Any], count: int, timeout: float | None, out: Mapping[int, npt.NDArray[Any]]
+        self, data: npt.NDArray[Any], count: int, deadline: Deadline, out: Mapping[int, npt.NDArray[Any]]
     ) -> tuple[Any, ...]:
         """A run with functions that are traced; what `native.run` gives, and how and why for each function."""
-        begun = time.perf_counter()
-        crew = self._crew(data, count, timeout, out)
+        crew = self._crew(data, count, deadline, out)
         crew.run()
         answers: list[Any] = []
         failures: list[tuple[int, Exception]] = []
@@ -330,7 +321,7 @@ class Plan:
         how = {key: call.how for key, call in crew.calls.items()}
         why = {key: "; ".join(call.trace.reasons) for key, call in crew.calls.items() if call.trace.reasons}
         sweeps = crew.formulas.sweeps
-        seconds = time.perf_counter() - begun
+        seconds = deadline.elapsed()
         bytes_read = sum(sweep.bytes_read for sweep in sweeps)
         return answers, failures, len(sweeps), bytes_read, crew.workers, seconds, crew.bytes_copied, how, why
 
@@ -338,18 +329,17 @@ class Plan:
         self,
         data: npt.NDArray[Any],
         count: int,
-        timeout: float | None,
+        deadline: Deadline,
         out: Mapping[int, npt.NDArray[Any]],
         reason: str,
     ) -> tuple[Any, ...]:
         """A run with functions that are called as they stand; what `native.run` gives, the bytes copied, and why."""
-        begun = time.perf_counter()
         called = {key: Called(function) for key, function in self._plain.items()}
         tasks = [Task(key, function, data) for key, function in called.items()]
         workers = 1 if data.size <= SMALLEST else budget(count)
         run = partial(self._native.run, data, out=dict(out)) if self._kernels else None
-        sweep = Sweep(run, timeout)
-        threads = call_all(tasks, sweep, workers, timeout)
+        sweep = Sweep(run, deadline)
+        threads = call_all(tasks, sweep, workers, deadline)
         nothing: tuple[Any, ...] = ([], [], 0, 0, 1, 0.0)
         answers, failures, passes, bytes_read, used, _ = sweep.answer or nothing
         for task in tasks:
@@ -358,19 +348,19 @@ class Plan:
             answers.append(task.result)
             task.error = None
         copied = sum(each.bytes_copied for each in called.values())
-        seconds = time.perf_counter() - begun
+        seconds = deadline.elapsed()
         return answers, failures, passes, bytes_read, max(used, threads), seconds, copied, _why(called, reason)
 
     def _crew(
         self,
         data: npt.NDArray[Any],
         count: int,
-        timeout: float | None,
+        deadline: Deadline,
         out: Mapping[int, npt.NDArray[Any]],
         patience: float = PATIENCE,
     ) -> Crew:
         """Who calls the functions of an array that can be traced."""
-        return Crew(data, self._plain, self._kernels, self._nan_policy, budget(count), timeout, patience, out)
+        return Crew(data, self._plain, self._kernels, self._nan_policy, budget(count), deadline, patience, out)
 
     def _check(
         self,
@@ -448,7 +438,7 @@ class Plan:
         if self._array is not None and reason is None:
             told: list[str] = []
             # Sweeps wait for everybody: which functions they serve does not depend on how long others take.
-            crew = self._crew(self._array, 0, None, {}, math.inf)
+            crew = self._crew(self._array, 0, Deadline(None), {}, math.inf)
             crew.run(lambda: told.extend(explained(crew, list(zip(kernels, self._kernels, strict=True)))))
             return "\n".join(told)
         like = np.dtype(np.float64) if self._like is None else self._like
@@ -700,11 +690,6 @@ _memory: dict[Any, Plan] = {}
 
 # What gives the same functions each time, unlike an iterator.
 _LASTING = (str, list, tuple, _core.Kernel)
-
-
-def _seconds(timeout: Any) -> float | None:
-    """The timeout as the compiled half takes it: one that no clock reaches is none."""
-    return float(timeout) if timeout is not None and timeout < 1e9 else None
 
 
 def _why(called: Mapping[str, Called], reason: str) -> dict[str, str]:

@@ -6,13 +6,13 @@ without ``const``) refuse a read-only array, although they only read. They are c
 
 import contextvars
 import re
-import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy.typing as npt
 
 from fanfold import _core, checks
+from fanfold.deadline import Deadline
 from fanfold.scheduler import Scheduler, Wait, Work, in_turn
 
 Array = npt.NDArray[Any]
@@ -105,15 +105,14 @@ def without_our_frames(error: Exception) -> Exception:
 class Sweep:
     """One run of kernels as the calling thread's work: nobody waits for it."""
 
-    def __init__(self, run: Callable[..., Any] | None, timeout: float | None) -> None:
+    def __init__(self, run: Callable[..., Any] | None, deadline: Deadline) -> None:
         self.answer: Any = None
         self._run = run
-        self._timeout = timeout
-        self._begun = time.monotonic()
+        self._deadline = deadline
 
     def check(self) -> None:
         """Raises if the time is up."""
-        checks.left(self._timeout, self._begun)
+        self._deadline.left()
 
     def is_wanted(self) -> bool:
         """Whether it has not been run."""
@@ -123,16 +122,15 @@ class Sweep:
         """Runs the kernels."""
         run, self._run = self._run, None
         if run is not None:
-            left = checks.left(self._timeout, self._begun)
-            with checks.within(self._timeout):
+            with self._deadline.within() as left:
                 self.answer = run(workers=workers, timeout=left)
         return waiting
 
 
-def call_all(tasks: Sequence[Task], work: Work, workers: int, timeout: float | None) -> int:
+def call_all(tasks: Sequence[Task], work: Work, workers: int, deadline: Deadline) -> int:
     """Calls functions as they stand, beside the calling thread's work; how many threads called them."""
     if workers > 1 and len(tasks) + work.is_wanted() > 1 and tasks:
-        scheduler = Scheduler(tasks, work, workers, timeout)
+        scheduler = Scheduler(tasks, work, workers, deadline)
         scheduler.run()
         return scheduler.most_threads
     in_turn(tasks, work)

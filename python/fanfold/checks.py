@@ -2,9 +2,7 @@
 
 import numbers
 import reprlib
-import time
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping
 from functools import partial
 from typing import Any, cast
 
@@ -152,31 +150,6 @@ def timeout(value: Any, problems: Problems) -> None:
         problems.append(TypeError(f"{expected}, not {shown(value)}"))
     elif not cast("float", value) > 0:
         problems.append(ValueError(f"{expected}, not {shown(value)}"))
-
-
-def left(seconds: float | None, begun: float) -> float | None:
-    """What is left of a timeout that began then; raises if nothing is."""
-    if seconds is None:
-        return None
-    rest = begun + seconds - time.monotonic()
-    if rest <= 0:
-        raise late(seconds)
-    return rest
-
-
-def late(seconds: float | None, told: str = "") -> TimeoutError:
-    """That a timeout has passed, as the compiled half says it; and what else is to be told of it."""
-    advice = "pass a larger timeout or fewer functions"
-    return TimeoutError(f"timeout={seconds:g} s passed before the work was done{told and f' ({told})'}: {advice}")
-
-
-@contextmanager
-def within(seconds: float | None) -> Iterator[None]:
-    """Says of a run that was given what was left of a timeout what there was in all."""
-    try:
-        yield
-    except TimeoutError:
-        raise late(seconds) from None
 
 
 def out(

@@ -1,7 +1,7 @@
 """Runs users' functions, never more of them at a time than there are workers, beside the sweeps of the calling thread.
 
 Functions are called here, in Python, and never from the compiled half: when the interpreter ends, it unwinds daemon
-threads (before Python 3.14), which compiled frames would not survive. With one worker the calling thread does everything,
+threads (before Python 3.14), which compiled frames would not survive. With one worker the calling thread does all,
 one after the other. Otherwise each function runs on a daemon thread, in one of as many *places* as there are workers. A
 function that waits for a value gives its place to another one. Once nobody can go on without a sweep, the calling
 thread sweeps for all who wait. A function that is busy with something else is not waited for: the sweep runs beside it.
@@ -18,7 +18,8 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, Protocol
 
-from fanfold import _core, checks
+from fanfold import _core
+from fanfold.deadline import Deadline
 
 PATIENCE = 0.005
 """Seconds for which a sweep waits for a function that may come to want the same one."""
@@ -105,7 +106,7 @@ class Scheduler:
     """The functions of one run, each on a thread, and the calling thread's work beside them."""
 
     def __init__(
-        self, calls: Iterable[Call], work: Work, workers: int, timeout: float | None, patience: float = PATIENCE
+        self, calls: Iterable[Call], work: Work, workers: int, deadline: Deadline, patience: float = PATIENCE
     ) -> None:
         self.stopped = False
         self.most_threads = 0
@@ -113,8 +114,7 @@ class Scheduler:
         self._work = work
         self._workers = workers
         self._most_begun = max(workers, MOST_BEGUN)
-        self._timeout = timeout
-        self._deadline = None if timeout is None else time.monotonic() + timeout
+        self._deadline = deadline
         self._patience = patience
         self._pending = deque(calls)
         self._lock = threading.Lock()
@@ -233,9 +233,7 @@ class Scheduler:
             self._raise_fatal()
             pause = 0.0 if self._is_time() else min(self._patience, POLL) if self._is_wanted() else POLL
         if pause and self._is_busy():
-            if self._deadline is not None:
-                pause = min(pause, max(self._deadline - time.monotonic(), 0.001))
-            self._news.acquire(timeout=pause)
+            self._news.acquire(timeout=min(pause, max(-self._deadline.passed(), 0.001)))
         with self._lock:
             self._raise_fatal()
             if not self._is_busy() and not self._work.is_wanted():
@@ -295,9 +293,8 @@ class Scheduler:
             self._ready.clear()
         for wait in sleeping:
             wait.wake()
-        until = time.monotonic() + GRACE
-        if self._deadline is not None:
-            until = min(until, max(self._deadline + 2 * GRACE, time.monotonic() + GRACE / 4))
+        # Ctrl-C and a deadline are both answered within 100 ms: who looks around late has less to give.
+        until = time.monotonic() + min(GRACE, max(2 * GRACE - self._deadline.passed(), GRACE / 4))
         while self._begun and (rest := until - time.monotonic()) > 0:
             self._news.acquire(timeout=rest)
         with self._lock:
@@ -308,7 +305,7 @@ class Scheduler:
         names = ", ".join(f"'{key}'" for key in left[:5]) + (f" and {len(left) - 5} more" if len(left) > 5 else "")
         told = f"{names} {'has' if len(left) == 1 else 'have'} not returned, and went on in threads of their own"
         cause: BaseException = error.error if isinstance(error, Stopped) and error.error is not None else error
-        if type(cause) is TimeoutError and self._deadline is not None and time.monotonic() >= self._deadline:
-            return checks.late(self._timeout, told)
+        if type(cause) is TimeoutError and self._deadline.passed() >= 0:
+            return self._deadline.late(told)
         cause.add_note(f"fanfold: {told}")
         return cause

@@ -18,6 +18,7 @@ import numpy.typing as npt
 from fanfold import _core
 from fanfold.calling import Called
 from fanfold.checks import Problems, shown
+from fanfold.deadline import Deadline
 
 Axis = int | tuple[int, ...] | None
 
@@ -262,14 +263,15 @@ def _array(value: Any, name: str, problems: Problems) -> npt.NDArray[Any] | None
         return None
 
 
-def refuse_weights(weights: npt.NDArray[Any], workers: int, timeout: float | None) -> None:
+def refuse_weights(weights: npt.NDArray[Any], workers: int, deadline: Deadline) -> None:
     """Raises what is wrong with weights, if anything is. Their elements have to be read for it."""
     # What was broadcast is looked at once.
     own = weights[tuple(slice(0, 1) if stride == 0 else slice(None) for stride in weights.strides)]
     if not own.size or own.dtype.kind in "bu":
         return
     kernels = [_core.Kernel("min"), _core.Kernel("max")]
-    (least, most), *_ = _core.Plan(kernels, "propagate").run(own, workers, timeout, {})
+    with deadline.within() as left:
+        (least, most), *_ = _core.Plan(kernels, "propagate").run(own, workers, left, {})
     if np.isnan(least):
         raise ValueError("weights holds NaN: put 0 where an element is not to count")
     if least < 0:

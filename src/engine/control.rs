@@ -22,15 +22,10 @@ pub struct Control<'a> {
 impl<'a> Control<'a> {
     /// `go_on` is called from the calling thread only.
     pub fn new(timeout: Option<f64>, go_on: &'a (dyn Fn() -> bool + Sync)) -> Control<'a> {
-        Control::since(Instant::now(), timeout, go_on)
-    }
-
-    /// The same, for a run that has begun already.
-    pub fn since(begun: Instant, timeout: Option<f64>, go_on: &'a (dyn Fn() -> bool + Sync)) -> Control<'a> {
         // A timeout too long for the clock is none.
         let deadline = timeout.and_then(|seconds| {
             let limit = Duration::try_from_secs_f64(seconds).ok()?;
-            Some((begun.checked_add(limit)?, seconds))
+            Some((Instant::now().checked_add(limit)?, seconds))
         });
         Control { deadline, go_on, stopped: Arc::default(), caller: thread::current().id() }
     }

@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
 
 use numpy::{PyArrayDescr, PyUntypedArray, PyUntypedArrayMethods};
 use pyo3::exceptions::{PyRuntimeError, PyValueError};
@@ -27,8 +26,6 @@ use crate::{kernels, store};
 /// The formulas of a call's functions over one array, and who waits for the next sweep.
 #[pyclass(frozen, module = "fanfold._core")]
 pub(super) struct Session {
-    begun: Instant,
-    timeout: Option<f64>,
     dtype: DType,
     len: usize,
     state: Mutex<State>,
@@ -61,8 +58,7 @@ impl Session {
     const NAN_CHECK: usize = NAN_CHECK;
 
     #[new]
-    #[pyo3(signature = (array, timeout))]
-    fn new(array: &Bound<'_, PyUntypedArray>, timeout: Option<f64>) -> PyResult<Session> {
+    fn new(array: &Bound<'_, PyUntypedArray>) -> PyResult<Session> {
         let view = input::view(array)?;
         let session = engine::Session::new(view.dtype(), view.len());
         let state = State {
@@ -74,7 +70,7 @@ impl Session {
             most_workers: 1,
         };
         let (dtype, len) = (view.dtype(), view.len());
-        Ok(Session { begun: Instant::now(), timeout, dtype, len, state: Mutex::new(state) })
+        Ok(Session { dtype, len, state: Mutex::new(state) })
     }
 
     /// The node of another array's elements, of which there may be no more than the call's array has. It is kept alive.
@@ -193,11 +189,6 @@ impl Session {
         state.session.add(Who::Call(who), store::collect(node, dtype));
     }
 
-    /// Raises if the time is up.
-    fn check(&self) -> PyResult<()> {
-        Ok(Control::since(self.begun, self.timeout, &|| true).check()?)
-    }
-
     /// The most workers that a sweep has had.
     #[getter]
     fn most_workers(&self, py: Python<'_>) -> usize {
@@ -210,16 +201,15 @@ impl Session {
     }
 
     /// One sweep for all who wait, by as many workers as the caller's run can spare.
-    fn sweep<'py>(&self, py: Python<'py>, workers: usize) -> PyResult<Answers<'py>> {
+    #[pyo3(signature = (workers, timeout))]
+    fn sweep<'py>(&self, py: Python<'py>, workers: usize, timeout: Option<f64>) -> PyResult<Answers<'py>> {
         let mut state = self.state(py);
         let State { session, arrays, outputs, kernels, answers: written, most_workers } = &mut *state;
         let arrays: Vec<Bound<'py, PyUntypedArray>> = arrays.iter().map(|array| array.bind(py).clone()).collect();
         let views = arrays.iter().map(input::view).collect::<Result<Vec<_>, Error>>()?;
         let workers = Workers::granted(waiting::most(workers, views[0].len()));
         *most_workers = workers.count().max(*most_workers);
-        let told = waiting::detached(py, |go_on| {
-            session.sweep(&views, &workers, &Control::since(self.begun, self.timeout, go_on))
-        });
+        let told = waiting::detached(py, |go_on| session.sweep(&views, &workers, &Control::new(timeout, go_on)));
         outputs.clear();
         let Told { answers, flags, mut sources } = told??;
         sources.sort_unstable();

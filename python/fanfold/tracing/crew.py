@@ -14,6 +14,7 @@ import numpy.typing as npt
 from fanfold import _core
 from fanfold.calling import COPIED, Called, refuses_read_only, without_our_frames
 from fanfold.checks import locked
+from fanfold.deadline import Deadline
 from fanfold.scheduler import PATIENCE, Scheduler, Stopped, Wait, in_turn
 from fanfold.tracing import results
 from fanfold.tracing.arrays import Deferred, Traced, takes
@@ -131,11 +132,11 @@ class Crew:
         kernels: list[_core.Kernel],
         nan_policy: str,
         workers: int,
-        timeout: float | None,
+        deadline: Deadline,
         patience: float = PATIENCE,
         out: Mapping[int, Array] = MappingProxyType({}),
     ) -> None:
-        self.formulas = Formulas(data, timeout)
+        self.formulas = Formulas(data, deadline)
         self.data = data
         # What functions have returned uncomputed.
         self.unsettled: list[Node] = []
@@ -151,7 +152,7 @@ class Crew:
         self._most_swept = 1
         self._scheduler: Scheduler | None = None
         if workers > 1 and len(functions) > 1:
-            self._scheduler = Scheduler(self.calls.values(), self, workers, timeout, patience)
+            self._scheduler = Scheduler(self.calls.values(), self, workers, deadline, patience)
 
     @property
     def bytes_copied(self) -> int:
@@ -201,7 +202,7 @@ class Crew:
 
     def check(self) -> None:
         """Raises if the time is up."""
-        self.formulas.session.check()
+        self.formulas.deadline.left()
 
     def is_wanted(self) -> bool:
         """Whether kernels wait for a sweep."""

@@ -5,7 +5,6 @@ one node, whoever wrote them. Nothing here knows NumPy's functions: `rules` says
 """
 
 import threading
-import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
@@ -14,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fanfold import _core
+from fanfold.deadline import Deadline
 from fanfold.scheduler import Stopped
 from fanfold.shapes import Rows
 
@@ -122,9 +122,10 @@ class Sweep(NamedTuple):
 class Formulas:
     """The nodes of a call, and the session that sweeps for them."""
 
-    def __init__(self, array: Array, timeout: float | None) -> None:
+    def __init__(self, array: Array, deadline: Deadline) -> None:
         self.array = array
-        self.session = _core.Session(array, timeout)
+        self.session = _core.Session(array)
+        self.deadline = deadline
         self.flags: dict[int, int] = {}
         self.sweeps: list[Sweep] = []
         # What a sweep has answered for those who are no nodes: the call's kernels.
@@ -134,7 +135,6 @@ class Formulas:
         self._nodes: dict[Any, Node] = {}
         self._asked: dict[int, tuple[Node, Array | None]] = {}
         self._numbers = 1 << 32
-        self._deadline = None if timeout is None else time.monotonic() + timeout
         # Who waits for a sweep along axes, and over which array.
         self._along: list[tuple[Node, Array]] = []
 
@@ -339,7 +339,8 @@ class Formulas:
             self._sweep_along(same, elements, workers)
         asked = [node for node, _ in self._asked.values()]
         try:
-            answers, flags, read, size = self.session.sweep(workers)
+            with self.deadline.within() as left:
+                answers, flags, read, size = self.session.sweep(workers, left)
         except Exception as error:  # noqa: BLE001 - handed on
             # The time is up, or a signal's handler raised it: no failure of the function that happens to wait.
             raise Stopped(error) from None
@@ -366,13 +367,8 @@ class Formulas:
         parts = Rows.along_axes(array, nodes[0].operation.axes)
         plan, over = _core.Plan(kernels, "propagate"), [(0,)] * len(nodes)
         try:
-            left = None if self._deadline is None else max(self._deadline - time.monotonic(), 1e-9)
-            try:
+            with self.deadline.within() as left:
                 columns, failed, passes, size, *_ = parts.run(plan, [array], over, workers, left, {})
-            except TimeoutError:
-                # It knows the time that there was in all.
-                self.session.check()
-                raise
         except Exception as error:  # noqa: BLE001 - as in a sweep
             raise Stopped(error) from None
         self.sweeps += [Sweep(size // passes, [], [] if number else nodes) for number in range(passes)]
