@@ -4,6 +4,7 @@ All problems of a call are found, and told together, before any data is touched:
 """
 
 import math
+import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from functools import partial
@@ -15,7 +16,7 @@ import numpy.typing as npt
 
 from fanfold import _core, checks, columns, groups, shapes
 from fanfold.calling import COPIED, Called, Sweep, Task, budget, call_all
-from fanfold.deadline import Deadline
+from fanfold.deadline import UNLIMITED, Deadline
 from fanfold.failures import raise_failures, raise_problems
 from fanfold.filling import filling, joined, wants_dict
 from fanfold.groups import Groups
@@ -104,27 +105,42 @@ class Plan:
         out: Out | None = None,
     ) -> Results:
         """Runs the functions over an array; the parameters are those of `run`."""
-        native = self._native
         usual = type(data) is np.ndarray and workers is None and timeout is None and on_error is _RAISE and out is None
         given: dict[int, npt.NDArray[Any]] = {}
-        if not usual or self._joint or native.problems(cast("npt.NDArray[Any]", data)):
+        if not usual or self._joint or self._native.problems(cast("npt.NDArray[Any]", data)):
             given = self._check(data, workers, on_error, timeout, out, [])
-        deadline = Deadline(timeout)
+        deadline = UNLIMITED if timeout is None else Deadline(timeout)
         count = workers.workers if isinstance(workers, Pool) else int(workers or 0)
         parted = axis is not None or where is not None or weights is not None or by is not None or keepdims is not False
+        taking: dict[str, Any] = {}
         if parted or not isinstance(data, np.ndarray):
-            taking: dict[str, Any] = {"axis": axis, "keepdims": keepdims, "where": where, "weights": weights, "by": by}
-            if isinstance(data, Mapping):
-                return self._run_columns(data, taking, count, on_error, deadline)
-            return self._run_parts(np.ndarray.view(data, np.ndarray), taking, count, on_error, deadline, given)
-        if not usual:
-            data = np.ndarray.view(data, np.ndarray)
+            taking = {"axis": axis, "keepdims": keepdims, "where": where, "weights": weights, "by": by}
+        if isinstance(data, Mapping):
+            return self._run_columns(data, taking, count, on_error, deadline)
+        return self._run_array(
+            data if usual else np.ndarray.view(data, np.ndarray), taking, count, on_error, deadline, given
+        )
+
+    def _run_array(
+        self,
+        data: npt.NDArray[Any],
+        taking: Mapping[str, Any],
+        count: int,
+        on_error: OnError,
+        deadline: Deadline,
+        given: Mapping[int, npt.NDArray[Any]],
+    ) -> Results:
+        """A run over one array; as a whole, if nothing says what is to be taken of it."""
+        if taking:
+            return self._run_parts(data, taking, count, on_error, deadline, given)
         how: dict[str, str] = self._how
         why: dict[str, str] = {}
         copied = 0
         reason = why_plain(data) if self._plain else None
         if not self._plain:
-            answers, failures, passes, bytes_read, used, seconds = native.run(data, count, deadline.seconds, given)
+            answers, failures, passes, bytes_read, used, seconds = self._native.run(
+                data, count, deadline.seconds, dict(given)
+            )
         elif reason is None:
             answers, failures, passes, bytes_read, used, seconds, copied, how, why = self._trace(
                 data, count, deadline, given
@@ -154,6 +170,7 @@ class Plan:
         out: Mapping[int, npt.NDArray[Any]],
     ) -> Results:
         """A run with an answer for each of many parts of the array, or of a part of it, or of elements with weights."""
+        begun = time.perf_counter()
         parts = self._parts(data, count, [], **taking)
         if parts.weights is not None:
             over = [(0,)] * len(self._kernels)
@@ -186,7 +203,7 @@ class Plan:
         if tasks:
             workers = 1 if data.size <= SMALLEST else budget(count)
             used = max(used, call_all(tasks, Sweep(None, deadline), workers, deadline))
-            seconds = deadline.elapsed()
+            seconds = time.perf_counter() - begun
         for task in tasks:
             if task.error is not None:
                 failures.append((len(answers), task.error))
@@ -209,6 +226,7 @@ class Plan:
         deadline: Deadline,
     ) -> Results:
         """A run over several arrays: all kernels together, then, for each array, what answers with one or is called."""
+        begun = time.perf_counter()
         arrays = columns.columns(data, [])
         names, first = list(arrays), next(iter(arrays.values()))
         sequences = {self._keys[index] for array in arrays.values() for index, *_ in self._native.arrays(array)}
@@ -237,8 +255,7 @@ class Plan:
         why: dict[str, str] = {}
         plan = Plan(rest, None, self._nan_policy)
         for name, array in arrays.items() if rest else ():
-            with deadline.within() as left:
-                own = plan.run(array, workers=count or None, on_error="return", timeout=left, **taking)
+            own = plan._run_array(array, taking, count, "return", deadline, {})
             for key, value in own.items():
                 values.setdefault(key, {})[name] = value
             for key, error in own.errors.items():
@@ -248,7 +265,7 @@ class Plan:
             passes, bytes_read, used = passes + report.passes, bytes_read + report.bytes_read, max(used, report.workers)
             how, why = how | report.how, why | report.why
         values = {key: values.get(key) for key in self._order}
-        seconds = deadline.elapsed() if rest else seconds
+        seconds = time.perf_counter() - begun if rest else seconds
         ran = (passes, bytes_read, used, seconds, self._order, how, why, parts.bytes_copied)
         if not errors:
             return Results(values, {}, ran, parts.groups)
@@ -303,6 +320,7 @@ class Plan:
         self, data: npt.NDArray[Any], count: int, deadline: Deadline, out: Mapping[int, npt.NDArray[Any]]
     ) -> tuple[Any, ...]:
         """A run with functions that are traced; what `native.run` gives, and how and why for each function."""
+        begun = time.perf_counter()
         crew = self._crew(data, count, deadline, out)
         crew.run()
         answers: list[Any] = []
@@ -321,7 +339,7 @@ class Plan:
         how = {key: call.how for key, call in crew.calls.items()}
         why = {key: "; ".join(call.trace.reasons) for key, call in crew.calls.items() if call.trace.reasons}
         sweeps = crew.formulas.sweeps
-        seconds = deadline.elapsed()
+        seconds = time.perf_counter() - begun
         bytes_read = sum(sweep.bytes_read for sweep in sweeps)
         return answers, failures, len(sweeps), bytes_read, crew.workers, seconds, crew.bytes_copied, how, why
 
@@ -334,6 +352,7 @@ class Plan:
         reason: str,
     ) -> tuple[Any, ...]:
         """A run with functions that are called as they stand; what `native.run` gives, the bytes copied, and why."""
+        begun = time.perf_counter()
         called = {key: Called(function) for key, function in self._plain.items()}
         tasks = [Task(key, function, data) for key, function in called.items()]
         workers = 1 if data.size <= SMALLEST else budget(count)
@@ -348,7 +367,7 @@ class Plan:
             answers.append(task.result)
             task.error = None
         copied = sum(each.bytes_copied for each in called.values())
-        seconds = deadline.elapsed()
+        seconds = time.perf_counter() - begun
         return answers, failures, passes, bytes_read, max(used, threads), seconds, copied, _why(called, reason)
 
     def _crew(
@@ -438,7 +457,7 @@ class Plan:
         if self._array is not None and reason is None:
             told: list[str] = []
             # Sweeps wait for everybody: which functions they serve does not depend on how long others take.
-            crew = self._crew(self._array, 0, Deadline(None), {}, math.inf)
+            crew = self._crew(self._array, 0, UNLIMITED, {}, math.inf)
             crew.run(lambda: told.extend(explained(crew, list(zip(kernels, self._kernels, strict=True)))))
             return "\n".join(told)
         like = np.dtype(np.float64) if self._like is None else self._like
