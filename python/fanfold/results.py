@@ -59,7 +59,8 @@ class Report(NamedTuple):
     bytes_read: int
     """Bytes that those sweeps read, of the array or arrays, and of a mask and weights."""
     bytes_copied: int
-    """Bytes of the array that were copied: 0, but for `by`, which puts the elements of each group together."""
+    """Bytes of the array that were copied: 0, but for `by`, which puts the elements of each group together, and for
+    functions that take no read-only array."""
     workers: int
     """Threads that computed; 1 is the calling thread."""
     seconds: float
