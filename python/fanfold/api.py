@@ -612,9 +612,9 @@ def run(
         What to do if functions fail: raise the exception (an ``ExceptionGroup`` if there are several different ones),
         whose attribute ``results`` has the others' results; or return the exceptions in place of the results.
     timeout : float, optional
-        Seconds after which the passes are stopped and ``TimeoutError`` is raised. Functions that run on threads of their
-        own and do not return are left behind there, and named in the message; one that runs alone, or with one worker,
-        runs in the calling thread, and the call ends when it returns.
+        Seconds after which the passes are stopped and ``TimeoutError`` is raised. Functions that run on threads of
+        their own and do not return are left behind there, and named in the message; one that runs alone, or with one
+        worker, runs in the calling thread, and the call ends when it returns.
     out : dict of str to numpy.ndarray, optional
         Arrays by the names of results, to which these results are written: for kernels that answer with an item for
         each element (``docs/shapes.md``). Each must have the result's dtype and shape (or the shape of `data`, if they
