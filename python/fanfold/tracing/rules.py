@@ -30,8 +30,8 @@ from fanfold.tracing.ufuncs import (
 
 Array = npt.NDArray[Any]
 
-# The ufunc behind `np.clip` has no public name, and NumPy 1, with which nothing is traced, another place for it.
-_CLIP: Any = getattr(getattr(np, "_core", None), "umath", np).clip
+# The ufunc behind `np.clip` has no public name.
+_CLIP: Any = np._core.umath.clip
 
 
 # ---- selections ----
