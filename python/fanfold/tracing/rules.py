@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from numpy._core import umath
 
 from fanfold.tracing.arrays import Deferred, deferred, takes
 from fanfold.tracing.formulas import Along, Node, Selection
@@ -30,8 +31,8 @@ from fanfold.tracing.ufuncs import (
 
 Array = npt.NDArray[Any]
 
-# The ufunc behind `np.clip` has no public name.
-_CLIP: Any = np._core.umath.clip
+# The ufunc behind `np.clip` has no public name, nor has its module types for it.
+_CLIP: Any = vars(umath)["clip"]
 
 
 # ---- selections ----
@@ -296,7 +297,7 @@ def _quantile(func: Any, name: str) -> None:
     ) -> Any:
         if out is not None or overwrite_input or weights is not None or keepdims not in (False, _NOTHING):
             return None
-        if type(method) is not str or not _are_parts(q):
+        if type(method) is not str or method in _OTHERWISE or not _are_parts(q):
             return None
         node = elements_of(trace, a)
         if (
@@ -320,6 +321,10 @@ def _quantile(func: Any, name: str) -> None:
             return deferred(trace, made)
         # Whoever else asks for the same must not see what this function writes to it.
         return trace.force(made, f"np.{name} of several").copy()
+
+
+# The kernel takes the neighbour that NumPy takes since 2.1.
+_OTHERWISE = ("closest_observation",) if np.lib.NumpyVersion(np.__version__) < "2.1.0" else ()
 
 
 def _are_parts(q: Any) -> bool:
@@ -375,7 +380,8 @@ def _norm(trace: Trace, x: Any, ord: Any = None, axis: Any = None) -> Any:
     node = elements_of(trace, x)
     if node is None or node.dtype.kind != "f" or axis is not None or (ord is not None and len(_shape(node)) != 1):
         return None
-    if ord not in (None, 1, 2, np.inf):
+    # Of nothing NumPy has a largest value, 0, since 2.3 only.
+    if ord not in (None, 1, 2, np.inf) or (ord == np.inf and isinstance(node.shape, Selection)):
         return None
     return _statistic(trace, np.linalg.norm, "norm", x, None, False, ord=2 if ord is None else ord)
 
