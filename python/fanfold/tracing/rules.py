@@ -297,7 +297,7 @@ def _quantile(func: Any, name: str) -> None:
     ) -> Any:
         if out is not None or overwrite_input or weights is not None or keepdims not in (False, _NOTHING):
             return None
-        if type(method) is not str or method in _OTHERWISE or not _are_parts(q):
+        if type(method) is not str or not _are_parts(q):
             return None
         node = elements_of(trace, a)
         if (
@@ -307,6 +307,10 @@ def _quantile(func: Any, name: str) -> None:
             or isinstance(node.shape, Selection)
         ):
             # Of what a mask has left nothing of NumPy raises an error, and the function may be waiting for it.
+            return None
+        if (_OTHER_PLACE and type(q) is float and node.dtype == np.float32) or (
+            _OTHER_NEIGHBOUR and method == _CLOSEST
+        ):
             return None
         try:
             asked = kernel(name, q=q if type(q) is float else tuple(q), method=method)
@@ -323,8 +327,12 @@ def _quantile(func: Any, name: str) -> None:
         return trace.force(made, f"np.{name} of several").copy()
 
 
-# The kernel takes the neighbour that NumPy takes since 2.1.
-_OTHERWISE = ("closest_observation",) if np.lib.NumpyVersion(np.__version__) < "2.1.0" else ()
+_NUMPY = np.lib.NumpyVersion(np.__version__)
+_CLOSEST = "closest_observation"
+
+# Where quantiles of older NumPys are not the kernel's: before 2.4 the place of a single one is computed in the dtype of
+# the elements, and before 2.1 one method takes the other neighbour.
+_OTHER_PLACE, _OTHER_NEIGHBOUR = _NUMPY < "2.4.0", _NUMPY < "2.1.0"
 
 
 def _are_parts(q: Any) -> bool:
