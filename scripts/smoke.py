@@ -92,6 +92,9 @@ def try_functions() -> None:
     r = ff.run(x.reshape(1000, -1), {"means": lambda v: v.mean(axis=0), "plain": len})
     np.testing.assert_allclose(r["means"], x.reshape(1000, -1).mean(axis=0), rtol=1e-12, atol=1e-12)
     assert (r["plain"], r.report.how) == (1000, {"means": "fused", "plain": "plain"})
+    views = {"bytes": lambda v: v.view(np.uint8).sum(), "halves": lambda v: v.view(np.int32)[::2].max()}
+    r = ff.run(x, views)
+    assert dict(r) == {name: function(x) for name, function in views.items()}
     # Quantiles are not the same in every NumPy: a function gets those of its own.
     for method in ("averaged_inverted_cdf", "closest_observation", "hazen", "inverted_cdf", "linear", "nearest"):
         for dtype in (np.float32, np.float64):
