@@ -115,8 +115,8 @@ wheel: $(VENV)/.test  ## the wheel, into dist/
 	@ls dist
 
 .PHONY: test-wheel
-test-wheel: wheel  ## installs the wheel into a clean environment of every CPython >= 3.11 found, and tries it
-	@bash scripts/test-wheel.sh dist/*.whl
+test-wheel: wheel  ## tries the wheel on every CPython >= 3.11 found, with the oldest NumPy it declares and the newest
+	@$(BIN)/python scripts/test_wheel.py dist/*.whl
 
 .PHONY: generate
 generate: $(VENV)/.test build-test  ## rewrite what follows from the catalogue: stubs and docs/kernels.md

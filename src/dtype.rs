@@ -93,11 +93,6 @@ impl DType {
         matches!(self, DType::Float16 | DType::Float32 | DType::Float64)
     }
 
-    /// float16 or float32.
-    pub fn is_narrow(self) -> bool {
-        matches!(self, DType::Float16 | DType::Float32)
-    }
-
     /// complex64 or complex128.
     pub fn is_complex(self) -> bool {
         matches!(self, DType::Complex64 | DType::Complex128)
@@ -135,6 +130,16 @@ impl DType {
     #[must_use]
     pub fn mean_type(self) -> DType {
         if self.is_float() || self.is_complex() { self } else { DType::Float64 }
+    }
+
+    /// The narrowest float that NumPy's promotion takes for elements of this type.
+    #[must_use]
+    pub fn least_float(self) -> DType {
+        match self {
+            DType::Bool | DType::Int8 | DType::UInt8 | DType::Float16 => DType::Float16,
+            DType::Int16 | DType::UInt16 | DType::Float32 => DType::Float32,
+            _ => DType::Float64,
+        }
     }
 
     /// The dtype of a sum or product: NumPy widens integers to 64 bits and keeps their sign.

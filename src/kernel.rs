@@ -588,16 +588,11 @@ impl Input {
         self.values().float64()
     }
 
-    /// The dtype of a mean: float64 if there are weights, unless neither they nor the elements are so precise.
+    /// The dtype of a mean: that of the elements, or of the weights if it takes more to hold them.
     pub fn mean_type(&self) -> DType {
-        let dtype = self.dtype.mean_type();
-        match self.weights {
-            Some(weights) if weights.dtype != dtype && !(weights.dtype.is_narrow() && dtype.is_narrow()) => {
-                DType::Float64
-            }
-            Some(weights) if weights.dtype == DType::Float32 => DType::Float32,
-            _ => dtype,
-        }
+        let own = self.dtype.mean_type();
+        let weights = self.weights.map(|weights| weights.dtype.least_float());
+        weights.filter(|weights| weights.size() > own.size()).unwrap_or(own)
     }
 
     /// The values that count with what each weighs, as pairs, if they have weights.

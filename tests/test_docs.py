@@ -1,8 +1,13 @@
-"""The README, the docs and the docstrings are true: every example is executed, every link leads somewhere."""
+"""The README, the docs and the docstrings are true: every example is executed, every link leads somewhere, and what is
+shown in Rust compiles."""
 
 import doctest
 import importlib
+import os
 import re
+import shutil
+import subprocess
+import textwrap
 from pathlib import Path
 from types import ModuleType
 
@@ -40,3 +45,72 @@ def test_links_lead_somewhere(path: Path) -> None:
 def test_the_readme_names_the_two_commands_first() -> None:
     commands = re.findall(r"make [a-z-]+", (ROOT / "README.md").read_text(encoding="utf-8"))
     assert commands[:2] == ["make demo", "make test"]
+
+
+# ---- what is promised, and the test that holds it ----
+
+
+def promises() -> list[str]:
+    """The rows of the README's table."""
+    table = (ROOT / "README.md").read_text(encoding="utf-8").partition("| promise | test |")[2].partition("\n\n")[0]
+    return table.split("\n")[2:]
+
+
+def test_every_promise_names_files_that_hold_tests() -> None:
+    assert len(promises()) > 10
+    for promise in promises():
+        links = re.findall(r"\[([^]]+)\]\((tests/[^)]+)\)", promise.split("|")[2])
+        assert links, promise
+        for name, path in links:
+            assert Path(path).name == name
+            assert re.search(r"^def test_|^#\[test\]", (ROOT / path).read_text(encoding="utf-8"), re.MULTILINE), path
+
+
+# ---- CONTRIBUTING.md ----
+
+CONTRIBUTING = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+
+
+def test_files_that_are_named_exist() -> None:
+    named = re.findall(r"`((?:src|tests|docs|python)/[\w./]*)`", CONTRIBUTING)
+    assert len(named) > 5
+    for path in named:
+        assert (ROOT / path).exists(), path
+
+
+def test_verbs_that_are_named_exist() -> None:
+    verbs = set(re.findall(r"^([a-z-]+):.*##", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
+    for path in TEXTS:
+        assert set(re.findall(r"`make ([a-z-]+)`", path.read_text(encoding="utf-8"))) <= verbs
+
+
+def test_unsafe_code_is_where_it_is_said_to_be() -> None:
+    paragraph = re.search(r"^`unsafe` lives in .*?\n\n", CONTRIBUTING, re.MULTILINE | re.DOTALL)
+    assert paragraph
+    named = tuple(re.findall(r"`(src/[^`]*)`", paragraph[0]))
+    for file in sorted(ROOT.glob("src/**/*.rs")):
+        if re.search(r"\bunsafe (\{|fn|impl|extern|trait)", file.read_text(encoding="utf-8")):
+            assert file.relative_to(ROOT).as_posix().startswith(named), file
+
+
+def test_the_worked_kernel_compiles() -> None:
+    block = re.search(r"^ *```rust\n(.*?)^ *```", CONTRIBUTING, re.MULTILINE | re.DOTALL)
+    file = re.search(r"`(src/kernels/\w+\.rs)`", CONTRIBUTING)
+    line = re.search(r"in `(src/kernels/mod\.rs)`: `(&[\w:]+,)`", CONTRIBUTING)
+    assert block and file and line
+    # A crate of its own that shares what it depends on with ours, and always the same one, so that it is compiled once.
+    target = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")).absolute()
+    crate = target / "contributing"
+    shutil.rmtree(crate, ignore_errors=True)
+    shutil.copytree(ROOT / "src", crate / "src")
+    for name in ("Cargo.toml", "Cargo.lock", "clippy.toml", "benches", "tests"):
+        (crate / name).symlink_to(ROOT / name)
+    with (crate / file[1]).open("a", encoding="utf-8") as kernels:
+        kernels.write("\n" + textwrap.dedent(block[1]))
+    catalogue = crate / line[1]
+    before, start, entries = catalogue.read_text(encoding="utf-8").partition("CATALOGUE: &[&Entry] = &[\n")
+    assert start
+    catalogue.write_text(f"{before}{start}    {line[2]}\n{entries}", encoding="utf-8")
+    clippy = ["cargo", "clippy", "--quiet", "--locked", "--no-default-features", "--target-dir", str(target)]
+    done = subprocess.run([*clippy, "--", "-D", "warnings"], cwd=crate, capture_output=True, text=True, timeout=280)
+    assert done.returncode == 0, done.stderr

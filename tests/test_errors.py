@@ -181,7 +181,7 @@ MESSAGES = [
     # what Python itself says is enough
     ("ff.run(x)", TypeError, "run() missing 1 required positional argument: 'functions'"),
     ("ff.run(x, 'mean', 2)", TypeError, "run() takes 2 positional arguments but 3 were given"),
-    ("ff.run(x, 'mean', axes=0)", TypeError, "run() got an unexpected keyword argument 'axes'"),
+    ("ff.run(x, 'mean', chunks=2)", TypeError, "run() got an unexpected keyword argument 'chunks'"),
     ("ff.plan('mean').run(x, nan_policy='omit')", TypeError,
      "Plan.run() got an unexpected keyword argument 'nan_policy'"),
     # parameters of kernels

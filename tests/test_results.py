@@ -273,9 +273,7 @@ SHOWN = [
 
 @pytest.mark.parametrize("kernel", SHOWN, ids=str)
 def test_the_repr_of_a_kernel_is_the_call_that_makes_it(kernel: ff.Kernel) -> None:
-    # NumPy before 2 shows its scalars like Python's.
-    if np.__version__ >= "2":
-        assert eval(repr(kernel), {"fanfold": ff, "inf": math.inf, "np": np}) == kernel
+    assert eval(repr(kernel), {"fanfold": ff, "inf": math.inf, "np": np}) == kernel
     assert ff.Kernel(kernel.name, **kernel.parameters) == kernel
     assert pickle.loads(pickle.dumps(kernel)) == kernel
 

@@ -1,5 +1,6 @@
 """Weights: an element of weight 3 is there three times, one of weight 0 is not there."""
 
+import itertools
 from typing import Any
 
 import hypothesis.extra.numpy as st_numpy
@@ -106,10 +107,13 @@ def test_numpy_agrees(weights: Array) -> None:
     assert r["histogram"].counts.dtype == (np.int64 if weights.dtype.kind in "bi" else np.float64)
 
 
-@pytest.mark.parametrize("dtypes", [("f2", "f2"), ("f4", "f2"), ("f2", "f4"), ("f4", "f4"), ("f4", "f8"), ("i4", "f4")])
-def test_the_dtype_is_numpys(dtypes: tuple[str, str]) -> None:
-    elements, weights = np.ones(4, dtypes[0]), np.ones(4, dtypes[1])
-    right = np.average(elements, weights=weights).dtype if "i4" not in dtypes else np.float64
+REALS = ["?", "i1", "u1", "i2", "u2", "i4", "u4", "i8", "u8", "f2", "f4", "f8"]
+
+
+@pytest.mark.parametrize(("of", "weighing"), [*itertools.product(REALS, REALS)])
+def test_the_dtype_is_numpys(of: str, weighing: str) -> None:
+    elements, weights = np.ones(4, of), np.ones(4, weighing)
+    right = np.average(elements, weights=weights).dtype
     assert ff.run(elements, "mean", weights=weights)["mean"].dtype == right
 
 

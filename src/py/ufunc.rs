@@ -1,6 +1,6 @@
 //! The inner loops of NumPy's and others' ufuncs, called on blocks and without the interpreter.
 //!
-//! NumPy (since 1.24) hands out the loop that it would call itself: `ufunc._resolve_dtypes_and_context` gives a capsule,
+//! NumPy hands out the loop that it would call itself: `ufunc._resolve_dtypes_and_context` gives a capsule,
 //! which `ufunc._get_strided_loop` completes for the strides that are promised. The struct in it is `ufunc_call_info` of
 //! `numpy/_core/src/umath/ufunc_object.h`, whose name carries the version of its layout.
 #![allow(unsafe_code)]

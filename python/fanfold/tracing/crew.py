@@ -8,7 +8,6 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any
 
-import numpy as np
 import numpy.typing as npt
 
 from fanfold import _core
@@ -115,11 +114,7 @@ def why_plain(data: Array) -> str | None:
         return f"the array's dtype is {data.dtype}"
     if data.ndim != 1 and not data.flags.c_contiguous:
         return "the array is not one-dimensional, nor in C order"
-    return None if _NEW else "NumPy is older than 2"
-
-
-_NEW = int(np.__version__.split(".")[0]) >= 2
-# Promotion looks at dtypes alone since NumPy 2: before, it looked at values, which are not known here.
+    return None
 
 
 class Crew:

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from numpy._core import umath
 
 from fanfold.tracing.arrays import Deferred, deferred, takes
 from fanfold.tracing.formulas import Along, Node, Selection
@@ -30,8 +31,8 @@ from fanfold.tracing.ufuncs import (
 
 Array = npt.NDArray[Any]
 
-# The ufunc behind `np.clip` has no public name, and NumPy 1, with which nothing is traced, another place for it.
-_CLIP: Any = getattr(getattr(np, "_core", None), "umath", np).clip
+# The ufunc behind `np.clip` has no public name, nor has its module types for it.
+_CLIP: Any = vars(umath)["clip"]
 
 
 # ---- selections ----
@@ -307,6 +308,10 @@ def _quantile(func: Any, name: str) -> None:
         ):
             # Of what a mask has left nothing of NumPy raises an error, and the function may be waiting for it.
             return None
+        if (_OTHER_PLACE and type(q) is float and node.dtype == np.float32) or (
+            _OTHER_NEIGHBOUR and method == _CLOSEST
+        ):
+            return None
         try:
             asked = kernel(name, q=q if type(q) is float else tuple(q), method=method)
         except (TypeError, ValueError):
@@ -320,6 +325,14 @@ def _quantile(func: Any, name: str) -> None:
             return deferred(trace, made)
         # Whoever else asks for the same must not see what this function writes to it.
         return trace.force(made, f"np.{name} of several").copy()
+
+
+_NUMPY = np.lib.NumpyVersion(np.__version__)
+_CLOSEST = "closest_observation"
+
+# Where quantiles of older NumPys are not the kernel's: before 2.4 the place of a single one is computed in the dtype of
+# the elements, and before 2.1 one method takes the other neighbour.
+_OTHER_PLACE, _OTHER_NEIGHBOUR = _NUMPY < "2.4.0", _NUMPY < "2.1.0"
 
 
 def _are_parts(q: Any) -> bool:
@@ -375,7 +388,8 @@ def _norm(trace: Trace, x: Any, ord: Any = None, axis: Any = None) -> Any:
     node = elements_of(trace, x)
     if node is None or node.dtype.kind != "f" or axis is not None or (ord is not None and len(_shape(node)) != 1):
         return None
-    if ord not in (None, 1, 2, np.inf):
+    # Of nothing NumPy has a largest value, 0, since 2.3 only.
+    if ord not in (None, 1, 2, np.inf) or (ord == np.inf and isinstance(node.shape, Selection)):
         return None
     return _statistic(trace, np.linalg.norm, "norm", x, None, False, ord=2 if ord is None else ord)
 

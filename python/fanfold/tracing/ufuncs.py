@@ -265,7 +265,7 @@ def product(trace: Trace, a: Any, b: Any) -> Node | None:
     return trace.formulas.statistic(kernel("sum"), (), made, made.dtype, np.sum)
 
 
-_PRODUCTS = tuple(getattr(np, name) for name in ("matmul", "vecdot") if hasattr(np, name))
+_PRODUCTS = (np.matmul, np.vecdot)
 
 
 @functools.lru_cache(maxsize=1024, typed=True)
