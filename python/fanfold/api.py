@@ -46,6 +46,7 @@ class Plan:
     """
 
     __slots__ = (
+        "__weakref__",
         "_array",
         "_fills",
         "_functions",
@@ -449,7 +450,7 @@ class Pool:
     np.float64(1.0)
     """
 
-    __slots__ = ("_closed", "_workers")
+    __slots__ = ("__weakref__", "_closed", "_workers")
 
     def __init__(self, workers: int | None = None) -> None:
         if isinstance(workers, Pool):

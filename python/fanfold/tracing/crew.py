@@ -11,6 +11,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from types import MappingProxyType
 from typing import Any
 
@@ -187,6 +188,9 @@ class Crew:
                 if each._real is None and each._lent is None
             ]
             return
+        # It may have stored what it made before it failed.
+        with suppress(Exception):
+            trace.close(set())
         self._again(call)
 
     def _again(self, call: _Call) -> None:
@@ -339,13 +343,18 @@ class Crew:
         for call in self.calls.values():
             if call.error is not None or call.again:
                 continue
+            for deferred, node in call.left:
+                if node.known and node.error is None:
+                    deferred._lent = node.value
             try:
                 call.trace.know([node for _, node in call.left])
-                for deferred, node in call.left:
-                    deferred._lent = node.value
                 call.result = results.plain(call.result)
             except Exception:  # noqa: BLE001 - whatever NumPy would have raised
                 self._again(call)
         for call in self.calls.values():
             if call.again and call.error is None:
-                call.result = results.plain(call.result)
+                try:
+                    call.result = results.plain(call.result)
+                except Exception as error:  # noqa: BLE001 - whatever a class of the user raises
+                    call.trace.because(f"its result cannot be made plain: {error}")
+                    call.error = _without_our_frame(error)

@@ -103,13 +103,26 @@ class Trace:
         self._warnings.clear()
 
     def close(self, kept: "set[int]") -> None:
-        """The function has returned: what is still alive was kept somewhere, and is computed while it is right."""
+        """The function is over: what is still alive was kept somewhere, and is computed while it is right.
+
+        Raises the first exception of those that cannot be computed, once the others are.
+        """
         self.active = False
+        wrong: Exception | None = None
         for reference in self._made:
             made = reference()
             if made is not None and id(made) not in kept:
-                made._realise("values that are kept for later")
+                try:
+                    made._realise("values that are kept for later")
+                except Exception as error:  # noqa: BLE001 - NumPy's own word on it
+                    wrong = error if wrong is None else wrong
         self._made.clear()
+        try:
+            if wrong is not None:
+                raise wrong
+        finally:
+            # It leads here by its traceback: a circle would keep it, and the array.
+            del wrong
 
 
 def _too_late(nodes: list[Node]) -> None:
@@ -125,4 +138,4 @@ def _first_error(node: Node) -> Exception:
         if each not in seen:
             seen.add(each)
             stack.extend(each.inputs)
-    return RuntimeError("a value could not be computed")
+    return RuntimeError("the run was stopped before it came to this value: keep float(value) to have it at once")
