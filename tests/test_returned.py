@@ -604,6 +604,18 @@ def test_what_a_function_stored_before_it_failed_is_of_use(workers: int, error: 
     assert part[4] == 77
 
 
+@pytest.mark.parametrize("workers", [1, 2])
+def test_what_is_stored_takes_the_passes_of_what_is_returned(workers: int) -> None:
+    kept: list[Any] = []
+
+    def returns(v: Array) -> Any:
+        return [v.min(), v.max(), np.abs(v).sum(), np.square(v).max(), (v > 1).sum()]
+
+    stored = ff.run(X, {"stores": lambda v: kept.extend(returns(v))}, workers=workers).report
+    assert stored.passes == ff.run(X, returns, workers=workers).report.passes == 1
+    assert [float(each) for each in kept] == returns(X)
+
+
 def test_what_a_function_stored_that_fails_with_a_traced_array_alone_is_of_use() -> None:
     kept: list[Any] = []
 

@@ -20,6 +20,8 @@ KINDS = {"invalid value": "invalid", "divide by zero": "divide", "overflow": "ov
 class _Made(Protocol):
     """A deferred value, to a trace."""
 
+    _node: Node
+
     def _realise(self, reason: str) -> Any: ...
 
 
@@ -108,14 +110,17 @@ class Trace:
         Raises the first exception of those that cannot be computed, once the others are.
         """
         self.active = False
+        alive = [made for reference in self._made if (made := reference()) is not None and id(made) not in kept]
+        answers = [made._node for made in alive if made._node.is_answer and not made._node.known]
+        if answers:
+            # One sweep for all of them, and not one for each.
+            self._settle(answers)
         wrong: Exception | None = None
-        for reference in self._made:
-            made = reference()
-            if made is not None and id(made) not in kept:
-                try:
-                    made._realise("values that are kept for later")
-                except Exception as error:  # noqa: BLE001 - NumPy's own word on it
-                    wrong = error if wrong is None else wrong
+        for made in alive:
+            try:
+                made._realise("values that are kept for later")
+            except Exception as error:  # noqa: BLE001 - NumPy's own word on it
+                wrong = error if wrong is None else wrong
         self._made.clear()
         try:
             if wrong is not None:
