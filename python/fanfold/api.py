@@ -17,8 +17,8 @@ import numpy.typing as npt
 from fanfold import _core, checks, columns, groups, shapes
 from fanfold.calling import COPIED, Called, Sweep, Task, budget, call_all
 from fanfold.deadline import UNLIMITED, Deadline
-from fanfold.failures import raise_failures, raise_problems
-from fanfold.filling import filling, joined, wants_dict
+from fanfold.failures import note, raise_failures, raise_problems
+from fanfold.filling import filling, joined, remedy_for_dict, tell_what_is_missing, wants_dict
 from fanfold.groups import Groups
 from fanfold.results import Ran, Results
 from fanfold.scheduler import PATIENCE
@@ -48,6 +48,7 @@ class Plan:
     """
 
     __slots__ = (
+        "__weakref__",
         "_array",
         "_fills",
         "_functions",
@@ -309,8 +310,11 @@ class Plan:
             if reason is not None:
                 problems.append(ValueError(f"{checks.shown(key)} answers with an array of items, and {reason}"))
         for key in self._fills:
-            advice = "return a value instead"
-            problems.append(TypeError(f"functions: {checks.shown(key)} fills a dict, which has no parts: {advice}"))
+            wrong = TypeError(
+                f"functions: {checks.shown(key)} fills a dict, which has no parts: return a value instead"
+            )
+            note(wrong, remedy_for_dict(self._functions[key]))
+            problems.append(wrong)
         raise_problems(problems, "the call cannot be run")
         if parts is None:
             raise AssertionError("what keeps an array from being taken apart is a problem")
@@ -430,6 +434,8 @@ class Plan:
     ) -> Results:
         failed = {self._keys[index]: error for index, error in failures}
         errors = {key: failed[key] for key in self._order if key in failed}
+        for key in errors.keys() & self._plain.keys():
+            tell_what_is_missing(errors[key], self._functions[key])
         # The frames of `run` and of this may outlive it, in the exceptions' tracebacks.
         failed.clear()
         failures.clear()
@@ -496,7 +502,7 @@ class Pool:
     np.float64(1.0)
     """
 
-    __slots__ = ("_closed", "_workers")
+    __slots__ = ("__weakref__", "_closed", "_workers")
 
     def __init__(self, workers: int | None = None) -> None:
         if isinstance(workers, Pool):

@@ -8,6 +8,7 @@ import numpy.typing as npt
 
 from fanfold import _core, checks
 from fanfold.checks import Problems, shown
+from fanfold.failures import note
 
 Columns = Mapping[str, npt.NDArray[Any]]
 
@@ -134,6 +135,4 @@ def _has_nan(array: npt.NDArray[Any]) -> bool:
 
 def tell(error: Exception, name: str) -> None:
     """Says of which array a failure is."""
-    note = f"of data[{shown(name)}]"
-    if note not in getattr(error, "__notes__", ()):
-        error.add_note(note)
+    note(error, f"of data[{shown(name)}]")

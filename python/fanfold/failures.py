@@ -35,7 +35,7 @@ def raise_failures(errors: dict[str, Exception], functions: Collection[str], res
     raised = next(iter(errors.values())) if lone else ExceptionGroup(message, list(errors.values()))
     for key, error in errors.items():
         if key in functions:
-            _note(raised if lone else error, f"raised by the function '{key}' that was passed to fanfold")
+            note(raised if lone else error, f"raised by the function '{key}' that was passed to fanfold")
         if error is not raised:
             results.errors[key] = error
             continue
@@ -45,7 +45,7 @@ def raise_failures(errors: dict[str, Exception], functions: Collection[str], res
     try:
         raised.results = results  # type: ignore[attr-defined]
     except Exception:  # noqa: BLE001 - the user's own class may refuse in any way
-        _note(raised, "the other functions' results could not be attached to this exception")
+        note(raised, "the other functions' results could not be attached to this exception")
     errors.clear()
     try:
         raise raised
@@ -53,10 +53,11 @@ def raise_failures(errors: dict[str, Exception], functions: Collection[str], res
         del raised, error
 
 
-def _note(error: Exception, text: str) -> None:
-    """Adds a note, unless the exception takes none: one that is frozen must come out as it is."""
+def note(error: Exception, text: str) -> None:
+    """Adds a note once, unless the exception takes none: one that is frozen must come out as it is."""
     with suppress(Exception):
-        error.add_note(text)
+        if text not in getattr(error, "__notes__", ()):
+            error.add_note(text)
 
 
 def _text(error: Exception) -> str | int:

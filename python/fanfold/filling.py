@@ -10,6 +10,9 @@ from dataclasses import dataclass
 from types import FunctionType
 from typing import Any
 
+from fanfold.checks import shown
+from fanfold.failures import note
+
 
 @dataclass
 class Filled:
@@ -27,19 +30,54 @@ def wants_dict(function: Callable[..., Any]) -> bool:
         if code.co_kwonlyargcount == 0:
             count = code.co_argcount - len(function.__defaults__ or ())
             return count == _ARRAY_AND_DICT and code.co_varnames[1] not in _ARGUMENTS
-    try:
-        parameters = inspect.signature(function).parameters.values()
-    except (TypeError, ValueError):  # compiled functions need not tell
+    if _is_numpys(function):
         return False
-    required = [each for each in parameters if each.default is each.empty and each.kind in _POSITIONAL]
-    keywords = [each for each in parameters if each.default is each.empty and each.kind is each.KEYWORD_ONLY]
+    required = _required(function)
+    if required is None or len(required) != _ARRAY_AND_DICT:
+        return False
     # A second parameter by the name of an argument of the run is for that.
-    return len(required) == _ARRAY_AND_DICT and not keywords and required[1].name not in _ARGUMENTS
+    if required[1].kind is required[1].KEYWORD_ONLY or required[1].name in _ARGUMENTS:
+        return False
+    # A decorator that gives the second argument by itself still shows it, as it shows all of what it decorates.
+    return type(function) is not FunctionType or _takes_two(function)
 
 
-_POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+def _takes_two(function: FunctionType) -> bool:
+    try:
+        inspect.signature(function, follow_wrapped=False).bind(None, None)
+    except TypeError:
+        return False
+    return True
+
+
 _ARRAY_AND_DICT = 2
 _ARGUMENTS = ("axis", "keepdims", "where", "weights")
+
+
+def _is_numpys(function: Callable[..., Any]) -> bool:
+    """Whether a function is one of NumPy's, or a ufunc of anybody's: none of them knows what to do with a dict.
+
+    Most of them would raise, but ``np.array_equal`` and ``np.equal`` would answer that nothing equals it.
+    """
+    return _inputs(function) is not None or str(getattr(function, "__module__", "")).partition(".")[0] == "numpy"
+
+
+def _inputs(function: Callable[..., Any]) -> int | None:
+    """How many arrays a ufunc takes; None of what is no ufunc. Numba's are of classes of their own."""
+    inputs = getattr(function, "nin", None)
+    return inputs if type(inputs) is int else None
+
+
+def _required(function: Callable[..., Any]) -> list[inspect.Parameter] | None:
+    """The parameters that a function cannot do without, or None if it does not tell, as compiled ones need not."""
+    try:
+        parameters = inspect.signature(function).parameters.values()
+    except (TypeError, ValueError):
+        return None
+    variadic = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+    required = [each for each in parameters if each.default is each.empty and each.kind not in variadic]
+    # Numba's gufuncs show the arrays that they fill as parameters.
+    return required[: _inputs(function)]
 
 
 def filling(function: Callable[..., Any]) -> Callable[[Any], Filled]:
@@ -48,10 +86,66 @@ def filling(function: Callable[..., Any]) -> Callable[[Any], Filled]:
     @functools.wraps(function)
     def call(x: Any) -> Filled:
         entries: dict[Any, Any] = {}
-        returned = function(x, entries)
+        try:
+            returned = function(x, entries)
+        except Exception as error:
+            # One that has put something there wanted it.
+            if not entries:
+                note(error, remedy_for_dict(function))
+            raise
         return Filled(entries, returned)
 
     return call
+
+
+def tell_what_is_missing(error: Exception, function: Callable[..., Any]) -> None:
+    """Says so on the exception of a function that was called with the array alone, and needs more."""
+    # Where one of Numba's ufuncs lacks an argument, that is raised from within, and may be an AssertionError.
+    called = _inputs(function) is None and (not isinstance(error, TypeError) or _is_its_own(error))
+    if called or wants_dict(function):
+        return
+    required = _required(function)
+    if required is None:
+        if "argument" in str(error):
+            note(error, f"It was called with the array alone: {_remedy(function, [])}")
+        return
+    missing = [each for each in required[1:] if each.name not in _ARGUMENTS]
+    if not missing:
+        return
+    names = " and ".join(shown(each.name) for each in missing)
+    text = f"It was called with the array alone, and also requires {names}"
+    if len(missing) == 1 and _is_numpys(function):
+        own = "as a function of NumPy's or a ufunc is not given a dict to fill for it"
+        text = f"It has a second required parameter, {names}, and {own}"
+    note(error, f"{text}: {_remedy(function, missing)}")
+
+
+def _is_its_own(error: Exception) -> bool:
+    """Whether a function has raised an exception, and not the attempt to call it."""
+    traceback = error.__traceback__
+    while traceback is not None and traceback.tb_next is not None:
+        traceback = traceback.tb_next
+    module = "" if traceback is None else str(traceback.tb_frame.f_globals.get("__name__"))
+    return traceback is not None and module.partition(".")[0] != __name__.partition(".")[0]
+
+
+def remedy_for_dict(function: Callable[..., Any]) -> str:
+    """What to do if the second parameter of a function that gets a dict to fill is something else."""
+    second = (_required(function) or [])[1:2]
+    name = f", {shown(second[0].name)}," if second else ""
+    given = f"It has a second required parameter{name} and is given a dict to fill for it"
+    return f"{given}. If that is to be something else, {_remedy(function, second)}"
+
+
+def _remedy(function: Callable[..., Any], missing: list[inspect.Parameter]) -> str:
+    name = getattr(function, "__name__", "")
+    name = name if name.isidentifier() else "f"
+    if any(each.kind is each.POSITIONAL_ONLY for each in missing):
+        values = ", ".join(each.name for each in missing)
+        return (
+            f"pass lambda v: {name}(v, {values}), or functools.partial({name}, ...) if the array is the last argument"
+        )
+    return f"pass functools.partial({name}, {', '.join(f'{each.name}=...' for each in missing) or '...'})"
 
 
 def joined(values: dict[str, Any], keys: Iterable[str]) -> tuple[dict[str, Any], dict[str, Exception]]:

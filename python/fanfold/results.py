@@ -89,7 +89,7 @@ class Results(dict[str, Any]):
     {}
     """
 
-    __slots__ = ("_ran", "errors", "groups")
+    __slots__ = ("__weakref__", "_ran", "errors", "groups")
 
     groups: Any
     """The labels of a run with ``by=`` in the order of the results, an array for each key of several; else ``None``."""

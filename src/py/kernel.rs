@@ -14,7 +14,7 @@ use crate::parameters::{Argument, Arguments};
 use crate::plan::Call;
 
 /// A kernel with its parameters: what ``fanfold.std(ddof=1)`` gives. Hashable; equal if name and parameters are.
-#[pyclass(frozen, module = "fanfold")]
+#[pyclass(frozen, weakref, module = "fanfold")]
 pub(super) struct Kernel {
     pub(super) call: Call,
 }

@@ -5,6 +5,7 @@ everything, one after the other: starting a thread takes as long as a sweep over
 """
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from types import MappingProxyType
 from typing import Any
 
@@ -68,10 +69,7 @@ class _Call:
             if crew.is_stopped():
                 # It waited for what will not come, or asked what is not there any more.
                 raise Stopped from None
-            if refuses_read_only(error):
-                self.once_more(crew.data)
-                return
-            if not trace.used and not _speaks_of_us(error):
+            if not trace.used and not _speaks_of_us(error) and not refuses_read_only(error):
                 trace.because(f"it raised {type(error).__name__}: {error}")
                 self.error = without_our_frames(error)
                 return
@@ -83,6 +81,9 @@ class _Call:
             ]
             crew.unsettled += [node for _, node in self.left]
             return
+        # It may have stored what it made before it failed.
+        with suppress(Exception):
+            trace.close(set())
         self.once_more(crew.data)
 
     def once_more(self, data: Array) -> None:
@@ -224,13 +225,18 @@ class Crew:
         for call in self.calls.values():
             if call.error is not None or call.again:
                 continue
+            for deferred, node in call.left:
+                if node.known and node.error is None:
+                    deferred._lent = node.value
             try:
                 call.trace.know([node for _, node in call.left])
-                for deferred, node in call.left:
-                    deferred._lent = node.value
                 call.result = results.plain(call.result)
             except Exception:  # noqa: BLE001 - whatever NumPy would have raised
                 call.once_more(self.data)
         for call in self.calls.values():
             if call.again and call.error is None:
-                call.result = results.plain(call.result)
+                try:
+                    call.result = results.plain(call.result)
+                except Exception as error:  # noqa: BLE001 - whatever a class of the user raises
+                    call.trace.because(f"its result cannot be made plain: {error}")
+                    call.error = without_our_frames(error)

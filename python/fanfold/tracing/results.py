@@ -1,59 +1,317 @@
-"""Plain values of what a traced function returns, however deep inside."""
+"""Plain values of what a traced function returns, however deep inside.
+
+What is returned is a graph: of lists, objects and their attributes, closures and tables, in circles too. It is gone
+through without recursion, as it may be deeper than Python's stack, and without a call of what users' classes define.
+Whoever holds something of ours gets the plain value for it: what can be changed is changed in place, and what cannot,
+as a tuple, is made anew, with its class and its attributes. What leads to nothing of ours is left as it is.
+"""
 
 import collections
-import dataclasses
+import functools
+import gc
+import sys
 import types
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
+from typing import Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from fanfold.tracing.arrays import Deferred, DeferredNumber, Traced
+from fanfold.tracing.formulas import Node
+from fanfold.tracing.trace import Trace
 
-_PLAIN = (type(None), bool, int, float, complex, str, bytes, np.ndarray)
+_New = Callable[[Any], Any]
+"""What stands for an object from now on: mostly the object itself."""
 
 
 def deferred_in(value: Any) -> list[Deferred]:
     """Every deferred value in a result."""
-    found: dict[int, Deferred] = {}
-
-    def keep(each: Any) -> Any:
-        if type(each) is Deferred or type(each) is DeferredNumber:
-            found[id(each)] = each
-        return each
-
-    _walked(value, keep, {})
-    return list(found.values())
+    return [each for each in _Graph(value).ours if type(each) is Deferred or type(each) is DeferredNumber]
 
 
 def plain(value: Any) -> Any:
     """The result with real values in place of traced and deferred ones."""
-    return _walked(value, _real, {})
+    graph = _Graph(value)
+    if not graph.ours:
+        return value
+    changed = {id(each): _real(each) for each in graph.ours}
+
+    def new(each: Any) -> Any:
+        return changed.get(id(each), each)
+
+    # First what is made anew, each after what it holds; then who holds it.
+    for held in graph.fixed:
+        if any(id(part) in changed for part in held.parts):
+            made = held.way.put(held.value, new)
+            if made is not held.value:
+                changed[id(held.value)] = made
+    for held in graph.mutable:
+        if any(id(part) in changed for part in held.parts):
+            held.way.put(new(held.value), new)
+    return new(value)
+
+
+class _Way(NamedTuple):
+    """How objects of a kind hold others."""
+
+    parts: Callable[[Any], Iterable[Any]]
+    """What an object holds."""
+    put: Callable[[Any, _New], Any]
+    """Puts new parts in their places, in the object or in another; returns the one that counts."""
+    fixed: bool = False
+    """Whether it may have to be another. Such an object leads back to itself only through one that is not fixed."""
+
+
+class _Held(NamedTuple):
+    """An object, and what it holds in one way, but for what is plain by its type."""
+
+    value: Any
+    way: _Way
+    parts: list[Any]
+
+
+class _Graph:
+    """What a value leads to: what is ours, and who may hold it."""
+
+    def __init__(self, value: Any) -> None:
+        self.ours: list[Any] = []
+        # Each after the fixed ones that it holds.
+        self.fixed: list[_Held] = []
+        self.mutable: list[_Held] = []
+        # They are kept, so that nobody else gets their numbers.
+        self._seen: dict[int, Any] = {}
+        self._ways = dict(_USUAL)
+        queue = [value]
+        while queue:
+            stack = [queue.pop()]
+            while stack:
+                each = stack.pop()
+                kind = type(each)
+                if kind is _Held:
+                    self.fixed.append(each)
+                elif kind not in _PLAIN and id(each) not in self._seen:
+                    self._seen[id(each)] = each
+                    if kind in _OURS or (kind is type and each in _CLASSES):
+                        self.ours.append(each)
+                    else:
+                        self._open(each, kind, stack, queue)
+
+    def _open(self, value: Any, kind: type, stack: list[Any], queue: list[Any]) -> None:
+        ways = self._ways.get(kind)
+        if ways is None:
+            ways = self._ways[kind] = _ways(kind)
+        for way in ways:
+            parts = way.parts(value)
+            if _PLAIN.issuperset(map(type, parts)):
+                continue
+            held = _Held(value, way, [part for part in parts if type(part) not in _PLAIN])
+            if way.fixed:
+                # It comes up again once all that it holds has been seen.
+                stack.append(held)
+                stack.extend(held.parts)
+            else:
+                self.mutable.append(held)
+                queue.extend(held.parts)
+
+
+_SCALARS = {np.dtype(code).type for code in np.typecodes["All"] if code not in "OV"}
+_PLAIN = frozenset({type(None), bool, int, float, complex, str, bytes} | _SCALARS)
+"""What holds nothing."""
+
+_CLASSES = (Traced, Deferred)
+"""Ours too, if a function asks for the class of an array."""
+
+_OURS = frozenset({*_CLASSES, DeferredNumber, Trace, Node})
+
+_GONE = object()
+"""In place of what leads from an array to its run: whoever copies the attributes of an array of ours has that too."""
 
 
 def _real(value: Any) -> Any:
-    if type(value) is Traced:
+    kind = type(value)
+    if kind is Traced:
         return value.view(np.ndarray)
-    if type(value) is Deferred or type(value) is DeferredNumber:
-        return value._realise("the result")
-    if isinstance(value, types.GeneratorType):
-        return _generated(value)
-    if isinstance(value, np.ma.MaskedArray):
-        return _masked(value)
+    if kind is Trace or kind is Node:
+        return _GONE
+    return np.ndarray if kind is type else value._realise("the result")
+
+
+def _ways(kind: type) -> list[_Way]:
+    """In which ways objects of a type hold others."""
+    if issubclass(kind, _CLOSED):
+        return []
+    ways = next(([way] for base, way in _BY_BASE if issubclass(kind, base)), None) or _ways_of_pandas(kind)
+    if kind is types.FunctionType:
+        return ways
+    members = _members(kind)
+    if members or kind.__dictoffset__:
+        ways.append(_attributes(kind, members))
+    return ways or ([_OPAQUE] if kind.__module__ in _COMPILED else [])
+
+
+_CLOSED = (type, types.ModuleType, types.FrameType, types.TracebackType, types.CodeType, types.CoroutineType)
+"""What leads to the whole program, and is not made to hold results."""
+
+
+# ---- containers ----
+
+
+def _sequence(base: Any, put: Callable[[Any, list[Any]], Any], fixed: bool = False) -> _Way:
+    """The way of a type that holds items. Its own methods are called, whatever a subclass makes of them."""
+
+    def parts(value: Any) -> list[Any]:
+        return list(base.__iter__(value))
+
+    return _Way(parts, lambda value, new: put(value, [new(each) for each in parts(value)]), fixed)
+
+
+def _put_list(value: list[Any], items: list[Any]) -> Any:
+    for index, (old, item) in enumerate(zip(list.__iter__(value), items, strict=False)):
+        if item is not old:
+            list.__setitem__(value, index, item)
     return value
 
 
-def _masked(value: Any) -> Any:
-    """A masked array with plain data and mask: it remembers both as it got them."""
-    remembered = vars(value)
-    if remembered["_baseclass"] in (Traced, Deferred, DeferredNumber):
-        remembered["_baseclass"] = np.ndarray
-    remembered["_mask"] = plain(remembered["_mask"])
-    # Whoever copies it would copy our machinery, which cannot be copied.
-    for name in Traced.__annotations__:
-        remembered.pop(name, None)
-        remembered["_optinfo"].pop(name, None)
+def _put_set(value: set[Any], items: list[Any]) -> Any:
+    set.clear(value)
+    set.update(value, items)
     return value
+
+
+def _put_deque(value: collections.deque[Any], items: list[Any]) -> Any:
+    collections.deque.clear(value)
+    collections.deque.extend(value, items)
+    return value
+
+
+def _put_tuple(value: tuple[Any, ...], items: list[Any]) -> Any:
+    if hasattr(value, "n_sequence_fields"):
+        # Such tuples as `time.struct_time` are made by their own class alone.
+        make, (_, others) = value.__reduce__()  # type: ignore[misc, str-unpack]
+        return make(items, others)  # type: ignore[operator]
+    return _with_attributes(tuple.__new__(type(value), items), value)
+
+
+def _put_frozenset(value: frozenset[Any], items: list[Any]) -> Any:
+    return _with_attributes(frozenset.__new__(type(value), items), value)
+
+
+def _with_attributes(made: Any, value: Any) -> Any:
+    """What was made in place of another, with its attributes. Its class is not called: nobody knows with what."""
+    kind = type(value)
+    if kind.__dictoffset__:
+        object.__setattr__(made, "__dict__", object.__getattribute__(value, "__dict__"))
+    for member in _members(kind):
+        with suppress(AttributeError):
+            member.__set__(made, member.__get__(value))
+    return made
+
+
+def _mapping(base: Any) -> _Way:
+    def put(value: Any, new: _New) -> Any:
+        entries = [(key, new(key), new(each)) for key, each in list(base.items(value))]
+        if any(key is not old for old, key, _ in entries):
+            # The order is kept.
+            base.clear(value)
+        for _, key, each in entries:
+            if each is _GONE:
+                base.pop(value, key, None)
+            else:
+                base.__setitem__(value, key, each)
+        return value
+
+    return _Way(lambda value: [*base.keys(value), *base.values(value)], put)
+
+
+def _cells(array: npt.NDArray[Any]) -> list[Any]:
+    """The objects in an array, those in its fields too."""
+    if not array.dtype.hasobject:
+        return []
+    if array.dtype.names is not None:
+        return [cell for name in array.dtype.names for cell in _cells(array[name])]
+    return list(array.flat)
+
+
+def _fill(array: npt.NDArray[Any], new: _New) -> None:
+    if not array.dtype.hasobject:
+        return
+    for name in array.dtype.names or ():
+        _fill(array[name], new)
+    if array.dtype.names is None:
+        # An index for each axis, and one at least, means the object itself, even if that is an array.
+        array = array[np.newaxis]
+        for index in np.ndindex(array.shape):
+            array[index] = new(array[index])
+
+
+def _parts_of_array(value: npt.NDArray[Any]) -> list[Any]:
+    return _cells(np.ndarray.view(value, np.ndarray)) if value.dtype.hasobject else []
+
+
+def _put_array(value: npt.NDArray[Any], new: _New) -> Any:
+    made = value if value.flags.writeable else value.copy()
+    _fill(np.ndarray.view(made, np.ndarray), new)
+    made.flags.writeable = value.flags.writeable
+    return made
+
+
+def _put_record(value: Any, new: _New) -> Any:
+    for name in value.dtype.names:
+        np.void.__setitem__(value, name, new(np.void.__getitem__(value, name)))
+    return value
+
+
+def _parts_of_record(value: Any) -> list[Any]:
+    holds = value.dtype.names is not None and value.dtype.hasobject
+    return [np.void.__getitem__(value, name) for name in value.dtype.names] if holds else []
+
+
+# ---- what is called ----
+
+
+def _parts_of_function(function: types.FunctionType) -> list[Any]:
+    # Ours work with what is ours.
+    if function.__module__ == Traced.__module__:
+        return []
+    return [*(function.__closure__ or ()), function.__defaults__, function.__kwdefaults__, function.__dict__]
+
+
+def _put_function(function: types.FunctionType, new: _New) -> Any:
+    function.__defaults__ = new(function.__defaults__)
+    return function
+
+
+def _parts_of_cell(cell: types.CellType) -> list[Any]:
+    with suppress(ValueError):  # it is empty
+        return [cell.cell_contents]
+    return []
+
+
+def _put_cell(cell: types.CellType, new: _New) -> Any:
+    cell.cell_contents = new(cell.cell_contents)
+    return cell
+
+
+def _put_method(method: Any, new: _New) -> Any:
+    owner = new(method.__self__)
+    if type(method) is types.MethodType and type(method.__self__) is not Traced:
+        return types.MethodType(method.__func__, owner)
+    return getattr(owner, method.__name__)
+
+
+def _put_partial(partial: functools.partial[Any], new: _New) -> Any:
+    partial.__setstate__((new(partial.func), new(partial.args), new(partial.keywords), vars(partial)))  # type: ignore[attr-defined]
+    return partial
+
+
+# ---- what else Python has ----
+
+
+def _put_exception(error: BaseException, new: _New) -> Any:
+    error.args = new(error.args)
+    return error
 
 
 def _generated(values: Iterator[Any]) -> Iterator[Any]:
@@ -61,78 +319,148 @@ def _generated(values: Iterator[Any]) -> Iterator[Any]:
         yield plain(value)
 
 
-def _walked(value: Any, change: Callable[[Any], Any], seen: dict[int, Any]) -> Any:
-    """The value with every leaf changed; the same object if nothing in it was."""
-    kind = type(value)
-    if kind in _PLAIN:
-        return value
-    if id(value) in seen:
-        return seen[id(value)]
-    if kind in (Traced, Deferred, DeferredNumber):
-        return change(value)
-    if isinstance(value, dict):
-        seen[id(value)] = value
-        if any(type(key) is DeferredNumber for key in value):
-            entries = [(_walked(key, change, seen), each) for key, each in value.items()]
-            value.clear()
-            value.update(entries)
-        for key, each in list(value.items()):
-            walked = _walked(each, change, seen)
-            if walked is not each:
-                value[key] = walked
-        return value
-    if isinstance(value, list):
-        seen[id(value)] = value
-        for index, each in enumerate(value):
-            walked = _walked(each, change, seen)
-            if walked is not each:
-                value[index] = walked
-        return value
-    if isinstance(value, tuple):
-        walked = [_walked(each, change, seen) for each in value]
-        if all(new is old for new, old in zip(walked, value, strict=True)):
-            return value
-        return kind(*walked) if hasattr(kind, "_fields") else kind(walked)
-    if isinstance(value, set | frozenset):
-        return kind(_walked(each, change, seen) for each in value)
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        seen[id(value)] = value
-        for field in dataclasses.fields(value):
-            each = getattr(value, field.name, None)
-            walked = _walked(each, change, seen)
-            if walked is not each:
-                object.__setattr__(value, field.name, walked)
-        return value
-    if isinstance(value, collections.deque):
-        walked = [_walked(each, change, seen) for each in value]
-        return value if all(new is old for new, old in zip(walked, value)) else kind(walked, value.maxlen)
-    if kind.__module__.partition(".")[0] == "pandas":
-        return _of_pandas(value, change)
-    attributes = getattr(value, "__dict__", None)
-    if isinstance(attributes, dict) and not isinstance(value, _NO_CONTAINERS):
-        # A user's object, or a namespace.
-        seen[id(value)] = value
-        for name, each in list(attributes.items()):
-            walked = _walked(each, change, seen)
-            if walked is not each:
-                attributes[name] = walked
-    return change(value)
+def _put_opaque(value: Any, new: _New) -> Any:
+    """Nobody can change what such an object holds; but what an iterator gives is made plain as it comes."""
+    return map(plain, value) if hasattr(value, "__next__") else value
 
 
-_NO_CONTAINERS: tuple[type, ...] = (type, types.ModuleType, types.FunctionType, types.GeneratorType, np.ndarray)
-"""What has attributes, but is not made to hold results in them."""
+_OPAQUE = _Way(gc.get_referents, _put_opaque, fixed=True)
+_COMPILED = ("builtins", "itertools", "operator", "collections", "_collections")
+
+_BY_BASE: tuple[tuple[Any, _Way], ...] = (
+    (list, _sequence(list, _put_list)),
+    (tuple, _sequence(tuple, _put_tuple, fixed=True)),
+    (collections.OrderedDict, _mapping(collections.OrderedDict)),
+    (dict, _mapping(dict)),
+    (set, _sequence(set, _put_set)),
+    (frozenset, _sequence(frozenset, _put_frozenset, fixed=True)),
+    (collections.deque, _sequence(collections.deque, _put_deque)),
+    (np.ndarray, _Way(_parts_of_array, _put_array, fixed=True)),
+    (np.void, _Way(_parts_of_record, _put_record)),
+    (types.FunctionType, _Way(_parts_of_function, _put_function)),
+    (types.CellType, _Way(_parts_of_cell, _put_cell)),
+    (
+        (types.MethodType, types.BuiltinMethodType, types.MethodWrapperType),
+        _Way(lambda method: [method.__self__], _put_method, fixed=True),
+    ),
+    (functools.partial, _Way(lambda partial: [partial.func, partial.args, partial.keywords], _put_partial)),
+    (BaseException, _Way(lambda error: [error.args, error.__cause__, error.__context__], _put_exception)),
+    (
+        slice,
+        _Way(
+            lambda value: [value.start, value.stop, value.step],
+            lambda value, new: slice(new(value.start), new(value.stop), new(value.step)),
+            fixed=True,
+        ),
+    ),
+    (types.GeneratorType, _Way(gc.get_referents, lambda value, _: _generated(value), fixed=True)),
+)
 
 
-def _of_pandas(value: Any, change: Callable[[Any], Any]) -> Any:
-    """A table or a column with plain values: pandas did not know our numbers, and now finds out what they hold."""
-    columns = [value] if value.ndim == 1 else [value.iloc[:, place] for place in range(value.shape[1])]
-    objects = [column for column in columns if column.dtype == object]
-    changed = {id(column): column.map(lambda each: _walked(each, change, {})) for column in objects}
-    if all(new is old for column in objects for new, old in zip(changed[id(column)], column)):
+# ---- attributes ----
+
+
+def _members(kind: type) -> list[Any]:
+    """The attributes that lie in the object itself: those of `__slots__`, and of compiled base classes."""
+    own = [each for base in kind.__mro__ for each in vars(base).values()]
+    return [each for each in own if type(each) is types.MemberDescriptorType]
+
+
+def _attributes(kind: type, members: list[Any]) -> _Way:
+    has_dict, entries = bool(kind.__dictoffset__), _mapping(dict)
+
+    def parts(value: Any) -> list[Any]:
+        found = list(object.__getattribute__(value, "__dict__").values()) if has_dict else []
+        for member in members:
+            with suppress(AttributeError):  # it has no value
+                found.append(member.__get__(value))
+        return found
+
+    def put(value: Any, new: _New) -> Any:
+        if has_dict:
+            entries.put(object.__getattribute__(value, "__dict__"), new)
+        for member in members:
+            # Compiled classes have some that cannot be set.
+            with suppress(AttributeError, TypeError):
+                member.__set__(value, new(member.__get__(value)))
         return value
-    if value.ndim == 1:
-        return changed[id(value)].infer_objects()
-    for place, column in enumerate(columns):
-        if id(column) in changed:
-            value.isetitem(place, changed[id(column)].infer_objects())
-    return value
+
+    return _Way(parts, put)
+
+
+# ---- pandas ----
+
+
+def _ways_of_pandas(kind: type) -> list[_Way]:
+    pandas = sys.modules.get("pandas")
+    # While it is being imported there are no results of it.
+    if pandas is None or not hasattr(pandas, "MultiIndex"):
+        return []
+    if issubclass(kind, pandas.DataFrame | pandas.Series):
+        return [_Way(_parts_of_table, _put_table)]
+    if issubclass(kind, pandas.MultiIndex):
+        return [_Way(lambda index: [*index.levels, *index.names], _put_levels, fixed=True)]
+    if issubclass(kind, pandas.Index):
+        return [_Way(_parts_of_index, _put_index, fixed=True)]
+    if issubclass(kind, pandas.api.extensions.ExtensionArray):
+        # The dtype of a categorical one holds its categories.
+        return [_Way(lambda values: [values.dtype], lambda values, _: values)]
+    return []
+
+
+def _parts_of_table(table: Any) -> list[Any]:
+    held = [table.index, *([table.columns] if table.ndim == 2 else [])]
+    for block in table._mgr.blocks:
+        # An array of pandas' own has attributes; it may also be ours.
+        held += _cells(block.values) if type(block.values) is np.ndarray else [block.values]
+    return held
+
+
+def _put_table(table: Any, new: _New) -> Any:
+    for block in table._mgr.blocks:
+        if type(block.values) is not np.ndarray:
+            block.values = new(block.values)
+    if table.ndim == 1:
+        inferred = _inferred(table, new)
+        if inferred is not None:
+            table._update_inplace(sys.modules["pandas"].Series(inferred, table.index, inferred.dtype))
+    else:
+        for place in range(table.shape[1]):
+            inferred = _inferred(table.iloc[:, place], new)
+            if inferred is not None:
+                table.isetitem(place, inferred)
+        table.columns = new(table.columns)
+    table.index = new(table.index)
+    return table
+
+
+def _parts_of_index(index: Any) -> list[Any]:
+    return [index.name, *(_cells(index.to_numpy()) if index.dtype == object else [])]
+
+
+def _put_index(index: Any, new: _New) -> Any:
+    inferred, name = _inferred(index, new), new(index.name)
+    return index.rename(name) if inferred is None else sys.modules["pandas"].Index(inferred, inferred.dtype, name=name)
+
+
+def _put_levels(index: Any, new: _New) -> Any:
+    named = index.set_names([new(name) for name in index.names])
+    return named.set_levels([new(level) for level in index.levels], verify_integrity=False)
+
+
+def _inferred(column: Any, new: _New) -> Any:
+    """New values for a column or an index of objects, of the dtype that pandas would have found had it known ours.
+
+    None if nothing is new.
+    """
+    if column.dtype != object:
+        return None
+    cells = column.to_numpy(copy=True)
+    _fill(cells, new)
+    if all(each is old for each, old in zip(cells, column, strict=True)):
+        return None
+    return sys.modules["pandas"].Series(cells, dtype=object).infer_objects().array
+
+
+_USUAL = {kind: _ways(kind) for kind in (list, tuple, dict, set, np.ndarray)}
+"""Found once: to look through a class takes longer than most results."""

@@ -20,6 +20,8 @@ KINDS = {"invalid value": "invalid", "divide by zero": "divide", "overflow": "ov
 class _Made(Protocol):
     """A deferred value, to a trace."""
 
+    _node: Node
+
     def _realise(self, reason: str) -> Any: ...
 
 
@@ -103,13 +105,29 @@ class Trace:
         self._warnings.clear()
 
     def close(self, kept: "set[int]") -> None:
-        """The function has returned: what is still alive was kept somewhere, and is computed while it is right."""
+        """The function is over: what is still alive was kept somewhere, and is computed while it is right.
+
+        Raises the first exception of those that cannot be computed, once the others are.
+        """
         self.active = False
-        for reference in self._made:
-            made = reference()
-            if made is not None and id(made) not in kept:
+        alive = [made for reference in self._made if (made := reference()) is not None and id(made) not in kept]
+        answers = [made._node for made in alive if made._node.is_answer and not made._node.known]
+        if answers:
+            # One sweep for all of them, and not one for each.
+            self._settle(answers)
+        wrong: Exception | None = None
+        for made in alive:
+            try:
                 made._realise("values that are kept for later")
+            except Exception as error:  # noqa: BLE001 - NumPy's own word on it
+                wrong = error if wrong is None else wrong
         self._made.clear()
+        try:
+            if wrong is not None:
+                raise wrong
+        finally:
+            # It leads here by its traceback: a circle would keep it, and the array.
+            del wrong
 
 
 def _too_late(nodes: list[Node]) -> None:
@@ -125,4 +143,4 @@ def _first_error(node: Node) -> Exception:
         if each not in seen:
             seen.add(each)
             stack.extend(each.inputs)
-    return RuntimeError("a value could not be computed")
+    return RuntimeError("the run was stopped before it came to this value: keep float(value) to have it at once")
