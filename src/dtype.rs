@@ -519,7 +519,7 @@ pub trait Ordered: Item {
     }
 }
 
-/// Integers and bools, summed exactly.
+/// Integers, bools and times, summed exactly. NaT counts as 0.
 pub trait Integer: Ordered {
     /// The sum of a block of at most [`crate::view::BLOCK`] items.
     fn sum(items: &[Self]) -> i128;
@@ -623,8 +623,14 @@ fn narrow_sum<T: Copy>(items: &[T], widen: impl Fn(T) -> i64) -> i128 {
 /// Exact for up to 2^31 items: the halves of each item are summed apart, so that no 64-bit lane can overflow.
 #[inline(always)]
 fn signed_sum(items: &[i64], _: impl Fn(i64) -> i128) -> i128 {
+    halves(items.iter().copied())
+}
+
+/// What [`signed_sum`] does.
+#[inline(always)]
+fn halves(items: impl Iterator<Item = i64>) -> i128 {
     let (mut low, mut high) = (0_i64, 0_i64);
-    for &item in items {
+    for item in items {
         low += item & 0xffff_ffff;
         high += item >> 32;
     }
@@ -743,6 +749,18 @@ impl Ordered for Time {
     #[inline(always)]
     fn of_key(key: u64) -> Self {
         Time(key.wrapping_add(1).cast_signed() ^ i64::MIN)
+    }
+}
+
+impl Integer for Time {
+    #[inline(always)]
+    fn sum(items: &[Self]) -> i128 {
+        halves(items.iter().map(|&time| if time == Time::NAT { 0 } else { time.0 }))
+    }
+
+    #[inline(always)]
+    fn wide(self) -> i128 {
+        if self == Time::NAT { 0 } else { self.0.into() }
     }
 }
 

@@ -432,16 +432,23 @@ impl Request {
         Request::Needs { sink, finish: Arc::new(Finish { answer: Box::new(finish), number: None }), then }
     }
 
-    /// Accumulates `expression` and turns the state into a number of a dtype, by `number` if that can tell it, else by `finish`.
+    /// Accumulates `expression` and turns the state into a number of a dtype, or, where `number` cannot tell it, into what
+    /// `otherwise` says.
     pub fn number<A: Accumulator>(
         expression: Expression,
         accumulator: A,
         dtype: DType,
         number: impl Fn(&A::State) -> Option<Number> + Send + Sync + 'static,
-        finish: impl Fn(&A::State) -> Result<Value, Error> + Send + Sync + 'static,
+        otherwise: impl Fn(&A::State) -> Result<Answer, Error> + Send + Sync + 'static,
     ) -> Request {
+        let number = Arc::new(number);
+        let known = Arc::clone(&number);
+        let answer = move |state: &A::State| match known(state) {
+            Some(number) => Ok(Answer::Value(Value::Scalar(number, dtype))),
+            None => otherwise(state),
+        };
         let number = move |state: &AnyState| number(state.downcast_ref::<A::State>()?);
-        match Request::new(expression, accumulator, finish) {
+        match Request::chain(expression, accumulator, Vec::new(), answer) {
             Request::Needs { sink, finish, then } => {
                 let number: Option<(DType, Box<ToNumber>)> = Some((dtype, Box::new(number)));
                 let finish = Arc::into_inner(finish).map(|finish| Arc::new(Finish { number, ..finish }));
@@ -521,6 +528,17 @@ pub struct Subject {
     pub weights: Option<Weights>,
     /// How many arrays stand side by side in its blocks, each array's items one after the other; 1 for most kernels.
     pub columns: usize,
+    /// Of pairs, the node that does not round their elements, if float64 does.
+    pub exact: Option<Exact>,
+}
+
+/// Pairs of elements of which some are integers of 64 bits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Exact {
+    /// The node, see [`crate::expr::Operation::Keys`].
+    pub pairs: NodeId,
+    /// Which of the two arrays has such integers: its parts are keys.
+    pub is_key: [bool; 2],
 }
 
 /// Elements and what each weighs.
@@ -535,7 +553,7 @@ pub struct Weights {
 impl Subject {
     /// The elements of a node.
     pub fn of(node: NodeId, dtype: DType) -> Subject {
-        Subject { node, dtype, weights: None, columns: 1 }
+        Subject { node, dtype, weights: None, columns: 1, exact: None }
     }
 }
 
@@ -554,13 +572,15 @@ pub struct Input {
     pub weights: Option<Weights>,
     /// See [`Subject::columns`].
     pub columns: usize,
+    /// See [`Subject::exact`].
+    pub exact: Option<Exact>,
 }
 
 impl Input {
     /// The kernel of this name goes over these elements.
     pub fn new(kernel: &'static str, subject: Subject, nan_policy: NanPolicy) -> Input {
-        let Subject { node, dtype, weights, columns } = subject;
-        Input { kernel, dtype, nan_policy, node, weights, columns }
+        let Subject { node, dtype, weights, columns, exact } = subject;
+        Input { kernel, dtype, nan_policy, node, weights, columns, exact }
     }
 
     /// Whether NaN values are to be left out (and there can be any).
@@ -609,6 +629,8 @@ pub enum Takes {
     Any,
     /// Bool, integers, floats and complex numbers.
     Numbers,
+    /// Everything that has a sum, or is zero or not: numbers and timedeltas.
+    Summed,
     /// Bool, integers and floats.
     Reals,
     /// Everything that has an order: reals and times.
@@ -631,6 +653,7 @@ impl Takes {
         match self {
             Takes::Any => true,
             Takes::Numbers => !dtype.is_time(),
+            Takes::Summed => dtype != DType::Datetime64,
             Takes::Reals => !dtype.is_time() && !dtype.is_complex(),
             Takes::Ordered => !dtype.is_complex(),
             Takes::Measured => !dtype.is_complex() && dtype != DType::Bool,
@@ -652,6 +675,7 @@ impl Takes {
         match self {
             Takes::Any => "any dtype",
             Takes::Numbers => "bool, integers, floats and complex numbers",
+            Takes::Summed => "bool, integers, floats, complex numbers and timedelta64",
             Takes::Reals | Takes::Pairs | Takes::Columns => "bool, integers and floats",
             Takes::Ordered => "bool, integers, floats, datetime64 and timedelta64",
             Takes::Measured => "integers, floats, datetime64 and timedelta64",

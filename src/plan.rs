@@ -13,7 +13,7 @@ use crate::dtype::{DType, ItemType, Number};
 use crate::error::{Error, panic_message};
 use crate::expr::{Graph, NodeId, Operation, Step};
 use crate::kernel::{
-    Answer, AnyState, Entry, Finish, Input, NanPolicy, Request, Sink, Subject, Takes, Unwritten, Weights,
+    Answer, AnyState, Entry, Exact, Finish, Input, NanPolicy, Request, Sink, Subject, Takes, Unwritten, Weights,
 };
 use crate::kernels;
 use crate::parameters::Arguments;
@@ -156,9 +156,14 @@ impl Subjects {
             }
             let mut floats = || own.iter().map(|subject| float(&mut graph, subject.node, subject.dtype)).collect();
             let subject = match (takes, own.as_slice()) {
-                (Takes::Pairs, [_, _]) => {
-                    let floats = floats();
-                    Subject::of(graph.apply(Operation::Pair, floats), DType::Complex128)
+                (Takes::Pairs, [first, second]) => {
+                    let floats: Vec<NodeId> = floats();
+                    let is_key = [first, second].map(|subject| subject.dtype.size() == 8 && !subject.dtype.is_float());
+                    let exact = [first, second].into_iter().zip(&floats).zip(is_key);
+                    let exact = exact.map(|((own, &float), is_key)| if is_key { own.node } else { float }).collect();
+                    let exact = is_key.contains(&true).then(|| graph.apply(Operation::Keys, exact));
+                    let subject = Subject::of(graph.apply(Operation::Pair, floats), DType::Complex128);
+                    Subject { exact: exact.map(|pairs| Exact { pairs, is_key }), ..subject }
                 }
                 (Takes::Columns, columns) => {
                     let floats = floats();
@@ -360,11 +365,6 @@ impl Waiting {
     /// Who it is.
     pub fn who(&self) -> Who {
         self.who
-    }
-
-    /// Whether the answer can be a further request.
-    pub fn may_go_on(&self) -> bool {
-        !self.then.is_empty()
     }
 
     /// What becomes of the state, if that is a number and can be told without more ado.

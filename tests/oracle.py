@@ -105,8 +105,11 @@ APPROXIMATE: dict[str, Callable[[ff.Kernel, Any], Any]] = {
 }
 """How far the answers may be from the expression's."""
 
-WHOLE = {"ptp": "np.max(x) - np.min(x)"}
-"""What an expression is over Python's integers where NumPy makes its own of them again."""
+TRUNCATED = "(1 if sum(x) > 0 else -1) * (abs(sum(x)) // x.size)"
+
+WHOLE = {"ptp": "np.max(x) - np.min(x)", "mean": TRUNCATED, "nanmean": TRUNCATED}
+"""What an expression is over Python's integers where NumPy makes its own of them again, or floats. Of times: only their
+means are integers."""
 
 
 def of_few(kernel: ff.Kernel, x: Array, nan_policy: str) -> bool:

@@ -132,8 +132,6 @@ def of_scores(x: Array, ddof: float, omits: bool) -> Expected:
     scores = (wide - mean) / deviation if deviation > line else np.full(x.shape, np.nan)
     if not np.abs(deviation / line - 1) > 1e-3:  # On the line rounding says on which side.
         return scores.astype(dtype), lambda answer: np.ones(answer.shape, bool)
-    if not np.isfinite(np.float64(variance * values.size)) or variance < 1e-290:  # Out of float64's range.
-        return scores.astype(dtype), lambda answer: np.ones(answer.shape, bool)
     size = (np.abs(wide) + np.mean(np.abs(values))) / deviation
     slack = 64 * EPSILON * (size + np.abs(scores) * (1 + float(mean / deviation) ** 2 * EPSILON))
     return scores.astype(dtype), lambda answer: np.abs(answer - scores) <= slack + np.spacing(np.abs(answer))

@@ -11,8 +11,9 @@ use std::sync::Arc;
 
 use num_complex::Complex;
 
-use crate::dtype::{Block, Bool8, Buffer, DType, Item, ItemType, Sealed, Time, for_each_item};
+use crate::dtype::{Block, Bool8, Buffer, DType, Item, ItemType, Ordered, Sealed, Time, for_each_item};
 use crate::expr::cast::cast;
+use crate::scale::{Scale, square};
 use crate::simd::Level;
 
 /// The items that an operation reads.
@@ -87,6 +88,8 @@ pub enum Operation {
     Cast(ItemType),
     /// Two float64 as one complex number.
     Pair,
+    /// Two items as one complex number: float64 as they are, integers of 64 bits as the bits of their [keys](Ordered::key).
+    Keys,
     /// The items of this many operands of float64, each operand's one after the other.
     Columns(usize),
 }
@@ -98,7 +101,7 @@ impl Operation {
             Operation::Ufunc(Loop(function)) => function.item(),
             Operation::Where | Operation::Select => of.nth(1).unwrap_or(ItemType::Float64),
             Operation::Cast(item) => *item,
-            Operation::Pair => ItemType::Complex128,
+            Operation::Pair | Operation::Keys => ItemType::Complex128,
             Operation::Columns(_) => ItemType::Float64,
         }
     }
@@ -107,7 +110,7 @@ impl Operation {
     pub(super) fn keeps_all(&self) -> bool {
         match self {
             Operation::Select | Operation::Columns(_) => false,
-            Operation::Ufunc(_) | Operation::Where | Operation::Cast(_) | Operation::Pair => true,
+            Operation::Ufunc(_) | Operation::Where | Operation::Cast(_) | Operation::Pair | Operation::Keys => true,
         }
     }
 
@@ -145,6 +148,14 @@ impl Operation {
             }
             (Operation::Pair, [real, imaginary]) => {
                 pair(level, items(*real), items(*imaginary), output, len);
+                len
+            }
+            (Operation::Keys, [first, second]) => {
+                let Some(output) = Complex::of_mut(output).and_then(|output| output.get_mut(..len)) else {
+                    unreachable!("a pair's register is complex");
+                };
+                keys(first.block, output, |pair, part| pair.re = part);
+                keys(second.block, output, |pair, part| pair.im = part);
                 len
             }
             (Operation::Columns(count), columns) => {
@@ -274,6 +285,16 @@ fn pair(level: Level, real: &[f64], imaginary: &[f64], output: &mut Buffer, len:
     );
 }
 
+/// Puts floats, or the bits of integers' keys, where they belong.
+fn keys(block: Block<'_>, pairs: &mut [Complex<f64>], put: impl Fn(&mut Complex<f64>, f64)) {
+    match block {
+        Block::Int64(items) => pairs.iter_mut().zip(items).for_each(|(pair, x)| put(pair, f64::from_bits(x.key()))),
+        Block::UInt64(items) => pairs.iter_mut().zip(items).for_each(|(pair, x)| put(pair, f64::from_bits(x.key()))),
+        Block::Float64(items) => pairs.iter_mut().zip(items).for_each(|(pair, &x)| put(pair, x)),
+        _ => unreachable!("other items are float64 by now"),
+    }
+}
+
 /// One elementwise step that a kernel asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Step {
@@ -285,8 +306,10 @@ pub enum Step {
     Float64,
     /// |x| of a float64.
     Absolute,
-    /// x² of a float64.
+    /// x² of a float64, and not 0 unless x is.
     Square,
+    /// A float64 in the first scale, or both parts of a complex number, each in its own.
+    Scaled(Scale, Scale),
     /// |x − c| of a float, in its own precision.
     Deviation(Center),
 }
@@ -324,6 +347,7 @@ impl Step {
             Step::Float64 => "float64",
             Step::Absolute => "abs",
             Step::Square => "square",
+            Step::Scaled(..) => "scaled",
             Step::Deviation(_) => "deviation",
         }
     }
@@ -331,7 +355,7 @@ impl Step {
     /// What comes out if this item goes in.
     pub(super) fn item(self, input: ItemType) -> ItemType {
         match self {
-            Step::Valid | Step::Deviation(_) => input,
+            Step::Valid | Step::Scaled(..) | Step::Deviation(_) => input,
             Step::Within(_) | Step::Float64 | Step::Absolute | Step::Square => ItemType::Float64,
         }
     }
@@ -340,7 +364,7 @@ impl Step {
     pub(super) fn keeps_all(self) -> bool {
         match self {
             Step::Valid | Step::Within(_) => false,
-            Step::Float64 | Step::Absolute | Step::Square | Step::Deviation(_) => true,
+            Step::Float64 | Step::Absolute | Step::Square | Step::Scaled(..) | Step::Deviation(_) => true,
         }
     }
 
@@ -362,7 +386,17 @@ impl Step {
                 Some(input.len())
             }
             Step::Square => {
-                map(level, input, output, |x: f64| x * x);
+                map(level, input, output, square);
+                Some(input.len())
+            }
+            Step::Scaled(first, second) => {
+                match input.item() {
+                    ItemType::Complex128 => map(level, input, output, |pair: Complex<f64>| Complex {
+                        re: first.scaled(pair.re),
+                        im: second.scaled(pair.im),
+                    }),
+                    _ => map(level, input, output, |x: f64| first.scaled(x)),
+                }
                 Some(input.len())
             }
             Step::Deviation(center) => {

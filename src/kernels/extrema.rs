@@ -189,7 +189,7 @@ fn extrema(input: &Input, asks: Asks) -> Result<Request, Error> {
     Ok(with_ordered!(input.dtype, T => {
         let positions = matches!(asks, Asks::ArgMin | Asks::ArgMax);
         let number = move |state: &ExtremaState<T>| number(asks, state);
-        let finish = move |state: &ExtremaState<T>| answer(&input, asks, state);
+        let finish = move |state: &ExtremaState<T>| answer(&input, asks, state).map(Answer::Value);
         let dtype = if positions { DType::Int64 } else { input.dtype };
         Request::number(input.elements(), Extrema::<T>::new(positions), dtype, number, finish)
     }, else return Err(input.unsupported(Takes::Ordered))))

@@ -10,10 +10,12 @@ use std::sync::Arc;
 use fearless_simd::{f64x8, prelude::*};
 
 use crate::dtype::{Buffer, DType};
-use crate::kernel::{Accumulator, Entry, Input, Items, Request, Takes};
+use crate::kernel::{Accumulator, Answer, Entry, Input, Items, Request, Takes};
 use crate::kernels::pairs::covariance;
+use crate::kernels::rescaled::{Noticed, larger};
 use crate::lanes::{Double, two_sum};
 use crate::parameters::{Accepts, DefaultValue, Parameter};
+use crate::scale::Scale;
 use crate::simd::Simd;
 use crate::value::Value;
 
@@ -24,11 +26,13 @@ const ROWS: usize = 512;
 const TILE: usize = 4;
 
 /// Joint moments of several arrays.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 struct JointMoments {
     columns: usize,
     /// Whether rows with a NaN are left out.
     omits: bool,
+    /// That of each array; empty if all stay as they are.
+    scales: Arc<Vec<Scale>>,
 }
 
 /// What [`JointMoments`] accumulates.
@@ -38,6 +42,7 @@ struct State {
     means: Vec<Double>,
     /// The sums of products, for each column those with itself and with the columns before.
     products: Vec<f64>,
+    noticed: Vec<Noticed>,
     /// The deviations of the rows at work, each column's one after the other.
     deviations: Vec<f64>,
 }
@@ -53,13 +58,14 @@ impl Accumulator for JointMoments {
             n: 0.0,
             means: vec![Double::default(); self.columns],
             products: vec![0.0; self.columns * self.columns],
+            noticed: vec![Noticed::default(); self.columns],
             deviations: Vec::new(),
         }
     }
 
     #[inline(always)]
     fn update<S: Simd>(&self, simd: S, state: &mut State, block: Items<'_, f64>) {
-        let compact = if self.omits { self.without_missing(&block) } else { None };
+        let compact = if self.omits { without_missing(self.columns, &block) } else { None };
         let items = compact.as_deref().unwrap_or(&block);
         let len = items.len().checked_div(self.columns).unwrap_or(0);
         // A tile needs as many columns as it has, and a vector as many rows.
@@ -68,10 +74,15 @@ impl Accumulator for JointMoments {
         deviations.resize(places * ROWS, 0.0);
         for start in (0..len).step_by(ROWS) {
             let rows = ROWS.min(len - start);
-            for (place, column) in deviations.chunks_exact_mut(ROWS).zip(items.chunks(len)) {
+            for (number, (place, column)) in deviations.chunks_exact_mut(ROWS).zip(items.chunks(len)).enumerate() {
                 let (own, behind) = place.split_at_mut(rows);
                 own.copy_from_slice(column.get(start..start + rows).unwrap_or_default());
                 behind.fill(0.0);
+                if let Some(scale) = self.scales.get(number) {
+                    for x in own.iter_mut() {
+                        *x = scale.scaled(*x);
+                    }
+                }
             }
             let mut part = State { n: rows as f64, ..self.init() };
             for (mean, column) in part.means.iter_mut().zip(deviations.chunks_exact_mut(ROWS)) {
@@ -89,6 +100,13 @@ impl Accumulator for JointMoments {
                 }
             }
             self.multiply(simd, &deviations, rows, &mut part.products);
+            for (number, column) in items.chunks(len).enumerate() {
+                let own = column.get(start..start + rows).unwrap_or_default();
+                let (mean, variance) = (part.mean(number), part.product(number, number) / part.n);
+                if let Some(noticed) = part.noticed.get_mut(number) {
+                    *noticed = Noticed::of(mean, variance, own.iter().copied());
+                }
+            }
             self.merge(state, &part);
         }
         state.deviations = deviations;
@@ -99,23 +117,23 @@ impl Accumulator for JointMoments {
     }
 
     fn cover(&self, other: &Self) -> Option<Self> {
-        (self == other).then_some(*self)
+        (self == other).then(|| self.clone())
     }
 }
 
-impl JointMoments {
-    /// A block without the rows in which a column has a NaN, if there are such.
-    fn without_missing(&self, block: &[f64]) -> Option<Vec<f64>> {
-        let len = block.len().checked_div(self.columns).filter(|len| *len > 0)?;
-        let mut kept = vec![true; len];
-        for column in block.chunks(len) {
-            kept.iter_mut().zip(column).for_each(|(kept, x)| *kept &= !x.is_nan());
-        }
-        let there = |column: &[f64]| column.iter().zip(&kept).filter(|(_, kept)| **kept).map(|(x, _)| *x).collect();
-        let all = kept.iter().all(|kept| *kept);
-        (!all).then(|| block.chunks(len).flat_map::<Vec<f64>, _>(there).collect())
+/// A block of so many columns without the rows in which one has a NaN, if there are such.
+fn without_missing(columns: usize, block: &[f64]) -> Option<Vec<f64>> {
+    let len = block.len().checked_div(columns).filter(|len| *len > 0)?;
+    let mut kept = vec![true; len];
+    for column in block.chunks(len) {
+        kept.iter_mut().zip(column).for_each(|(kept, x)| *kept &= !x.is_nan());
     }
+    let there = |column: &[f64]| column.iter().zip(&kept).filter(|(_, kept)| **kept).map(|(x, _)| *x).collect();
+    let all = kept.iter().all(|kept| *kept);
+    (!all).then(|| block.chunks(len).flat_map::<Vec<f64>, _>(there).collect())
+}
 
+impl JointMoments {
     /// The sums of products of every two columns.
     #[inline(always)]
     fn multiply<S: Simd>(&self, simd: S, deviations: &[f64], rows: usize, products: &mut [f64]) {
@@ -159,7 +177,11 @@ impl JointMoments {
             state.n = next.n;
             state.means.clone_from(&next.means);
             state.products.clone_from(&next.products);
+            state.noticed.clone_from(&next.noticed);
             return;
+        }
+        for (noticed, next) in state.noticed.iter_mut().zip(&next.noticed) {
+            noticed.merge(*next);
         }
         let n = state.n + next.n;
         let weight = state.n * next.n / n;
@@ -180,18 +202,36 @@ impl JointMoments {
     }
 }
 
-/// A matrix of what follows for every two arrays from the state: their numbers, the second not larger.
-fn matrix(input: &Input, value: impl Fn(&State, usize, usize) -> f64 + Send + Sync + 'static) -> Request {
-    let columns = input.columns;
-    let value = Arc::new(value);
-    Request::new(input.elements(), JointMoments { columns, omits: input.omits() }, move |state: &State| {
+/// A matrix of what follows for every two arrays from the state: their numbers, the second not larger. `degree` is that of the
+/// statistic in each of them, see [`crate::scale`].
+fn matrix(
+    input: &Input,
+    degree: i64,
+    value: impl Fn(&State, usize, usize) -> f64 + Clone + Send + Sync + 'static,
+) -> Request {
+    let (columns, omits, elements) = (input.columns, input.omits(), input.elements());
+    let moments = move |scales| JointMoments { columns, omits, scales };
+    let cells = move |state: &State, scales: &[Scale]| {
+        let of = |column: usize| (scales.get(column).copied().unwrap_or(Scale::ONE), degree);
         let cell = |place: usize| {
             let (row, column) = (place / columns, place % columns);
             let value = value(state, row.max(column), row.min(column));
-            if value.is_nan() { f64::NAN } else { value }
+            if value.is_nan() { f64::NAN } else { Scale::back(value, &[of(row), of(column)]) }
         };
         let items = Buffer::Float64((0..columns * columns).map(cell).collect());
-        Ok(Value::Array { items, dtype: DType::Float64 })
+        Value::Array { items, dtype: DType::Float64 }
+    };
+    Request::chain(elements.clone(), moments(Arc::default()), Vec::new(), move |state: &State| {
+        if !state.asks_for_scale() {
+            return Ok(Answer::Value(cells(state, &[])));
+        }
+        let (elements, cells) = (elements.clone(), cells.clone());
+        let largest = LargestOfEach { columns, omits };
+        Ok(Answer::Next(Request::chain(elements.clone(), largest, Vec::new(), move |largest: &Vec<f64>| {
+            let scales: Arc<Vec<Scale>> = Arc::new(largest.iter().map(|&largest| Scale::of(largest)).collect());
+            let (cells, moments) = (cells.clone(), moments(Arc::clone(&scales)));
+            Ok(Answer::Next(Request::new(elements.clone(), moments, move |state| Ok(cells(state, &scales)))))
+        })))
     })
 }
 
@@ -200,13 +240,65 @@ impl State {
     fn product(&self, row: usize, column: usize) -> f64 {
         self.products.get(row * self.means.len() + column).copied().unwrap_or(f64::NAN)
     }
+
+    /// The mean of a column.
+    fn mean(&self, column: usize) -> f64 {
+        self.means.get(column).map_or(f64::NAN, |mean| mean.value())
+    }
+
+    /// Whether columns in scales would have other sums.
+    fn asks_for_scale(&self) -> bool {
+        self.noticed.iter().enumerate().any(|(column, noticed)| {
+            let square = self.product(column, column);
+            noticed.asks_for_scale(2, self.mean(column), square / self.n, square.is_finite())
+        })
+    }
+}
+
+/// The largest magnitude of each of several arrays.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct LargestOfEach {
+    columns: usize,
+    omits: bool,
+}
+
+impl Accumulator for LargestOfEach {
+    const NAME: &'static str = "largest magnitudes";
+
+    type Item = f64;
+    type State = Vec<f64>;
+
+    const ORDER_FREE: bool = true;
+
+    fn init(&self) -> Vec<f64> {
+        vec![0.0; self.columns]
+    }
+
+    #[inline(always)]
+    fn update<S: Simd>(&self, _: S, state: &mut Vec<f64>, block: Items<'_, f64>) {
+        let compact = if self.omits { without_missing(self.columns, &block) } else { None };
+        let items = compact.as_deref().unwrap_or(&block);
+        let len = items.len().checked_div(self.columns).unwrap_or(0).max(1);
+        for (best, column) in state.iter_mut().zip(items.chunks(len)) {
+            *best = column.iter().fold(*best, |best, x| larger(best, x.abs()));
+        }
+    }
+
+    fn combine(&self, state: &mut Vec<f64>, next: Vec<f64>) {
+        state.iter_mut().zip(next).for_each(|(best, other)| *best = larger(*best, other));
+    }
+
+    fn cover(&self, other: &Self) -> Option<Self> {
+        (self == other).then_some(*self)
+    }
 }
 
 pub(super) static COV_MATRIX: Entry = Entry {
     name: "cov_matrix",
     doc: "The covariances of every two of all arrays, as a matrix in the order of their keys.\n\n\
           NaN where ``n <= ddof``. If NaN are omitted, a row in which any array has one is left out of all. Computed in float64, \
-          in two passes over each block in cache, merged with Pébay's formulas (SAND2008-6212).",
+          in two passes over each block in cache, merged with Pébay's formulas (SAND2008-6212). Where squares leave float64, \
+          further passes take each array in a scale of its own.",
     parameters: &[Parameter {
         name: "ddof",
         accepts: Accepts::Number,
@@ -221,7 +313,7 @@ pub(super) static COV_MATRIX: Entry = Entry {
     passes: 1,
     resolve: |arguments, input| {
         let ddof = arguments.number("ddof");
-        Ok(matrix(input, move |state, row, column| covariance(state.product(row, column), state.n, ddof)))
+        Ok(matrix(input, 1, move |state, row, column| covariance(state.product(row, column), state.n, ddof)))
     },
 };
 
@@ -238,7 +330,7 @@ pub(super) static CORR_MATRIX: Entry = Entry {
     weighted: false,
     passes: 1,
     resolve: |_, input| {
-        Ok(matrix(input, |state, row, column| {
+        Ok(matrix(input, 0, |state, row, column| {
             let variance = state.product(row, row);
             let deviations =
                 if row == column { variance } else { variance.sqrt() * state.product(column, column).sqrt() };

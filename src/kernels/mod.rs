@@ -13,6 +13,7 @@ mod order;
 mod pairs;
 mod product;
 mod quantiles;
+mod rescaled;
 mod rolling;
 mod running;
 mod scores;

@@ -12,6 +12,8 @@
 //!
 //! Elements with weights w are counted by them: n = Σ w, μ = Σ w x / n, Mₚ = Σ w (x − μ)ᵖ, and the formulas are the same.
 //!
+//! Elements whose powers leave float64 are gone over again in a scale of their own (`rescaled.rs`).
+//!
 //! The mean is kept as an unevaluated sum of two floats: δ is small beside μ, and one float would leave it few digits.
 
 use std::marker::PhantomData;
@@ -22,10 +24,13 @@ use num_complex::Complex;
 use crate::ahead::Ahead;
 use crate::dtype::{DType, Item, ItemType};
 use crate::error::Error;
+use crate::expr::Expression;
 use crate::kernel::{Accumulator, Answer, Entry, Input, Items, Request, Takes};
 use crate::kernels::counts;
+use crate::kernels::rescaled::{Noticed, Of, WEIGHTS, rescaled, scaled};
 use crate::lanes::{Double, LANES, powers, two_sum};
 use crate::parameters::{Accepts, Arguments, DefaultValue, Parameter};
+use crate::scale::Scale;
 use crate::simd::Simd;
 use crate::value::Value;
 
@@ -54,6 +59,7 @@ pub(super) struct MomentsState {
     m2: f64,
     m3: f64,
     m4: f64,
+    noticed: Noticed,
 }
 
 impl MomentsState {
@@ -69,7 +75,36 @@ impl MomentsState {
             m2: plus(s2, -n * e * e),
             m3: plus(s3, -3.0 * e * s2 + 2.0 * n * e * e * e),
             m4: plus(s4, -4.0 * e * s3 + 6.0 * e * e * s2 - 3.0 * n * e * e * e * e),
+            noticed: Noticed::default(),
         }
+    }
+
+    /// The same, with what is to be noticed of the elements whose moments they are, from order 2 on.
+    #[inline(always)]
+    fn noticing(mut self, order: u8, elements: impl Iterator<Item = f64> + Clone) -> MomentsState {
+        let variance = if order == 1 { f64::INFINITY } else { self.m2 / self.count };
+        self.noticed = Noticed::of(self.mean(), variance, elements);
+        self
+    }
+
+    /// Whether elements in a scale would have other moments up to this order.
+    pub(super) fn asks_for_scale(&self, order: u8) -> bool {
+        let finite = match order {
+            1 => self.sum.high.is_finite(),
+            2 => self.m2.is_finite(),
+            _ => self.m2.is_finite() && self.m3.is_finite() && self.m4.is_finite(),
+        };
+        let finite = finite && (self.count == 0.0 || WEIGHTS.contains(&self.count));
+        let variance = if order == 1 { f64::INFINITY } else { self.m2 / self.count };
+        self.noticed.asks_for_scale(order, self.mean(), variance, finite)
+    }
+
+    /// The same of elements whose weights were in a scale, and no longer are.
+    fn weighing(self, scale: Scale) -> MomentsState {
+        let undo = |sum: f64| scale.undo(sum, 1);
+        let sum = Double { high: undo(self.sum.high), low: undo(self.sum.low) };
+        let (m2, m3, m4) = (undo(self.m2), undo(self.m3), undo(self.m4));
+        MomentsState { count: undo(self.count), sum, m2, m3, m4, ..self }
     }
 
     /// Takes the state of more elements, up to an order.
@@ -82,6 +117,7 @@ impl MomentsState {
             return;
         }
         self.sum.merge(next.sum);
+        self.noticed.merge(next.noticed);
         if order >= 2 {
             let (a, b) = (self.count, next.count);
             let n = a + b;
@@ -158,11 +194,12 @@ impl HasMoments for f64 {
         let sum = Double::sum(simd, block, ahead);
         let n = block.len() as f64;
         let mean = sum.value() / n;
-        match order {
+        let moments = match order {
             1 => MomentsState { count: n, sum, ..MomentsState::default() },
             2 => MomentsState::about(mean, n, sum, powers::<S, f64, 2>(simd, block, ahead, mean)),
             _ => MomentsState::about(mean, n, sum, powers::<S, f64, 4>(simd, block, ahead, mean)),
-        }
+        };
+        moments.noticing(order, block.iter().copied())
     }
 }
 
@@ -189,7 +226,8 @@ impl HasMoments for f32 {
         if !sums[0].is_finite() {
             sums = [f64::NAN; 4];
         }
-        MomentsState::about(about.into(), n, Double { high, low }, sums)
+        let noticed = Noticed::infinite(!sums[0].is_finite());
+        MomentsState { noticed, ..MomentsState::about(about.into(), n, Double { high, low }, sums) }
     }
 }
 
@@ -222,14 +260,13 @@ impl Accumulator for WeightedMoments {
         let power = |power: i32| {
             Double::sum_of(simd, &block, block.ahead, |pair| weigh((pair.re - mean).powi(power), pair.im)).value()
         };
-        state.merge(
-            match self.order {
-                1 => MomentsState { count: weight, sum, ..MomentsState::default() },
-                2 => MomentsState::about(mean, weight, sum, [power(1), power(2), 0.0, 0.0]),
-                _ => MomentsState::about(mean, weight, sum, [power(1), power(2), power(3), power(4)]),
-            },
-            self.order,
-        );
+        let moments = match self.order {
+            1 => MomentsState { count: weight, sum, ..MomentsState::default() },
+            2 => MomentsState::about(mean, weight, sum, [power(1), power(2), 0.0, 0.0]),
+            _ => MomentsState::about(mean, weight, sum, [power(1), power(2), power(3), power(4)]),
+        };
+        let elements = block.iter().map(|pair| if pair.im == 0.0 { 0.0 } else { pair.re });
+        state.merge(moments.noticing(self.order, elements), self.order);
     }
 
     fn combine(&self, state: &mut MomentsState, next: MomentsState) {
@@ -247,13 +284,21 @@ fn plus(sum: f64, correction: f64) -> f64 {
     if sum.is_infinite() { sum } else { sum + correction }
 }
 
-/// What follows from the moments of the elements that count, up to an order.
+/// What follows from the moments of the elements that count, up to an order, which may be those of elements in a scale.
 pub(super) fn moments(
     input: &Input,
     order: u8,
     then: Vec<&'static str>,
-    finish: impl Fn(&MomentsState) -> Result<Answer, Error> + Send + Sync + 'static,
+    finish: impl Fn(&MomentsState, Scale) -> Result<Answer, Error> + Send + Sync + 'static,
 ) -> Request {
+    let (of, finish) = (*input, Arc::new(finish));
+    let finish = move |state: &MomentsState| {
+        if state.asks_for_scale(order) {
+            Ok(in_scale(&of, order, Arc::clone(&finish)))
+        } else {
+            finish(state, Scale::ONE)
+        }
+    };
     if let Some(pairs) = input.weighted() {
         return Request::chain(pairs, WeightedMoments { order }, then, finish);
     }
@@ -263,29 +308,59 @@ pub(super) fn moments(
     }
 }
 
-/// A float of NumPy's dtype that follows from the moments.
+/// Asks for the moments of the elements in the scale that suits them.
+fn in_scale(
+    input: &Input,
+    order: u8,
+    finish: Arc<impl Fn(&MomentsState, Scale) -> Result<Answer, Error> + Send + Sync + 'static>,
+) -> Answer {
+    let Some(pairs) = input.weighted() else { return floats_in_scale(input.floats(), order, finish) };
+    rescaled::<Complex<f64>>(pairs.clone(), Of::Weighted, move |scales| {
+        let finish = Arc::clone(&finish);
+        let finish = move |state: &MomentsState| finish(&state.weighing(scales[1]), scales[0]);
+        Request::chain(scaled(pairs.clone(), scales), WeightedMoments { order }, Vec::new(), finish)
+    })
+}
+
+/// The same of float64.
+pub(super) fn floats_in_scale(
+    floats: Expression,
+    order: u8,
+    finish: Arc<impl Fn(&MomentsState, Scale) -> Result<Answer, Error> + Send + Sync + 'static>,
+) -> Answer {
+    rescaled::<f64>(floats.clone(), Of::Elements, move |scales| {
+        let finish = Arc::clone(&finish);
+        let finish = move |state: &MomentsState| finish(state, scales[0]);
+        Request::chain(scaled(floats.clone(), scales), Moments::<f64>::up_to(order), Vec::new(), finish)
+    })
+}
+
+/// A float of NumPy's dtype that follows from the moments. `degree` is that of the statistic, see [`crate::scale`].
 pub(super) fn finish(
     input: &Input,
     order: u8,
+    degree: i64,
     value: impl Fn(&MomentsState) -> f64 + Send + Sync + 'static,
-) -> Result<Request, Error> {
-    let dtype = input.mean_type();
-    let number = move |state: &MomentsState| Value::number(value(state));
-    let value = {
-        let number = Arc::new(number);
-        let own = Arc::clone(&number);
-        (
-            move |state: &MomentsState| Some(own(state)),
-            move |state: &MomentsState| Ok(Value::Scalar(number(state), dtype)),
-        )
+) -> Request {
+    let (of, dtype, value) = (*input, input.mean_type(), Arc::new(value));
+    let own = Arc::clone(&value);
+    // A sum that overflows is infinite, as NumPy's is. With weights it may be that of a mean which is not.
+    let sums = order == 1 && input.weights.is_none();
+    let number = move |state: &MomentsState| (sums || !state.asks_for_scale(order)).then(|| Value::number(own(state)));
+    let otherwise = move |_: &MomentsState| {
+        let value = Arc::clone(&value);
+        let finish = move |state: &MomentsState, scale: Scale| {
+            Ok(Answer::Value(Value::float(scale.undo(value(state), degree), dtype)))
+        };
+        Ok(in_scale(&of, order, Arc::new(finish)))
     };
     if let Some(pairs) = input.weighted() {
-        return Ok(Request::number(pairs, WeightedMoments { order }, dtype, value.0, value.1));
+        return Request::number(pairs, WeightedMoments { order }, dtype, number, otherwise);
     }
-    Ok(match input.dtype.item() {
-        ItemType::Float32 => Request::number(input.values(), Moments::<f32>::up_to(order), dtype, value.0, value.1),
-        _ => Request::number(input.floats(), Moments::<f64>::up_to(order), dtype, value.0, value.1),
-    })
+    match input.dtype.item() {
+        ItemType::Float32 => Request::number(input.values(), Moments::<f32>::up_to(order), dtype, number, otherwise),
+        _ => Request::number(input.floats(), Moments::<f64>::up_to(order), dtype, number, otherwise),
+    }
 }
 
 /// M₂ / (n − ddof). NumPy divides by zero where n ≤ ddof; its `nan…` versions answer NaN there.
@@ -316,7 +391,8 @@ pub(super) static VAR: Entry = Entry {
     doc: "The variance: the sum of squared deviations from the mean over ``n - ddof``.\n\n\
           NaN of an empty array; NaN or inf where ``n <= ddof``, as in NumPy, and NaN if NaN values are omitted, as in \
           ``np.nanvar``. Computed in float64 in two passes over each block in cache, merged with Pébay's formulas \
-          (SAND2008-6212).",
+          (SAND2008-6212). Where squares leave float64, about beyond 1e±150, further passes go over scaled elements: it is \
+          right whenever the answer is a float64.",
     parameters: &[DDOF],
     numpy: "np.var(x, ddof=ddof)",
     takes: Takes::Reals,
@@ -326,7 +402,7 @@ pub(super) static VAR: Entry = Entry {
     passes: 1,
     resolve: |arguments, input| {
         let (ddof, omits) = (arguments.number("ddof"), input.omits());
-        finish(input, 2, move |state| variance(state, ddof, omits))
+        Ok(finish(input, 2, 2, move |state| variance(state, ddof, omits)))
     },
 };
 
@@ -339,11 +415,11 @@ pub(super) static NANVAR: Entry = VAR.omitting(
 pub(super) static STD: Entry = Entry {
     name: "std",
     doc: "The standard deviation: the square root of the variance with the same ``ddof``.\n\n\
-          NaN of an empty array; NaN or inf where ``n <= ddof``, as in NumPy.",
+          NaN of an empty array; NaN or inf where ``n <= ddof``, as in NumPy. Right for elements of every magnitude, as ``var`` is.",
     numpy: "np.std(x, ddof=ddof)",
     resolve: |arguments, input| {
         let (ddof, omits) = (arguments.number("ddof"), input.omits());
-        finish(input, 2, move |state| variance(state, ddof, omits).sqrt())
+        Ok(finish(input, 2, 1, move |state| variance(state, ddof, omits).sqrt()))
     },
     ..VAR_PARTS
 };
@@ -359,7 +435,7 @@ const VAR_PARTS: Entry = Entry {
     nan_policy: None,
     weighted: true,
     passes: 1,
-    resolve: |_, input| finish(input, 2, |_| f64::NAN),
+    resolve: |_, input| Ok(finish(input, 2, 1, |_| f64::NAN)),
 };
 
 pub(super) static NANSTD: Entry = STD.omitting(
@@ -372,16 +448,17 @@ pub(super) static NANSTD: Entry = STD.omitting(
 pub(super) static SEM: Entry = Entry {
     name: "sem",
     doc: "The standard error of the mean: the standard deviation over the square root of n.\n\n\
-          NaN of fewer than two elements. SciPy's ``stats.sem``, with its default ``ddof=1``.",
+          NaN of fewer than two elements. Right for elements of every magnitude, as ``var`` is. SciPy's ``stats.sem``, with its \
+          default ``ddof=1``.",
     parameters: &[Parameter { default: DefaultValue::Int(1), ..DDOF }],
     numpy: "stats.sem(x, axis=None, ddof=ddof)",
     examples: &["ddof=0"],
     resolve: |arguments, input| {
         let (ddof, omits) = (arguments.number("ddof"), input.omits());
-        finish(input, 2, move |state| {
+        Ok(finish(input, 2, 1, move |state| {
             let error = variance(state, ddof, omits).sqrt() / (state.count).sqrt();
             if state.count <= 1.0 { f64::NAN } else { error }
-        })
+        }))
     },
     ..VAR_PARTS
 };
@@ -399,7 +476,8 @@ fn is_constant(state: &MomentsState, dtype: DType) -> bool {
 pub(super) static SKEW: Entry = Entry {
     name: "skew",
     doc: "The skewness: the third central moment over the 3/2 power of the second (Fisher-Pearson).\n\n\
-          NaN of an empty and of a constant array. SciPy's ``stats.skew``.",
+          NaN of an empty and of a constant array. It does not depend on scale: cubes that leave float64 (about beyond 1e±75) \
+          are taken of scaled elements, in further passes. SciPy's ``stats.skew``.",
     parameters: &[BIAS],
     numpy: "stats.skew(x, axis=None, bias=bias)",
     takes: Takes::Reals,
@@ -409,21 +487,21 @@ pub(super) static SKEW: Entry = Entry {
     passes: 1,
     resolve: |arguments, input| {
         let (bias, dtype) = (arguments.bool("bias"), input.dtype);
-        finish(input, 4, move |state| {
+        Ok(finish(input, 4, 0, move |state| {
             let n = state.count;
             if state.count == 0.0 || is_constant(state, dtype) {
                 return f64::NAN;
             }
             let skew = (state.m3 / n) / (state.m2 / n).powf(1.5);
             if bias || state.count <= 2.0 { skew } else { ((n - 1.0) * n).sqrt() / (n - 2.0) * skew }
-        })
+        }))
     },
 };
 
 pub(super) static KURTOSIS: Entry = Entry {
     name: "kurtosis",
     doc: "The kurtosis: the fourth central moment over the square of the second.\n\n\
-          NaN of an empty and of a constant array. SciPy's ``stats.kurtosis``.",
+          NaN of an empty and of a constant array. It does not depend on scale, as ``skew`` does not. SciPy's ``stats.kurtosis``.",
     parameters: &[
         Parameter {
             name: "fisher",
@@ -441,7 +519,7 @@ pub(super) static KURTOSIS: Entry = Entry {
     passes: 1,
     resolve: |arguments, input| {
         let (fisher, bias, dtype) = (arguments.bool("fisher"), arguments.bool("bias"), input.dtype);
-        finish(input, 4, move |state| {
+        Ok(finish(input, 4, 0, move |state| {
             let n = state.count;
             if state.count == 0.0 || is_constant(state, dtype) {
                 return f64::NAN;
@@ -453,14 +531,15 @@ pub(super) static KURTOSIS: Entry = Entry {
                 ((n * n - 1.0) * ratio - 3.0 * (n - 1.0).powi(2)) / ((n - 2.0) * (n - 3.0)) + 3.0
             };
             if fisher { pearson - 3.0 } else { pearson }
-        })
+        }))
     },
 };
 
 pub(super) static MOMENT: Entry = Entry {
     name: "moment",
     doc: "A central moment: the mean of the deviations from the mean, raised to ``order``.\n\n\
-          NaN of an empty array. SciPy's ``stats.moment``.",
+          NaN of an empty array. Powers that leave float64 are taken of scaled elements, in further passes. SciPy's \
+          ``stats.moment``.",
     parameters: &[Parameter {
         name: "order",
         accepts: Accepts::IntFrom(0),
@@ -479,29 +558,48 @@ pub(super) static MOMENT: Entry = Entry {
 fn moment(arguments: &Arguments, input: &Input) -> Result<Request, Error> {
     let order = arguments.int("order");
     let mean = |state: &MomentsState, sum: f64| sum / state.count;
-    match order {
+    Ok(match order {
         0 | 1 => {
             let value = if order == 0 { 1.0 } else { 0.0 };
             if input.weights.is_none() {
                 return Ok(counts::constant(input, value));
             }
-            finish(input, 1, move |state| if state.mean().is_nan() { f64::NAN } else { value })
+            finish(input, 1, 0, move |state| if state.mean().is_nan() { f64::NAN } else { value })
         }
-        2 => finish(input, 2, move |state| mean(state, state.m2)),
-        3 => finish(input, 4, move |state| mean(state, state.m3)),
-        4 => finish(input, 4, move |state| mean(state, state.m4)),
+        2 => finish(input, 2, 2, move |state| mean(state, state.m2)),
+        3 => finish(input, 4, 3, move |state| mean(state, state.m3)),
+        4 => finish(input, 4, 4, move |state| mean(state, state.m4)),
         _ => {
             // Powers above the fourth are rare: a second pass around the known mean is simpler than merging them all.
             let input = *input;
-            Ok(moments(&input, 1, vec!["moment"], move |state| {
-                let (mean, n, dtype) = (state.mean(), state.count, input.mean_type());
-                let finish = move |sum: &Double| Ok(Value::float(sum.value() / n, dtype));
-                let order = order as f64;
-                Ok(Answer::Next(match input.weighted() {
-                    Some(pairs) => Request::new(pairs, CentralPower::<Complex<f64>>::new(mean, order), finish),
-                    None => Request::new(input.floats(), CentralPower::<f64>::new(mean, order), finish),
-                }))
-            }))
+            moments(&input, 1, vec!["moment"], move |state, scale| {
+                Ok(Answer::Next(central(&input, scale, state.mean(), state.count, order)))
+            })
+        }
+    })
+}
+
+/// A central moment of a high order, with the mean and the number of elements; both are in a scale.
+fn central(input: &Input, scale: Scale, mean: f64, n: f64, order: i64) -> Request {
+    let input = *input;
+    let finish = move |sum: &Double| {
+        if scale == Scale::ONE && mean.is_finite() && !sum.high.is_finite() {
+            // The elements are finite: the mean is.
+            let next = move |[scale, _]: [Scale; 2]| central(&input, scale, scale.scaled(mean), n, order);
+            return Ok(match input.weighted() {
+                Some(pairs) => rescaled::<Complex<f64>>(pairs, Of::Weighted, next),
+                None => rescaled::<f64>(input.floats(), Of::Elements, next),
+            });
+        }
+        Ok(Answer::Value(Value::float(scale.undo(sum.value() / n, order), input.mean_type())))
+    };
+    let scales = [scale, Scale::ONE];
+    match input.weighted() {
+        Some(pairs) => {
+            Request::chain(scaled(pairs, scales), CentralPower::<Complex<f64>>::new(mean, order), Vec::new(), finish)
+        }
+        None => {
+            Request::chain(scaled(input.floats(), scales), CentralPower::<f64>::new(mean, order), Vec::new(), finish)
         }
     }
 }
@@ -551,8 +649,8 @@ struct CentralPower<T> {
 }
 
 impl<T> CentralPower<T> {
-    fn new(mean: f64, order: f64) -> CentralPower<T> {
-        CentralPower { mean, order, item: PhantomData }
+    fn new(mean: f64, order: i64) -> CentralPower<T> {
+        CentralPower { mean, order: order as f64, item: PhantomData }
     }
 }
 

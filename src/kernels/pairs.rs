@@ -4,16 +4,22 @@
 //! With the means μ and ν, M = Σ (x − μ)², N = Σ (y − ν)² and C = Σ (x − μ)(y − ν): a block's sums are taken about its rounded
 //! means, in a second loop, and what rounding left over is taken out again as for the moments of one array
 //! (`moments.rs`); blocks and chunks are merged with Pébay's formulas (SAND2008-6212, equations 2.1 and 3.3), δ and ε being the
-//! differences of the means: M = M₁ + M₂ + δ² n₁n₂/n, C = C₁ + C₂ + δε n₁n₂/n.
+//! differences of the means: M = M₁ + M₂ + δ² n₁n₂/n, C = C₁ + C₂ + δε n₁n₂/n. Where squares leave float64, each array has a
+//! scale of its own (`rescaled.rs`).
+
+use std::sync::Arc;
 
 use num_complex::Complex;
 
 use crate::ahead::Ahead;
-use crate::dtype::{DType, Item, Ordered};
+use crate::dtype::{DType, Ordered};
 use crate::expr::Expression;
-use crate::kernel::{Accumulator, Entry, Input, Items, Request, Takes, Team};
+use crate::kernel::{Accumulator, Answer, Entry, Exact, Input, Items, Request, Takes, Team};
+use crate::kernels::rescaled::{Noticed, Of, rescaled, scaled, squares_ask_for_scale};
 use crate::lanes::{Double, LANES, two_sum};
 use crate::parameters::{Accepts, DefaultValue, Parameter};
+use crate::scale::{Scale, square};
+use crate::selection::Ties;
 use crate::simd::Simd;
 use crate::student::two_sided;
 use crate::value::Value;
@@ -34,6 +40,7 @@ struct JointState {
     xx: f64,
     yy: f64,
     xy: f64,
+    noticed: [Noticed; 2],
 }
 
 /// Sums of so many functions of the pairs, in rows of lanes.
@@ -97,6 +104,10 @@ impl JointState {
             xx: xx - n * ex * ex,
             yy: yy - n * ey * ey,
             xy: xy - n * ex * ey,
+            noticed: [
+                Noticed::of(mean_x, xx / n, pairs.iter().map(|pair| pair.re)),
+                Noticed::of(mean_y, yy / n, pairs.iter().map(|pair| pair.im)),
+            ],
         }
     }
 
@@ -107,6 +118,9 @@ impl JointState {
                 *self = next;
             }
             return;
+        }
+        for (noticed, next) in self.noticed.iter_mut().zip(next.noticed) {
+            noticed.merge(next);
         }
         let n = self.n + next.n;
         let difference = |to: Double, from: Double| (to.high - from.high) + (to.low - from.low);
@@ -122,6 +136,15 @@ impl JointState {
         move_by(&mut self.mean_x, dx / n * next.n);
         move_by(&mut self.mean_y, dy / n * next.n);
         self.n = n;
+    }
+
+    /// Whether pairs in scales would have other sums.
+    fn asks_for_scale(&self) -> bool {
+        let [x, y] = self.noticed;
+        let finite = self.xx.is_finite() && self.yy.is_finite() && self.xy.is_finite();
+        let asks = x.asks_for_scale(2, self.mean_x.value(), self.xx / self.n, finite)
+            || y.asks_for_scale(2, self.mean_y.value(), self.yy / self.n, finite);
+        asks && !x.is_infinite() && !y.is_infinite()
     }
 
     /// Pearson's correlation; rounding may not carry it beyond 1.
@@ -160,8 +183,9 @@ impl Accumulator for Joint {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Term {
     Product,
-    SquaredDifference,
     Difference,
+    /// In a scale.
+    SquaredDifference(Scale),
 }
 
 /// The sum of a function of each pair.
@@ -190,10 +214,16 @@ impl Accumulator for SumOf {
         state.sum.merge(match self.0 {
             Term::Product => Double::sum_of(simd, &block, block.ahead, |pair| pair.re * pair.im),
             Term::Difference => Double::sum_of(simd, &block, block.ahead, |pair| (pair.re - pair.im).abs()),
-            Term::SquaredDifference => Double::sum_of(simd, &block, block.ahead, |pair| {
-                let difference = pair.re - pair.im;
-                difference * difference
-            }),
+            Term::SquaredDifference(Scale::ONE) => {
+                Double::sum_of(simd, &block, block.ahead, |pair| square(pair.re - pair.im))
+            }
+            // What is large is scaled before it is subtracted, what is small after: the elements may be larger than it.
+            Term::SquaredDifference(scale) if scale.shrinks() => {
+                Double::sum_of(simd, &block, block.ahead, |pair| square(scale.scaled(pair.re) - scale.scaled(pair.im)))
+            }
+            Term::SquaredDifference(scale) => {
+                Double::sum_of(simd, &block, block.ahead, |pair| square(scale.scaled(pair.re - pair.im)))
+            }
         });
     }
 
@@ -208,14 +238,39 @@ impl Accumulator for SumOf {
 }
 
 /// Collects the pairs, and correlates their ranks once it has them all.
-#[derive(Debug, Clone, Copy)]
-struct Ranked;
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Ranked {
+    /// Which parts are the bits of keys, see [`Exact`].
+    is_key: [bool; 2],
+    /// Whether pairs with a NaN are left out.
+    omits: bool,
+}
 
 #[derive(Debug, Default)]
 struct RankedState {
     pairs: Vec<Vec<Pair>>,
     /// Of the ranks.
     joint: JointState,
+}
+
+impl Ranked {
+    /// The pairs of an input, as exact as they are.
+    fn request(input: &Input) -> Request {
+        let exact = input.exact.map(|Exact { pairs, is_key }| (Expression::of(pairs, DType::Complex128), is_key));
+        let (pairs, is_key) = exact.unwrap_or((input.elements(), [false; 2]));
+        number(pairs, Ranked { is_key, omits: input.omits() }, |state| state.joint.correlation())
+    }
+
+    /// The keys of a pair's elements.
+    fn keys(self, pair: &Pair) -> [u64; 2] {
+        let key = |part: f64, is_key: bool| if is_key { part.to_bits() } else { part.canonical().key() };
+        [key(pair.re, self.is_key[0]), key(pair.im, self.is_key[1])]
+    }
+
+    /// Whether an element is NaN. Keys have none.
+    fn is_missing(self, pair: &Pair) -> bool {
+        (!self.is_key[0] && pair.re.is_nan()) || (!self.is_key[1] && pair.im.is_nan())
+    }
 }
 
 impl Accumulator for Ranked {
@@ -239,20 +294,28 @@ impl Accumulator for Ranked {
         state.pairs.extend(next.pairs);
     }
 
-    fn cover(&self, _: &Self) -> Option<Self> {
-        Some(Ranked)
+    fn cover(&self, other: &Self) -> Option<Self> {
+        (self == other).then_some(*self)
     }
 
     fn settle(&self, state: &mut RankedState, _: bool, team: &Team<'_>) {
-        let pairs = std::mem::take(&mut state.pairs).concat();
-        if pairs.iter().any(|pair| pair.is_missing()) {
+        let mut pairs = std::mem::take(&mut state.pairs).concat();
+        if self.omits {
+            pairs.retain(|pair| !self.is_missing(pair));
+        } else if pairs.iter().any(|pair| self.is_missing(pair)) {
             state.joint = JointState { n: pairs.len() as f64, xx: f64::NAN, ..JointState::default() };
             return;
         }
         let mut ranks: [Vec<f64>; 2] = [Vec::new(), Vec::new()];
         team.each(&mut ranks, |side, ranks| {
-            let key = |pair: &Pair| if side == 0 { pair.re } else { pair.im }.canonical().key();
-            *ranks = mean_ranks(pairs.iter().map(key).zip(0..).collect());
+            let mut sorted: Vec<(u64, u64)> = pairs.iter().map(|pair| self.keys(pair)[side]).zip(0..).collect();
+            sorted.sort_unstable();
+            *ranks = vec![0.0; sorted.len()];
+            Ties::Average.rank(&sorted, 0, |place, rank, _| {
+                if let Some(own) = usize::try_from(place).ok().and_then(|place| ranks.get_mut(place)) {
+                    *own = rank;
+                }
+            });
         });
         let [left, right] = &ranks;
         let ranks = left.iter().zip(right).map(|(&re, &im)| Pair { re, im });
@@ -263,42 +326,38 @@ impl Accumulator for Ranked {
     }
 }
 
-/// The rank of each key from 1 on, equal ones having the mean of theirs; keys come with their places.
-fn mean_ranks(mut keys: Vec<(u64, usize)>) -> Vec<f64> {
-    keys.sort_unstable();
-    let mut ranks = vec![0.0; keys.len()];
-    let mut first = 1;
-    for equal in keys.chunk_by(|left, right| left.0 == right.0) {
-        let last = first + equal.len() - 1;
-        for &(_, place) in equal {
-            if let Some(rank) = ranks.get_mut(place) {
-                *rank = f64::midpoint(first as f64, last as f64);
-            }
-        }
-        first = last + 1;
-    }
-    ranks
+/// A float that follows from the joint moments of the pairs, or of pairs in scales.
+fn joint(input: &Input, value: impl Fn(&JointState, [Scale; 2]) -> f64 + Send + Sync + 'static) -> Request {
+    let (pairs, value) = (input.values(), Arc::new(value));
+    let own = Arc::clone(&value);
+    let number =
+        move |state: &JointState| (!state.asks_for_scale()).then(|| Value::number(own(state, [Scale::ONE; 2])));
+    Request::number(pairs.clone(), Joint, DType::Float64, number, move |_| {
+        let value = Arc::clone(&value);
+        let value = move |state: &JointState, scales| Value::float(value(state, scales), DType::Float64);
+        Ok(in_scales(pairs.clone(), value))
+    })
 }
 
-/// What follows from the joint moments, as a float.
-fn joint(input: &Input, value: impl Fn(&JointState) -> f64 + Clone + Send + Sync + 'static) -> Request {
-    number(input.values(), Joint, value)
+/// Asks for the joint moments of the pairs in the scales that suit them.
+fn in_scales(
+    pairs: Expression,
+    value: impl Fn(&JointState, [Scale; 2]) -> Value + Clone + Send + Sync + 'static,
+) -> Answer {
+    rescaled::<Pair>(pairs.clone(), Of::Elements, move |scales| {
+        let value = value.clone();
+        Request::new(scaled(pairs.clone(), scales), Joint, move |state| Ok(value(state, scales)))
+    })
 }
 
 /// A float64 that follows from a state.
 fn number<A: Accumulator>(
     expression: Expression,
     accumulator: A,
-    value: impl Fn(&A::State) -> f64 + Clone + Send + Sync + 'static,
+    value: impl Fn(&A::State) -> f64 + Send + Sync + 'static,
 ) -> Request {
-    let own = value.clone();
-    Request::number(
-        expression,
-        accumulator,
-        DType::Float64,
-        move |state| Some(Value::number(own(state))),
-        move |state| Ok(Value::float(value(state), DType::Float64)),
-    )
+    let number = move |state: &A::State| Some(Value::number(value(state)));
+    Request::number(expression, accumulator, DType::Float64, number, |_| unreachable!("there is always a number"))
 }
 
 const fn column(name: &'static str, doc: &'static str) -> Parameter {
@@ -319,14 +378,15 @@ const PARTS: Entry = Entry {
     nan_policy: None,
     weighted: false,
     passes: 1,
-    resolve: |_, input| Ok(joint(input, |_| f64::NAN)),
+    resolve: |_, input| Ok(joint(input, |_, _| f64::NAN)),
 };
 
 pub(super) static COV: Entry = Entry {
     name: "cov",
     doc: "The covariance of two arrays.\n\n\
-          The sum of the products of deviations from the means over ``n - ddof``; NaN where ``n <= ddof``. Computed in float64 in two passes over each block in cache, merged with Pébay's formulas \
-          (SAND2008-6212).",
+          The sum of the products of deviations from the means over ``n - ddof``; NaN where ``n <= ddof``. Computed in float64 \
+          in two passes over each block in cache, merged with Pébay's formulas (SAND2008-6212). Where squares leave float64, \
+          further passes take each array in a scale of its own.",
     parameters: &[
         X,
         Y,
@@ -341,7 +401,7 @@ pub(super) static COV: Entry = Entry {
     examples: &["ddof=0"],
     resolve: |arguments, input| {
         let ddof = arguments.number("ddof");
-        Ok(joint(input, move |state| covariance(state.xy, state.n, ddof)))
+        Ok(joint(input, move |state, [x, y]| Scale::back(covariance(state.xy, state.n, ddof), &[(x, 1), (y, 1)])))
     },
     ..PARTS
 };
@@ -355,8 +415,8 @@ pub(super) static CORR: Entry = Entry {
     name: "corr",
     doc: "The correlation of two arrays: Pearson's, or Spearman's, which is that of the ranks.\n\n\
           NaN of an array whose elements are all equal, and of fewer than two. Equal elements have the mean of their ranks. \
-          Pearson's is ``scipy.stats.pearsonr``'s, Spearman's ``scipy.stats.spearmanr``'s, which takes memory for all pairs \
-          and their ranks.",
+          Pearson's is ``scipy.stats.pearsonr``'s, and does not depend on the scale of either array. Spearman's is \
+          ``scipy.stats.spearmanr``'s, which ranks elements in their own dtype, and takes memory for all pairs and their ranks.",
     parameters: &[
         X,
         Y,
@@ -372,17 +432,12 @@ pub(super) static CORR: Entry = Entry {
     examples: &["method='spearman'"],
     resolve: |arguments, input| {
         Ok(match arguments.text("method") {
-            "spearman" => number(input.values(), Ranked, |state| state.joint.correlation()),
-            _ => joint(input, JointState::correlation),
+            "spearman" => Ranked::request(input),
+            _ => joint(input, |state, _| state.correlation()),
         })
     },
     ..PARTS
 };
-
-/// The mean of a sum over all pairs.
-fn mean_of(input: &Input, term: Term, value: fn(f64) -> f64) -> Request {
-    number(input.values(), SumOf(term), move |state| value(state.sum.value() / state.n))
-}
 
 pub(super) static DOT: Entry = Entry {
     name: "dot",
@@ -395,17 +450,35 @@ pub(super) static DOT: Entry = Entry {
 
 pub(super) static RMSE: Entry = Entry {
     name: "rmse",
-    doc: "The root mean square error: the square root of the mean of squared differences; NaN of empty arrays.",
+    doc: "The root mean square error: the square root of the mean of squared differences; NaN of empty arrays.\n\n\
+          Squares that leave float64 are taken of scaled differences, in further passes.",
     numpy: "np.sqrt(np.mean(np.square(x * 1.0 - y * 1.0)))",
-    resolve: |_, input| Ok(mean_of(input, Term::SquaredDifference, f64::sqrt)),
+    resolve: |_, input| Ok(rmse(input)),
     ..PARTS
 };
+
+fn rmse(input: &Input) -> Request {
+    let pairs = input.values();
+    let root = |state: &SumState| (state.sum.value() / state.n).sqrt();
+    let number =
+        move |state: &SumState| (!squares_ask_for_scale(state.sum.high, state.n)).then(|| Value::number(root(state)));
+    let squares = SumOf(Term::SquaredDifference(Scale::ONE));
+    Request::number(pairs.clone(), squares, DType::Float64, number, move |_| {
+        let pairs = pairs.clone();
+        Ok(rescaled::<Pair>(pairs.clone(), Of::Differences, move |[scale, _]| {
+            let squares = SumOf(Term::SquaredDifference(scale));
+            Request::new(pairs.clone(), squares, move |state| {
+                Ok(Value::float(scale.undo(root(state), 1), DType::Float64))
+            })
+        }))
+    })
+}
 
 pub(super) static MAE: Entry = Entry {
     name: "mae",
     doc: "The mean absolute error: the mean of the absolute differences; NaN of empty arrays.",
     numpy: "np.mean(np.abs(x * 1.0 - y * 1.0))",
-    resolve: |_, input| Ok(mean_of(input, Term::Difference, |mean| mean)),
+    resolve: |_, input| Ok(number(input.values(), SumOf(Term::Difference), |state| state.sum.value() / state.n)),
     ..PARTS
 };
 
@@ -413,14 +486,25 @@ pub(super) static LINREGRESS: Entry = Entry {
     name: "linregress",
     doc: "The line through points x, y with the least squared distances along y.\n\n\
           A named tuple ``(slope, intercept, rvalue, pvalue, stderr, intercept_stderr)``: ``rvalue`` is the correlation, ``pvalue`` that of a two-sided test of the slope being 0, by Student's t-distribution; \
-          the errors are standard errors. NaN of fewer than two points, and where all x are equal. SciPy's \
-          ``stats.linregress``.",
+          the errors are standard errors. NaN of fewer than two points, and where all x are equal. Right for elements of every \
+          magnitude, as ``cov`` is. SciPy's ``stats.linregress``.",
     numpy: "stats.linregress(np.ravel(x), np.ravel(y))",
-    resolve: |_, input| Ok(Request::new(input.values(), Joint, |state| Ok(line(state)))),
+    resolve: |_, input| Ok(linregress(input)),
     ..PARTS
 };
 
-fn line(state: &JointState) -> Value {
+fn linregress(input: &Input) -> Request {
+    let pairs = input.values();
+    Request::chain(pairs.clone(), Joint, Vec::new(), move |state: &JointState| {
+        Ok(if state.asks_for_scale() {
+            in_scales(pairs.clone(), line)
+        } else {
+            Answer::Value(line(state, [Scale::ONE; 2]))
+        })
+    })
+}
+
+fn line(state: &JointState, [x, y]: [Scale; 2]) -> Value {
     let r = state.correlation();
     let slope = state.xy / state.xx;
     let (mean_x, mean_y) = (state.mean_x.value(), state.mean_y.value());
@@ -437,6 +521,14 @@ fn line(state: &JointState) -> Value {
         (f64::NAN, f64::NAN)
     };
     let intercept_error = error * (state.xx / state.n + mean_x * mean_x).sqrt();
-    let fields = [slope, mean_y - slope * mean_x, r, p, error, intercept_error];
+    let (per_x, as_y) = ([(y, 1), (x, -1)], [(y, 1)]);
+    let fields = [
+        Scale::back(slope, &per_x),
+        Scale::back(mean_y - slope * mean_x, &as_y),
+        r,
+        p,
+        Scale::back(error, &per_x),
+        Scale::back(intercept_error, &as_y),
+    ];
     Value::Record("LinearRegression", fields.map(|field| Value::float(field, DType::Float64)).to_vec())
 }

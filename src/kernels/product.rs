@@ -13,12 +13,11 @@ use crate::error::Error;
 use crate::kernel::{Accumulator, Entry, Input, Items, Request, Takes};
 use crate::kernels::sums::integer;
 use crate::parameters::Arguments;
+use crate::scale::{compose, exponent, mantissa, parts};
 use crate::simd::Simd;
 use crate::value::Value;
 
 const LANES: usize = 32;
-const MANTISSA: u64 = (1 << 52) - 1;
-const BIAS: i64 = 1023;
 
 /// The product of floats.
 #[derive(Debug, Clone, Copy)]
@@ -60,10 +59,9 @@ impl FloatProductState {
         self.negative_product ^= x.is_sign_negative();
         self.negative_factor |= x < 0.0;
         if x.is_finite() && x != 0.0 {
-            // Subnormals are made normal first.
-            let (x, shift) = if x.is_normal() { (x, 0) } else { (x * 2_f64.powi(64), 64) };
-            self.exponent += exponent(x.to_bits()) - shift;
-            self.mantissa *= mantissa(x.to_bits());
+            let (mantissa, exponent) = parts(x.abs());
+            self.exponent += exponent;
+            self.mantissa *= mantissa;
             self.normalise();
         }
     }
@@ -98,7 +96,7 @@ impl FloatProductState {
             }
             FloatProductState { zero: true, .. } => 0.0,
             FloatProductState { infinite: true, .. } => f64::INFINITY,
-            _ => scale(self.mantissa, self.exponent),
+            _ => compose(self.mantissa, self.exponent),
         };
         if self.negative_product { -magnitude } else { magnitude }
     }
@@ -115,27 +113,9 @@ impl FloatProductState {
             // the largest element, but its last rounding may be.
             let n = self.count.cast_signed();
             let (whole, rest) = (self.exponent.div_euclid(n), self.exponent.rem_euclid(n));
-            scale(((rest as f64 + self.mantissa.log2()) / n as f64).exp2(), whole).min(f64::MAX)
+            compose(((rest as f64 + self.mantissa.log2()) / n as f64).exp2(), whole).min(f64::MAX)
         }
     }
-}
-
-#[inline(always)]
-fn exponent(bits: u64) -> i64 {
-    ((bits >> 52) & 0x7ff).cast_signed() - BIAS
-}
-
-#[inline(always)]
-fn mantissa(bits: u64) -> f64 {
-    f64::from_bits((bits & MANTISSA) | (BIAS.cast_unsigned() << 52))
-}
-
-/// mantissa × 2^exponent, rounded once: the last step alone may be subnormal.
-fn scale(mantissa: f64, exponent: i64) -> f64 {
-    let exponent = exponent.clamp(-1100, 1100);
-    let first = exponent.clamp(-1000, 1000);
-    let power = |exponent: i64| f64::from_bits((exponent + BIAS).cast_unsigned() << 52);
-    mantissa * power(first) * power(exponent - first)
 }
 
 impl Accumulator for FloatProduct {

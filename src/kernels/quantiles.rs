@@ -335,7 +335,8 @@ fn median_of(input: &Input, picked: &PickedNumbers) -> Value {
     let (a, b) = (picked.at(ranks[0]), picked.at(ranks[1]));
     let one = picked.len % 2 == 1;
     if let (true, Number::Int(a), Number::Int(b)) = (dtype.is_time(), a, b) {
-        return Value::Scalar(Number::Int(if one { a } else { a.wrapping_add(b) / 2 }), dtype);
+        // Halves are dropped, as NumPy does.
+        return Value::Scalar(Number::Int(if one { a } else { a.midpoint(b) }), dtype);
     }
     // A sum starts with 0, which takes the sign from a zero. Half precision is summed in single.
     let (a, b) = (a.float() + 0.0, b.float());

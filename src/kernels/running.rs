@@ -249,6 +249,39 @@ impl<T: Integer> Running for IntegerSum<T> {
     }
 }
 
+/// A sum of durations, exact; `None` from the first NaT on.
+#[derive(Debug, Clone, Copy)]
+struct Durations<const OMITS: bool>(Option<i128>);
+
+impl<const OMITS: bool> Running for Durations<OMITS> {
+    type Item = Time;
+    type Value = Time;
+    const OMITS: bool = OMITS;
+
+    fn init() -> Self {
+        Durations(Some(0))
+    }
+
+    #[inline(always)]
+    fn take(&mut self, item: Time) {
+        self.0 = self.0.filter(|_| !item.is_missing()).map(|sum| sum + item.wide());
+    }
+
+    fn join(&mut self, next: &Self) {
+        self.0 = self.0.zip(next.0).map(|(sum, more)| sum + more);
+    }
+
+    #[inline(always)]
+    fn value(&self, _: DType) -> Option<Time> {
+        Times::narrow(self.0)
+    }
+
+    #[inline(always)]
+    fn write(output: &Output, start: usize, values: &[Time]) {
+        output.write(start, values);
+    }
+}
+
 /// A product of integers, exact as long as it fits 64 bits; beyond, only a zero can bring it back.
 #[derive(Debug, Clone, Copy)]
 struct IntegerProduct<T>(i128, PhantomData<fn(T)>);
@@ -334,7 +367,10 @@ fn sum(input: &Input) -> Request {
     let dtype = input.dtype.sum_type();
     with_integer!(input.dtype, T => {
         scan::<IntegerSum<T>>(input, input.elements(), dtype)
-    }, else {
+    }, else if dtype.is_time() {
+        let elements = input.elements();
+        if input.omits() { scan::<Durations<true>>(input, elements, dtype) } else { scan::<Durations<false>>(input, elements, dtype) }
+    } else {
         let floats = input.elements().float64();
         if input.omits() { scan::<FloatSum<true>>(input, floats, dtype) } else { scan::<FloatSum<false>>(input, floats, dtype) }
     })
@@ -368,11 +404,11 @@ pub(super) static CUMSUM: Entry = Entry {
     name: "cumsum",
     doc: "The sum of all elements up to each, as an array.\n\n\
           Floats are summed with their rounding errors carried along, in float64, so that no error grows with the length. \
-          Integers are summed exactly: a sum that does not fit NumPy's result dtype raises ``OverflowError``. Where NaN is \
-          omitted it counts as 0, as in ``np.nancumsum``.",
+          Integers and timedelta64 are summed exactly: a sum that does not fit NumPy's result dtype raises ``OverflowError``. \
+          Where NaN (or NaT) is omitted it counts as 0, as in ``np.nancumsum``.",
     parameters: &[],
     numpy: "np.cumsum(x)",
-    takes: Takes::Reals,
+    takes: Takes::Averaged,
     examples: &[],
     nan_policy: None,
     weighted: false,

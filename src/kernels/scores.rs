@@ -5,7 +5,9 @@ use crate::error::Error;
 use crate::fill::{Fill, array, fill, write_each};
 use crate::kernel::{Answer, Entry, Input, Piece, Request, Takes};
 use crate::kernels::moments::{moments, variance};
+use crate::kernels::rescaled::scaled;
 use crate::parameters::{Accepts, Arguments, DefaultValue, Parameter};
+use crate::scale::Scale;
 use crate::selection::{Ties, ranks};
 use crate::simd::Simd;
 use crate::view::Output;
@@ -46,13 +48,14 @@ fn zscore(arguments: &Arguments, input: &Input) -> Request {
         dtype,
         |len| len,
         move |output| {
-            moments(&input, 2, vec![Standardised::NAME], move |state| {
+            moments(&input, 2, vec![Standardised::NAME], move |state, scale| {
                 let (mean, deviation) = (state.mean(), variance(state, ddof, true).sqrt());
                 // What differs by rounding only has no score: SciPy draws the line here.
                 let is_constant = deviation <= (epsilon(dtype) * mean).abs();
                 let deviation = if is_constant { f64::NAN } else { deviation };
                 let scores = Standardised { mean, deviation, output: output.clone() };
-                Ok(Answer::Next(fill(input.elements().float64(), scores)))
+                let elements = scaled(input.elements().float64(), [scale, Scale::ONE]);
+                Ok(Answer::Next(fill(elements, scores)))
             })
         },
     )
@@ -62,7 +65,8 @@ pub(super) static ZSCORE: Entry = Entry {
     name: "zscore",
     doc: "The distance of each element from the mean, in standard deviations, as an array.\n\n\
           NaN everywhere if all elements are equal, and if there is a NaN, unless it is left out: then it is NaN in its own \
-          place only. SciPy's ``stats.zscore``.",
+          place only. It does not depend on scale: squares that leave float64 are taken of scaled elements, in further passes. \
+          SciPy's ``stats.zscore``.",
     parameters: &[Parameter {
         name: "ddof",
         accepts: Accepts::Number,

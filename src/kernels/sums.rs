@@ -1,16 +1,17 @@
 //! Sums and what follows from them alone.
 //!
-//! Floats are summed with [`Moments`], which `var` and its kin share. Integers are summed exactly in 128 bits, complex
+//! Floats are summed with [`Moments`], which `var` and its kin share. Integers and times are summed exactly in 128 bits, complex
 //! numbers part by part. The elementwise steps (|x|, x²) are expressions, so that kernels share them too.
 
 use num_complex::Complex;
 
-use crate::dtype::{DType, Integer, Item, Number, with_integer};
+use crate::dtype::{DType, Integer, Item, Number, Time, with_integer};
 use crate::error::Error;
 use crate::expr::{Expression, Step};
-use crate::kernel::{Accumulator, Entry, Input, Items, Request, Takes};
+use crate::kernel::{Accumulator, Answer, Entry, Input, Items, Request, Takes};
 use crate::kernels::extrema;
 use crate::kernels::moments::{self, Moments, MomentsState};
+use crate::kernels::rescaled::{Of, rescaled, scaled, squares_ask_for_scale};
 use crate::lanes::Double;
 use crate::parameters::{Accepts, Arguments, DefaultValue, Parameter};
 use crate::simd::Simd;
@@ -22,10 +23,11 @@ struct IntegerSum<T> {
     item: std::marker::PhantomData<fn(T)>,
 }
 
-/// How many integers, and their sum: 2^63 items of 64 bits fit.
+/// How many integers, how many of them are NaT, and the sum of the others: 2^63 items of 64 bits fit.
 #[derive(Debug, Clone, Copy, Default)]
 struct IntegerSumState {
     count: u64,
+    missing: u64,
     sum: i128,
 }
 
@@ -44,11 +46,13 @@ impl<T: Integer> Accumulator for IntegerSum<T> {
     #[inline(always)]
     fn update<S: Simd>(&self, _: S, state: &mut IntegerSumState, block: Items<'_, T>) {
         state.count += block.len() as u64;
+        state.missing += u64::from(block.iter().map(|item| u32::from(item.is_missing())).sum::<u32>());
         state.sum += T::sum(&block);
     }
 
     fn combine(&self, state: &mut IntegerSumState, next: IntegerSumState) {
         state.count += next.count;
+        state.missing += next.missing;
         state.sum += next.sum;
     }
 
@@ -61,10 +65,24 @@ impl<T: Integer> Accumulator for IntegerSum<T> {
 pub(super) fn integer(kernel: &'static str, exact: i128, dtype: DType) -> Result<Value, Error> {
     let number = match dtype {
         DType::UInt64 => u64::try_from(exact).ok().map(Number::UInt),
-        _ => i64::try_from(exact).ok().map(Number::Int),
+        // The smallest integer is NaT.
+        _ => i64::try_from(exact).ok().filter(|&ticks| !dtype.is_time() || Time(ticks) != Time::NAT).map(Number::Int),
     };
     let remedy = "pass the array as float64 (x.astype(float)) for a rounded result, or use 'mean'";
     number.map(|number| Value::Scalar(number, dtype)).ok_or(Error::Overflow { kernel, dtype, remedy })
+}
+
+/// What follows from the sum of durations, and from how many there are: `None` stands for NaT.
+fn durations(input: &Input, value: fn(i128, u64) -> Option<i128>) -> Request {
+    let (kernel, dtype, omits) = (input.kernel, input.dtype, input.omits());
+    let sum = IntegerSum::<Time> { item: std::marker::PhantomData };
+    Request::new(input.elements(), sum, move |state| {
+        let counts = omits || state.missing == 0;
+        match value(state.sum, state.count - state.missing).filter(|_| counts) {
+            Some(exact) => integer(kernel, exact, dtype),
+            None => Ok(Value::Scalar(Number::Int(Time::NAT.0), dtype)),
+        }
+    })
 }
 
 /// The sum of complex numbers, part by part.
@@ -132,16 +150,35 @@ fn of_sum(input: &Input, expression: Expression, value: fn(&MomentsState) -> f64
     Request::new(expression, Moments::<f64>::up_to(1), move |state| Ok(Value::float(value(state), dtype)))
 }
 
+/// The same of the sum of squares, whose square root has the scale of the elements.
+fn of_squares(input: &Input, value: fn(&MomentsState) -> f64) -> Request {
+    let (dtype, floats) = (input.dtype.mean_type(), input.floats());
+    let squares = |elements: Expression| elements.then(Step::Square);
+    Request::chain(squares(floats.clone()), Moments::<f64>::up_to(1), Vec::new(), move |state| {
+        if !squares_ask_for_scale(state.sum.high, state.count) {
+            return Ok(Answer::Value(Value::float(value(state).sqrt(), dtype)));
+        }
+        let floats = floats.clone();
+        Ok(rescaled::<f64>(floats.clone(), Of::Elements, move |scales| {
+            let root = move |state: &MomentsState| scales[0].undo(value(state).sqrt(), 1);
+            let moments = Moments::<f64>::up_to(1);
+            Request::new(squares(scaled(floats.clone(), scales)), moments, move |state| {
+                Ok(Value::float(root(state), dtype))
+            })
+        }))
+    })
+}
+
 pub(super) static SUM: Entry = Entry {
     name: "sum",
     doc: "The sum; 0 of an empty array.\n\n\
           float64 is summed with its rounding errors carried along (Knuth's TwoSum, once for every eight elements of a \
           lane): the error is that of at most four roundings of each element, whatever their number. Narrower floats are \
-          summed in float64. Integers are summed exactly: a sum that does not fit NumPy's result dtype raises \
+          summed in float64. Integers and timedelta64 are summed exactly: a sum that does not fit NumPy's result dtype raises \
           ``OverflowError`` instead of wrapping.",
     parameters: &[],
     numpy: "np.sum(x)",
-    takes: Takes::Numbers,
+    takes: Takes::Summed,
     examples: &[],
     nan_policy: None,
     weighted: true,
@@ -152,30 +189,35 @@ pub(super) static SUM: Entry = Entry {
 pub(super) static NANSUM: Entry = SUM.omitting(
     "nansum",
     "np.nansum(x)",
-    "The sum; NaN elements are left out. 0 if nothing is left.\n\nAs accurate as ``sum``.",
+    "The sum; NaN (and NaT) elements are left out. 0 if nothing is left.\n\n\
+     As accurate as ``sum``. (``np.nansum`` does not leave out NaT.)",
 );
 
 fn sum(_: &Arguments, input: &Input) -> Result<Request, Error> {
     if input.weights.is_some() {
-        return moments::finish(input, 1, |state| state.sum.value());
+        return Ok(moments::finish(input, 1, 1, |state| state.sum.value()));
     }
     let (kernel, dtype) = (input.kernel, input.dtype.sum_type());
+    if dtype.is_time() {
+        return Ok(durations(input, |sum, _| Some(sum)));
+    }
     if dtype.is_complex() {
         return Ok(complex(input, |sum, _| sum));
     }
     Ok(with_integer!(input.dtype, T => {
         let sum = IntegerSum::<T> { item: std::marker::PhantomData };
         Request::new(input.elements(), sum, move |state| integer(kernel, state.sum, dtype))
-    }, else moments::finish(input, 1, |state| state.sum.value())?))
+    }, else moments::finish(input, 1, 1, |state| state.sum.value())))
 }
 
 pub(super) static MEAN: Entry = Entry {
     name: "mean",
     doc: "The arithmetic mean: the sum over the number of elements; NaN of an empty array.\n\n\
-          Integers are summed exactly, so that no mean is lost to overflow.",
+          Integers and timedelta64 are summed exactly, so that no mean is lost to overflow. Of timedelta64, whose mean has their \
+          unit, what is left of the division is dropped, as in NumPy.",
     parameters: &[],
     numpy: "np.mean(x)",
-    takes: Takes::Numbers,
+    takes: Takes::Summed,
     examples: &[],
     nan_policy: None,
     weighted: true,
@@ -185,35 +227,42 @@ pub(super) static MEAN: Entry = Entry {
 
 pub(super) static AVERAGE: Entry = Entry {
     name: "average",
-    doc: "The arithmetic mean, under the name that has weights in NumPy.\n\nThe same as ``mean``.",
+    doc: "The arithmetic mean, under the name that has weights in NumPy.\n\n\
+          The same as ``mean``, but that it does not take timedelta64, as ``np.average`` does not.",
     numpy: "np.average(x)",
+    takes: Takes::Numbers,
     ..MEAN
 };
 
 fn mean(_: &Arguments, input: &Input) -> Result<Request, Error> {
+    if input.dtype.is_time() {
+        return Ok(durations(input, |sum, count| sum.checked_div(count.into())));
+    }
     if input.dtype.is_complex() {
         return Ok(complex(input, |sum, count| sum / count));
     }
     if input.weights.is_some() {
-        return moments::finish(input, 1, MomentsState::mean);
+        return Ok(moments::finish(input, 1, 1, MomentsState::mean));
     }
     Ok(with_integer!(input.dtype, T => {
         let sum = IntegerSum::<T> { item: std::marker::PhantomData };
         Request::new(input.elements(), sum, |state| {
             Ok(Value::float(state.sum as f64 / state.count as f64, DType::Float64))
         })
-    }, else moments::finish(input, 1, MomentsState::mean)?))
+    }, else moments::finish(input, 1, 1, MomentsState::mean)))
 }
 
 pub(super) static NANMEAN: Entry = MEAN.omitting(
     "nanmean",
     "np.nanmean(x)",
-    "The arithmetic mean; NaN elements are left out. NaN if nothing is left.\n\nAs accurate as ``mean``.",
+    "The arithmetic mean; NaN (and NaT) elements are left out. NaN if nothing is left.\n\n\
+     As accurate as ``mean``. (``np.nanmean`` does not leave out NaT.)",
 );
 
 pub(super) static RMS: Entry = Entry {
     name: "rms",
-    doc: "The root mean square: the square root of the mean of squares; NaN of an empty array.",
+    doc: "The root mean square: the square root of the mean of squares; NaN of an empty array.\n\n\
+          Squares that leave float64 are taken of scaled elements, in further passes.",
     parameters: &[],
     numpy: "np.sqrt(np.mean(np.square(x * 1.0)))",
     takes: Takes::Reals,
@@ -221,7 +270,7 @@ pub(super) static RMS: Entry = Entry {
     nan_policy: None,
     weighted: false,
     passes: 1,
-    resolve: |_, input| Ok(of_sum(input, input.floats().then(Step::Square), |state| state.mean().sqrt())),
+    resolve: |_, input| Ok(of_squares(input, MomentsState::mean)),
 };
 
 pub(super) static MEAN_ABS: Entry = Entry {
@@ -240,7 +289,8 @@ pub(super) static MEAN_ABS: Entry = Entry {
 pub(super) static NORM: Entry = Entry {
     name: "norm",
     doc: "The norm of the elements as one vector; 0 of an empty array.\n\n\
-          ``ord=2`` is the Euclidean norm, ``ord=1`` the sum and ``ord=inf`` the largest of the absolute values.",
+          ``ord=2`` is the Euclidean norm, ``ord=1`` the sum and ``ord=inf`` the largest of the absolute values. Squares that \
+          leave float64 are taken of scaled elements, in further passes.",
     parameters: &[Parameter {
         name: "ord",
         accepts: Accepts::NormOrder,
@@ -258,7 +308,7 @@ pub(super) static NORM: Entry = Entry {
         Ok(if order == 1.0 {
             of_sum(input, input.floats().then(Step::Absolute), |state| state.sum.value())
         } else if order == 2.0 {
-            of_sum(input, input.floats().then(Step::Square), |state| state.sum.value().sqrt())
+            of_squares(input, |state| state.sum.value())
         } else {
             extrema::largest(input, input.floats().then(Step::Absolute))
         })

@@ -15,14 +15,17 @@
 //! There are as many bins as it takes to cover the range with such a width, and one if the width is 0. So that this number is
 //! NumPy's, each operation is rounded to the dtype in which NumPy does it.
 
+use std::sync::Arc;
+
 use crate::dtype::{Buffer, DType};
 use crate::error::Error;
 use crate::expr::{Expression, Step};
-use crate::kernel::{Accumulator, Input, Items, Request};
+use crate::kernel::{Accumulator, Answer, Input, Items, Request};
 use crate::kernels::extrema::{Extrema, ExtremaState};
-use crate::kernels::moments::{Moments, MomentsState};
+use crate::kernels::moments::{Moments, MomentsState, floats_in_scale};
 use crate::kernels::quantiles::{PickedNumbers, Quartiles, ordered};
 use crate::parameters::MAX_BINS;
+use crate::scale::Scale;
 use crate::simd::Simd;
 use crate::value::Value;
 
@@ -107,13 +110,23 @@ impl Rule {
         };
         match self {
             Rule::Auto | Rule::Fd => quartiles(input, expression),
-            _ => Ok(Request::new(expression, Spread { order: self.order() }, move |(extrema, moments)| {
-                let (low, high) = extrema.ends().unwrap_or((f64::NAN, f64::NAN));
-                let deviation = dtype.mean_type().round(moments.deviation());
-                let skewness = dtype.mean_type().round(moments.skewness());
-                let count = moments.count;
-                Ok(Facts { count, low, high, deviation, skewness, between_quartiles: f64::NAN }.value())
-            })),
+            _ => {
+                let (order, of) = (self.order(), expression.clone());
+                Ok(Request::chain(expression, Spread { order }, Vec::new(), move |(extrema, moments)| {
+                    let (low, high) = extrema.ends().unwrap_or((f64::NAN, f64::NAN));
+                    let facts = move |moments: &MomentsState, scale: Scale| {
+                        let deviation = dtype.mean_type().round(scale.undo(moments.deviation(), 1));
+                        let skewness = dtype.mean_type().round(moments.skewness());
+                        let count = moments.count;
+                        let facts = Facts { count, low, high, deviation, skewness, between_quartiles: f64::NAN };
+                        Ok(Answer::Value(facts.value()))
+                    };
+                    if order > 1 && moments.asks_for_scale(order) {
+                        return Ok(floats_in_scale(of.clone(), order, Arc::new(facts)));
+                    }
+                    facts(moments, Scale::ONE)
+                }))
+            }
         }
     }
 

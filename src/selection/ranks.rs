@@ -121,7 +121,9 @@ impl<T: Ordered> Accumulator for Ranks<T> {
             *count = below;
             below += own;
         }
-        team.each(&mut buckets, |_, (part, below)| self.write(part, *below));
+        team.each(&mut buckets, |_, (part, below)| {
+            self.ties.rank(part, *below, |position, float, whole| self.put(position, float, whole));
+        });
     }
 }
 
@@ -130,24 +132,27 @@ fn equals(part: &[(u64, u64)]) -> impl Iterator<Item = &[(u64, u64)]> {
     part.chunk_by(|left, right| left.0 == right.0)
 }
 
-impl<T> Ranks<T> {
-    /// Writes the ranks of a bucket, of which so many are below.
-    fn write(&self, part: &[(u64, u64)], below: u64) {
+impl Ties {
+    /// Tells the ranks of sorted keys, of which so many are below, each with the position of its element: as a float and, but
+    /// for means, as an integer.
+    pub(crate) fn rank(self, sorted: &[(u64, u64)], below: u64, mut put: impl FnMut(u64, f64, u64)) {
         let mut first = below + 1;
-        for equal in equals(part) {
+        for equal in equals(sorted) {
             let last = first + equal.len() as u64 - 1;
             for (own, &(_, position)) in (first..).zip(equal) {
-                match self.ties {
-                    Ties::Average => self.put(position, f64::midpoint(first as f64, last as f64), 0),
-                    Ties::Min | Ties::Dense => self.put(position, first as f64, first),
-                    Ties::Max => self.put(position, last as f64, last),
-                    Ties::Ordinal => self.put(position, own as f64, own),
+                match self {
+                    Ties::Average => put(position, f64::midpoint(first as f64, last as f64), 0),
+                    Ties::Min | Ties::Dense => put(position, first as f64, first),
+                    Ties::Max => put(position, last as f64, last),
+                    Ties::Ordinal => put(position, own as f64, own),
                 }
             }
-            first = if self.ties == Ties::Dense { first + 1 } else { last + 1 };
+            first = if self == Ties::Dense { first + 1 } else { last + 1 };
         }
     }
+}
 
+impl<T> Ranks<T> {
     /// Writes one rank, in the array's dtype.
     fn put(&self, position: u64, float: f64, whole: u64) {
         let place = usize::try_from(position).unwrap_or(usize::MAX);

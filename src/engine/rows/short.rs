@@ -97,21 +97,28 @@ impl<'a> Run<'a> {
             self.renew(states, 1);
         }
         let Some(states) = states.first_mut() else { return Ok(()) };
-        // In the order of the rows for each call.
+        // In the order of the rows for each call: who waits for a row's further request has those of later rows wait as well.
         let mut later: Vec<(usize, Who, Result<Answer, Error>)> = Vec::new();
+        let mut waits = vec![false; columns.len()];
         evaluator.evaluate(&views, 0, elements.len(), |instruction, block| {
             for &index in self.readers.get(instruction).into_iter().flatten() {
                 let (Some(place), Some(sink)) = (states.get_mut(index), self.pass.sinks().get(index)) else { continue };
                 let mut each = |row: usize, state: &AnyState| {
                     for waiting in self.stage.waiting(index) {
-                        if let (Who::Call(call), Some((number, dtype))) = (waiting.who(), waiting.number(state)) {
+                        let call = if let Who::Call(call) = waiting.who() { Some(call) } else { None };
+                        let behind = call.and_then(|call| waits.get_mut(call));
+                        let is_behind = behind.as_ref().is_some_and(|behind| **behind);
+                        if let (Some(call), Some((number, dtype)), false) = (call, waiting.number(state), is_behind) {
                             if let Some(column) = columns.get_mut(call) {
                                 column.push_number(number, dtype);
                             }
                             continue;
                         }
                         let answer = waiting.answer(state);
-                        if waiting.may_go_on() {
+                        if is_behind || matches!(answer, Ok(Answer::Next(_))) {
+                            if let Some(behind) = behind {
+                                *behind = true;
+                            }
                             later.push((row, waiting.who(), answer));
                         } else {
                             self.take(rows.start + row, waiting.who(), answer, columns);
@@ -153,7 +160,7 @@ impl<'a> Run<'a> {
         match answer {
             Ok(Answer::Value(value)) => self.place(row, who, Ok(value), columns),
             Err(error) => self.place(row, who, Err(error), columns),
-            Ok(Answer::Next(_)) => unreachable!("a request's further steps are told"),
+            Ok(Answer::Next(_)) => unreachable!("further requests wait"),
         }
     }
 }
