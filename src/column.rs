@@ -9,14 +9,23 @@ pub enum Column {
     /// There are none.
     #[default]
     Empty,
-    /// Numbers of one dtype; arrays of one length lie one after the other.
-    Items {
-        /// All items.
+    /// Numbers of one dtype.
+    Numbers {
+        /// The numbers.
         items: Buffer,
         /// Their dtype.
         dtype: DType,
-        /// How many each value has; `None` if each is a number.
-        width: Option<usize>,
+    },
+    /// Arrays of one dtype and length.
+    Arrays {
+        /// The items of all arrays, one after the other.
+        items: Buffer,
+        /// Their dtype.
+        dtype: DType,
+        /// How many items each array has.
+        width: usize,
+        /// How many arrays there are: their items do not tell if they have none.
+        count: usize,
     },
     /// Named tuples: a column for each field.
     Record(&'static str, Vec<Column>),
@@ -29,7 +38,7 @@ impl Column {
     #[inline]
     pub fn push_number(&mut self, number: Number, dtype: DType) {
         match self {
-            Column::Items { items, dtype: known, width: None } if *known == dtype => put(items, number, dtype),
+            Column::Numbers { items, dtype: known } if *known == dtype => put(items, number, dtype),
             _ => self.push(Value::Scalar(number, dtype)),
         }
     }
@@ -37,13 +46,14 @@ impl Column {
     /// Adds a row's value.
     pub fn push(&mut self, value: Value) {
         match (&mut *self, value) {
-            (Column::Items { items, dtype, width: None }, Value::Scalar(number, kind)) if *dtype == kind => {
+            (Column::Numbers { items, dtype }, Value::Scalar(number, kind)) if *dtype == kind => {
                 put(items, number, kind);
             }
-            (Column::Items { items, dtype, width: Some(width) }, Value::Array { items: more, dtype: kind })
+            (Column::Arrays { items, dtype, width, count }, Value::Array { items: more, dtype: kind })
                 if *dtype == kind && *width == more.len() =>
             {
                 items.append(more);
+                *count += 1;
             }
             (Column::Record(_, columns), Value::Record(_, fields)) => {
                 columns.iter_mut().zip(fields).for_each(|(column, field)| column.push(field));
@@ -63,10 +73,15 @@ impl Column {
         match (&mut *self, next) {
             (_, Column::Empty) => {}
             (Column::Empty, next) => *self = next,
-            (Column::Items { items, dtype, width }, Column::Items { items: more, dtype: kind, width: wide })
-                if *dtype == kind && *width == wide =>
-            {
+            (Column::Numbers { items, dtype }, Column::Numbers { items: more, dtype: kind }) if *dtype == kind => {
                 items.append(more);
+            }
+            (
+                Column::Arrays { items, dtype, width, count },
+                Column::Arrays { items: more, dtype: kind, width: wide, count: others },
+            ) if *dtype == kind && *width == wide => {
+                items.append(more);
+                *count += others;
             }
             (Column::Record(_, columns), Column::Record(_, more)) => {
                 columns.iter_mut().zip(more).for_each(|(column, more)| column.append(more));
@@ -79,14 +94,17 @@ impl Column {
         }
     }
 
-    /// The column of no rows, whose values would be like these.
+    /// The column of no rows, whose values would be like these, arrays of a length that `width` makes of that of these.
     #[must_use]
-    pub fn emptied(self) -> Column {
+    pub fn emptied(self, width: &impl Fn(usize) -> usize) -> Column {
         match self {
-            Column::Items { items, dtype, width } => {
-                Column::Items { items: Buffer::new(items.item(), 0), dtype, width }
+            Column::Numbers { items, dtype } => Column::Numbers { items: Buffer::new(items.item(), 0), dtype },
+            Column::Arrays { items, dtype, width: known, .. } => {
+                Column::Arrays { items: Buffer::new(items.item(), 0), dtype, width: width(known), count: 0 }
             }
-            Column::Record(name, columns) => Column::Record(name, columns.into_iter().map(Column::emptied).collect()),
+            Column::Record(name, columns) => {
+                Column::Record(name, columns.into_iter().map(|column| column.emptied(width)).collect())
+            }
             Column::Empty | Column::Mixed(_) => Column::Mixed(Vec::new()),
         }
     }
@@ -97,9 +115,9 @@ impl Column {
             Value::Scalar(number, dtype) => {
                 let mut items = Buffer::new(dtype.item(), 0);
                 put(&mut items, number, dtype);
-                Column::Items { items, dtype, width: None }
+                Column::Numbers { items, dtype }
             }
-            Value::Array { items, dtype } => Column::Items { width: Some(items.len()), items, dtype },
+            Value::Array { items, dtype } => Column::Arrays { width: items.len(), items, dtype, count: 1 },
             Value::Record(name, fields) => Column::Record(name, fields.into_iter().map(Column::of).collect()),
             other => Column::Mixed(vec![other]),
         }
@@ -110,18 +128,17 @@ impl Column {
         match self {
             Column::Empty => Vec::new(),
             Column::Mixed(values) => values,
-            Column::Items { items, dtype, width: None } => {
+            Column::Numbers { items, dtype } => {
                 items.numbers().into_iter().map(|number| Value::Scalar(number, dtype)).collect()
             }
-            Column::Items { items, dtype, width: Some(width) } => {
-                let part = |numbers: &[Number]| {
+            Column::Arrays { items, dtype, width, count } => {
+                let mut numbers = items.numbers().into_iter();
+                let next = || {
                     let mut part = Buffer::new(items.item(), 0);
-                    for &number in numbers {
-                        part.push(number);
-                    }
+                    numbers.by_ref().take(width).for_each(|number| part.push(number));
                     Value::Array { items: part, dtype }
                 };
-                items.numbers().chunks(width.max(1)).map(part).collect()
+                std::iter::repeat_with(next).take(count).collect()
             }
             Column::Record(name, columns) => {
                 let mut columns: Vec<_> = columns.into_iter().map(|column| column.into_values().into_iter()).collect();

@@ -1,6 +1,9 @@
 """`by=`: every answer is, to the last bit, that of the elements with its label; pandas says which labels there are."""
 
 import copy
+import datetime
+import decimal
+import fractions
 import pickle
 from typing import Any
 
@@ -179,6 +182,70 @@ def test_functions_are_called_with_each_group() -> None:
     np.testing.assert_array_equal(found["spread"], [9, 6, 6])
     np.testing.assert_array_equal(found["sort"][1], [1, 4, 7])
     assert found.report.why["spread"] == "called for each group"
+
+
+class Sized(int):
+    """A number that is more than one."""
+
+
+RETURNED: dict[str, tuple[list[Any], Any]] = {
+    # What a function returns for each group, and the dtype of the answers together; object keeps them as they are.
+    "integers": ([1, 2, 2**63 - 1], np.int64),
+    "integers of any size": ([1, 2, 2**63], object),
+    "bools": ([True, np.False_, True], np.bool_),
+    "bools and integers": ([True, 2, 3], object),
+    "floats": ([1.5, np.float64(2), float("nan")], np.float64),
+    "floats and integers": ([2**53 + 1, float("nan"), 2**53], object),
+    "NumPy's integers and floats": ([np.int64(2**53 + 1), np.float64("nan"), np.int64(3)], object),
+    "signed and unsigned": ([np.int64(-1), np.uint64(2**64 - 1), np.int64(1)], object),
+    "two widths": ([np.float32(0.1), np.float64(0.1), np.float32(0.2)], object),
+    "one width": ([np.float32(0.1), np.array(0.5, np.float32), np.float32(0.2)], np.float32),
+    "long doubles": ([np.longdouble(1) + np.finfo(np.longdouble).eps] * 3, np.longdouble),
+    "complex": ([1j, np.complex128(2), 3 + 0j], np.complex128),
+    "numbers and strings": ([1.5, "few", 2.5], object),
+    "strings": (["a", "long one", "nul\0"], object),
+    "NumPy's strings": ([np.str_("a"), np.str_("long one"), np.str_("b")], object),
+    "bytes": ([b"a", b"bc\0", b""], object),
+    "None": ([None, 1.5, None], object),
+    "nothing but None": ([None, None, None], object),
+    "tuples": ([(1, 2), (3, "x"), ()], object),
+    "lists": ([[1, 2], [3], []], object),
+    "lists of a length": ([[1, 2], [3, 4], [5, 6]], object),
+    "sets and dicts": ([{1}, {"a": 2}, frozenset()], object),
+    "times": ([np.datetime64("2020-01-01"), np.datetime64("NaT", "D"), np.datetime64("2021-01-01")], "datetime64[D]"),
+    "times of two units": ([np.datetime64("2020-01-01"), np.datetime64("2020-01-01T00:00:00.5"), None], object),
+    "durations": ([np.timedelta64(1, "s"), np.timedelta64(1, "h"), np.timedelta64(1, "s")], object),
+    "Python's times": ([datetime.date(2020, 1, 1), datetime.timedelta(1), datetime.date(2021, 1, 1)], object),
+    "fractions": ([fractions.Fraction(1, 3), decimal.Decimal("0.1"), 1], object),
+    "a masked one": ([np.ma.masked, 1.5, 2.5], object),
+    "masked ones": ([np.ma.masked, np.ma.masked, np.ma.masked], object),
+    "subclasses": ([Sized(3), Sized(4), 5], object),
+    "records": ([np.array((1, 0.5), "i4,f8")[()]] * 3, "i4,f8"),
+    "arrays": ([np.zeros(2), np.ones(2), np.ones(2)], object),
+    "arrays and numbers": ([np.zeros(2), 1.5, np.array(2.5)], object),
+    "0-d arrays of several dtypes": ([np.array(1), np.array(2.5), np.array("x")], object),
+    "tables": ([pd.Series([1, 2]), pd.DataFrame({"a": [1]}), pd.NA], object),
+}
+
+
+@pytest.mark.parametrize("kind", RETURNED)
+def test_answers_of_functions_are_what_they_returned(kind: str) -> None:
+    answers, dtype = RETURNED[kind]
+    found = ff.run(np.arange(3), {"f": lambda v: answers[v[0]]}, by=[0, 1, 2])["f"]
+    assert found.shape == (3,)
+    assert found.dtype == np.dtype(dtype)
+    for own, answer in zip(found, answers, strict=True):
+        if found.dtype == object:
+            assert own is answer
+        else:
+            np.testing.assert_equal(own, np.asarray(answer)[()])
+
+
+def test_answers_of_functions_with_weights_keep_their_types() -> None:
+    found = ff.run(
+        np.arange(3.0), {"f": lambda v, weights: weights[0] if v[0] else "none"}, by=[0, 1, 2], weights=[1, 2, 3]
+    )
+    assert found["f"].tolist() == ["none", 2, 3]
 
 
 def test_axes_of_labels() -> None:

@@ -87,7 +87,7 @@ class Groups:
             return shapes.square(column)
         if "arg" in kernel.name and self._positions is not None:
             return self._of_all(column, self._positions)
-        return column if isinstance(column, np.ndarray) else objects(column)
+        return column if isinstance(column, np.ndarray) else shapes.together(column)
 
     def _of_all(self, column: Any, positions: npt.NDArray[np.int64]) -> npt.NDArray[Any]:
         """Positions in the groups as positions in the array."""
@@ -138,7 +138,7 @@ class Groups:
             else:
                 pairs = zip(parts(data), parts(self._weights), strict=True)
                 values = [function.on(part, weights=weights) for part, weights in pairs]
-            return np.array(values) if all(np.ndim(value) == 0 for value in values) else objects(values)
+            return shapes.returned(values)
 
         return called
 

@@ -114,7 +114,7 @@ class Rows:
             return _kept(column, kernel, self.ndim) if self.keepdims else column
         if isinstance(column, tuple):
             return type(column)(*(self.result(field, kernel) for field in column))
-        values = column if isinstance(column, np.ndarray) else objects(column)
+        values = column if isinstance(column, np.ndarray) else together(column)
         if kernel.arrays == "all":
             values = square(values)
         answers = values.reshape(tuple(self.shape[axis] for axis in self.others) + values.shape[1:])
@@ -139,13 +139,41 @@ class Rows:
 
 
 def objects(values: list[Any]) -> npt.NDArray[Any]:
-    """Answers that have no common form: of several dtypes, or of several lengths."""
-    if all(isinstance(value, np.generic) for value in values):
+    """An array of these very objects."""
+    # What else makes arrays of lists looks into their items.
+    return np.fromiter(values, object, len(values))
+
+
+def together(values: list[Any]) -> npt.NDArray[Any]:
+    """A kernel's answers that have no common form: numbers of several dtypes, or arrays of several lengths."""
+    if values and all(isinstance(value, np.generic) for value in values):
+        # An integer beside the NaN of a row of which nothing is left is a float, unless that would round it.
+        numbers, exact = np.array(values), [value.item() for value in values]
+        if all(one == other or one != one for one, other in zip(exact, numbers.tolist(), strict=True)):
+            return numbers
+    return objects(values)
+
+
+def returned(values: list[Any]) -> npt.NDArray[Any]:
+    """What a user's function returned, by calls: numbers and times of the very same dtype, or else these very objects.
+
+    A common dtype of several would round integers beside floats, and make strings of numbers.
+    """
+    dtypes = {_dtype(value) for value in values}
+    if not dtypes:
         return np.array(values)
-    objects = np.empty(len(values), dtype=object)
-    for place, value in enumerate(values):
-        objects[place] = value
-    return objects
+    (dtype, *others) = dtypes
+    return objects(values) if others or dtype is None else np.array(values, dtype)
+
+
+def _dtype(value: Any) -> np.dtype[Any] | None:
+    """The dtype that holds a number, a time or a record as it is; none if there is none."""
+    if type(value) in (bool, float, complex) or (type(value) is int and -(2**63) <= value < 2**63):
+        return np.dtype(type(value))
+    if type(value) is np.ndarray and value.ndim == 0:
+        value = value[()]
+    is_plain = isinstance(value, np.generic) and type(value) is value.dtype.type
+    return value.dtype if is_plain and value.dtype.kind in "biufcmMV" else None
 
 
 def square(values: npt.NDArray[Any]) -> npt.NDArray[Any]:

@@ -71,18 +71,51 @@ pub fn run_rows(
     run.into_table()
 }
 
-/// The dtypes and lengths that values have show in those of a made-up row.
+/// The dtypes and lengths that values have are those that the values of two made-up rows share.
 fn of_no_rows(plan: &Plan, subjects: &Subjects, sources: &[Rows<'_>], control: &Control<'_>) -> Result<Table, Error> {
-    let len = |rows: &Rows<'_>| if rows.are_even() { rows.len().min(1) } else { 1 };
-    let items: Vec<Buffer> = sources.iter().map(|rows| Buffer::new(rows.dtype().item(), len(rows))).collect();
-    let ends: Vec<[usize; 2]> = items.iter().map(|items| [0, items.len()]).collect();
-    let rows: Vec<Rows<'_>> =
-        items.iter().zip(&ends).map(|(items, ends)| Rows::behind(View::of_buffer(items), ends)).collect();
-    let mut table = run_rows(plan, subjects, &rows, &Workers::Caller, control)?;
+    let len = sources.first().filter(|rows| rows.are_even()).map(Rows::len);
+    // Rows may be said to be longer than any memory.
+    let made_up = len.map(|len| len.min(CHUNK));
+    // Of groups some length or other: what depends on it has none in common.
+    let lens = made_up.map_or([BLOCK - 1, BLOCK], |len| [len; 2]);
+    let mut table = of_made_up_rows(plan, subjects, sources, control, lens)?;
+    if len == Some(0) {
+        // Whoever has no value for a row without elements fails for none here.
+        let of_one = of_made_up_rows(plan, subjects, sources, control, [1; 2])?;
+        for (column, other) in table.columns.iter_mut().zip(of_one.columns) {
+            if column.is_err() {
+                *column = other;
+            }
+        }
+    }
     for column in table.columns.iter_mut().flatten() {
-        *column = std::mem::take(column).emptied();
+        let width = |width| if Some(width) == made_up { len.unwrap_or(width) } else { width };
+        *column = std::mem::take(column).emptied(&width);
     }
     Ok(Table { passes: 0, bytes_read: 0, ..table })
+}
+
+/// Answers for two rows, one of equal elements and one of two different ones, if it is as long.
+fn of_made_up_rows(
+    plan: &Plan,
+    subjects: &Subjects,
+    sources: &[Rows<'_>],
+    control: &Control<'_>,
+    lens: [usize; 2],
+) -> Result<Table, Error> {
+    let ends = [0, lens[0], lens[0] + lens[1]];
+    let made_up = |(number, source): (usize, &Rows<'_>)| {
+        let mut items = Buffer::new(source.dtype().item(), 0);
+        for place in 0..ends[2] {
+            // A mask and weights, which come behind the arrays, leave nothing out.
+            let other = lens[1] > 1 && place + 1 == ends[2] && number < subjects.arrays.len();
+            items.push(Number::Int(i64::from(!other)));
+        }
+        items
+    };
+    let items: Vec<Buffer> = sources.iter().enumerate().map(made_up).collect();
+    let rows: Vec<Rows<'_>> = items.iter().map(|items| Rows::behind(View::of_buffer(items), &ends)).collect();
+    run_rows(plan, subjects, &rows, &Workers::Caller, control)
 }
 
 /// What the workers of one run share.

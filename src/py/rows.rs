@@ -217,15 +217,9 @@ fn object<'py>(column: &Column, array: &Bound<'py, PyUntypedArray>) -> PyResult<
     let py = array.py();
     match column {
         Column::Empty => Ok(PyList::empty(py).into_any()),
-        Column::Items { items, dtype, width } => {
-            let items = output::array(items, *dtype, array)?;
-            match width {
-                None => Ok(items),
-                Some(width) => {
-                    let rows = items.len()?.checked_div(*width).unwrap_or(0);
-                    items.call_method1("reshape", (rows, *width))
-                }
-            }
+        Column::Numbers { items, dtype } => output::array(items, *dtype, array),
+        Column::Arrays { items, dtype, width, count } => {
+            output::array(items, *dtype, array)?.call_method1("reshape", (*count, *width))
         }
         Column::Record(name, columns) => {
             let fields = columns.iter().map(|field| object(field, array)).collect::<PyResult<Vec<_>>>()?;

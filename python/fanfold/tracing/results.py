@@ -462,5 +462,5 @@ def _inferred(column: Any, new: _New) -> Any:
     return sys.modules["pandas"].Series(cells, dtype=object).infer_objects().array
 
 
-_USUAL = {kind: _ways(kind) for kind in (list, tuple, dict, set, np.ndarray)}
+_USUAL: dict[type, list[_Way]] = {kind: _ways(kind) for kind in (list, tuple, dict, set, np.ndarray)}
 """Found once: to look through a class takes longer than most results."""
