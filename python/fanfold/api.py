@@ -23,6 +23,7 @@ from fanfold.results import Ran, Results
 from fanfold.shapes import Axis, Rows
 from fanfold.tracing.crew import PATIENCE, Crew, why_plain
 from fanfold.tracing.explain import explained
+from fanfold.tracing.plainly import lend
 
 NanPolicy = Literal["propagate", "omit", "raise"]
 Data = npt.NDArray[Any] | Mapping[str, npt.NDArray[Any]]
@@ -69,6 +70,7 @@ class Plan:
     ) -> None:
         # With a list for the problems, the plan is made of what is right, and the caller raises them.
         found: list[Exception] = [] if problems is None else problems
+        like = lend(None, like, "fanfold.plan")
         self._nan_policy: NanPolicy = nan_policy if checks.nan_policy(nan_policy, found) else "propagate"
         self._functions = checks.functions(functions, found)
         self._like = checks.like(like, found)
@@ -79,7 +81,7 @@ class Plan:
         self._fills = [key for key, function in plain.items() if wants_dict(function)]
         self._plain = plain | {key: filling(plain[key]) for key in self._fills}
         # To call the functions with; kernels need no array to explain themselves.
-        self._array = np.ndarray.view(like, np.ndarray) if plain and isinstance(like, np.ndarray) else None
+        self._array = _kept(like) if plain and isinstance(like, np.ndarray) else None
         self._order = tuple(self._functions)
         self._keys = (*kernels, *self._plain)
         self._kernels = list(kernels.values())
@@ -105,19 +107,25 @@ class Plan:
         """Runs the functions over an array; the parameters are those of `run`."""
         native = self._native
         usual = type(data) is np.ndarray and workers is None and timeout is None and on_error is _RAISE and out is None
+        parted = axis is not None or where is not None or weights is not None or by is not None or keepdims is not False
+        if parted or not usual:
+            # Inside a traced function they may be deferred.
+            data, where, weights, by = lend(None, (data, where, weights, by), "fanfold.run")
+            out = lend(None, out, "fanfold.run", only_reads=False)
         given: dict[int, npt.NDArray[Any]] = {}
         if not usual or self._joint or native.problems(cast("npt.NDArray[Any]", data)):
             given = self._check(data, workers, on_error, timeout, out, [])
             timeout = _seconds(timeout)
         count = workers.workers if isinstance(workers, Pool) else int(workers or 0)
-        parted = axis is not None or where is not None or weights is not None or by is not None or keepdims is not False
+        taking: dict[str, Any] = {"axis": axis, "keepdims": keepdims, "where": where, "weights": weights, "by": by}
+        if not usual and (refused := self._refused(data)):
+            return self._run_functions(data, taking, count, on_error, timeout, refused)
         if parted or not isinstance(data, np.ndarray):
-            taking: dict[str, Any] = {"axis": axis, "keepdims": keepdims, "where": where, "weights": weights, "by": by}
             if isinstance(data, Mapping):
                 return self._run_columns(data, taking, count, on_error, timeout)
-            return self._run_parts(np.ndarray.view(data, np.ndarray), taking, count, on_error, timeout, given)
+            return self._run_parts(_kept(data), taking, count, on_error, timeout, given)
         if not usual:
-            data = np.ndarray.view(data, np.ndarray)
+            data = _kept(data)
         how: dict[str, str] = self._how
         why: dict[str, str] = {}
         tasks: list[Callable[[], Any]] = []
@@ -128,7 +136,8 @@ class Plan:
             if reason is not None:
                 why = dict.fromkeys(self._plain, reason)
                 tasks = [_task(function, data) for function in self._plain.values()]
-            answers, failures, passes, bytes_read, used, seconds = native.run(data, tasks, count, timeout, given)
+            elements = data if usual else np.ndarray.view(data, np.ndarray)
+            answers, failures, passes, bytes_read, used, seconds = native.run(elements, tasks, count, timeout, given)
         values = dict(zip(self._keys, answers, strict=True))
         if self._plain:
             values = {key: values[key] for key in self._order}
@@ -139,6 +148,32 @@ class Plan:
         if not failures:
             return Results(values, {}, ran)
         return self._failed(values, failures, ran, on_error)
+
+    def _refused(self, data: Any) -> dict[str, Exception]:
+        """By their keys, why kernels do not take the data, if its class has a meaning that they would lose."""
+        kernels = self._keys[: len(self._kernels)]
+        if not isinstance(data, Mapping):
+            return checks.refused(kernels, data)
+        each = (checks.refused(kernels, array, f"data[{checks.shown(name)}]") for name, array in data.items())
+        return next(filter(None, each), {})
+
+    def _run_functions(
+        self,
+        data: Data,
+        taking: Mapping[str, Any],
+        count: int,
+        on_error: OnError,
+        timeout: float | None,
+        refused: Mapping[str, Exception],
+    ) -> Results:
+        """A run without the kernels, which have failed."""
+        plan = Plan({key: self._functions[key] for key in self._plain}, None, self._nan_policy)
+        own = plan.run(data, workers=count or None, on_error="return", timeout=timeout, **taking)
+        report = own.report
+        values = dict.fromkeys(self._order) | own
+        ran = (*report[:2], *report[3:5], self._order, report.how, report.why, report.bytes_copied)
+        failed = {**refused, **own.errors}
+        return self._failed(values, [(self._keys.index(key), failed[key]) for key in failed], ran, on_error, own.groups)
 
     def _run_parts(
         self,
@@ -151,6 +186,7 @@ class Plan:
     ) -> Results:
         """A run with an answer for each of many parts of the array, or of a part of it, or of elements with weights."""
         begun = time.monotonic()
+        kept, data = data, np.ndarray.view(data, np.ndarray)
         parts = self._parts(data, count, [], **taking)
         if parts.weights is not None:
             over = [(0,)] * len(self._kernels)
@@ -180,7 +216,7 @@ class Plan:
             failures += [(sequences[place], error) for place, error in failed.items()]
             for place, index in enumerate(sequences):
                 answers[index] = None if place in failed else arrays[place]
-        tasks = [_task(parts.called(function), data) for function in self._plain.values()]
+        tasks = [_task(parts.called(function), kept) for function in self._plain.values()]
         left = checks.left(timeout, begun) if tasks else None
         with checks.within(timeout):
             called, failed, *_ = _core.Plan([], "propagate").run(data, tasks, count, left, {})
@@ -231,10 +267,10 @@ class Plan:
         how: dict[str, str] = {}
         why: dict[str, str] = {}
         plan = Plan(rest, None, self._nan_policy)
-        for name, array in arrays.items() if rest else ():
+        for name in arrays if rest else ():
             left = checks.left(timeout, begun)
             with checks.within(timeout):
-                own = plan.run(array, workers=count or None, on_error="return", timeout=left, **taking)
+                own = plan.run(_kept(data[name]), workers=count or None, on_error="return", timeout=left, **taking)
             for key, value in own.items():
                 values.setdefault(key, {})[name] = value
             for key, error in own.errors.items():
@@ -267,6 +303,10 @@ class Plan:
         """How the array is to be taken apart. Raises what is wrong with the arguments for that, and these problems."""
         parts: Rows | Groups | None
         sequences = {self._keys[index]: size for index, _, size in self._native.arrays(data)}
+        checks.means_itself(weights, "weights", problems)
+        for number, key in enumerate(by) if isinstance(by, tuple) else ():
+            checks.means_itself(key, f"by[{number}]", problems)
+        checks.means_itself(by, "by", problems)
         if by is None:
             parts = shapes.rows(data, axis, keepdims, where, weights, problems)
             if parts is not None and several:
@@ -367,7 +407,9 @@ class Plan:
         message = "the call cannot be run" if problems or others else "the functions cannot be run on this array"
         # If failures are returned, then so is that of a kernel which has no meaning for the dtype.
         if is_array and not self._joint and not checks.is_word(on_error, "return"):
-            problems += self._native.problems(data)
+            problems += self._refused(data).values() or self._native.problems(data)
+        if is_dict and not checks.is_word(on_error, "return"):
+            problems += self._refused(data).values()
         problems += others
         others.clear()
         raise_problems(problems, message)
@@ -667,6 +709,11 @@ _LASTING = (str, list, tuple, _core.Kernel)
 def _seconds(timeout: Any) -> float | None:
     """The timeout as the compiled half takes it: one that no clock reaches is none."""
     return float(timeout) if timeout is not None and timeout < 1e9 else None
+
+
+def _kept(data: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """The array as functions get it: in its own class if that may mean something."""
+    return data if checks.own_class(data) else np.ndarray.view(data, np.ndarray)
 
 
 def _task(function: Callable[[npt.NDArray[Any]], Any], data: npt.NDArray[Any]) -> Callable[[], Any]:

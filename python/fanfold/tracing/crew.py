@@ -18,11 +18,11 @@ import numpy as np
 import numpy.typing as npt
 
 from fanfold import _core
-from fanfold.checks import locked
+from fanfold.checks import locked, own_class
 from fanfold.tracing import results
 from fanfold.tracing.arrays import Deferred, Traced, takes
 from fanfold.tracing.formulas import Formulas, Node, Stopped
-from fanfold.tracing.trace import Trace
+from fanfold.tracing.trace import InVain, Trace
 
 Array = npt.NDArray[Any]
 Function = Callable[[Array], Any]
@@ -66,8 +66,8 @@ def _without_our_frame(error: Exception) -> Exception:
 
 
 def _speaks_of_us(error: Exception) -> bool:
-    """Whether an exception holds an array of ours, or names its type, as Python does of what cannot be called."""
-    return any(type(each) is Traced or (type(each) is str and Traced.__name__ in each) for each in error.args)
+    """Whether an exception holds an array of ours."""
+    return any(type(each) is Traced for each in error.args)
 
 
 class _Wait:
@@ -80,6 +80,9 @@ class _Wait:
 
 def why_plain(data: Array) -> str | None:
     """Why functions of this array are called as they are; None if they are traced."""
+    kind = own_class(data)
+    if kind is not None:
+        return f"the array is a {kind}, which has a meaning of its own"
     if data.size < SMALLEST:
         return f"the array has fewer than {SMALLEST:,} elements"
     if not takes(data.dtype):
@@ -174,19 +177,23 @@ class Crew:
                     each._realise("the result of another run")
             left = [each for each in found if each._trace is trace]
             trace.close({id(each) for each in left})
+        except InVain:
+            pass
         except Exception as error:  # noqa: BLE001 - whatever a function raises
             trace.active = False
-            if not trace.used and not _speaks_of_us(error):
+            if not trace.used and not trace.in_vain and not _speaks_of_us(error):
                 trace.because(f"it raised {type(error).__name__}: {error}")
                 call.error = _without_our_frame(error)
                 return
         else:
-            call.left = [
-                (each, each._node if each._node.is_answer else Formulas.values(each._node))
-                for each in left
-                if each._real is None and each._lent is None
-            ]
-            return
+            # Somebody may have caught it all the same.
+            if not trace.in_vain:
+                call.left = [
+                    (each, each._node if each._node.is_answer else Formulas.values(each._node))
+                    for each in left
+                    if each._real is None and each._lent is None
+                ]
+                return
         self._again(call)
 
     def _again(self, call: _Call) -> None:
@@ -344,7 +351,7 @@ class Crew:
                 for deferred, node in call.left:
                     deferred._lent = node.value
                 call.result = results.plain(call.result)
-            except Exception:  # noqa: BLE001 - whatever NumPy would have raised
+            except (Exception, InVain):  # noqa: BLE001 - whatever NumPy would have raised
                 self._again(call)
         for call in self.calls.values():
             if call.again and call.error is None:

@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from fanfold.tracing.arrays import Deferred, DeferredNumber, Traced
+from fanfold.tracing.arrays import Deferred, Traced
+from fanfold.tracing.numbers import DeferredNumber
 
 _PLAIN = (type(None), bool, int, float, complex, str, bytes, np.ndarray)
 
@@ -18,7 +19,7 @@ def deferred_in(value: Any) -> list[Deferred]:
     found: dict[int, Deferred] = {}
 
     def keep(each: Any) -> Any:
-        if type(each) is Deferred or type(each) is DeferredNumber:
+        if issubclass(type(each), Deferred):
             found[id(each)] = each
         return each
 
@@ -34,7 +35,7 @@ def plain(value: Any) -> Any:
 def _real(value: Any) -> Any:
     if type(value) is Traced:
         return value.view(np.ndarray)
-    if type(value) is Deferred or type(value) is DeferredNumber:
+    if issubclass(type(value), Deferred):
         return value._realise("the result")
     if isinstance(value, types.GeneratorType):
         return _generated(value)
@@ -46,13 +47,9 @@ def _real(value: Any) -> Any:
 def _masked(value: Any) -> Any:
     """A masked array with plain data and mask: it remembers both as it got them."""
     remembered = vars(value)
-    if remembered["_baseclass"] in (Traced, Deferred, DeferredNumber):
+    if issubclass(remembered["_baseclass"], (Traced, Deferred)):
         remembered["_baseclass"] = np.ndarray
     remembered["_mask"] = plain(remembered["_mask"])
-    # Whoever copies it would copy our machinery, which cannot be copied.
-    for name in Traced.__annotations__:
-        remembered.pop(name, None)
-        remembered["_optinfo"].pop(name, None)
     return value
 
 
@@ -68,11 +65,11 @@ def _walked(value: Any, change: Callable[[Any], Any], seen: dict[int, Any]) -> A
         return value
     if id(value) in seen:
         return seen[id(value)]
-    if kind in (Traced, Deferred, DeferredNumber):
+    if issubclass(kind, (Traced, Deferred)):
         return change(value)
     if isinstance(value, dict):
         seen[id(value)] = value
-        if any(type(key) is DeferredNumber for key in value):
+        if any(issubclass(type(key), DeferredNumber) for key in value):
             entries = [(_walked(key, change, seen), each) for key, each in value.items()]
             value.clear()
             value.update(entries)
