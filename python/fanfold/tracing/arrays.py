@@ -8,6 +8,7 @@ shape), and is computed, *forced*, where only the elements will do. There are tw
 All of them do what NumPy's own types do, name by name, as `dir` lists it: what is no formula is done by the real array.
 """
 
+import math
 import sys
 import types
 import weakref
@@ -53,6 +54,10 @@ class Traced(np.ndarray[Any, Any], metaclass=StandsIn):
     """The input of a traced function, or a view of it: read-only, over the real memory."""
 
     _stands_for = np.ndarray
+
+    @property  # type: ignore[misc]
+    def __class__(self) -> type:
+        return np.ndarray
 
     # No dict, as an array has none.
     __slots__ = ("_known", "_trace")
@@ -133,6 +138,46 @@ class Traced(np.ndarray[Any, Any], metaclass=StandsIn):
         return plainly.lend(self._trace, value) in self._plain()
 
 
+# ---- what is not computed yet ----
+
+REASONS = {
+    "__bool__": "truth",
+    "__float__": "float()",
+    "__int__": "int()",
+    "__complex__": "complex()",
+    "__index__": "an index",
+    "__round__": "round()",
+    "__hash__": "hash()",
+    "__repr__": "repr()",
+    "__str__": "str()",
+    "__format__": "formatting",
+    "__contains__": "in",
+    "__copy__": "a copy",
+    "__deepcopy__": "a copy",
+    "__reduce__": "pickling",
+    "__reduce_ex__": "pickling",
+    "__array_interface__": "np.asarray",
+    "__array_struct__": "np.asarray",
+}
+"""What forces a value, where that is not just the name of a method."""
+
+
+def attribute(name: str, known: Callable[[Any], Any] | None = None) -> Any:
+    """An attribute of the real thing; read without it if it is known."""
+    reason = REASONS.get(name, f"the attribute {name}")
+
+    def read(self: Any) -> Any:
+        return getattr(self._realise(reason), name)
+
+    def write(self: Any, value: Any) -> None:
+        setattr(self._realise(reason), name, plainly.lend(self._trace, value))
+
+    def delete(self: Any) -> None:
+        delattr(self._realise(reason), name)
+
+    return property(known or read, write, delete)
+
+
 class Deferred(metaclass=StandsIn):
     """What is not computed yet."""
 
@@ -194,45 +239,26 @@ class DeferredArray(Deferred):
 
     # ---- what is known ----
 
-    @property
-    def dtype(self) -> np.dtype[Any]:
+    def _get_dtype(self) -> np.dtype[Any]:
         return self._node.dtype if self._real is None else self._real.dtype
 
-    @dtype.setter
-    def dtype(self, dtype: Any) -> None:
-        self._realise("its dtype").dtype = dtype
-
-    @property
-    def shape(self) -> tuple[int, ...]:
+    def _get_shape(self) -> tuple[int, ...]:
         if self._real is None and isinstance(self._node.shape, tuple):
             return self._node.shape
         shape: tuple[int, ...] = self._lend("the number of elements that a mask chooses").shape
         return shape
 
-    @shape.setter
-    def shape(self, shape: Any) -> None:
-        self._realise("its shape").shape = plainly.lend(self._trace, shape)
-
-    @property
-    def ndim(self) -> int:
+    def _get_ndim(self) -> int:
         if self._real is None:
             return len(self._node.shape) if isinstance(self._node.shape, tuple) else 1
         return int(self._real.ndim)
 
-    @property
-    def size(self) -> int:
-        size = 1
-        for length in self.shape:
-            size *= length
-        return size
-
-    @property
-    def itemsize(self) -> int:
-        return self.dtype.itemsize
-
-    @property
-    def nbytes(self) -> int:
-        return self.size * self.itemsize
+    dtype = attribute("dtype", _get_dtype)
+    shape = attribute("shape", _get_shape)
+    ndim = attribute("ndim", _get_ndim)
+    size = attribute("size", lambda self: math.prod(self.shape))
+    itemsize = attribute("itemsize", lambda self: self.dtype.itemsize)
+    nbytes = attribute("nbytes", lambda self: self.size * self.dtype.itemsize)
 
     def __len__(self) -> int:
         if not self.ndim:
@@ -333,27 +359,6 @@ _OTHERS = {np.dtype(np.float16).num, np.dtype(np.longdouble).num, np.dtype(np.cl
 
 # ---- all the rest ----
 
-REASONS = {
-    "__bool__": "truth",
-    "__float__": "float()",
-    "__int__": "int()",
-    "__complex__": "complex()",
-    "__index__": "an index",
-    "__round__": "round()",
-    "__hash__": "hash()",
-    "__repr__": "repr()",
-    "__str__": "str()",
-    "__format__": "formatting",
-    "__contains__": "in",
-    "__copy__": "a copy",
-    "__deepcopy__": "a copy",
-    "__reduce__": "pickling",
-    "__reduce_ex__": "pickling",
-    "__array_interface__": "np.asarray",
-    "__array_struct__": "np.asarray",
-}
-"""What forces a value, where that is not just the name of a method."""
-
 _READING = frozenset(REASONS) - {"__array_interface__", "__array_struct__"}
 """Methods that neither write to an array nor give a view of it."""
 
@@ -371,11 +376,11 @@ def delegate(stand_in: type, model: type, like: Any) -> None:
         made: Any
         if name in _ALIKE or isinstance(described, types.BuiltinMethodType):
             same = getattr(like, name)
-            made = staticmethod(same) if callable(same) else property(lambda self, same=same: same)
+            made = staticmethod(same) if callable(same) else attribute(name, lambda self, same=same: same)
         elif callable(described):
             made = _method(name)
         else:
-            made = _attribute(name)
+            made = attribute(name)
         setattr(stand_in, name, made)
 
 
@@ -399,33 +404,35 @@ def _method(name: str) -> Callable[..., Any]:
     return method
 
 
-def _attribute(name: str) -> property:
-    reason = REASONS.get(name, f"the attribute {name}")
-
-    def read(self: Any) -> Any:
-        return getattr(self._realise(reason), name)
-
-    def write(self: Any, value: Any) -> None:
-        setattr(self._realise(reason), name, plainly.lend(self._trace, value))
-
-    def delete(self: Any) -> None:
-        delattr(self._realise(reason), name)
-
-    return property(read, write, delete)
-
-
 def _operator(name: str, function: Callable[..., Any], ufunc: np.ufunc, reflected: bool = False) -> Callable[..., Any]:
-    def method(self: DeferredArray, *others: Any) -> Any:
+    def method(self: Any, *others: Any) -> Any:
         operands = (*others, self) if reflected else (self, *others)
         trace = self._trace
         node = _applied(trace, name, ufunc, operands)
         if node is not None:
             return deferred(trace, node)
         # The real operator knows when an array gives way to what it meets, which may keep it.
-        trace.because(ufunc.__name__)
-        return function(*plainly.lend(trace, operands, ufunc.__name__, all(type(each) in _READERS for each in others)))
+        return plain_operator(trace, name, function, ufunc, operands, all(type(each) in _READERS for each in others))
 
     return method
+
+
+def plain_operator(
+    trace: Trace | None,
+    name: str,
+    function: Callable[..., Any],
+    ufunc: np.ufunc,
+    operands: tuple[Any, ...],
+    only_reads: bool = True,
+) -> Any:
+    """What an operator makes of the real things."""
+    if trace is not None:
+        trace.because(ufunc.__name__)
+    real = plainly.lend(trace, operands, ufunc.__name__, only_reads)
+    if name in COMPARISONS and not only_reads:
+        # Python asks the other one next, and has its own words if it does not know either.
+        return getattr(real[0], f"__{name}__")(real[1])
+    return function(*real)
 
 
 def _in_place(name: str, function: Callable[..., Any], ufunc: np.ufunc) -> Callable[..., Any]:
@@ -442,26 +449,26 @@ def _in_place(name: str, function: Callable[..., Any], ufunc: np.ufunc) -> Calla
     return method
 
 
-def _applied(trace: Trace, name: str, ufunc: np.ufunc, operands: tuple[Any, ...]) -> Node | None:
+def _applied(trace: Trace | None, name: str, ufunc: np.ufunc, operands: tuple[Any, ...]) -> Node | None:
     """The formula that an operator makes; None if it is no certain matter."""
-    if not trace.active:
+    if trace is None or not trace.active:
         return None
-    if name == "pow" and type(operands[0]) is DeferredArray:
+    if name == "pow" and type(operands[0]) in (Traced, DeferredArray):
         fast = ufuncs.fast_power(operands[0], operands[1])
         if fast is not None:
             return ufuncs.ufunc_node(trace, fast, operands[:1])
     return ufuncs.ufunc_node(trace, ufunc, operands)
 
 
-def _power(method: Callable[..., Any]) -> Callable[..., Any]:
+def power(method: Callable[..., Any]) -> Callable[..., Any]:
     """``pow`` takes a modulus too, of which NumPy has a word to say."""
 
-    def power(self: Any, other: Any, *modulus: Any) -> Any:
+    def with_modulus(self: Any, other: Any, *modulus: Any) -> Any:
         if modulus:
             return pow(*plainly.lend(self._trace, (self, other, *modulus)))
         return method(self, other)
 
-    return power
+    return with_modulus
 
 
 _READERS = (bool, int, float, complex, Traced, DeferredArray, np.ndarray)
@@ -469,12 +476,14 @@ _READERS = (bool, int, float, complex, Traced, DeferredArray, np.ndarray)
 
 for _name, (_function, _ufunc) in BINARY.items():
     _made = _operator(_name, _function, _ufunc)
-    setattr(DeferredArray, f"__{_name}__", _power(_made) if _name == "pow" else _made)
-    setattr(DeferredArray, f"__r{_name}__", _operator(_name, _function, _ufunc, reflected=True))
+    for _kind in (Traced, DeferredArray):
+        setattr(_kind, f"__{_name}__", power(_made) if _name == "pow" else _made)
+        setattr(_kind, f"__r{_name}__", _operator(_name, _function, _ufunc, reflected=True))
 for _name, _function in IN_PLACE.items():
     setattr(DeferredArray, f"__i{_name}__", _in_place(_name, _function, BINARY[_name][1]))
 for _name, (_function, _ufunc) in (COMPARISONS | UNARY).items():
-    setattr(DeferredArray, f"__{_name}__", _operator(_name, _function, _ufunc))
+    for _kind in (Traced, DeferredArray):
+        setattr(_kind, f"__{_name}__", _operator(_name, _function, _ufunc))
 
 
 def _delegating(name: str) -> Callable[..., Any]:

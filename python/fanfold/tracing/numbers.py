@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from fanfold.tracing import plainly, ufuncs
-from fanfold.tracing.arrays import Deferred, DeferredArray, StandsIn, Traced, deferred, delegate, takes
+from fanfold.tracing import ufuncs
+from fanfold.tracing.arrays import Deferred, DeferredArray, StandsIn, Traced, attribute, deferred, delegate, plain_operator, power, takes
 from fanfold.tracing.formulas import Node
 from fanfold.tracing.operators import BINARY, COMPARISONS, UNARY
 from fanfold.tracing.trace import Trace
@@ -31,78 +31,73 @@ class DeferredNumber(Deferred):
     def _realise(self, reason: str = "a number") -> Any:
         return self._lend(reason)
 
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        return self._node.dtype
+    dtype = attribute("dtype", lambda self: self._node.dtype)
+    shape = attribute("shape", lambda self: ())
+    ndim = attribute("ndim", lambda self: 0)
+    size = attribute("size", lambda self: 1)
+    itemsize = attribute("itemsize", lambda self: self._node.dtype.itemsize)
+    nbytes = attribute("nbytes", lambda self: self._node.dtype.itemsize)
 
-    @property
-    def shape(self) -> tuple[int, ...]:
-        return ()
-
-    ndim = property(lambda self: 0)
-    size = property(lambda self: 1)
-    itemsize = property(lambda self: self._node.dtype.itemsize)
-    nbytes = itemsize
-
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
-        return np.array(self._lend("np.asarray"), dtype=dtype)
+    def __array__(self, *args: Any, **kwargs: Any) -> Any:
+        real = self._lend("np.asarray")
+        # NumPy asks strangers for a copy, and its own scalars for nothing.
+        return np.array(real, *args) if "copy" in kwargs else real.__array__(*args, **kwargs)
 
     # Python would go through whatever takes an index.
     __iter__ = None
     __reversed__ = None
 
-    # An array over the memory of a number could be written to, and the number must not change.
-    __array_interface__ = property(lambda self: _nothing("__array_interface__"))
-    __array_struct__ = property(lambda self: _nothing("__array_struct__"))
+    def __getattribute__(self, name: str) -> Any:
+        if name in _HIDDEN:
+            raise AttributeError(f"'{type(self)._said}' object has no attribute '{name}'", name=name, obj=self)
+        return object.__getattribute__(self, name)
 
 
-def _nothing(name: str) -> Any:
-    raise AttributeError(name)
+_HIDDEN = frozenset((
+    # What a scalar has not, but for NumPy we must have, and for Python.
+    "__array_ufunc__", "__array_function__", "__iter__", "__reversed__", "__slots__", "__weakref__",
+    # What it has, but an array over its memory could be written to, and the number must not change.
+    "__array_interface__", "__array_struct__",
+))  # fmt: skip
 
 
 @functools.cache
 def class_of(scalar: type) -> type[DeferredNumber]:
     """The class of the numbers that stand for NumPy's scalars of a type."""
-    made = StandsIn(scalar.__name__, (DeferredNumber,), {"__slots__": (), "_stands_for": scalar})
+    names = {"__slots__": (), "_stands_for": scalar, "_said": f"{scalar.__module__}.{scalar.__name__}"}
+    made = StandsIn(scalar.__name__, (DeferredNumber,), names)
     for name, (function, ufunc) in BINARY.items():
         if hasattr(scalar, f"__{name}__"):
-            setattr(made, f"__{name}__", _operator(function, ufunc))
-            setattr(made, f"__r{name}__", _operator(function, ufunc, reflected=True))
+            setattr(made, f"__{name}__", _operator(name, function, ufunc))
+            setattr(made, f"__r{name}__", _operator(name, function, ufunc, reflected=True))
     for name, (function, ufunc) in (COMPARISONS | UNARY).items():
-        setattr(made, f"__{name}__", _operator(function, ufunc))
-    made.__pow__ = _power(made.__pow__)  # type: ignore[attr-defined]
+        setattr(made, f"__{name}__", _operator(name, function, ufunc))
+    made.__pow__ = power(made.__pow__)  # type: ignore[attr-defined]
     delegate(made, scalar, scalar())
     return made
 
 
-def _operator(function: Callable[..., Any], ufunc: np.ufunc, reflected: bool = False) -> Callable[..., Any]:
+def _operator(name: str, function: Callable[..., Any], ufunc: np.ufunc, reflected: bool = False) -> Callable[..., Any]:
     def method(self: DeferredNumber, *others: Any) -> Any:
         operands = (*others, self) if reflected else (self, *others)
-        return operated(self._trace, function, ufunc, operands)
+        return operated(self._trace, name, function, ufunc, operands)
 
     return method
 
 
-def _power(method: Callable[..., Any]) -> Callable[..., Any]:
-    """``pow`` takes a modulus too, of which NumPy has a word to say."""
-
-    def power(self: Any, other: Any, *modulus: Any) -> Any:
-        if modulus:
-            return pow(*plainly.lend(self._trace, (self, other, *modulus)))
-        return method(self, other)
-
-    return power
-
-
-def operated(trace: Trace, function: Callable[..., Any], ufunc: np.ufunc, operands: tuple[Any, ...]) -> Any:
+def operated(trace: Trace, name: str, function: Callable[..., Any], ufunc: np.ufunc, operands: tuple[Any, ...]) -> Any:
     """What an operator makes of numbers, one of them deferred, or of a number and an array."""
     if trace.active:
         arrays = any(type(each) is Traced or type(each) is DeferredArray for each in operands)
         node = (ufuncs.ufunc_node if arrays else _node)(trace, ufunc if arrays else function, operands)
         if node is not None:
             return deferred(trace, node)
-    trace.because(ufunc.__name__)
-    return function(*plainly.lend(trace, operands, ufunc.__name__))
+    known = all(issubclass(type(each), Deferred) or type(each) in _KNOWN for each in operands)
+    return plain_operator(trace, name, function, ufunc, operands, known)
+
+
+_KNOWN = frozenset((bool, int, float, complex, Traced, np.ndarray)) | ufuncs.SCALARS
+"""What does not give way to a number of NumPy's, or to an array."""
 
 
 def _node(trace: Trace, function: Callable[..., Any], operands: tuple[Any, ...]) -> Node | None:

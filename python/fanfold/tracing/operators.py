@@ -44,5 +44,7 @@ IN_PLACE: dict[str, Callable[[Any, Any], Any]] = {
     name: getattr(operator, f"i{name}") for name in BINARY if name != "divmod"
 }
 
-OF_UFUNCS: dict[np.ufunc, Callable[[Any, Any], Any]] = {ufunc: function for function, ufunc in BINARY.values()}
+OF_UFUNCS: dict[np.ufunc, tuple[str, Callable[[Any, Any], Any]]] = {
+    ufunc: (name, function) for name, (function, ufunc) in BINARY.items()
+}
 """The operator that leaves its work to a ufunc."""

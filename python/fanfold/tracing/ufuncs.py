@@ -22,7 +22,7 @@ from fanfold.tracing.trace import Trace
 _WEAK = (int, float, complex)
 """Python's numbers, which take on the dtype of what they meet."""
 
-_SCALARS = frozenset(np.dtype(character).type for character in np.typecodes["AllInteger"] + "?efdgFDG")
+SCALARS = frozenset(np.dtype(character).type for character in np.typecodes["AllInteger"] + "?efdgFDG")
 """NumPy's own numbers: a user's subclass can have operators of its own."""
 
 
@@ -30,8 +30,8 @@ def ufunc(trace: Trace | None, function: np.ufunc, method: str, inputs: Any, kwa
     """A ufunc's call, as ``__array_ufunc__`` gets it."""
     if trace is not None and trace.active:
         if method == "__call__":
-            if not kwargs and type(inputs[0]) in _SCALARS and _is_operator(function, inputs):
-                return numbers.operated(trace, OF_UFUNCS[function], function, inputs)
+            if not kwargs and type(inputs[0]) in SCALARS and _is_operator(function, inputs):
+                return numbers.operated(trace, *OF_UFUNCS[function], function, inputs)
             if not kwargs:
                 node = ufunc_node(trace, function, inputs)
                 if node is not None:
@@ -47,10 +47,14 @@ def ufunc(trace: Trace | None, function: np.ufunc, method: str, inputs: Any, kwa
 
 
 def _is_operator(function: np.ufunc, inputs: Any) -> bool:
-    """Whether a scalar of NumPy's met a deferred one in an operator, which it left to the ufunc as it does not know it."""
-    if function not in OF_UFUNCS or not issubclass(type(inputs[1]), Deferred) or isinstance(inputs[1], np.ndarray):
+    """Whether a scalar of NumPy's met a deferred one in an operator, which it leaves to the ufunc as with any stranger.
+
+    The ufunc could have been called by name, but only a power has other values then: what called us tells the two apart.
+    """
+    if function not in OF_UFUNCS or not issubclass(type(inputs[1]), numbers.DeferredNumber):
         return False
-    # Ours, `__array_ufunc__`, whoever wrote the operator or called the ufunc.
+    if function is not np.power:
+        return True
     caller = sys._getframe(3)
     return dis.opname[caller.f_code.co_code[caller.f_lasti]] == "BINARY_OP"
 
@@ -181,7 +185,7 @@ def operand_of(trace: Trace, value: Any) -> Any:
         return trace.formulas.number(np.asarray(value))
     if kind in _WEAK:
         return value
-    if kind in _SCALARS or (kind is np.ndarray and value.ndim == 0):
+    if kind in SCALARS or (kind is np.ndarray and value.ndim == 0):
         return trace.formulas.number(np.array(value)) if takes(value.dtype) else None
     return None
 
