@@ -4,6 +4,7 @@ import gc
 import hashlib
 import mmap
 import sys
+import tempfile
 import tracemalloc
 from collections.abc import Callable
 from multiprocessing import shared_memory
@@ -254,32 +255,123 @@ def test_huge_shapes_are_handled(shape: tuple[int, int]) -> None:
 # ---- subclasses ----
 
 
-class Sub(np.ndarray[Any, Any]):
-    """With methods of its own, which must not be what is computed."""
-
-    def own(self, *args: Any, **kwargs: Any) -> Any:
-        raise AssertionError("the subclass's own method was called")
-
-    mean = __array_ufunc__ = __array_function__ = own
-
-
-@pytest.mark.filterwarnings("ignore:the matrix subclass:PendingDeprecationWarning")
 @pytest.mark.parametrize(
     "make",
     [
-        lambda x: x.view(Sub),
-        lambda x: np.matrix(x),
         lambda x: np.rec.fromarrays([x.ravel()], names="a").a.reshape(x.shape),
         lambda x: x.view(np.recarray),
+        lambda x: mapped(x),
     ],
-    ids=["own", "matrix", "field of a recarray", "recarray"],
+    ids=["field of a recarray", "recarray", "memmap"],
 )
-def test_subclasses_are_read_as_plain_arrays(make: Callable[[Array], Array]) -> None:
+def test_classes_that_only_say_where_elements_lie_are_read_as_plain_arrays(make: Callable[[Array], Array]) -> None:
     x = whole(30_000).reshape(100, 300)
-    data = make(x)
-    r = ff.run(data, [*EXACT, type], workers=2)
+    r = ff.run(make(x), [*EXACT, type], workers=2)
     assert r.pop("type") is np.ndarray
     assert equal(r, ff.run(x, EXACT))
+
+
+def mapped(x: Array) -> Array:
+    """The same in a file."""
+    with tempfile.TemporaryFile() as file:
+        x.tofile(file)
+        file.flush()
+        return np.memmap(file, x.dtype, "r", shape=x.shape)
+
+
+class Metres(np.ndarray[Any, Any]):
+    """A unit, which goes along with what is made of it; as astropy has one."""
+
+    unit = "none"
+
+    def __array_finalize__(self, of: Any) -> None:
+        self.unit = getattr(of, "unit", "none")
+
+    def feet(self) -> Array:
+        return np.asarray(self) / 0.3048
+
+
+def metres(x: Array) -> Any:
+    made = x.view(Metres)
+    made.unit = "m"
+    return made
+
+
+def squared(v: Any) -> Any:
+    return v * v
+
+
+def unit(v: Any, **given: Any) -> str:
+    return f"{type(v).__name__} in {getattr(v, 'unit', None)}, {v.shape}, {v.flags.writeable}, {list(given)}"
+
+
+def tall(v: Any, out: dict[str, Any]) -> None:
+    out["top"] = v.feet().max()
+
+
+@pytest.mark.parametrize("size", [6, 200_000])
+@pytest.mark.filterwarnings("ignore:the matrix subclass:PendingDeprecationWarning")
+def test_functions_get_an_array_of_a_class_with_a_meaning_as_it_is(size: int) -> None:
+    x = np.arange(float(size))
+    r = ff.run(metres(x), [unit, squared, tall], workers=2)
+    assert r["unit"] == f"Metres in m, ({size},), False, []"
+    assert type(r["squared"]) is Metres and r["squared"].unit == "m"
+    assert r["top"] == (x / 0.3048).max()
+    assert r.report.how["squared"] == "plain"
+    assert r.report.why["squared"] == "the array is a Metres, which has a meaning of its own"
+    matrix = np.matrix([[1.0, 2.0], [3.0, 4.0]])
+    np.testing.assert_array_equal(ff.run(matrix, squared)["squared"], [[7, 10], [15, 22]])
+    assert "Metres, which has a meaning" in ff.plan(squared, like=metres(x)).explain()
+    assert ff.plan([squared, unit]).run(metres(x))["unit"].startswith("Metres in m")
+    # Along axes, where elements count, with weights, by labels, and of several arrays.
+    x = x.reshape(2, -1)
+    assert ff.run(metres(x), unit, axis=0)["unit"] == f"Metres in m, {x.shape}, False, ['axis']"
+    assert ff.run(metres(x), unit, where=x > 1)["unit"].startswith("Metres in m")
+    assert ff.run(metres(x), unit, weights=x)["unit"].startswith("Metres in m")
+    grouped = ff.run(metres(x), unit, by=x > 1)
+    assert list(grouped["unit"]) == ["Metres in m, (2,), False, []", f"Metres in m, ({size - 2},), False, []"]
+    assert [type(each).__name__ for each in ff.run(matrix, {"f": lambda v: v}, by=[[0, 0], [0, 1]])["f"]] == [
+        "matrix"
+    ] * 2
+    several = ff.run({"a": x, "b": metres(x)}, unit)["unit"]
+    assert several == {"a": f"ndarray in None, {x.shape}, False, []", "b": f"Metres in m, {x.shape}, False, []"}
+
+
+def test_a_recarray_of_records_has_its_fields() -> None:
+    table = np.rec.fromarrays([np.arange(4.0), np.arange(4)], names="a,b")
+    assert ff.run(table, {"f": lambda v: v.a.sum()})["f"] == 6
+
+
+@pytest.mark.parametrize("given", [{}, {"axis": 0}, {"where": np.ones(4, bool)}, {"by": [0, 1, 0, 1]}], ids=str)
+def test_kernels_refuse_an_array_of_a_class_with_a_meaning(given: dict[str, Any]) -> None:
+    x = metres(np.arange(4.0))
+    told = r"'mean' would lose what the class of data, Metres, means: pass np.asarray\(data\)"
+    with pytest.raises(TypeError, match=told):
+        ff.run(x, "mean", **given)
+    with pytest.raises(TypeError, match=told):
+        ff.plan(["mean", unit]).run(x, **given)
+    r = ff.run(x, ["mean", unit], on_error="return", **given)
+    assert list(r) == ["mean", "unit"]
+    assert isinstance(r["mean"], TypeError) and r.errors == {"mean": r["mean"]}
+    assert "Metres" in str(r["unit"])
+    assert ff.run(np.asarray(x), "mean", **given)
+    columns = {"a": np.arange(4.0), "b": x}
+    with pytest.raises(
+        TypeError, match=r"'mean' would lose what the class of data\['b'\], Metres, means: pass np.asarray"
+    ):
+        ff.run(columns, ["mean", unit], **given)
+    r = ff.run(columns, ["mean", unit], on_error="return", **given)
+    assert list(r.errors) == ["mean"] and list(r["unit"]) == ["a", "b"]
+
+
+def test_weights_and_labels_have_no_meaning_but_their_own() -> None:
+    x = np.arange(4.0)
+    with pytest.raises(TypeError, match=r"weights is a Metres, and what that means would be lost: pass np.asarray"):
+        ff.run(x, "mean", weights=metres(x))
+    with pytest.raises(TypeError, match=r"by is a Metres"):
+        ff.run(x, "mean", by=metres(x))
+    with pytest.raises(TypeError, match=r"by\[1\] is a Metres"):
+        ff.run(x, "mean", by=(x, metres(x)))
 
 
 MASKED: dict[str, Callable[[], Any]] = {
@@ -307,12 +399,17 @@ def test_a_mask_is_never_ignored(case: str, functions: Any) -> None:
             call()
 
 
-def test_a_subclass_with_a_view_of_its_own_is_read_as_a_plain_array() -> None:
+def test_a_subclass_that_is_no_more_than_an_array_is_read_as_one() -> None:
     class Own(np.ndarray[Any, Any]):
         def view(self, *args: Any) -> Any:
             return "mine"
 
-    assert ff.run(np.ndarray.view(np.arange(3.0), Own), ["sum", len]) == {"sum": 3.0, "len": 3}
+    class Empty(np.ndarray[Any, Any]):
+        pass
+
+    for kind in (Own, Empty):
+        r = ff.run(np.ndarray.view(np.arange(3.0), kind), ["sum", type], by=None)
+        assert r == {"sum": 3.0, "type": np.ndarray}
 
 
 # ---- nothing is held on to ----

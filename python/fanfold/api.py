@@ -25,6 +25,7 @@ from fanfold.scheduler import PATIENCE
 from fanfold.shapes import Axis, Rows
 from fanfold.tracing.crew import SMALLEST, Crew, why_plain
 from fanfold.tracing.explain import explained
+from fanfold.tracing.plainly import lend
 
 NanPolicy = Literal["propagate", "omit", "raise"]
 Data = npt.NDArray[Any] | Mapping[str, npt.NDArray[Any]]
@@ -72,6 +73,7 @@ class Plan:
     ) -> None:
         # With a list for the problems, the plan is made of what is right, and the caller raises them.
         found: list[Exception] = [] if problems is None else problems
+        like = lend(None, like, "fanfold.plan")
         self._nan_policy: NanPolicy = nan_policy if checks.nan_policy(nan_policy, found) else "propagate"
         self._functions = checks.functions(functions, found)
         self._like = checks.like(like, found)
@@ -82,7 +84,7 @@ class Plan:
         self._fills = [key for key, function in plain.items() if wants_dict(function)]
         self._plain = plain | {key: filling(plain[key]) for key in self._fills}
         # To call the functions with; kernels need no array to explain themselves.
-        self._array = np.ndarray.view(like, np.ndarray) if plain and isinstance(like, np.ndarray) else None
+        self._array = _kept(like) if plain and isinstance(like, np.ndarray) else None
         self._order = tuple(self._functions)
         self._keys = (*kernels, *self._plain)
         self._kernels = list(kernels.values())
@@ -107,20 +109,24 @@ class Plan:
     ) -> Results:
         """Runs the functions over an array; the parameters are those of `run`."""
         usual = type(data) is np.ndarray and workers is None and timeout is None and on_error is _RAISE and out is None
+        parted = axis is not None or where is not None or weights is not None or by is not None or keepdims is not False
+        if parted or not usual:
+            # Inside a traced function they may be deferred.
+            data, where, weights, by = lend(None, (data, where, weights, by), "fanfold.run")
+            out = lend(None, out, "fanfold.run", only_reads=False)
         given: dict[int, npt.NDArray[Any]] = {}
         if not usual or self._joint or self._native.problems(cast("npt.NDArray[Any]", data)):
             given = self._check(data, workers, on_error, timeout, out, [])
         deadline = UNLIMITED if timeout is None else Deadline(timeout)
         count = workers.workers if isinstance(workers, Pool) else int(workers or 0)
-        parted = axis is not None or where is not None or weights is not None or by is not None or keepdims is not False
         taking: dict[str, Any] = {}
         if parted or not isinstance(data, np.ndarray):
             taking = {"axis": axis, "keepdims": keepdims, "where": where, "weights": weights, "by": by}
+        if not usual and (refused := self._refused(data)):
+            return self._run_functions(data, taking, count, on_error, deadline, refused)
         if isinstance(data, Mapping):
             return self._run_columns(data, taking, count, on_error, deadline)
-        return self._run_array(
-            data if usual else np.ndarray.view(data, np.ndarray), taking, count, on_error, deadline, given
-        )
+        return self._run_array(data if usual else _kept(data), taking, count, on_error, deadline, given)
 
     def _run_array(
         self,
@@ -161,6 +167,35 @@ class Plan:
             return Results(values, {}, ran)
         return self._failed(values, failures, ran, on_error)
 
+    def _refused(self, data: Any) -> dict[str, Exception]:
+        """By their keys, why kernels do not take the data, if its class has a meaning that they would lose."""
+        kernels = self._keys[: len(self._kernels)]
+        if not isinstance(data, Mapping):
+            return checks.refused(kernels, data)
+        each = (checks.refused(kernels, array, f"data[{checks.shown(name)}]") for name, array in data.items())
+        return next(filter(None, each), {})
+
+    def _run_functions(
+        self,
+        data: Data,
+        taking: Mapping[str, Any],
+        count: int,
+        on_error: OnError,
+        deadline: Deadline,
+        refused: Mapping[str, Exception],
+    ) -> Results:
+        """A run without the kernels, which have failed."""
+        plan = Plan({key: self._functions[key] for key in self._plain}, None, self._nan_policy)
+        if isinstance(data, Mapping):
+            own = plan._run_columns(data, taking, count, "return", deadline)
+        else:
+            own = plan._run_array(data, taking, count, "return", deadline, {})
+        report = own.report
+        values = dict.fromkeys(self._order) | own
+        ran = (*report[:2], *report[3:5], self._order, report.how, report.why, report.bytes_copied)
+        failed = {**refused, **own.errors}
+        return self._failed(values, [(self._keys.index(key), failed[key]) for key in failed], ran, on_error, own.groups)
+
     def _run_parts(
         self,
         data: npt.NDArray[Any],
@@ -172,6 +207,7 @@ class Plan:
     ) -> Results:
         """A run with an answer for each of many parts of the array, or of a part of it, or of elements with weights."""
         begun = time.perf_counter()
+        kept, data = data, np.ndarray.view(data, np.ndarray)
         parts = self._parts(data, count, [], **taking)
         if parts.weights is not None:
             over = [(0,)] * len(self._kernels)
@@ -200,7 +236,7 @@ class Plan:
             for place, index in enumerate(sequences):
                 answers[index] = None if place in failed else arrays[place]
         called = {key: Called(function) for key, function in self._plain.items()}
-        tasks = [Task(key, parts.called(function), data) for key, function in called.items()]
+        tasks = [Task(key, parts.called(function), kept) for key, function in called.items()]
         if tasks:
             workers = 1 if data.size <= SMALLEST else budget(count)
             used = max(used, call_all(tasks, Sweep(None, deadline), workers, deadline))
@@ -255,8 +291,8 @@ class Plan:
         how: dict[str, str] = {}
         why: dict[str, str] = {}
         plan = Plan(rest, None, self._nan_policy)
-        for name, array in arrays.items() if rest else ():
-            own = plan._run_array(array, taking, count, "return", deadline, {})
+        for name in arrays if rest else ():
+            own = plan._run_array(_kept(data[name]), taking, count, "return", deadline, {})
             for key, value in own.items():
                 values.setdefault(key, {})[name] = value
             for key, error in own.errors.items():
@@ -289,6 +325,10 @@ class Plan:
         """How the array is to be taken apart. Raises what is wrong with the arguments for that, and these problems."""
         parts: Rows | Groups | None
         sequences = {self._keys[index]: size for index, _, size in self._native.arrays(data)}
+        checks.means_itself(weights, "weights", problems)
+        for number, key in enumerate(by) if isinstance(by, tuple) else ():
+            checks.means_itself(key, f"by[{number}]", problems)
+        checks.means_itself(by, "by", problems)
         if by is None:
             parts = shapes.rows(data, axis, keepdims, where, weights, problems)
             if parts is not None and several:
@@ -360,7 +400,8 @@ class Plan:
         called = {key: Called(function) for key, function in self._plain.items()}
         tasks = [Task(key, function, data) for key, function in called.items()]
         workers = 1 if data.size <= SMALLEST else budget(count)
-        run = partial(self._native.run, data, out=dict(out)) if self._kernels else None
+        elements = np.ndarray.view(data, np.ndarray)
+        run = partial(self._native.run, elements, out=dict(out)) if self._kernels else None
         sweep = Sweep(run, deadline)
         threads = call_all(tasks, sweep, workers, deadline)
         nothing: tuple[Any, ...] = ([], [], 0, 0, 1, 0.0)
@@ -418,7 +459,9 @@ class Plan:
         message = "the call cannot be run" if problems or others else "the functions cannot be run on this array"
         # If failures are returned, then so is that of a kernel which has no meaning for the dtype.
         if is_array and not self._joint and not checks.is_word(on_error, "return"):
-            problems += self._native.problems(data)
+            problems += self._refused(data).values() or self._native.problems(data)
+        if is_dict and not checks.is_word(on_error, "return"):
+            problems += self._refused(data).values()
         problems += others
         others.clear()
         raise_problems(problems, message)
@@ -722,3 +765,8 @@ _LASTING = (str, list, tuple, _core.Kernel)
 def _why(called: Mapping[str, Called], reason: str) -> dict[str, str]:
     """Why each function was called as it stands."""
     return {key: f"{reason}; {COPIED}" if each.bytes_copied else reason for key, each in called.items()}
+
+
+def _kept(data: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """The array as functions get it: in its own class if that may mean something."""
+    return data if checks.own_class(data) else np.ndarray.view(data, np.ndarray)

@@ -91,12 +91,46 @@ class _Memory:
 
 def locked(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
     """The same elements where they lie, read-only for good."""
-    if array.dtype.hasobject or array.dtype.fields is not None:
-        # The interface does not tell of these in full.
-        view = array.view()
+    if array.dtype.hasobject or array.dtype.fields is not None or type(array) is not np.ndarray:
+        # The interface does not tell of these in full, nor of a class.
+        view = np.ndarray.view(array)
         view.flags.writeable = False
         return view
     return np.asarray(_Memory(array))
+
+
+def own_class(value: Any) -> str | None:
+    """The name of an array's class if that can mean more than the elements, a unit or other operators; else None."""
+    kind = type(value)
+    if kind is np.ndarray or not issubclass(kind, np.ndarray):
+        return None
+    plain = (np.ndarray, np.memmap, np.recarray) if value.dtype.fields is None else (np.ndarray, np.memmap)
+    own = (name for each in kind.__mro__ if each not in (*plain, object) for name in vars(each))
+    return kind.__name__ if any(name not in _NO_MEANING for name in own) else None
+
+
+_NO_MEANING = frozenset(vars(type("Empty", (), {"__slots__": ()}))) | {
+    *("__dict__", "__weakref__", "__annotations__", "__orig_bases__", "__parameters__", "__annotate__"),
+    *("__annotate_func__", "__annotations_cache__", "__classcell__", "__classdictcell__"),
+    *("__new__", "__init__", "__reduce__", "__reduce_ex__", "__setstate__", "view"),
+}
+"""What a class can define without another meaning of its elements: how its arrays are made, and looked at."""
+
+
+def refused(kernels: Iterable[str], value: Any, name: str = "data") -> dict[str, Exception]:
+    """By their keys, why kernels do not take an array: they read its elements alone, and would lose what they mean."""
+    kind = own_class(value)
+    if kind is None or type(value) is np.recarray or isinstance(value, np.ma.MaskedArray):
+        return {}
+    why = f"would lose what the class of {name}, {kind}, means: pass np.asarray({name}), whose elements mean themselves"
+    return {key: TypeError(f"{shown(key)} {why}") for key in kernels}
+
+
+def means_itself(value: Any, name: str, problems: Problems) -> None:
+    """Weights and labels are read as what they are."""
+    kind = own_class(value)
+    if kind is not None and not isinstance(value, np.ma.MaskedArray):
+        problems.append(TypeError(f"{name} is a {kind}, and what that means would be lost: pass np.asarray({name})"))
 
 
 def data(value: Any, problems: Problems, name: str = "data") -> bool:

@@ -128,9 +128,12 @@ class Groups:
         """A user's function, to be called with the array: it is called with the elements of each group."""
 
         def parts(array: npt.NDArray[Any]) -> list[npt.NDArray[Any]]:
-            elements = array.reshape(-1)[self._positions]
-            elements.flags.writeable = False
-            return np.split(elements, self._starts[1:-1]) if self._starts[-1] else []
+            positions = np.zeros(0, np.int64) if self._positions is None else self._positions
+            # A matrix has two axes whatever is done to it.
+            elements = [array.take(own) for own in np.split(positions, self._starts[1:-1])] if self._starts[-1] else []
+            for own in elements:
+                own.flags.writeable = False
+            return elements
 
         def called(data: npt.NDArray[Any]) -> Any:
             if self._weights is None:

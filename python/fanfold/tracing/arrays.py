@@ -2,33 +2,72 @@
 
 A `Traced` is an array over the real memory, so that whatever does not ask (C code, Numba, ``np.asarray``) reads the
 real elements. A `Deferred` has no memory: it stands for a formula, answers what is known without computing (dtype,
-shape), and is computed, *forced*, where only the elements will do. `rules` says which of NumPy's functions extend a
-formula.
+shape), and is computed, *forced*, where only the elements will do. There are two kinds: a `DeferredArray`, and a
+`DeferredNumber` (in `numbers`). `rules` says which of NumPy's functions extend a formula.
+
+All of them do what NumPy's own types do, name by name, as `dir` lists it: what is no formula is done by the real array.
 """
 
-import operator
+import math
+import sys
+import types
 import weakref
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from numpy.lib.mixins import NDArrayOperatorsMixin
 
 from fanfold.tracing.formulas import Node
+from fanfold.tracing.operators import BINARY, COMPARISONS, IN_PLACE, UNARY
 from fanfold.tracing.trace import Trace
 
 Array = npt.NDArray[Any]
 
 
-class Traced(np.ndarray[Any, Any]):
+class StandsIn(type):
+    """The type of what stands in for NumPy's: in Python's messages it has the same name, and when called it makes those.
+
+    What else a type can be asked it answers truly: ``type(v) is np.ndarray`` does not hold.
+    """
+
+    _stands_for: Any
+
+    def __new__(cls, name: str, bases: tuple[type, ...], names: dict[str, Any], **kwargs: Any) -> Any:
+        model = names.get("_stands_for")
+        # What C code knows as a type's name is all of it, as NumPy's types have it.
+        return super().__new__(cls, f"{model.__module__}.{model.__name__}" if model else name, bases, names, **kwargs)
+
+    @property
+    def __name__(cls) -> str:
+        return str(cls._stands_for.__name__)
+
+    def __call__(cls, *args: Any, **kwargs: Any) -> Any:
+        return cls._stands_for(*args, **kwargs)
+
+    def stand_in(cls, trace: Trace, node: Node) -> Any:
+        """An instance of the class itself."""
+        return type.__call__(cls, trace, node)
+
+
+class Traced(np.ndarray[Any, Any], metaclass=StandsIn):
     """The input of a traced function, or a view of it: read-only, over the real memory."""
 
+    _stands_for = np.ndarray
+
+    @property  # type: ignore[misc]
+    def __class__(self) -> type:
+        return np.ndarray
+
+    # No dict, as an array has none.
+    __slots__ = ("_known", "_trace")
+
     _trace: Trace | None
-    _known: Node
+    _known: Node | None
 
     def __array_finalize__(self, of: Any) -> None:
         self._trace = getattr(of, "_trace", None)
+        self._known = None
 
     def _plain(self) -> Array:
         return self.view(np.ndarray)
@@ -42,7 +81,7 @@ class Traced(np.ndarray[Any, Any]):
             return None
         if not (self.ndim == 1 or (self.ndim and self.flags.c_contiguous)) or not takes(self.dtype):
             return None
-        known: Node | None = self.__dict__.get("_known")
+        known = self._known
         if known is not None:
             array = known.operation.array
             # A view's shape and dtype can be assigned to.
@@ -62,7 +101,7 @@ class Traced(np.ndarray[Any, Any]):
         if isinstance(key, slice) and trace is not None and trace.active and self.ndim == 1:
             part = super().__getitem__(key)
             return part if part.size >= trace.smallest else part.view(np.ndarray)
-        if trace is not None and type(key) is Deferred and (node := self._node()) is not None:
+        if trace is not None and type(key) is DeferredArray and (node := self._node()) is not None:
             chosen = rules.chosen(trace, node, key)
             if chosen is not None:
                 return chosen
@@ -96,13 +135,55 @@ class Traced(np.ndarray[Any, Any]):
         return self._plain().copy()
 
     def __contains__(self, value: Any) -> bool:
-        return value in self._plain()
+        return plainly.lend(self._trace, value) in self._plain()
 
 
-class Deferred(NDArrayOperatorsMixin):
-    """An array that is not computed yet."""
+# ---- what is not computed yet ----
 
-    __slots__ = ("__weakref__", "_children", "_lent", "_node", "_parent", "_real", "_trace")
+REASONS = {
+    "__bool__": "truth",
+    "__float__": "float()",
+    "__int__": "int()",
+    "__complex__": "complex()",
+    "__index__": "an index",
+    "__round__": "round()",
+    "__hash__": "hash()",
+    "__repr__": "repr()",
+    "__str__": "str()",
+    "__format__": "formatting",
+    "__contains__": "in",
+    "__copy__": "a copy",
+    "__deepcopy__": "a copy",
+    "__reduce__": "pickling",
+    "__reduce_ex__": "pickling",
+    "__array_interface__": "np.asarray",
+    "__array_struct__": "np.asarray",
+}
+"""What forces a value, where that is not just the name of a method."""
+
+
+def attribute(name: str, known: Callable[[Any], Any] | None = None) -> Any:
+    """An attribute of the real thing; read without it if it is known."""
+    reason = REASONS.get(name, f"the attribute {name}")
+
+    def read(self: Any) -> Any:
+        return getattr(self._realise(reason), name)
+
+    def write(self: Any, value: Any) -> None:
+        setattr(self._realise(reason), name, plainly.lend(self._trace, value))
+
+    def delete(self: Any) -> None:
+        delattr(self._realise(reason), name)
+
+    return property(known or read, write, delete)
+
+
+class Deferred(metaclass=StandsIn):
+    """What is not computed yet."""
+
+    __slots__ = ("__weakref__", "_lent", "_node", "_real", "_trace")
+
+    _stands_for: type = object
 
     def __init__(self, trace: Trace, node: Node) -> None:
         self._trace = trace
@@ -111,54 +192,10 @@ class Deferred(NDArrayOperatorsMixin):
         self._real: Any = None
         # The elements, as they were computed for somebody who only reads.
         self._lent: Any = None
-        # Slices share the memory that the elements will have.
-        self._parent: tuple[Deferred, slice] | None = None
-        self._children: list[tuple[weakref.ref[Deferred], slice]] = []
 
     @property  # type: ignore[misc]
     def __class__(self) -> type:
-        return np.ndarray
-
-    # ---- what is known ----
-
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        return self._node.dtype if self._real is None else self._real.dtype
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        if self._real is None and isinstance(self._node.shape, tuple):
-            return self._node.shape
-        shape: tuple[int, ...] = self._lend("the number of elements that a mask chooses").shape
-        return shape
-
-    @property
-    def ndim(self) -> int:
-        if self._real is None:
-            return len(self._node.shape) if isinstance(self._node.shape, tuple) else 1
-        return int(self._real.ndim)
-
-    @property
-    def size(self) -> int:
-        size = 1
-        for length in self.shape:
-            size *= length
-        return size
-
-    @property
-    def itemsize(self) -> int:
-        return self.dtype.itemsize
-
-    @property
-    def nbytes(self) -> int:
-        return self.size * self.itemsize
-
-    def __len__(self) -> int:
-        if not self.ndim:
-            raise TypeError("len() of unsized object")
-        return self.shape[0]
-
-    # ---- forcing ----
+        return self._stands_for
 
     def _formula(self) -> Node | None:
         """The formula, while it holds; None of an answer that is an array, which only its elements extend."""
@@ -172,6 +209,63 @@ class Deferred(NDArrayOperatorsMixin):
         if self._lent is None:
             self._lent = self._trace.force(self._node, reason)
         return self._lent
+
+    def _realise(self, reason: str) -> Any:
+        """The elements, for somebody who may write to them."""
+        raise NotImplementedError
+
+    def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
+        return ufuncs.ufunc(self._trace, ufunc, method, inputs, kwargs)
+
+    def __array_function__(self, func: Any, types: Any, args: Any, kwargs: Any) -> Any:
+        return rules.function(self._trace, func, args, kwargs)
+
+    def __sizeof__(self) -> int:
+        return sys.getsizeof(self._lend("its size in memory"))
+
+
+class DeferredArray(Deferred):
+    """An array that is not computed yet."""
+
+    __slots__ = ("_children", "_parent")
+
+    _stands_for = np.ndarray
+
+    def __init__(self, trace: Trace, node: Node) -> None:
+        super().__init__(trace, node)
+        # Slices share the memory that the elements will have.
+        self._parent: tuple[DeferredArray, slice] | None = None
+        self._children: list[tuple[weakref.ref[DeferredArray], slice]] = []
+
+    # ---- what is known ----
+
+    def _get_dtype(self) -> np.dtype[Any]:
+        return self._node.dtype if self._real is None else self._real.dtype
+
+    def _get_shape(self) -> tuple[int, ...]:
+        if self._real is None and isinstance(self._node.shape, tuple):
+            return self._node.shape
+        shape: tuple[int, ...] = self._lend("the number of elements that a mask chooses").shape
+        return shape
+
+    def _get_ndim(self) -> int:
+        if self._real is None:
+            return len(self._node.shape) if isinstance(self._node.shape, tuple) else 1
+        return int(self._real.ndim)
+
+    dtype = attribute("dtype", _get_dtype)
+    shape = attribute("shape", _get_shape)
+    ndim = attribute("ndim", _get_ndim)
+    size = attribute("size", lambda self: math.prod(self.shape))
+    itemsize = attribute("itemsize", lambda self: self.dtype.itemsize)
+    nbytes = attribute("nbytes", lambda self: self.size * self.dtype.itemsize)
+
+    def __len__(self) -> int:
+        if not self.ndim:
+            raise TypeError("len() of unsized object")
+        return self.shape[0]
+
+    # ---- forcing ----
 
     def _realise(self, reason: str = "elements that may be written to") -> Any:
         """The elements, for good: from now on they are what counts."""
@@ -205,30 +299,18 @@ class Deferred(NDArrayOperatorsMixin):
             return np.array(self._lend("np.array"), dtype=dtype)
         return np.asarray(self._realise("np.asarray"), dtype=dtype)
 
-    def __getattr__(self, name: str) -> Any:
-        if name.startswith("__"):
-            raise AttributeError(name)
-        method = rules.METHODS.get(name)
-        if method is not None:
-            return lambda *args, **kwargs: method(self, *args, **kwargs)
-        return getattr(self._realise(f"the attribute {name}"), name)
-
-    def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
-        return ufuncs.ufunc(self._trace, ufunc, method, inputs, kwargs)
-
-    def __array_function__(self, func: Any, types: Any, args: Any, kwargs: Any) -> Any:
-        return rules.function(self._trace, func, args, kwargs)
+    # ---- elements ----
 
     def __getitem__(self, key: Any) -> Any:
         node = self._formula()
         if node is not None and isinstance(key, slice) and self.ndim == 1:
             part = self._trace.formulas.cut(node, key)
             if part is not None and part.shape[0] >= self._trace.smallest:  # type: ignore[index]
-                child = deferred(self._trace, part)
+                child: Any = deferred(self._trace, part)
                 child._parent = (self, key)
                 self._children.append((weakref.ref(child), key))
                 return child
-        if node is not None and type(key) is Deferred:
+        if node is not None and type(key) is DeferredArray:
             chosen = rules.chosen(self._trace, node, key)
             if chosen is not None:
                 return chosen
@@ -236,7 +318,7 @@ class Deferred(NDArrayOperatorsMixin):
 
     def __setitem__(self, key: Any, value: Any) -> None:
         node = self._formula()
-        if node is not None and type(key) is Deferred and np.ndim(value) == 0:
+        if node is not None and type(key) is DeferredArray and np.ndim(value) == 0:
             replaced = rules.replaced(self._trace, node, key, value)
             if replaced is not None and self._become(replaced):
                 return
@@ -245,80 +327,24 @@ class Deferred(NDArrayOperatorsMixin):
     def __iter__(self) -> Any:
         return iter(self._realise("iteration"))
 
-    def __contains__(self, value: Any) -> bool:
-        return value in self._lend("in")
+    # ---- memory ----
 
-    def __bool__(self) -> bool:
-        return bool(self._lend("truth"))
+    def resize(self, *shape: Any, **kwargs: Any) -> None:
+        # NumPy refuses if it finds a reference that is not the caller's, as ours is.
+        real, self._real = self._realise("resize"), None
+        try:
+            real.resize(*plainly.lend(self._trace, shape), **kwargs)
+        finally:
+            self._real = real
 
-    def __float__(self) -> float:
-        return float(self._lend("float()"))
-
-    def __int__(self) -> int:
-        return int(self._lend("int()"))
-
-    def __complex__(self) -> complex:
-        return complex(self._lend("complex()"))
-
-    def __index__(self) -> int:
-        return operator.index(self._lend("an index"))
-
-    def __round__(self, digits: int | None = None) -> Any:
-        value = self._lend("round()")
-        return round(value) if digits is None else round(value, digits)
-
-    def __hash__(self) -> int:
-        return hash(self._lend("hash()"))
-
-    def __repr__(self) -> str:
-        return repr(self._lend("repr()"))
-
-    def __str__(self) -> str:
-        return str(self._lend("str()"))
-
-    def __format__(self, spec: str) -> str:
-        return format(self._lend("formatting"), spec)
-
-    def __copy__(self) -> Any:
-        return np.copy(self._lend("a copy")) if self.ndim else self._lend("a copy")
-
-    def __deepcopy__(self, memo: Any) -> Any:
-        return self.__copy__()
-
-    def __reduce__(self) -> Any:
-        return self._lend("pickling").__reduce__()
-
-    def __reduce_ex__(self, protocol: Any) -> Any:
-        return self._lend("pickling").__reduce_ex__(protocol)
-
-    def __pow__(self, other: Any) -> Any:
-        fast = ufuncs.fast_power(self, other)
-        return super().__pow__(other) if fast is None else fast(self)
-
-
-class DeferredNumber(Deferred):
-    """A NumPy scalar that is not computed yet."""
-
-    __slots__ = ()
-
-    @property  # type: ignore[misc]
-    def __class__(self) -> type:
-        return self._node.dtype.type
-
-    def _realise(self, reason: str = "a number") -> Any:
-        return self._lend(reason)
-
-    def _no(self, other: Any) -> Any:
-        return NotImplemented
-
-    # A scalar does not change in place: `m += 1` is `m = m + 1`.
-    __iadd__ = __isub__ = __imul__ = __itruediv__ = __ifloordiv__ = __imod__ = __ipow__ = _no
-    __iand__ = __ior__ = __ixor__ = __ilshift__ = __irshift__ = __imatmul__ = _no
+    # An array's elements change: it is no key.
+    __hash__ = None  # type: ignore[assignment]
 
 
 def deferred(trace: Trace, node: Node) -> Deferred:
     """A value that stands for a node."""
-    made = (DeferredNumber if node.is_number else Deferred)(trace, node)
+    kind = numbers.class_of(node.dtype.type) if node.is_number else DeferredArray
+    made: Deferred = kind.stand_in(trace, node)
     trace.keep(made, node)
     return made
 
@@ -329,6 +355,135 @@ def takes(dtype: np.dtype[Any]) -> bool:
 
 
 _OTHERS = {np.dtype(np.float16).num, np.dtype(np.longdouble).num, np.dtype(np.clongdouble).num}
+
+
+# ---- all the rest ----
+
+_READING = frozenset(REASONS) - {"__array_interface__", "__array_struct__"}
+"""Methods that neither write to an array nor give a view of it."""
+
+_ALIKE = ("__array_namespace__", "__array_priority__", "device")
+"""What is the same for all arrays."""
+
+
+def delegate(stand_in: type, model: type, like: Any) -> None:
+    """Gives a class all that NumPy's own has and it has not: what it does is left to the real thing."""
+    has = {name for each in stand_in.__mro__[:-1] for name in vars(each)}
+    for name in dir(model):
+        described = getattr(model, name)
+        if name in has or name in _PYTHONS:
+            continue
+        made: Any
+        if name in _ALIKE or isinstance(described, types.BuiltinMethodType):
+            same = getattr(like, name)
+            made = staticmethod(same) if callable(same) else attribute(name, lambda self, same=same: same)
+        elif callable(described):
+            made = _method(name)
+        else:
+            made = attribute(name)
+        setattr(stand_in, name, made)
+
+
+_PYTHONS = frozenset(dir(object)) - {"__format__", "__reduce__", "__reduce_ex__", "__repr__", "__str__", "__hash__"}
+"""What every object has, and needs no array for. Comparisons are operators."""
+
+
+def _method(name: str) -> Callable[..., Any]:
+    reason = REASONS.get(name, name)
+    reads = name in _READING
+
+    def method(self: Any, *args: Any, **kwargs: Any) -> Any:
+        trace = self._trace
+        rule = rules.METHODS.get(name)
+        if rule is not None:
+            return rule(self, *args, **kwargs)
+        real = self._lend(reason) if reads else self._realise(reason)
+        return getattr(real, name)(*plainly.lend(trace, args), **plainly.lend(trace, kwargs))
+
+    method.__name__ = name
+    return method
+
+
+def _operator(name: str, function: Callable[..., Any], ufunc: np.ufunc, reflected: bool = False) -> Callable[..., Any]:
+    def method(self: Any, *others: Any) -> Any:
+        operands = (*others, self) if reflected else (self, *others)
+        trace = self._trace
+        node = _applied(trace, name, ufunc, operands)
+        if node is not None:
+            return deferred(trace, node)
+        # The real operator knows when an array gives way to what it meets, which may keep it.
+        return plain_operator(trace, name, function, ufunc, operands, all(type(each) in _READERS for each in others))
+
+    return method
+
+
+def plain_operator(
+    trace: Trace | None,
+    name: str,
+    function: Callable[..., Any],
+    ufunc: np.ufunc,
+    operands: tuple[Any, ...],
+    only_reads: bool = True,
+) -> Any:
+    """What an operator makes of the real things."""
+    if trace is not None:
+        trace.because(ufunc.__name__)
+    real = plainly.lend(trace, operands, ufunc.__name__, only_reads)
+    if name in COMPARISONS and not only_reads:
+        # Python asks the other one next, and has its own words if it does not know either.
+        return getattr(real[0], f"__{name}__")(real[1])
+    return function(*real)
+
+
+def _in_place(name: str, function: Callable[..., Any], ufunc: np.ufunc) -> Callable[..., Any]:
+    def method(self: DeferredArray, other: Any) -> Any:
+        trace = self._trace
+        node = _applied(trace, name, ufunc, (self, other))
+        if node is not None and (node.dtype, node.shape) == (self.dtype, self._node.shape) and self._become(node):
+            return self
+        trace.because(ufunc.__name__)
+        real = self._realise(ufunc.__name__)
+        result = function(real, plainly.lend(trace, other, ufunc.__name__))
+        return self if result is real else result
+
+    return method
+
+
+def _applied(trace: Trace | None, name: str, ufunc: np.ufunc, operands: tuple[Any, ...]) -> Node | None:
+    """The formula that an operator makes; None if it is no certain matter."""
+    if trace is None or not trace.active:
+        return None
+    if name == "pow" and type(operands[0]) in (Traced, DeferredArray):
+        fast = ufuncs.fast_power(operands[0], operands[1])
+        if fast is not None:
+            return ufuncs.ufunc_node(trace, fast, operands[:1])
+    return ufuncs.ufunc_node(trace, ufunc, operands)
+
+
+def power(method: Callable[..., Any]) -> Callable[..., Any]:
+    """``pow`` takes a modulus too, of which NumPy has a word to say."""
+
+    def with_modulus(self: Any, other: Any, *modulus: Any) -> Any:
+        if modulus:
+            return pow(*plainly.lend(self._trace, (self, other, *modulus)))
+        return method(self, other)
+
+    return with_modulus
+
+
+_READERS = (bool, int, float, complex, Traced, DeferredArray, np.ndarray)
+"""What does not keep an array that it meets in an operator."""
+
+for _name, (_function, _ufunc) in BINARY.items():
+    _made = _operator(_name, _function, _ufunc)
+    for _kind in (Traced, DeferredArray):
+        setattr(_kind, f"__{_name}__", power(_made) if _name == "pow" else _made)
+        setattr(_kind, f"__r{_name}__", _operator(_name, _function, _ufunc, reflected=True))
+for _name, _function in IN_PLACE.items():
+    setattr(DeferredArray, f"__i{_name}__", _in_place(_name, _function, BINARY[_name][1]))
+for _name, (_function, _ufunc) in (COMPARISONS | UNARY).items():
+    for _kind in (Traced, DeferredArray):
+        setattr(_kind, f"__{_name}__", _operator(_name, _function, _ufunc))
 
 
 def _delegating(name: str) -> Callable[..., Any]:
@@ -344,10 +499,10 @@ def _delegating(name: str) -> Callable[..., Any]:
 
 
 # Everything else that an array can do it does as a plain one: what comes out is no view that we would have to follow.
-# What is private stays NumPy's own: since 2.5 `view` calls `_set_dtype`, to change the view itself.
 for _name in dir(np.ndarray):
-    if not _name.startswith("_") and callable(getattr(np.ndarray, _name)) and _name not in ("view", "setflags"):
+    if not _name.startswith("__") and callable(getattr(np.ndarray, _name)) and _name not in ("view", "setflags"):
         setattr(Traced, _name, _delegating(_name))
+delegate(DeferredArray, np.ndarray, np.empty(0))
 
 # Rules make arrays, and arrays follow rules.
-from fanfold.tracing import plainly, rules, ufuncs  # noqa: E402
+from fanfold.tracing import numbers, plainly, rules, ufuncs  # noqa: E402

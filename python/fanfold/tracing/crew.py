@@ -13,13 +13,13 @@ import numpy.typing as npt
 
 from fanfold import _core
 from fanfold.calling import COPIED, Called, refuses_read_only, without_our_frames
-from fanfold.checks import locked
+from fanfold.checks import locked, own_class
 from fanfold.deadline import Deadline
 from fanfold.scheduler import PATIENCE, Scheduler, Stopped, Wait, in_turn
 from fanfold.tracing import results
 from fanfold.tracing.arrays import Deferred, Traced, takes
 from fanfold.tracing.formulas import Formulas, Node
-from fanfold.tracing.trace import Trace
+from fanfold.tracing.trace import InVain, Trace
 
 Array = npt.NDArray[Any]
 Function = Callable[[Array], Any]
@@ -64,25 +64,30 @@ class _Call:
                     each._realise("the result of another run")
             left = [each for each in found if each._trace is trace]
             trace.close({id(each) for each in left})
+        except InVain:
+            if crew.is_stopped():
+                raise Stopped from None
         except Exception as error:  # noqa: BLE001 - whatever a function raises
             trace.active = False
             if crew.is_stopped():
                 # It waited for what will not come, or asked what is not there any more.
                 raise Stopped from None
-            if not trace.used and not _speaks_of_us(error) and not refuses_read_only(error):
+            if not (trace.used or trace.in_vain or _speaks_of_us(error) or refuses_read_only(error)):
                 trace.because(f"it raised {type(error).__name__}: {error}")
                 self.error = without_our_frames(error)
                 return
         else:
-            self.left = [
-                (each, each._node if each._node.is_answer else Formulas.values(each._node))
-                for each in left
-                if each._real is None and each._lent is None
-            ]
-            crew.unsettled += [node for _, node in self.left]
-            return
+            # Somebody may have caught it all the same.
+            if not trace.in_vain:
+                self.left = [
+                    (each, each._node if each._node.is_answer else Formulas.values(each._node))
+                    for each in left
+                    if each._real is None and each._lent is None
+                ]
+                crew.unsettled += [node for _, node in self.left]
+                return
         # It may have stored what it made before it failed.
-        with suppress(Exception):
+        with suppress(Exception, InVain):
             trace.close(set())
         self.once_more(crew.data)
 
@@ -103,12 +108,15 @@ class _Call:
 
 
 def _speaks_of_us(error: Exception) -> bool:
-    """Whether an exception holds an array of ours, or names its type, as Python does of what cannot be called."""
-    return any(type(each) is Traced or (type(each) is str and Traced.__name__ in each) for each in error.args)
+    """Whether an exception holds an array of ours."""
+    return any(type(each) is Traced for each in error.args)
 
 
 def why_plain(data: Array) -> str | None:
     """Why functions of this array are called as they are; None if they are traced."""
+    kind = own_class(data)
+    if kind is not None:
+        return f"the array is a {kind}, which has a meaning of its own"
     if data.size < SMALLEST:
         return f"the array has fewer than {SMALLEST:,} elements"
     if not takes(data.dtype):
@@ -231,7 +239,7 @@ class Crew:
             try:
                 call.trace.know([node for _, node in call.left])
                 call.result = results.plain(call.result)
-            except Exception:  # noqa: BLE001 - whatever NumPy would have raised
+            except (Exception, InVain):  # noqa: BLE001 - whatever NumPy would have raised
                 call.once_more(self.data)
         for call in self.calls.values():
             if call.again and call.error is None:

@@ -103,12 +103,13 @@ class Along:
 
 
 class Computed:
-    """A number that Python computes from numbers."""
+    """A number that Python computes from numbers; and what NumPy told of it, in the words of its warnings."""
 
-    __slots__ = ("function",)
+    __slots__ = ("function", "told")
 
-    def __init__(self, function: Callable[..., Any]) -> None:
+    def __init__(self, function: Callable[..., Any], told: list[str]) -> None:
         self.function = function
+        self.told = told
 
 
 class Sweep(NamedTuple):
@@ -214,9 +215,17 @@ class Formulas:
         node.plain = plain
         return node
 
-    def computed(self, function: Callable[..., Any], key: Any, inputs: tuple[Node, ...], dtype: np.dtype[Any]) -> Node:
-        """The node of a number that follows from numbers."""
-        return self.intern(("computed", key, *inputs), lambda: Node(Computed(function), inputs, dtype, ()))
+    def computed(
+        self,
+        function: Callable[..., Any],
+        key: Any,
+        inputs: tuple[Node, ...],
+        dtype: np.dtype[Any],
+        told: list[str] | None = None,
+    ) -> Node:
+        """The node of a number that follows from numbers; `told` is where the function leaves its warnings."""
+        told = [] if told is None else told
+        return self.intern(("computed", key, *inputs), lambda: Node(Computed(function, told), inputs, dtype, ()))
 
     def select(self, mask: Node, values: Node) -> Node:
         """The node of the values whose mask is true."""
@@ -390,7 +399,7 @@ class Formulas:
         doubtful = node.operation.doubts_nan and value != value  # NaN differs from itself
         if node.plain is not None and (not good or doubtful):
             plain = node.plain
-            node.operation, node.inputs = Computed(lambda elements: plain(elements.value)), (self.values(of),)
+            node.operation, node.inputs = Computed(lambda elements: plain(elements.value), []), (self.values(of),)
             node.asked = False
         elif good:
             node.known, node.value = True, value

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from fanfold.tracing.arrays import Deferred, DeferredNumber, Traced
+from fanfold.tracing.arrays import Deferred, DeferredArray, Traced
 from fanfold.tracing.trace import Trace
 
 
@@ -12,12 +12,14 @@ def lend(trace: Trace | None, value: Any, reason: str = "a NumPy function", only
     kind = type(value)
     if kind is Traced:
         return value._plain()
-    if kind is Deferred or kind is DeferredNumber:
+    if issubclass(kind, Deferred):
         return value._lend(reason) if only_reads else value._realise(reason)
     if kind is tuple or kind is list:
-        return kind(lend(trace, each, reason, only_reads) for each in value)
+        lent = [lend(trace, each, reason, only_reads) for each in value]
+        return value if all(new is old for new, old in zip(lent, value, strict=True)) else kind(lent)
     if kind is dict:
-        return {key: lend(trace, each, reason, only_reads) for key, each in value.items()}
+        named = {key: lend(trace, each, reason, only_reads) for key, each in value.items()}
+        return value if all(named[key] is each for key, each in value.items()) else named
     return value
 
 
@@ -25,13 +27,13 @@ def plainly(trace: Trace | None, call: Callable[..., Any], name: str, args: Any,
     """NumPy's own answer."""
     if trace is not None:
         trace.because(name)
-    targets: dict[int, Deferred] = {}
+    targets: dict[int, DeferredArray] = {}
     out = kwargs.get("out")
     if out is not None:
         outs = out if isinstance(out, tuple) else (out,)
         real = []
         for each in outs:
-            if type(each) is Deferred:
+            if type(each) is DeferredArray:
                 array = each._realise(f"{name} with out=")
                 targets[id(array)] = each
                 real.append(array)

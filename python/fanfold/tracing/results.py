@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from fanfold.tracing.arrays import Deferred, DeferredNumber, Traced
+from fanfold.tracing.arrays import Deferred, StandsIn, Traced
 from fanfold.tracing.formulas import Node
 from fanfold.tracing.trace import Trace
 
@@ -28,7 +28,7 @@ _New = Callable[[Any], Any]
 
 def deferred_in(value: Any) -> list[Deferred]:
     """Every deferred value in a result."""
-    return [each for each in _Graph(value).ours if type(each) is Deferred or type(each) is DeferredNumber]
+    return [each for each in _Graph(value).ours if issubclass(type(each), Deferred)]
 
 
 def plain(value: Any) -> Any:
@@ -93,7 +93,7 @@ class _Graph:
                     self.fixed.append(each)
                 elif kind not in _PLAIN and id(each) not in self._seen:
                     self._seen[id(each)] = each
-                    if kind in _OURS or (kind is type and each in _CLASSES):
+                    if type(kind) is StandsIn or kind in _OURS:
                         self.ours.append(each)
                     else:
                         self._open(each, kind, stack, queue)
@@ -120,10 +120,8 @@ _SCALARS = {np.dtype(code).type for code in np.typecodes["All"] if code not in "
 _PLAIN = frozenset({type(None), bool, int, float, complex, str, bytes} | _SCALARS)
 """What holds nothing."""
 
-_CLASSES = (Traced, Deferred)
-"""Ours too, if a function asks for the class of an array."""
-
-_OURS = frozenset({*_CLASSES, DeferredNumber, Trace, Node})
+_OURS = frozenset({StandsIn, Trace, Node})
+"""Ours beside what stands in for NumPy's: classes of that, if a function asks for one, and what leads to the run."""
 
 _GONE = object()
 """In place of what leads from an array to its run: whoever copies the attributes of an array of ours has that too."""
@@ -135,7 +133,7 @@ def _real(value: Any) -> Any:
         return value.view(np.ndarray)
     if kind is Trace or kind is Node:
         return _GONE
-    return np.ndarray if kind is type else value._realise("the result")
+    return value._stands_for if kind is StandsIn else value._realise("the result")
 
 
 def _ways(kind: type) -> list[_Way]:
@@ -273,7 +271,7 @@ def _parts_of_record(value: Any) -> list[Any]:
 
 def _parts_of_function(function: types.FunctionType) -> list[Any]:
     # Ours work with what is ours.
-    if function.__module__ == Traced.__module__:
+    if str(function.__module__).startswith("fanfold.tracing."):
         return []
     return [*(function.__closure__ or ()), function.__defaults__, function.__kwdefaults__, function.__dict__]
 
@@ -296,7 +294,7 @@ def _put_cell(cell: types.CellType, new: _New) -> Any:
 
 def _put_method(method: Any, new: _New) -> Any:
     owner = new(method.__self__)
-    if type(method) is types.MethodType and type(method.__self__) is not Traced:
+    if type(method) is types.MethodType and type(type(method.__self__)) is not StandsIn:
         return types.MethodType(method.__func__, owner)
     return getattr(owner, method.__name__)
 

@@ -12,11 +12,12 @@ import numpy as np
 import numpy.typing as npt
 from numpy._core import umath
 
-from fanfold.tracing.arrays import Deferred, deferred, takes
+from fanfold.tracing.arrays import Deferred, DeferredArray, deferred, takes
 from fanfold.tracing.formulas import Along, Node, Selection
 from fanfold.tracing.plainly import lend, plainly
 from fanfold.tracing.trace import Trace
 from fanfold.tracing.ufuncs import (
+    by_warnings,
     cast,
     common_shape,
     converted,
@@ -38,20 +39,20 @@ _CLIP: Any = vars(umath)["clip"]
 # ---- selections ----
 
 
-def _mask(trace: Trace, node: Node, key: Deferred) -> Node | None:
+def _mask(trace: Trace, node: Node, key: DeferredArray) -> Node | None:
     mask = key._formula()
     if mask is None or mask.dtype != np.bool_ or isinstance(mask.shape, Selection) or mask.shape != node.shape:
         return None
     return mask
 
 
-def chosen(trace: Trace, node: Node, key: Deferred) -> Deferred | None:
+def chosen(trace: Trace, node: Node, key: DeferredArray) -> Deferred | None:
     """``values[mask]``"""
     mask = _mask(trace, node, key)
     return None if mask is None else deferred(trace, trace.formulas.select(mask, node))
 
 
-def replaced(trace: Trace, node: Node, key: Deferred, value: Any) -> Node | None:
+def replaced(trace: Trace, node: Node, key: DeferredArray, value: Any) -> Node | None:
     """What ``values[mask] = number`` makes of the values."""
     mask, operand = _mask(trace, node, key), operand_of(trace, value)
     if mask is None or operand is None or (isinstance(operand, Node) and not operand.is_number):
@@ -128,9 +129,12 @@ def _called(func: Any, method: str, self: Any, *args: Any, **kwargs: Any) -> Any
 
 
 def _over_all(node: Node, axis: Any) -> bool:
-    """Whether an axis means all elements."""
-    one = isinstance(node.shape, Selection) or len(node.shape) == 1
-    return axis is None or (one and type(axis) is int and axis in (0, -1))
+    """Whether an axis, or all of a tuple, means all elements."""
+    places = 1 if isinstance(node.shape, Selection) else len(node.shape)
+    axes = axis if type(axis) is tuple else (axis,)
+    if axis is None or not all(type(each) is int and -places <= each < places for each in axes):
+        return axis is None
+    return len(axes) == places == len({each % places for each in axes})
 
 
 @functools.lru_cache(maxsize=1024)
@@ -150,6 +154,12 @@ def _statistic(
     over_all, chosen = _over_all(node, axis), isinstance(node.shape, Selection)
     if over_all and keepdims not in (False, _NOTHING):
         return None
+    if type(axis) is tuple and name in _POSITIONS:
+        return None
+    state = float_state()
+    if not by_warnings(state) or (trace.filters_raise() and not trace.has_its_filters()):
+        # NumPy raises what it finds on its way.
+        return None
     if chosen and name in _POSITIONS:
         # A sweep numbers the elements that it goes through, not those that are chosen.
         return None
@@ -159,8 +169,7 @@ def _statistic(
     if result.num != np.dtype(result.name).num:
         return None
     if not over_all:
-        return _along(trace, func, name, node, axis, keepdims, result, parameters)
-    state = float_state()
+        return _along(trace, func, name, node, axis, keepdims, result, parameters, state)
 
     def plain(elements: Array) -> Any:
         with np.errstate(**state):
@@ -170,9 +179,10 @@ def _statistic(
     doubts_nan = chosen or name.startswith("nan")
     key = (kernel(name, **parameters), tuple(state.values()))
     made = trace.formulas.statistic(*key, node, result, plain, doubts_nan)
-    if (chosen and name in ("min", "max", "ptp")) or name in ("nanargmin", "nanargmax"):
-        # Where there is nothing NumPy raises an error, and the function may be waiting for it.
-        return trace.force(made, f"np.{name} of what may be nothing")
+    raises = (chosen and name in ("min", "max", "ptp", "nanmin", "nanmax")) or name in ("nanargmin", "nanargmax")
+    if raises or (doubts_nan and not trace.has_its_filters()):
+        # Where there is nothing NumPy raises an error, or warns, and the function may be waiting for it.
+        return trace.force(made, f"np.{name} of what may be nothing", at_once=True)
     return deferred(trace, made)
 
 
@@ -185,20 +195,19 @@ def _along(
     keepdims: Any,
     result: np.dtype[Any],
     parameters: dict[str, Any],
+    state: dict[str, Any],
 ) -> Any:
     """What a kernel says of the elements along axes."""
     axes = axis if type(axis) is tuple else (axis,)
     if isinstance(node.shape, Selection) or type(keepdims) not in (bool, type(_NOTHING)):
         return None
     places = len(node.shape)
-    if not all(type(each) is int and -places <= each < places for each in axes) or (
-        type(axis) is tuple and name in _POSITIONS
-    ):
+    if not axes or not all(type(each) is int and -places <= each < places for each in axes):
         return None
     taken = tuple(sorted({each % places for each in axes}))
     if len(taken) < len(axes) or 0 in node.shape:
         return None
-    state, kept = float_state(), keepdims is True
+    kept = keepdims is True
 
     def plain(elements: Array) -> Any:
         with np.errstate(**state):
@@ -206,7 +215,11 @@ def _along(
 
     operation = Along(kernel(name, **parameters), taken, kept, name.startswith("nan"))
     shape = tuple(1 if each in taken else length for each, length in enumerate(node.shape) if kept or each not in taken)
-    return deferred(trace, trace.formulas.along(operation, node, result, plain, shape))
+    made = trace.formulas.along(operation, node, result, plain, shape)
+    if name in ("nanargmin", "nanargmax") or (operation.doubts_nan and not trace.has_its_filters()):
+        # As above.
+        return trace.force(made, f"np.{name} of what may be nothing", at_once=True)
+    return deferred(trace, made)
 
 
 _POSITIONS = ("argmin", "argmax", "nanargmin", "nanargmax")
@@ -351,7 +364,7 @@ for _prefix in ("", "nan"):
 @_rule(np.cumsum, method="cumsum")
 def _cumsum(trace: Trace, a: Any, axis: Any = None, dtype: Any = None, out: Any = None) -> Any:
     node = elements_of(trace, a)
-    if node is None or isinstance(node.shape, Selection) or not _over_all(node, axis):
+    if node is None or isinstance(node.shape, Selection) or type(axis) is tuple or not _over_all(node, axis):
         return None
     if dtype is not None or out is not None or node.dtype.kind not in "fiu":
         return None
@@ -509,7 +522,7 @@ def _copy(self: Any, *args: Any, **kwargs: Any) -> Any:
     trace = self._trace
     simple = trace is not None and trace.active and not args and not kwargs
     node = elements_of(trace, self) if simple else None
-    if type(self) is Deferred and node is not None:
+    if type(self) is DeferredArray and node is not None:
         return deferred(trace, node)
     return lend(trace, self, "copy").copy(*args, **kwargs)
 

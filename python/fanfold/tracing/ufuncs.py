@@ -3,28 +3,35 @@
 The rule of rules: what is not certain to mean the same is done by NumPy, on the elements.
 """
 
+import dis
 import functools
+import sys
 import typing
-import warnings
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from fanfold import _core
-from fanfold.tracing.arrays import Deferred, DeferredNumber, Traced, deferred, takes
+from fanfold.tracing.arrays import Deferred, DeferredArray, Traced, deferred, takes
 from fanfold.tracing.formulas import Node, Selection, Shape
+from fanfold.tracing.operators import OF_UFUNCS
 from fanfold.tracing.plainly import plainly
 from fanfold.tracing.trace import Trace
 
 _WEAK = (int, float, complex)
 """Python's numbers, which take on the dtype of what they meet."""
 
+SCALARS = frozenset(np.dtype(character).type for character in np.typecodes["AllInteger"] + "?efdgFDG")
+"""NumPy's own numbers: a user's subclass can have operators of its own."""
+
 
 def ufunc(trace: Trace | None, function: np.ufunc, method: str, inputs: Any, kwargs: Any) -> Any:
     """A ufunc's call, as ``__array_ufunc__`` gets it."""
     if trace is not None and trace.active:
         if method == "__call__":
+            if not kwargs and type(inputs[0]) in SCALARS and _is_operator(function, inputs):
+                return numbers.operated(trace, *OF_UFUNCS[function], function, inputs)
             if not kwargs:
                 node = ufunc_node(trace, function, inputs)
                 if node is not None:
@@ -39,12 +46,25 @@ def ufunc(trace: Trace | None, function: np.ufunc, method: str, inputs: Any, kwa
     return plainly(trace, getattr(function, method), name, inputs, kwargs, method != "at")
 
 
-def _into(trace: Trace, function: np.ufunc, inputs: Any, kwargs: Any) -> Deferred | None:
+def _is_operator(function: np.ufunc, inputs: Any) -> bool:
+    """Whether a scalar of NumPy's met a deferred one in an operator, which it leaves to the ufunc as with any stranger.
+
+    The ufunc could have been called by name, but only a power has other values then: what called us tells the two apart.
+    """
+    if function not in OF_UFUNCS or not issubclass(type(inputs[1]), numbers.DeferredNumber):
+        return False
+    if function is not np.power:
+        return True
+    caller = sys._getframe(3)
+    return dis.opname[caller.f_code.co_code[caller.f_lasti]] == "BINARY_OP"
+
+
+def _into(trace: Trace, function: np.ufunc, inputs: Any, kwargs: Any) -> DeferredArray | None:
     """``out=`` a deferred array, as in-place operators have it: the array stands for another formula from now on."""
     out = kwargs.get("out")
-    if len(kwargs) != 1 or out is None or len(out) != 1 or type(out[0]) is not Deferred:
+    if len(kwargs) != 1 or out is None or len(out) != 1 or type(out[0]) is not DeferredArray:
         return None
-    target: Deferred = out[0]
+    target: DeferredArray = out[0]
     node = ufunc_node(trace, function, inputs)
     if node is None or (node.dtype, node.shape) != (target.dtype, target._node.shape):
         return None
@@ -95,7 +115,8 @@ def ufunc_node(trace: Trace, function: np.ufunc, inputs: Any) -> Node | None:
                 return None
             shape = node.shape
     if shape == ():
-        return _number_node(trace, function, tuple(nodes), loop.result, state)
+        inputs = tuple(nodes)
+        return computed(trace, lambda values: function(*values), function, inputs, loop.result, state)
     if loop.inner is None:
         return None
     made = formulas.apply(loop.inner, tuple(nodes), loop.result, shape)
@@ -157,14 +178,14 @@ def operand_of(trace: Trace, value: Any) -> Any:
     kind = type(value)
     if kind is Traced:
         return value._node()
-    if kind is Deferred or kind is DeferredNumber:
+    if issubclass(kind, Deferred):
         node = value._formula()
         return node if node is not None and value._trace.formulas is trace.formulas else None
     if kind is bool:
         return trace.formulas.number(np.asarray(value))
     if kind in _WEAK:
         return value
-    if isinstance(value, np.generic) or (kind is np.ndarray and value.ndim == 0):
+    if kind in SCALARS or (kind is np.ndarray and value.ndim == 0):
         return trace.formulas.number(np.array(value)) if takes(value.dtype) else None
     return None
 
@@ -219,33 +240,52 @@ def float_state() -> dict[str, Any]:
 
 def may_defer(trace: Trace, state: dict[str, Any]) -> bool:
     """Whether it can be told once the values are computed: by warnings, under the filters of its beginning."""
-    return _by_warnings(*state.values()) and warnings.filters is trace.filters
+    return by_warnings(state) and trace.has_its_filters()
 
 
-@functools.lru_cache(maxsize=64)
-def _by_warnings(*state: str) -> bool:
-    return {"warn", "ignore"}.issuperset(state)
+def by_warnings(state: dict[str, Any]) -> bool:
+    """Whether it is told by warnings, if at all."""
+    return _WORDS.issuperset(state.values())
+
+
+_WORDS = {"warn", "ignore"}
 
 
 # ---- what follows from ufuncs ----
 
 
-def _number_node(
-    trace: Trace, function: np.ufunc, inputs: tuple[Node, ...], dtype: np.dtype[Any], state: dict[str, Any]
-) -> Node:
-    """What a ufunc makes of numbers that may not be known yet."""
+class _Log(list[str]):
+    """Where NumPy writes what it would warn of: whoever computes a number does not warn for those who asked for it."""
 
-    def compute(*nodes: Node) -> Any:
+    def write(self, message: str) -> None:
+        self.append(message.removeprefix("Warning: ").rstrip())
+
+
+def computed(
+    trace: Trace,
+    compute: Callable[[list[Any]], Any],
+    key: Any,
+    inputs: tuple[Node, ...],
+    dtype: np.dtype[Any],
+    state: dict[str, Any],
+) -> Node:
+    """What a function makes of numbers that may not be known yet."""
+    told = _Log()
+    how: dict[str, Any] = {kind: "log" if word == "warn" else word for kind, word in state.items()}
+
+    def function(*nodes: Node) -> Any:
         errors = [each.error for each in nodes if each.error is not None]
         if errors:
             raise errors[0]
-        with np.errstate(**state):
-            return function(*(each.value[()] if isinstance(each.value, np.ndarray) else each.value for each in nodes))
+        with np.errstate(call=told, **how):
+            return compute([each.value[()] if isinstance(each.value, np.ndarray) else each.value for each in nodes])
 
-    return trace.formulas.computed(compute, (function, tuple(state.items())), inputs, dtype)
+    made = trace.formulas.computed(function, (key, tuple(state.values())), inputs, dtype, told)
+    trace.may_warn(made, "", state)
+    return made
 
 
-def fast_power(base: Deferred, exponent: Any) -> Callable[[Any], Any] | None:
+def fast_power(base: DeferredArray, exponent: Any) -> Callable[[Any], Any] | None:
     """The ufunc that ``base ** exponent`` is for a few exponents, as NumPy has it."""
     if type(exponent) not in (int, float) or base.dtype.kind not in "fc":
         return np.square if type(exponent) is int and exponent == 2 and base.dtype.kind in "biu" else None
@@ -265,10 +305,14 @@ def product(trace: Trace, a: Any, b: Any) -> Node | None:
     return trace.formulas.statistic(kernel("sum"), (), made, made.dtype, np.sum)
 
 
-_PRODUCTS = (np.matmul, np.vecdot)
+_PRODUCTS = tuple(getattr(np, name) for name in ("matmul", "vecdot") if hasattr(np, name))
 
 
 @functools.lru_cache(maxsize=1024, typed=True)
 def kernel(name: str, **parameters: Any) -> _core.Kernel:
     """A kernel of the catalogue."""
     return _core.Kernel(name, **parameters)
+
+
+# Numbers are made with ufuncs, and ufuncs meet numbers.
+from fanfold.tracing import numbers  # noqa: E402

@@ -1,0 +1,152 @@
+"""`DeferredNumber`: a NumPy scalar that is not computed yet.
+
+Python's operators mean something of their own to scalars: their warnings name the scalar, integers warn of an overflow,
+a sequence is repeated, and what NumPy does not know gets its turn. Here too each operator is that of the real scalars:
+it is put off where only numbers meet and the dtype of the result is certain, and done at once otherwise.
+"""
+
+import functools
+import operator
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from fanfold.tracing import ufuncs
+from fanfold.tracing.arrays import Deferred, DeferredArray, StandsIn, Traced, attribute, deferred, delegate, plain_operator, power, takes
+from fanfold.tracing.formulas import Node
+from fanfold.tracing.operators import BINARY, COMPARISONS, UNARY
+from fanfold.tracing.trace import Trace
+
+
+class DeferredNumber(Deferred):
+    """A NumPy scalar that is not computed yet; each of NumPy's types has a class of its own for it."""
+
+    __slots__ = ()
+
+    def _lend(self, reason: str) -> Any:
+        value = super()._lend(reason)
+        return value[()] if isinstance(value, np.ndarray) else value
+
+    def _realise(self, reason: str = "a number") -> Any:
+        return self._lend(reason)
+
+    dtype = attribute("dtype", lambda self: self._node.dtype)
+    shape = attribute("shape", lambda self: ())
+    ndim = attribute("ndim", lambda self: 0)
+    size = attribute("size", lambda self: 1)
+    itemsize = attribute("itemsize", lambda self: self._node.dtype.itemsize)
+    nbytes = attribute("nbytes", lambda self: self._node.dtype.itemsize)
+
+    def __array__(self, *args: Any, **kwargs: Any) -> Any:
+        real = self._lend("np.asarray")
+        # NumPy asks strangers for a copy, and its own scalars for nothing.
+        return np.array(real, *args) if "copy" in kwargs else real.__array__(*args, **kwargs)
+
+    # Python would go through whatever takes an index.
+    __iter__ = None
+    __reversed__ = None
+
+    def __getattribute__(self, name: str) -> Any:
+        if name in _HIDDEN:
+            raise AttributeError(f"'{type(self)._said}' object has no attribute '{name}'", name=name, obj=self)
+        return object.__getattribute__(self, name)
+
+
+_HIDDEN = frozenset((
+    # What a scalar has not, but for NumPy we must have, and for Python.
+    "__array_ufunc__", "__array_function__", "__iter__", "__reversed__", "__slots__", "__weakref__",
+    # What it has, but an array over its memory could be written to, and the number must not change.
+    "__array_interface__", "__array_struct__",
+))  # fmt: skip
+
+
+@functools.cache
+def class_of(scalar: type) -> type[DeferredNumber]:
+    """The class of the numbers that stand for NumPy's scalars of a type."""
+    names = {"__slots__": (), "_stands_for": scalar, "_said": f"{scalar.__module__}.{scalar.__name__}"}
+    made = StandsIn(scalar.__name__, (DeferredNumber,), names)
+    for name, (function, ufunc) in BINARY.items():
+        if hasattr(scalar, f"__{name}__"):
+            setattr(made, f"__{name}__", _operator(name, function, ufunc))
+            setattr(made, f"__r{name}__", _operator(name, function, ufunc, reflected=True))
+    for name, (function, ufunc) in (COMPARISONS | UNARY).items():
+        setattr(made, f"__{name}__", _operator(name, function, ufunc))
+    made.__pow__ = power(made.__pow__)  # type: ignore[attr-defined]
+    delegate(made, scalar, scalar())
+    return made
+
+
+def _operator(name: str, function: Callable[..., Any], ufunc: np.ufunc, reflected: bool = False) -> Callable[..., Any]:
+    def method(self: DeferredNumber, *others: Any) -> Any:
+        operands = (*others, self) if reflected else (self, *others)
+        return operated(self._trace, name, function, ufunc, operands)
+
+    return method
+
+
+def operated(trace: Trace, name: str, function: Callable[..., Any], ufunc: np.ufunc, operands: tuple[Any, ...]) -> Any:
+    """What an operator makes of numbers, one of them deferred, or of a number and an array."""
+    if trace.active:
+        arrays = any(type(each) is Traced or type(each) is DeferredArray for each in operands)
+        node = (ufuncs.ufunc_node if arrays else _node)(trace, ufunc if arrays else function, operands)
+        if node is not None:
+            return deferred(trace, node)
+    known = all(issubclass(type(each), Deferred) or type(each) in _KNOWN for each in operands)
+    return plain_operator(trace, name, function, ufunc, operands, known)
+
+
+_KNOWN = frozenset((bool, int, float, complex, Traced, np.ndarray)) | ufuncs.SCALARS
+"""What does not give way to a number of NumPy's, or to an array."""
+
+
+def _node(trace: Trace, function: Callable[..., Any], operands: tuple[Any, ...]) -> Node | None:
+    """The node of an operator's result on numbers; None if it is not certain what that will be."""
+    inputs: list[Any] = []
+    codes: list[Any] = []
+    for each in operands:
+        if type(each) in (bool, int, float, complex):
+            inputs.append(each)
+            codes.append(type(each))
+            continue
+        node = ufuncs.operand_of(trace, each)
+        if node is None or isinstance(each, np.ndarray) or not node.is_number:
+            return None
+        inputs.append(node)
+        codes.append(node.dtype)
+    result = _result(function, *codes)
+    if result is None or not _is_safe(function, result, inputs):
+        return None
+    state = ufuncs.float_state()
+    if not ufuncs.may_defer(trace, state):
+        return None
+    known = tuple(None if isinstance(each, Node) else (type(each), repr(each)) for each in inputs)
+
+    def compute(values: list[Any]) -> Any:
+        left = iter(values)
+        return function(*(next(left) if isinstance(each, Node) else each for each in inputs))
+
+    nodes = tuple(each for each in inputs if isinstance(each, Node))
+    return ufuncs.computed(trace, compute, (function, known), nodes, result, state)
+
+
+@functools.lru_cache(maxsize=4096)
+def _result(function: Callable[..., Any], *codes: Any) -> np.dtype[Any] | None:
+    """The dtype of an operator's result on operands of these dtypes and Python types; None if it is no scalar."""
+    samples = [code(1) if isinstance(code, type) else code.type(1) for code in codes]
+    try:
+        with np.errstate(all="ignore"):
+            result = function(*samples)
+    except Exception:  # noqa: BLE001 - it will be raised where it is done
+        return None
+    return result.dtype if isinstance(result, np.generic) and takes(result.dtype) else None
+
+
+def _is_safe(function: Callable[..., Any], result: np.dtype[Any], inputs: list[Any]) -> bool:
+    """Whether no operands of these can raise an exception, as Python's integers can that a dtype has no room for."""
+    integers = [each for each in inputs if type(each) is int]
+    if function is operator.pow and result.kind in "iu" and (not integers or inputs[0] is integers[0] or inputs[1] < 0):
+        return False
+    dtypes = [each.dtype for each in inputs if isinstance(each, Node)]
+    limits = [np.iinfo(each) for each in dtypes if each.kind in "iu"] or [np.iinfo(np.int64)]
+    return all(limit.min <= each <= limit.max for each in integers for limit in limits)
