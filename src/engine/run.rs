@@ -60,13 +60,25 @@ pub struct Outcome {
     pub bytes_read: u64,
 }
 
-/// Runs the functions over the array, and writes the arrays that are answers to `outputs`, which are by the functions' numbers;
+/// Runs the functions over the array, and writes the arrays that are answers to `outputs`, or says why there is no memory for one;
+/// they are by the functions' numbers, and
 /// their values are then [items](Value::Items) that are elsewhere. An error here is the whole run's: stopped, or NaN under `nan_policy="raise"`.
 pub fn run(
     plan: &Plan,
     first: &Prepared,
     view: &View<'_>,
-    outputs: &[(usize, Output)],
+    outputs: &[(usize, Result<Output, Error>)],
+    workers: &Workers,
+    control: &Control<'_>,
+) -> Result<Outcome, Error> {
+    plan.whole(|| stage_by_stage(plan, first, view, outputs, workers, control))
+}
+
+fn stage_by_stage(
+    plan: &Plan,
+    first: &Prepared,
+    view: &View<'_>,
+    outputs: &[(usize, Result<Output, Error>)],
     workers: &Workers,
     control: &Control<'_>,
 ) -> Result<Outcome, Error> {
@@ -75,7 +87,8 @@ pub fn run(
     let mut place = |who: Who, value: Result<Value, Error>| match (who, value) {
         (Who::Call(index), value) => {
             if let Some(place) = values.get_mut(index) {
-                *place = Some(value.map_err(|error| named(error, plan, index)));
+                let name = plan.calls().get(index).map(|call| call.entry.name);
+                *place = Some(value.map_err(|error| error.of(name)));
             }
             Ok(())
         }
@@ -87,13 +100,16 @@ pub fn run(
     for (index, error) in &first.errors {
         place(Who::Call(*index), Err(error.clone()))?;
     }
+    for (index, error) in outputs.iter().filter_map(|(index, output)| Some((index, output.as_ref().err()?))) {
+        place(Who::Call(*index), Err(error.clone()))?;
+    }
     let mut passes = 0;
     let mut prepared = Cow::Borrowed(first);
     if first.stage.arrays().next().is_some() {
         let mut stage = first.stage.clone();
         stage.write(|who, _| {
             let output = outputs.iter().find(|(index, _)| who == Who::Call(*index));
-            output.map(|(_, output)| output.clone())
+            output.and_then(|(_, output)| output.as_ref().ok().cloned())
         });
         prepared = Cow::Owned(Prepared::of(stage, view.dtype()));
     }
@@ -143,14 +159,6 @@ pub fn run(
     });
     let bytes_read = passes as u64 * len * view.dtype().size() as u64;
     Ok(Outcome { values: values.collect(), passes, bytes_read })
-}
-
-/// A panic's error gets the name of the kernel that it hit.
-fn named(error: Error, plan: &Plan, index: usize) -> Error {
-    match (error, plan.calls().get(index)) {
-        (Error::Panic { message, .. }, Some(call)) => Error::Panic { kernel: call.entry.name.to_owned(), message },
-        (error, _) => error,
-    }
 }
 
 /// One stage's sweep. Where the array does not lie in its own order, the sinks that mind the order get a sweep of their

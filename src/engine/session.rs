@@ -4,7 +4,7 @@ use crate::dtype::DType;
 use crate::engine::control::Control;
 use crate::engine::pass::{Pass, States, Swept};
 use crate::engine::pool::Workers;
-use crate::error::Error;
+use crate::error::{Error, guarded};
 use crate::expr::{Flags, Graph, NodeId};
 use crate::kernel::{Answer, Request, SAMPLE};
 use crate::plan::{Stage, Who};
@@ -63,6 +63,10 @@ impl Session {
 
     /// Sweeps for all who wait. Those who need another sweep, now that this is known, wait on.
     pub fn sweep(&mut self, views: &[View<'_>], workers: &Workers, control: &Control<'_>) -> Result<Told, Error> {
+        guarded(|| self.sweep_for_all(views, workers, control)).flatten()
+    }
+
+    fn sweep_for_all(&mut self, views: &[View<'_>], workers: &Workers, control: &Control<'_>) -> Result<Told, Error> {
         let mut stage = std::mem::take(&mut self.stage);
         let mut told = Told::default();
         if self.len > SAMPLE as u64 && stage.is_sampled() {

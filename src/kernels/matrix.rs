@@ -13,6 +13,7 @@ use crate::dtype::{Buffer, DType};
 use crate::kernel::{Accumulator, Entry, Input, Items, Request, Takes};
 use crate::kernels::pairs::covariance;
 use crate::lanes::{Double, two_sum};
+use crate::memory;
 use crate::parameters::{Accepts, DefaultValue, Parameter};
 use crate::simd::Simd;
 use crate::value::Value;
@@ -51,8 +52,8 @@ impl Accumulator for JointMoments {
     fn init(&self) -> State {
         State {
             n: 0.0,
-            means: vec![Double::default(); self.columns],
-            products: vec![0.0; self.columns * self.columns],
+            means: memory::filled(Double::default(), self.columns),
+            products: memory::filled(0.0, self.columns * self.columns),
             deviations: Vec::new(),
         }
     }
@@ -65,7 +66,7 @@ impl Accumulator for JointMoments {
         // A tile needs as many columns as it has, and a vector as many rows.
         let places = self.columns.next_multiple_of(TILE);
         let mut deviations = std::mem::take(&mut state.deviations);
-        deviations.resize(places * ROWS, 0.0);
+        memory::lengthen(&mut deviations, places * ROWS, 0.0);
         for start in (0..len).step_by(ROWS) {
             let rows = ROWS.min(len - start);
             for (place, column) in deviations.chunks_exact_mut(ROWS).zip(items.chunks(len)) {
@@ -107,13 +108,13 @@ impl JointMoments {
     /// A block without the rows in which a column has a NaN, if there are such.
     fn without_missing(&self, block: &[f64]) -> Option<Vec<f64>> {
         let len = block.len().checked_div(self.columns).filter(|len| *len > 0)?;
-        let mut kept = vec![true; len];
+        let mut kept = memory::filled(true, len);
         for column in block.chunks(len) {
             kept.iter_mut().zip(column).for_each(|(kept, x)| *kept &= !x.is_nan());
         }
-        let there = |column: &[f64]| column.iter().zip(&kept).filter(|(_, kept)| **kept).map(|(x, _)| *x).collect();
+        let there = |column| std::iter::zip(column, &kept).filter(|(_, kept)| **kept).map(|(x, _): (&f64, _)| *x);
         let all = kept.iter().all(|kept| *kept);
-        (!all).then(|| block.chunks(len).flat_map::<Vec<f64>, _>(there).collect())
+        (!all).then(|| memory::collected(block.chunks(len).flat_map(there)))
     }
 
     /// The sums of products of every two columns.
@@ -157,14 +158,15 @@ impl JointMoments {
         }
         if state.n == 0.0 {
             state.n = next.n;
-            state.means.clone_from(&next.means);
-            state.products.clone_from(&next.products);
+            state.means.copy_from_slice(&next.means);
+            state.products.copy_from_slice(&next.products);
             return;
         }
         let n = state.n + next.n;
         let weight = state.n * next.n / n;
         let pairs = state.means.iter().zip(&next.means);
-        let distances: Vec<f64> = pairs.map(|(from, to)| (to.high - from.high) + (to.low - from.low)).collect();
+        let distance = |(from, to): (&Double, &Double)| (to.high - from.high) + (to.low - from.low);
+        let distances = memory::collected(pairs.map(distance));
         let rows = state.products.chunks_exact_mut(self.columns).zip(next.products.chunks_exact(self.columns));
         for (i, (row, more)) in rows.enumerate() {
             let scaled = distances[i] * weight;
@@ -190,7 +192,7 @@ fn matrix(input: &Input, value: impl Fn(&State, usize, usize) -> f64 + Send + Sy
             let value = value(state, row.max(column), row.min(column));
             if value.is_nan() { f64::NAN } else { value }
         };
-        let items = Buffer::Float64((0..columns * columns).map(cell).collect());
+        let items = Buffer::Float64(memory::collected((0..columns * columns).map(cell)));
         Ok(Value::Array { items, dtype: DType::Float64 })
     })
 }

@@ -13,6 +13,7 @@ use crate::dtype::{DType, Item, Ordered};
 use crate::expr::Expression;
 use crate::kernel::{Accumulator, Entry, Input, Items, Request, Takes, Team};
 use crate::lanes::{Double, LANES, two_sum};
+use crate::memory;
 use crate::parameters::{Accepts, DefaultValue, Parameter};
 use crate::simd::Simd;
 use crate::student::two_sided;
@@ -225,18 +226,18 @@ impl Accumulator for Ranked {
     type State = RankedState;
 
     fn init(&self) -> RankedState {
-        RankedState { pairs: vec![Vec::new()], joint: JointState::default() }
+        RankedState { pairs: memory::collected([Vec::new()]), joint: JointState::default() }
     }
 
     #[inline(always)]
     fn update<S: Simd>(&self, _: S, state: &mut RankedState, block: Items<'_, Pair>) {
         if let Some(last) = state.pairs.last_mut() {
-            last.extend_from_slice(&block);
+            memory::extend(last, block.iter().copied());
         }
     }
 
     fn combine(&self, state: &mut RankedState, next: RankedState) {
-        state.pairs.extend(next.pairs);
+        memory::extend(&mut state.pairs, next.pairs);
     }
 
     fn cover(&self, _: &Self) -> Option<Self> {
@@ -244,7 +245,7 @@ impl Accumulator for Ranked {
     }
 
     fn settle(&self, state: &mut RankedState, _: bool, team: &Team<'_>) {
-        let pairs = std::mem::take(&mut state.pairs).concat();
+        let pairs = memory::joined(&std::mem::take(&mut state.pairs));
         if pairs.iter().any(|pair| pair.is_missing()) {
             state.joint = JointState { n: pairs.len() as f64, xx: f64::NAN, ..JointState::default() };
             return;
@@ -252,12 +253,12 @@ impl Accumulator for Ranked {
         let mut ranks: [Vec<f64>; 2] = [Vec::new(), Vec::new()];
         team.each(&mut ranks, |side, ranks| {
             let key = |pair: &Pair| if side == 0 { pair.re } else { pair.im }.canonical().key();
-            *ranks = mean_ranks(pairs.iter().map(key).zip(0..).collect());
+            *ranks = mean_ranks(memory::collected(pairs.iter().map(key).zip(0..)));
         });
         let [left, right] = &ranks;
         let ranks = left.iter().zip(right).map(|(&re, &im)| Pair { re, im });
         state.joint = JointState::default();
-        for block in ranks.collect::<Vec<_>>().chunks(crate::view::BLOCK) {
+        for block in memory::collected(ranks).chunks(crate::view::BLOCK) {
             state.joint.merge(JointState::of(block, &Ahead::default()));
         }
     }
@@ -266,7 +267,7 @@ impl Accumulator for Ranked {
 /// The rank of each key from 1 on, equal ones having the mean of theirs; keys come with their places.
 fn mean_ranks(mut keys: Vec<(u64, usize)>) -> Vec<f64> {
     keys.sort_unstable();
-    let mut ranks = vec![0.0; keys.len()];
+    let mut ranks = memory::filled(0.0, keys.len());
     let mut first = 1;
     for equal in keys.chunk_by(|left, right| left.0 == right.0) {
         let last = first + equal.len() - 1;

@@ -29,7 +29,7 @@ impl From<Error> for PyErr {
             | Error::HistogramRange { .. } => PyValueError::new_err(message),
             Error::Overflow { .. } | Error::Inexact { .. } => PyOverflowError::new_err(message),
             Error::Timeout { .. } => PyTimeoutError::new_err(message),
-            Error::Threads { .. } => PyMemoryError::new_err(message),
+            Error::Memory { .. } | Error::Threads { .. } => PyMemoryError::new_err(message),
             Error::Panic { .. } => KernelPanic::new_err(message),
             Error::Cancelled => PyRuntimeError::new_err(message),
         }
