@@ -334,6 +334,13 @@ impl Stage {
         self.waiting.is_empty() && self.known.is_empty() && self.arrays.is_empty()
     }
 
+    /// All who wait, for whatever it is.
+    pub fn everybody(&self) -> impl Iterator<Item = Who> {
+        let arrays = self.arrays.iter().map(|(who, _)| *who);
+        let known = self.known.iter().map(|(who, _)| *who);
+        self.waiting.iter().map(|waiting| waiting.who).chain(known).chain(arrays)
+    }
+
     /// What the array's length alone answers.
     pub fn known(&self, len: u64) -> impl Iterator<Item = (Who, Value)> {
         self.known.iter().map(move |(who, value)| (*who, value(len)))

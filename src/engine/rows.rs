@@ -511,7 +511,10 @@ impl<'a> Run<'a> {
             (Who::NanCheck, Ok(Value::Scalar(Number::Int(count), _))) => {
                 self.missing.fetch_add(count.cast_unsigned(), Ordering::Relaxed);
             }
-            (Who::NanCheck, _) => {}
+            (Who::NanCheck, Ok(_)) => {}
+            (Who::NanCheck, Err(error)) => {
+                (0..self.plan.calls().len()).for_each(|call| self.fail(row, call, error.clone()));
+            }
         }
     }
 

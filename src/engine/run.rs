@@ -60,14 +60,14 @@ pub struct Outcome {
     pub bytes_read: u64,
 }
 
-/// Runs the functions over the array, and writes the arrays that are answers to `outputs`, or says why there is no memory for one;
-/// they are by the functions' numbers, and
-/// their values are then [items](Value::Items) that are elsewhere. An error here is the whole run's: stopped, or NaN under `nan_policy="raise"`.
+/// Runs the functions over the array, and writes the arrays that are answers to `outputs`, which are by the functions' numbers;
+/// their values are then [items](Value::Items) that are elsewhere. One that has no output has found no memory for it. An error
+/// here is the whole run's: stopped, short of memory, or NaN under `nan_policy="raise"`.
 pub fn run(
     plan: &Plan,
     first: &Prepared,
     view: &View<'_>,
-    outputs: &[(usize, Result<Output, Error>)],
+    outputs: &[(usize, Output)],
     workers: &Workers,
     control: &Control<'_>,
 ) -> Result<Outcome, Error> {
@@ -78,7 +78,7 @@ fn stage_by_stage(
     plan: &Plan,
     first: &Prepared,
     view: &View<'_>,
-    outputs: &[(usize, Result<Output, Error>)],
+    outputs: &[(usize, Output)],
     workers: &Workers,
     control: &Control<'_>,
 ) -> Result<Outcome, Error> {
@@ -100,8 +100,11 @@ fn stage_by_stage(
     for (index, error) in &first.errors {
         place(Who::Call(*index), Err(error.clone()))?;
     }
-    for (index, error) in outputs.iter().filter_map(|(index, output)| Some((index, output.as_ref().err()?))) {
-        place(Who::Call(*index), Err(error.clone()))?;
+    for (index, dtype, len) in first.arrays(view.len()) {
+        if !outputs.iter().any(|(known, _)| *known == index) {
+            let bytes = len.saturating_mul(dtype.size());
+            place(Who::Call(index), Err(Error::Memory { kernels: Vec::new(), bytes }))?;
+        }
     }
     let mut passes = 0;
     let mut prepared = Cow::Borrowed(first);
@@ -109,7 +112,7 @@ fn stage_by_stage(
         let mut stage = first.stage.clone();
         stage.write(|who, _| {
             let output = outputs.iter().find(|(index, _)| who == Who::Call(*index));
-            output.and_then(|(_, output)| output.as_ref().ok().cloned())
+            output.map(|(_, output)| output.clone())
         });
         prepared = Cow::Owned(Prepared::of(stage, view.dtype()));
     }

@@ -42,8 +42,7 @@ fn row_by_row(
     let failures: Mutex<Vec<(usize, usize, Error)>> = Mutex::default();
     let stops = Mutex::new(None);
     let one = |row: usize, workers: &Workers, control: &Control<'_>| {
-        let own: Vec<(usize, Result<Output, Error>)> =
-            outputs.iter().map(|(index, rows)| (*index, Ok(rows.row(row)))).collect();
+        let own: Vec<(usize, Output)> = outputs.iter().map(|(index, rows)| (*index, rows.row(row))).collect();
         match run(plan, &prepared, &rows.row(row), &own, workers, control) {
             Ok(Outcome { values, .. }) => {
                 let failed =

@@ -10,7 +10,6 @@ use pyo3::types::{PyComplex, PyTuple};
 
 use crate::dtype::{Buffer, DType, Number};
 use crate::error::Error;
-use crate::plan::Plan;
 use crate::value::Value;
 use crate::view::Output;
 
@@ -58,36 +57,34 @@ pub(super) fn bytes(value: &Value) -> usize {
     }
 }
 
-/// Python's failure, where it is one for want of memory: as ours, which says for what and how much.
-pub(super) fn short_of_memory(
+/// Python's failure; one for want of memory as ours, which says for what and how much.
+pub(super) fn failure(
     py: Python<'_>,
-    error: &PyErr,
+    error: PyErr,
     kernels: impl IntoIterator<Item = &'static str>,
     bytes: usize,
-) -> Option<Error> {
-    let kernels = || kernels.into_iter().collect();
-    error.is_instance_of::<PyMemoryError>(py).then(|| Error::Memory { kernels: kernels(), bytes })
+) -> PyErr {
+    if error.is_instance_of::<PyMemoryError>(py) {
+        Error::Memory { kernels: kernels.into_iter().collect(), bytes }.into()
+    } else {
+        error
+    }
 }
 
-/// An array that is an answer, or why there is no memory for it.
-pub(super) type Given<'py> = Result<Bound<'py, PyUntypedArray>, Error>;
-
-/// The arrays that are answers, by the functions' numbers: those of `out`, and fresh ones.
+/// The arrays that are answers, by the functions' numbers: those of `out`, and fresh ones, as far as there is memory.
 pub(super) fn arrays<'py>(
-    plan: &Plan,
     array: &Bound<'py, PyUntypedArray>,
     wanted: impl Iterator<Item = (usize, DType, usize)>,
     mut out: HashMap<usize, Bound<'py, PyUntypedArray>>,
-) -> PyResult<HashMap<usize, Given<'py>>> {
-    let arrays = wanted.map(|(index, dtype, len)| {
-        let array = out.remove(&index).map_or_else(|| fresh(array, dtype, len), Ok).map(Ok).or_else(|error| {
-            let kernel = plan.calls().get(index).map(|call| call.entry.name);
-            let bytes = len.saturating_mul(dtype.size());
-            short_of_memory(array.py(), &error, kernel, bytes).map_or(Err(error), |short| Ok(Err(short)))
-        });
-        Ok((index, array?))
-    });
-    arrays.collect()
+) -> PyResult<HashMap<usize, Bound<'py, PyUntypedArray>>> {
+    let mut arrays = HashMap::new();
+    for (index, dtype, len) in wanted {
+        match out.remove(&index).map_or_else(|| fresh(array, dtype, len), Ok) {
+            Err(error) if error.is_instance_of::<PyMemoryError>(array.py()) => {}
+            found => drop(arrays.insert(index, found?)),
+        }
+    }
+    Ok(arrays)
 }
 
 /// An array that nobody has written to. `array` is the input, whose unit a time needs.
@@ -107,12 +104,8 @@ pub(super) fn dtype<'py>(array: &Bound<'py, PyUntypedArray>, dtype: DType) -> Py
 }
 
 /// Where the arrays are to be written.
-pub(super) fn memory(arrays: &HashMap<usize, Given<'_>>) -> PyResult<Vec<(usize, Result<Output, Error>)>> {
-    let outputs = arrays.iter().map(|(&index, array)| {
-        let output = array.as_ref().map(super::input::output).map_err(Error::clone);
-        Ok((index, output.map_or_else(|error| Ok(Err(error)), |output| output.map(Ok))?))
-    });
-    outputs.collect()
+pub(super) fn memory(arrays: &HashMap<usize, Bound<'_, PyUntypedArray>>) -> PyResult<Vec<(usize, Output)>> {
+    arrays.iter().map(|(&index, array)| Ok((index, super::input::output(array)?))).collect()
 }
 
 /// Items as a fresh array.

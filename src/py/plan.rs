@@ -103,7 +103,7 @@ impl Plan {
         // While attached: a fork, which Python does attached, can then not catch the lock.
         let prepared = input::view(array).map(|view| (self.prepared(view.dtype()), view));
         let arrays = match &prepared {
-            Ok((prepared, view)) => output::arrays(&self.plan, array, prepared.arrays(view.len()), out)?,
+            Ok((prepared, view)) => output::arrays(array, prepared.arrays(view.len()), out)?,
             Err(_) => HashMap::new(),
         };
         let outputs = output::memory(&arrays)?;
@@ -170,18 +170,16 @@ impl Plan {
             Ok(Outcome { values, passes, bytes_read }) => {
                 for (index, (value, call)) in values.into_iter().zip(self.plan.calls()).enumerate() {
                     let object = |value| match arrays.get(&index) {
-                        Some(Ok(written)) => Ok(written.clone().into_any()),
-                        _ => output::object(&value, array).map_err(|error| {
-                            let short = output::short_of_memory(py, &error, [call.entry.name], output::bytes(&value));
-                            short.map_or(error, PyErr::from)
-                        }),
+                        Some(written) => Ok(written.clone().into_any()),
+                        None => output::object(&value, array)
+                            .map_err(|error| output::failure(py, error, [call.entry.name], output::bytes(&value))),
                     };
                     append(value.map_err(PyErr::from).and_then(object))?;
                 }
                 (passes, bytes_read)
             }
             // Every kernel has these answers, and the tasks keep theirs.
-            Err(error @ (Error::FoundNan { .. } | Error::ForeignDtype { .. })) => {
+            Err(error @ (Error::FoundNan { .. } | Error::ForeignDtype { .. } | Error::Memory { .. })) => {
                 for _ in self.plan.calls() {
                     append(Err(error.clone().into()))?;
                 }

@@ -169,7 +169,7 @@ pub(super) fn run_groups<'py>(
         output::array(numbers, DType::Int64, array).map_err(|error| {
             let kernels = plan.calls().iter().map(|call| call.entry.name);
             let bytes = numbers.len().saturating_mul(DType::Int64.size());
-            output::short_of_memory(py, &error, kernels, bytes).map_or(error, PyErr::from)
+            output::failure(py, error, kernels, bytes)
         })
     };
     let grouping = (
@@ -249,20 +249,21 @@ fn columns<'py>(
                 // Times have the unit of their array.
                 let array = over.first().and_then(|&number| given.arrays.get(number)).unwrap_or(first);
                 let object = |column| {
-                    object(&column, array).map_err(|error| {
-                        let short = output::short_of_memory(py, &error, [call.entry.name], bytes(&column));
-                        short.map_or(error, PyErr::from)
-                    })
+                    object(&column, array)
+                        .map_err(|error| output::failure(py, error, [call.entry.name], bytes(&column)))
                 };
                 append(column.map_err(PyErr::from).and_then(object))?;
             }
             (passes, bytes_read)
         }
-        Err(error @ Error::FoundNan { dtype, .. }) => {
+        Err(error @ (Error::FoundNan { .. } | Error::Memory { .. })) => {
             for _ in plan.calls() {
                 append(Err(error.clone().into()))?;
             }
-            (1, first.len() as u64 * dtype.size() as u64)
+            match error {
+                Error::FoundNan { dtype, .. } => (1, first.len() as u64 * dtype.size() as u64),
+                _ => (0, 0),
+            }
         }
         Err(error) => return Err(error.into()),
     };

@@ -152,9 +152,9 @@ impl Session {
             let input = state.arrays[0].bind(py).clone();
             let len = (unwritten.len)(state.session.graph().len(node).unwrap_or(0));
             let bytes = len.saturating_mul(unwritten.dtype.size());
-            let array = out.map_or_else(|| output::fresh(&input, unwritten.dtype, len), Ok).map_err(|error| {
-                output::short_of_memory(py, &error, [call.entry.name], bytes).map_or(error, PyErr::from)
-            })?;
+            let array = out
+                .map_or_else(|| output::fresh(&input, unwritten.dtype, len), Ok)
+                .map_err(|error| output::failure(py, error, [call.entry.name], bytes))?;
             let written = (unwritten.write)(input::output(&array)?);
             state.answers.insert(who, array.unbind());
             request = written;
@@ -219,8 +219,7 @@ impl Session {
         if let Some(interrupt) = interrupt.into_inner().unwrap_or_else(PoisonError::into_inner) {
             return Err(interrupt);
         }
-        let told = told.map_err(|error| error.of(kernels.values().copied()))?;
-        let Told { answers, flags, mut sources } = told;
+        let Told { answers, flags, mut sources } = told?;
         sources.sort_unstable();
         sources.dedup();
         let bytes = bytes(sources.iter().filter_map(|&source| views.get(source)).map(View::extent));
@@ -235,9 +234,8 @@ impl Session {
             let kernel = kernels.remove(&who);
             let object = answer.map_err(|error| error.of(kernel).into()).and_then(|value| match written.get(&who) {
                 Some(array) => Ok(array.bind(py).clone().into_any()),
-                None => output::object(&value, &arrays[0]).map_err(|error| {
-                    output::short_of_memory(py, &error, kernel, output::bytes(&value)).map_or(error, PyErr::from)
-                }),
+                None => output::object(&value, &arrays[0])
+                    .map_err(|error| output::failure(py, error, kernel, output::bytes(&value))),
             });
             match object {
                 Ok(object) => (who, object, true),

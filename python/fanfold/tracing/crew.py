@@ -115,7 +115,7 @@ class Crew:
         for index, kernel in enumerate(kernels):
             try:
                 self.formulas.session.reduce(index, 0, kernel, nan_policy, out.get(index))
-            except (TypeError, ValueError) as error:
+            except (TypeError, ValueError, MemoryError) as error:
                 self.formulas.answers[index] = (error, False)
         if nan_policy == "raise" and kernels:
             self.formulas.session.refuse_nan()
@@ -348,4 +348,7 @@ class Crew:
                 self._again(call)
         for call in self.calls.values():
             if call.again and call.error is None:
-                call.result = results.plain(call.result)
+                try:
+                    call.result = results.plain(call.result)
+                except Exception as error:  # noqa: BLE001 - there may be no memory for it
+                    call.error = _without_our_frame(error)
