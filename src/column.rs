@@ -1,6 +1,7 @@
 //! The answers of many rows to one function, put together: what NumPy calls the result along an axis.
 
 use crate::dtype::{Buffer, DType, Number};
+use crate::memory;
 use crate::value::Value;
 
 /// Values of one function, in the order of the rows.
@@ -58,11 +59,11 @@ impl Column {
             (Column::Record(_, columns), Value::Record(_, fields)) => {
                 columns.iter_mut().zip(fields).for_each(|(column, field)| column.push(field));
             }
-            (Column::Mixed(values), value) => values.push(value),
+            (Column::Mixed(values), value) => memory::push(values, value),
             (Column::Empty, value) => *self = Column::of(value),
             (_, value) => {
                 let mut values = std::mem::take(self).into_values();
-                values.push(value);
+                memory::push(&mut values, value);
                 *self = Column::Mixed(values);
             }
         }
@@ -88,7 +89,7 @@ impl Column {
             }
             (_, next) => {
                 let mut values = std::mem::take(self).into_values();
-                values.extend(next.into_values());
+                memory::extend(&mut values, next.into_values());
                 *self = Column::Mixed(values);
             }
         }
@@ -129,7 +130,7 @@ impl Column {
             Column::Empty => Vec::new(),
             Column::Mixed(values) => values,
             Column::Numbers { items, dtype } => {
-                items.numbers().into_iter().map(|number| Value::Scalar(number, dtype)).collect()
+                memory::collected(items.numbers().into_iter().map(|number| Value::Scalar(number, dtype)))
             }
             Column::Arrays { items, dtype, width, count } => {
                 let mut numbers = items.numbers().into_iter();
@@ -138,7 +139,7 @@ impl Column {
                     numbers.by_ref().take(width).for_each(|number| part.push(number));
                     Value::Array { items: part, dtype }
                 };
-                std::iter::repeat_with(next).take(count).collect()
+                memory::collected(std::iter::repeat_with(next).take(count))
             }
             Column::Record(name, columns) => {
                 let mut columns: Vec<_> = columns.into_iter().map(|column| column.into_values().into_iter()).collect();
@@ -146,7 +147,7 @@ impl Column {
                     let fields: Vec<Value> = columns.iter_mut().filter_map(Iterator::next).collect();
                     (!fields.is_empty()).then_some(Value::Record(name, fields))
                 };
-                std::iter::from_fn(next).collect()
+                memory::collected(std::iter::from_fn(next))
             }
         }
     }

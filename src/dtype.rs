@@ -264,7 +264,7 @@ macro_rules! define_blocks {
 
             /// The items, owned.
             pub fn to_buffer(&self) -> Buffer {
-                match self { $(Block::$variant(items) => Buffer::$variant(items.to_vec()),)* }
+                match self { $(Block::$variant(items) => Buffer::$variant($crate::memory::copied(items)),)* }
             }
 
             /// Where its items lie.
@@ -289,7 +289,7 @@ macro_rules! define_blocks {
         impl Buffer {
             /// A buffer of `len` zeros.
             pub fn new(item: ItemType, len: usize) -> Buffer {
-                match item { $(ItemType::$variant => Buffer::$variant(vec![<$item as Default>::default(); len]),)* }
+                match item { $(ItemType::$variant => Buffer::$variant($crate::memory::filled(<$item as Default>::default(), len)),)* }
             }
 
             /// How many items.
@@ -309,20 +309,20 @@ macro_rules! define_blocks {
 
             /// Adds the nearest item to a number.
             pub fn push(&mut self, number: Number) {
-                match self { $(Buffer::$variant(items) => items.push(<$item as Item>::of_number(number)),)* }
+                match self { $(Buffer::$variant(items) => $crate::memory::push(items, <$item as Item>::of_number(number)),)* }
             }
 
             /// Adds the items of a buffer that holds the same; those of another are left out.
             pub fn append(&mut self, next: Buffer) {
                 match (self, next) {
-                    $((Buffer::$variant(items), Buffer::$variant(mut next)) => items.append(&mut next),)*
+                    $((Buffer::$variant(items), Buffer::$variant(next)) => $crate::memory::extend(items, next),)*
                     _ => {}
                 }
             }
 
             /// The items as numbers.
             pub fn numbers(&self) -> Vec<Number> {
-                match self { $(Buffer::$variant(items) => items.iter().map(|item| Item::number(*item)).collect(),)* }
+                match self { $(Buffer::$variant(items) => $crate::memory::collected(items.iter().map(|item| Item::number(*item))),)* }
             }
 
             /// Where its items lie.

@@ -5,9 +5,11 @@
 
 use std::any::Any;
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use crate::dtype::DType;
 use crate::kernels::CATALOGUE;
+use crate::memory::OutOfMemory;
 
 /// What went wrong in a request, in a pass or in a finish.
 #[derive(Debug, Clone, PartialEq)]
@@ -115,9 +117,16 @@ pub enum Error {
     /// The kernel's code panicked. A bug of ours, told as an error so that the others' results survive.
     Panic {
         /// The kernel's name.
-        kernel: String,
+        kernel: &'static str,
         /// What the panic said.
         message: String,
+    },
+    /// Memory that could not be had.
+    Memory {
+        /// The names of the kernels that it was for.
+        kernels: Vec<&'static str>,
+        /// How many bytes it was.
+        bytes: usize,
     },
     /// The deadline passed before the work was done.
     Timeout {
@@ -197,6 +206,22 @@ impl fmt::Display for Error {
             Error::Panic { kernel, message } => {
                 write!(f, "'{kernel}' panicked: {message}; this is a bug of fanfold, please report it")
             }
+            Error::Memory { kernels, bytes } => {
+                let (shown, others) = kernels.split_at(kernels.len().min(SHOWN));
+                for (index, kernel) in shown.iter().enumerate() {
+                    write!(f, "{}'{kernel}'", if index == 0 { "" } else { ", " })?;
+                }
+                if !others.is_empty() {
+                    write!(f, " and {} more", others.len())?;
+                }
+                write!(
+                    f,
+                    "{}{} bytes of memory could not be had: pass less data or fewer functions at a time, or raise the \
+                     limit of the process's memory",
+                    if kernels.is_empty() { "" } else { ": " },
+                    grouped(*bytes)
+                )
+            }
             Error::Timeout { seconds } => {
                 write!(
                     f,
@@ -225,8 +250,48 @@ fn number(x: f64) -> String {
     format!("{digits}e{sign}{exponent:0>2}")
 }
 
+/// Names that a message shows.
+const SHOWN: usize = 8;
+
+/// An integer with its digits in groups of three.
+pub(crate) fn grouped(number: usize) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+impl Error {
+    /// The same, of these kernels, if it is one that any can have and that does not say yet whose it is.
+    #[must_use]
+    pub(crate) fn of(self, names: impl IntoIterator<Item = &'static str>) -> Error {
+        match self {
+            Error::Panic { kernel: "", message } => {
+                Error::Panic { kernel: names.into_iter().next().unwrap_or_default(), message }
+            }
+            Error::Memory { kernels, bytes } if kernels.is_empty() => {
+                Error::Memory { kernels: names.into_iter().collect(), bytes }
+            }
+            other => other,
+        }
+    }
+}
+
+/// Does something that may panic, or find no memory. Whose error that is, the caller knows.
+pub(crate) fn guarded<R>(action: impl FnOnce() -> R) -> Result<R, Error> {
+    catch_unwind(AssertUnwindSafe(action)).map_err(|panic| match panic.downcast_ref() {
+        Some(&OutOfMemory { bytes }) => Error::Memory { kernels: Vec::new(), bytes },
+        None => Error::Panic { kernel: "", message: panic_message(panic.as_ref()) },
+    })
+}
+
 /// What a panic said, if it said it in words.
-pub(crate) fn panic_message(panic: &(dyn Any + Send)) -> String {
+fn panic_message(panic: &(dyn Any + Send)) -> String {
     let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
     text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "no message".to_owned())
 }

@@ -11,6 +11,7 @@ use crate::dtype::{Buffer, DType, Item, ItemType};
 use crate::error::Error;
 use crate::expr::Expression;
 use crate::kernel::{Accumulator, Items, Piece, Reach, Request, Unwritten};
+use crate::memory;
 use crate::simd::Simd;
 use crate::value::Value;
 use crate::view::Output;
@@ -131,15 +132,15 @@ impl<A: Accumulator> Accumulator for PerChunk<A> {
     #[inline(always)]
     fn update<S: Simd>(&self, simd: S, state: &mut Vec<A::State>, block: Items<'_, A::Item>) {
         if state.is_empty() {
-            state.push(self.0.init());
+            memory::push(state, self.0.init());
         }
         if let Some(last) = state.last_mut() {
             self.0.update(simd, last, block);
         }
     }
 
-    fn combine(&self, state: &mut Vec<A::State>, mut next: Vec<A::State>) {
-        state.append(&mut next);
+    fn combine(&self, state: &mut Vec<A::State>, next: Vec<A::State>) {
+        memory::extend(state, next);
     }
 
     fn cover(&self, other: &Self) -> Option<Self> {

@@ -22,8 +22,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::ahead::Ahead;
 use crate::dtype::{Block, DType, Item, Number, Sealed};
-use crate::error::Error;
+use crate::error::{Error, guarded};
 use crate::expr::{Expression, NodeId};
+use crate::memory;
 use crate::parameters::{Arguments, Parameter};
 use crate::simd::{Level, Simd, Work};
 use crate::value::Value;
@@ -139,7 +140,7 @@ impl<'a> Team<'a> {
 
     /// Does something to each item, in no order. If the run is stopped meanwhile some are left out.
     pub fn each<T: Send>(&self, items: &mut [T], job: impl Fn(usize, &mut T) + Sync) {
-        let items: Vec<Mutex<&mut T>> = items.iter_mut().map(Mutex::new).collect();
+        let items: Vec<Mutex<&mut T>> = memory::collected(items.iter_mut().map(Mutex::new));
         (self.each)(items.len(), &|index| {
             if let Some(item) = items.get(index) {
                 job(index, &mut item.lock().unwrap_or_else(PoisonError::into_inner));
@@ -167,8 +168,23 @@ impl<T> Deref for Items<'_, T> {
     }
 }
 
-/// A state whose type only its accumulator knows.
+/// A state whose type only its accumulator knows: an array of one, because boxes of another kind cannot be asked whether there was
+/// memory for them, and there may be a state for each group.
 pub type AnyState = Box<dyn Any + Send>;
+
+fn state<A: Accumulator>(state: &AnyState) -> &A::State {
+    match state.downcast_ref::<[A::State; 1]>() {
+        Some([state]) => state,
+        None => unreachable!("the plan pairs a sink with its own states"),
+    }
+}
+
+fn state_mut<A: Accumulator>(state: &mut AnyState) -> &mut A::State {
+    match state.downcast_mut::<[A::State; 1]>() {
+        Some([state]) => state,
+        None => unreachable!("the plan pairs a sink with its own states"),
+    }
+}
 
 /// An accumulator whose type only the adapter knows.
 pub trait Erased: fmt::Debug + Send + Sync {
@@ -225,9 +241,7 @@ impl<A: Accumulator> Work for Update<'_, '_, A> {
         for (row, &len) in self.lens.iter().enumerate() {
             let slice;
             (slice, rest) = rest.split_at(len.min(rest.len()));
-            let Some(state) = self.state.downcast_mut::<A::State>() else {
-                unreachable!("the plan pairs a sink with its own states");
-            };
+            let state = state_mut::<A>(self.state);
             if self.each.is_some() {
                 *state = self.accumulator.init();
             }
@@ -278,14 +292,11 @@ impl<A: Accumulator> Erased for A {
     }
 
     fn init(&self) -> AnyState {
-        Box::new(Accumulator::init(self))
+        memory::boxed(Accumulator::init(self))
     }
 
     fn renew(&self, state: &mut AnyState) {
-        match state.downcast_mut::<A::State>() {
-            Some(state) => *state = Accumulator::init(self),
-            None => *state = Erased::init(self),
-        }
+        *state_mut::<A>(state) = Accumulator::init(self);
     }
 
     fn update(&self, level: Level, state: &mut AnyState, block: Block<'_>, start: u64, ahead: &Ahead) {
@@ -305,18 +316,19 @@ impl<A: Accumulator> Erased for A {
     }
 
     fn piece(&self, level: Level, state: &mut AnyState, block: Block<'_>, piece: Piece<'_, ()>) {
-        let (Some(state), Some(items)) = (state.downcast_mut::<A::State>(), A::Item::of(block)) else {
-            unreachable!("the plan pairs a sink with its own states and item type");
+        let Some(items) = A::Item::of(block) else {
+            unreachable!("the plan pairs a sink with its own item type");
         };
         let Piece { own, number, start, .. } = piece;
-        level.run(Take { accumulator: self, state, piece: Piece { items, own, number, start } });
+        level.run(Take { accumulator: self, state: state_mut::<A>(state), piece: Piece { items, own, number, start } });
     }
 
     fn combine(&self, state: &mut AnyState, next: AnyState) {
-        let (Some(state), Ok(next)) = (state.downcast_mut::<A::State>(), next.downcast::<A::State>()) else {
+        let Ok(next) = next.downcast::<[A::State; 1]>() else {
             unreachable!("the plan pairs a sink with its own states");
         };
-        Accumulator::combine(self, state, *next);
+        let [next] = *next;
+        Accumulator::combine(self, state_mut::<A>(state), next);
     }
 
     fn cover(&self, other: &dyn Erased) -> Option<Arc<dyn Erased>> {
@@ -325,10 +337,7 @@ impl<A: Accumulator> Erased for A {
     }
 
     fn settle(&self, state: &mut AnyState, whole: bool, team: &Team<'_>) {
-        let Some(state) = state.downcast_mut::<A::State>() else {
-            unreachable!("the plan pairs a sink with its own states");
-        };
-        Accumulator::settle(self, state, whole, team);
+        Accumulator::settle(self, state_mut::<A>(state), whole, team);
     }
 
     fn as_any(&self) -> &dyn Any {
@@ -424,10 +433,7 @@ impl Request {
         finish: impl Fn(&A::State) -> Result<Answer, Error> + Send + Sync + 'static,
     ) -> Request {
         debug_assert_eq!(expression.item(), A::Item::TYPE);
-        let finish = move |state: &AnyState| match state.downcast_ref::<A::State>() {
-            Some(state) => finish(state),
-            None => unreachable!("the plan pairs a finish with its own state"),
-        };
+        let finish = move |any: &AnyState| finish(state::<A>(any));
         let sink = Sink { expression, accumulator: Arc::new(accumulator) };
         Request::Needs { sink, finish: Arc::new(Finish { answer: Box::new(finish), number: None }), then }
     }
@@ -447,7 +453,7 @@ impl Request {
             Some(number) => Ok(Answer::Value(Value::Scalar(number, dtype))),
             None => otherwise(state),
         };
-        let number = move |state: &AnyState| number(state.downcast_ref::<A::State>()?);
+        let number = move |any: &AnyState| number(state::<A>(any));
         match Request::chain(expression, accumulator, Vec::new(), answer) {
             Request::Needs { sink, finish, then } => {
                 let number: Option<(DType, Box<ToNumber>)> = Some((dtype, Box::new(number)));
@@ -733,6 +739,7 @@ impl Entry {
             return Err(Error::UnsupportedDtype { kernel, dtype, accepted });
         }
         let nan_policy = self.nan_policy.unwrap_or(nan_policy);
-        (self.resolve)(arguments, &Input::new(self.name, subject, nan_policy))
+        let input = Input::new(self.name, subject, nan_policy);
+        guarded(|| (self.resolve)(arguments, &input)).flatten().map_err(|error| error.of([kernel]))
     }
 }

@@ -4,7 +4,7 @@
 //!
 //! | module | what it is for | what it uses |
 //! |---|---|---|
-//! | [`dtype`], [`value`], [`error`], [`simd`], [`ahead`], [`scale`], `lanes` | element types, answers, errors, instruction sets, reading ahead, powers of two, the vector loops | nothing |
+//! | [`dtype`], [`value`], [`error`], `memory`, [`simd`], [`ahead`], [`scale`], `lanes` | element types, answers, errors, memory that can be short, instruction sets, reading ahead, powers of two, the vector loops | nothing |
 //! | [`view`] | somebody else's memory, cut into blocks | the above |
 //! | [`expr`] | elementwise formulas over blocks | [`view`] |
 //! | [`kernel`], [`parameters`] | what a kernel is: accumulator, finish, catalogue entry; the laws | [`expr`] |
@@ -36,6 +36,7 @@ mod fill;
 pub mod kernel;
 pub mod kernels;
 mod lanes;
+mod memory;
 pub mod parameters;
 pub mod plan;
 #[cfg(feature = "python")]

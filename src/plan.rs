@@ -4,13 +4,11 @@
 //! what waits for them. When the sweep is done, each waiting function gives its value or a further request, and those
 //! requests make the next stage, until nothing waits. The engine does the sweeping (`engine/run.rs`).
 
-use std::any::Any;
 use std::fmt::Write as _;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use crate::dtype::{DType, ItemType, Number};
-use crate::error::{Error, panic_message};
+use crate::error::{Error, guarded};
 use crate::expr::{Graph, NodeId, Operation, Step};
 use crate::kernel::{
     Answer, AnyState, Entry, Exact, Finish, Input, NanPolicy, Request, Sink, Subject, Takes, Unwritten, Weights,
@@ -45,6 +43,12 @@ impl Plan {
     /// The uses of kernels.
     pub fn calls(&self) -> &[Call] {
         &self.calls
+    }
+
+    /// Does something for all of its kernels together. What there is no memory for then (scratch, groups, trees) is
+    /// the failure of them all.
+    pub(crate) fn whole<R>(&self, action: impl FnOnce() -> Result<R, Error>) -> Result<R, Error> {
+        guarded(action).flatten().map_err(|error| error.of(self.calls.iter().map(|call| call.entry.name)))
     }
 
     /// The first sweep over an array of this dtype, and for each function that has no meaning there, its number and why.
@@ -84,7 +88,8 @@ impl Plan {
         };
         let subjects: Vec<Result<Subject, Error>> = self.calls.iter().map(subject).collect();
         let (mut stage, errors) = self.stage_over(&subjects, &[array]);
-        stage.write(|_, _| None);
+        // Arrays without memory can be explained.
+        stage.write(|_, unwritten| Some(Output::none(unwritten.dtype)));
         let name = |who: Who| match who {
             Who::Call(index) => keys.get(index).map_or("?", String::as_str),
             Who::NanCheck => "(nan_policy)",
@@ -253,11 +258,12 @@ impl Stage {
         self.arrays.iter().map(|(who, unwritten)| (*who, unwritten.as_ref()))
     }
 
-    /// Gives those who wait for arrays the memory to write them to; without any they can only be explained.
+    /// Gives those who wait for arrays the memory to write them to; who gets none waits no longer.
     pub fn write(&mut self, mut memory: impl FnMut(Who, &Unwritten) -> Option<Output>) {
         for (who, unwritten) in std::mem::take(&mut self.arrays) {
-            let output = memory(who, &unwritten).unwrap_or_else(|| Output::none(unwritten.dtype));
-            self.add(who, (unwritten.write)(output));
+            if let Some(output) = memory(who, &unwritten) {
+                self.add(who, (unwritten.write)(output));
+            }
         }
     }
 
@@ -333,6 +339,13 @@ impl Stage {
         self.waiting.is_empty() && self.known.is_empty() && self.arrays.is_empty()
     }
 
+    /// All who wait, for whatever it is.
+    pub fn everybody(&self) -> impl Iterator<Item = Who> {
+        let arrays = self.arrays.iter().map(|(who, _)| *who);
+        let known = self.known.iter().map(|(who, _)| *who);
+        self.waiting.iter().map(|waiting| waiting.who).chain(known).chain(arrays)
+    }
+
     /// What the array's length alone answers.
     pub fn known(&self, len: u64) -> impl Iterator<Item = (Who, Value)> {
         self.known.iter().map(move |(who, value)| (*who, value(len)))
@@ -344,11 +357,11 @@ impl Stage {
     }
 
     /// Turns the states, in the order of the sinks, into answers.
-    pub fn finish(&self, states: &[Result<AnyState, String>]) -> impl Iterator<Item = (Who, Result<Answer, Error>)> {
+    pub fn finish(&self, states: &[Result<AnyState, Error>]) -> impl Iterator<Item = (Who, Result<Answer, Error>)> {
         self.waiting.iter().map(|waiting| {
             let answer = match states.get(waiting.sink) {
                 Some(Ok(state)) => waiting.answer(state),
-                Some(Err(message)) => Err(Error::Panic { kernel: String::new(), message: message.clone() }),
+                Some(Err(error)) => Err(error.clone()),
                 None => unreachable!("there is a state for each sink"),
             };
             (waiting.who, answer)
@@ -375,8 +388,6 @@ impl Waiting {
 
     /// What becomes of the state. One function's finish may not sink the others.
     pub fn answer(&self, state: &AnyState) -> Result<Answer, Error> {
-        let answer = catch_unwind(AssertUnwindSafe(|| self.finish.answer(state)));
-        let message = |panic: Box<dyn Any + Send>| panic_message(panic.as_ref());
-        answer.unwrap_or_else(|panic| Err(Error::Panic { kernel: String::new(), message: message(panic) }))
+        guarded(|| self.finish.answer(state)).flatten()
     }
 }

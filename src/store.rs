@@ -6,6 +6,7 @@ use std::marker::PhantomData;
 use crate::dtype::{Buffer, DType, Item, Sealed, with_item};
 use crate::expr::{Expression, NodeId};
 use crate::kernel::{Accumulator, Items, Request};
+use crate::memory;
 use crate::simd::Simd;
 use crate::value::Value;
 use crate::view::Output;
@@ -72,13 +73,13 @@ impl<T: Item> Accumulator for Collect<T> {
     #[inline(always)]
     fn update<S: Simd>(&self, _: S, state: &mut Vec<Vec<T>>, block: Items<'_, T>) {
         match state.last_mut() {
-            Some(last) => last.extend_from_slice(&block),
-            None => state.push(block.to_vec()),
+            Some(last) => memory::extend(last, block.iter().copied()),
+            None => memory::push(state, memory::copied(&block)),
         }
     }
 
-    fn combine(&self, state: &mut Vec<Vec<T>>, mut next: Vec<Vec<T>>) {
-        state.append(&mut next);
+    fn combine(&self, state: &mut Vec<Vec<T>>, next: Vec<Vec<T>>) {
+        memory::extend(state, next);
     }
 
     fn cover(&self, _: &Self) -> Option<Self> {
@@ -98,6 +99,6 @@ pub fn store(node: NodeId, dtype: DType, output: Output) -> Request {
 pub fn collect(node: NodeId, dtype: DType) -> Request {
     with_item!(dtype, T => {
         let collect = Collect::<T> { item: PhantomData };
-        Request::new(Expression::of(node, dtype), collect, |parts: &Vec<Vec<T>>| Ok(Value::Items(T::buffer(parts.concat()))))
+        Request::new(Expression::of(node, dtype), collect, |parts: &Vec<Vec<T>>| Ok(Value::Items(T::buffer(memory::joined(parts)))))
     })
 }

@@ -9,6 +9,8 @@
 //! With more places there are two tables, so that equal neighbours do not wait for each other's store; of 32-bit counts,
 //! which are moved to wider ones before they can overflow, so that both tables of 4096 places fit in the first-level cache.
 
+use crate::memory;
+
 /// The number of places that a byte can tell apart.
 pub(crate) const BYTE_PLACES: usize = 256;
 
@@ -34,7 +36,7 @@ impl Tally {
     /// No occurrences of any of this many places.
     pub(crate) fn new(places: usize) -> Tally {
         Tally {
-            counts: vec![0; places],
+            counts: memory::filled(0, places),
             seen: 0,
             words: Vec::new(),
             unsettled_words: 0,
@@ -50,7 +52,7 @@ impl Tally {
         if self.seen <= ELEMENTS_BEFORE_PAIRS {
             return places.iter().for_each(|&place| increment(&mut self.counts, place.into()));
         }
-        self.pairs.resize(PAIRS, 0);
+        memory::lengthen(&mut self.pairs, PAIRS, 0);
         let (pairs, rest) = places.as_chunks::<2>();
         if self.unsettled + pairs.len() > u16::MAX.into() {
             self.settle();
@@ -70,7 +72,7 @@ impl Tally {
     /// Counts places; those that are out of bounds are ignored.
     #[inline(always)]
     pub(crate) fn count_words(&mut self, places: &[u32]) {
-        self.words.resize(self.counts.len(), [0; 2]);
+        memory::lengthen(&mut self.words, self.counts.len(), [0; 2]);
         if self.unsettled_words + places.len() > u32::MAX as usize {
             self.settle_words();
         }
@@ -123,7 +125,7 @@ impl Tally {
 
     /// How often each place occurred.
     pub(crate) fn totals(&self) -> Vec<u64> {
-        let mut counts = self.counts.clone();
+        let mut counts = memory::copied(&self.counts);
         add_pairs(&mut counts, &self.pairs);
         add_words(&mut counts, &self.words);
         counts

@@ -18,6 +18,7 @@ mod rows;
 
 use std::marker::PhantomData;
 use std::ops::Range;
+use std::sync::Arc;
 
 use num_complex::Complex;
 
@@ -328,7 +329,7 @@ pub struct OutputRows {
     first: Output,
     along: Vec<Axis>,
     /// Where each row starts in `first`, and where the last one ends, if they are of several lengths.
-    starts: Option<Vec<usize>>,
+    starts: Option<Arc<Vec<usize>>>,
 }
 
 impl OutputRows {
@@ -351,7 +352,7 @@ impl OutputRows {
     ///
     /// If they do not rise, or end outside.
     #[must_use]
-    pub fn behind(self, starts: Vec<usize>) -> OutputRows {
+    pub fn behind(self, starts: Arc<Vec<usize>>) -> OutputRows {
         let end = starts.last().copied().unwrap_or(0);
         assert!(starts.is_sorted() && end <= self.first.len && self.along.is_empty(), "rows lie within their memory");
         OutputRows { starts: Some(starts), ..self }

@@ -55,7 +55,7 @@ class Plan:
         self,
         array: npt.NDArray[Any],
         along: int,
-        starts: Sequence[int] | None,
+        starts: npt.NDArray[np.int64] | None,
         outputs: Mapping[int, npt.NDArray[Any]],
         workers: int,
         timeout: float | None,

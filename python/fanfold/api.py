@@ -17,7 +17,7 @@ import numpy.typing as npt
 from fanfold import _core, checks, columns, groups, shapes
 from fanfold.calling import COPIED, Called, Sweep, Task, budget, call_all
 from fanfold.deadline import UNLIMITED, Deadline
-from fanfold.failures import note, raise_failures, raise_problems
+from fanfold.failures import in_the_name_of_all, note, raise_failures, raise_problems, short_of_memory
 from fanfold.filling import filling, joined, remedy_for_dict, tell_what_is_missing, wants_dict
 from fanfold.groups import Groups
 from fanfold.results import Ran, Results
@@ -196,6 +196,7 @@ class Plan:
         failed = {**refused, **own.errors}
         return self._failed(values, [(self._keys.index(key), failed[key]) for key in failed], ran, on_error, own.groups)
 
+    @in_the_name_of_all
     def _run_parts(
         self,
         data: npt.NDArray[Any],
@@ -226,13 +227,23 @@ class Plan:
         missing = {index for index, _ in failures}
         answers: list[Any] = [None] * len(self._kernels)
         for index, column in zip(others, found, strict=True):
-            answers[index] = None if index in missing else parts.result(column, self._kernels[index])
+            try:
+                answers[index] = None if index in missing else parts.result(column, self._kernels[index])
+            except MemoryError as error:
+                failures.append((index, short_of_memory(error, [self._keys[index]])))
         if sequences:
             plan = _core.Plan([self._kernels[index] for index in sequences], self._nan_policy)
             own = {place: out[index] for place, index in enumerate(sequences) if index in out}
-            with deadline.within() as left:
-                arrays, failed = parts.sequences(plan, data, count, left, own)
-            failures += [(sequences[place], error) for place, error in failed.items()]
+            try:
+                with deadline.within() as left:
+                    arrays, failed = parts.sequences(plan, data, count, left, own)
+            except MemoryError as error:
+                short = short_of_memory(error, [self._keys[index] for index in sequences])
+                arrays, failed = {}, dict.fromkeys(range(len(sequences)), short)
+            for place, error in failed.items():
+                index = sequences[place]
+                is_short = isinstance(error, MemoryError)
+                failures.append((index, short_of_memory(error, [self._keys[index]]) if is_short else error))
             for place, index in enumerate(sequences):
                 answers[index] = None if place in failed else arrays[place]
         called = {key: Called(function) for key, function in self._plain.items()}
@@ -254,6 +265,7 @@ class Plan:
             return Results(values, {}, ran, parts.groups)
         return self._failed(values, failures, ran, on_error, parts.groups)
 
+    @in_the_name_of_all
     def _run_columns(
         self,
         data: Mapping[str, npt.NDArray[Any]],
@@ -282,10 +294,12 @@ class Plan:
                 native, list(arrays.values()), calls.over, count, left, {}
             )
         missing = {place for place, _ in failed}
-        answers = [
-            None if place in missing else parts.result(column, kernel)
-            for place, (column, kernel) in enumerate(zip(found, calls.kernels, strict=True))
-        ]
+        answers: list[Any] = [None] * len(found)
+        for place, (column, kernel) in enumerate(zip(found, calls.kernels, strict=True)):
+            try:
+                answers[place] = None if place in missing else parts.result(column, kernel)
+            except MemoryError as error:
+                failed.append((place, short_of_memory(error, [calls.keys[place]])))
         values, errors = calls.values(answers), calls.failures(failed, arrays)
         rest = {key: function for key, function in self._functions.items() if key in sequences or key in self._plain}
         how: dict[str, str] = {}

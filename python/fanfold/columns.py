@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from fanfold import _core, checks
 from fanfold.checks import Problems, shown
-from fanfold.failures import note
+from fanfold.failures import answered, note
 
 Columns = Mapping[str, npt.NDArray[Any]]
 
@@ -129,7 +129,7 @@ def wrong(plan: _core.Plan, arrays: Columns, calls: Calls, weights: npt.NDArray[
 
 
 def _has_nan(array: npt.NDArray[Any]) -> bool:
-    (count,), *_ = _core.Plan([_core.Kernel("count_nan")], "propagate").run(array, 0, None, {})
+    (count,) = answered(["count_nan"], "propagate", array, 0)
     return bool(count)
 
 

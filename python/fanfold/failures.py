@@ -6,10 +6,15 @@ collection comes by. So everything here that holds an exception lets go of it be
 """
 
 import copy
-from collections.abc import Collection
+import functools
+from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import suppress
-from typing import NoReturn
+from typing import Any, NoReturn, TypeVar
 
+import numpy.typing as npt
+
+from fanfold import _core
+from fanfold.checks import shown
 from fanfold.results import Results
 
 
@@ -51,6 +56,53 @@ def raise_failures(errors: dict[str, Exception], functions: Collection[str], res
         raise raised
     finally:
         del raised, error
+
+
+_Run = TypeVar("_Run", bound=Callable[..., Results])
+
+
+def answered(
+    kernels: Sequence[str],
+    nan_policy: str,
+    array: npt.NDArray[Any],
+    workers: int,
+    timeout: float | None = None,
+) -> list[Any]:
+    """What kernels say of an array, for whoever needs to know it before a run; raises what fails."""
+    plan = _core.Plan([_core.Kernel(name) for name in kernels], nan_policy)
+    answers, failures, *_ = plan.run(array, workers, timeout, {})
+    try:
+        for _, error in failures:
+            raise error
+    finally:
+        del failures
+    return answers
+
+
+def short_of_memory(error: MemoryError, keys: Iterable[str]) -> MemoryError:
+    """NumPy's failure to find memory in the words of ours, in the name of these functions. Ours as it is."""
+    size = getattr(error, "_total_size", 0)
+    if error.args and not size:
+        return error
+    wanted = f"{size:,} bytes of memory" if size else "memory"
+    advice = "pass less data or fewer functions at a time, or raise the limit of the process's memory"
+    return MemoryError(f"{', '.join(map(shown, keys))}: {wanted} could not be had: {advice}")
+
+
+def in_the_name_of_all(run: _Run) -> _Run:
+    """A method of a plan in which NumPy may find no memory before any function is at work: it does not know for which."""
+
+    @functools.wraps(run)
+    def named(plan: Any, *given: Any, **options: Any) -> Any:
+        try:
+            return run(plan, *given, **options)
+        except MemoryError as error:
+            # One that was raised for functions comes with the others' results.
+            if hasattr(error, "results"):
+                raise
+            raise short_of_memory(error, plan._order) from None
+
+    return named  # type: ignore[return-value]
 
 
 def note(error: Exception, text: str) -> None:

@@ -10,6 +10,7 @@ import numpy.typing as npt
 from fanfold import _core, shapes
 from fanfold.calling import Called
 from fanfold.checks import Problems, shown
+from fanfold.failures import answered
 from fanfold.shapes import Arrays, Out, Over, objects
 
 WIDEST = 1 << 20
@@ -106,23 +107,29 @@ class Groups:
 
     def sequences(
         self, plan: _core.Plan, data: npt.NDArray[Any], workers: int, timeout: float | None, out: Out
-    ) -> tuple[list[npt.NDArray[Any]], dict[int, Exception]]:
+    ) -> tuple[dict[int, npt.NDArray[Any]], dict[int, Exception]]:
         """The kernels' arrays of items, each in its element's place, a group at a time; and the kernels' failures.
 
         What belongs to no group is NaN, NaT, or 0 where there is no such.
         """
-        arrays = []
-        for place, dtype, _ in plan.arrays(data):
-            array = out.get(place, np.empty(data.size, dtype))
-            array[...] = np.nan if dtype.kind == "f" else "NaT" if dtype.kind in "mM" else 0
-            arrays.append(array)
         positions = np.zeros(0, np.int64) if self._positions is None else self._positions
+        arrays: dict[int, npt.NDArray[Any]] = {}
+        targets: dict[int, npt.NDArray[Any]] = {}
+        short: dict[int, Exception] = {}
+        for place, dtype, _ in plan.arrays(data):
+            try:
+                array = out[place] if place in out else np.empty(data.size, dtype)
+                targets[place] = np.empty(positions.size, dtype)
+            except MemoryError as error:
+                short[place] = error
+                continue
+            array[...] = np.nan if dtype.kind == "f" else "NaT" if dtype.kind in "mM" else 0
+            arrays[place] = array
         arranged = data.reshape(-1)[positions]
-        targets = {place: np.empty(positions.size, array.dtype) for place, array in enumerate(arrays)}
-        failures = plan.run_each(arranged, 0, self._starts.tolist(), targets, workers, timeout)
-        for place, array in enumerate(arrays):
+        failures = plan.run_each(arranged, 0, self._starts, targets, workers, timeout)
+        for place, array in arrays.items():
             array.flat[positions] = targets[place]
-        return arrays, dict(failures)
+        return arrays, dict(failures) | short
 
     def called(self, function: Called) -> Callable[[npt.NDArray[Any]], Any]:
         """A user's function, to be called with the array: it is called with the elements of each group."""
@@ -208,8 +215,7 @@ def _integers(array: npt.NDArray[Any], workers: int) -> Labels:
     integers = array.view(np.dtype(np.int64).newbyteorder(array.dtype.byteorder)) if is_time else array
     if array.size == 0:
         return Labels(integers, 0, 0, lambda numbers: numbers.astype(native))
-    kernels = [_core.Kernel("min"), _core.Kernel("max")]
-    (least, most), *_ = _core.Plan(kernels, "omit").run(array, workers, None, {})
+    least, most = answered(["min", "max"], "omit", array, workers)
     if is_time:
         if np.isnat(least):
             return Labels(integers, 0, 0, lambda numbers: numbers.astype(native))
@@ -229,7 +235,7 @@ def _integers(array: npt.NDArray[Any], workers: int) -> Labels:
 
 def _ranked(array: npt.NDArray[Any], workers: int) -> Labels:
     """Each label's rank among the distinct ones. NaN and NaT belong to no group."""
-    (order,), *_ = _core.Plan([_core.Kernel("argsort")], "propagate").run(array, workers, None, {})
+    (order,) = answered(["argsort"], "propagate", array, workers)
     flat = array.reshape(-1)
     found = flat[order]
     # What is missing comes last.

@@ -19,6 +19,7 @@ from fanfold import _core
 from fanfold.calling import Called
 from fanfold.checks import Problems, shown
 from fanfold.deadline import Deadline
+from fanfold.failures import answered
 
 Axis = int | tuple[int, ...] | None
 
@@ -92,17 +93,21 @@ class Rows:
 
     def sequences(
         self, plan: _core.Plan, data: npt.NDArray[Any], workers: int, timeout: float | None, out: Out
-    ) -> tuple[list[npt.NDArray[Any]], dict[int, Exception]]:
+    ) -> tuple[dict[int, npt.NDArray[Any]], dict[int, Exception]]:
         """The kernels' arrays of items along the axis, a row at a time; and the kernels' failures."""
         (axis,) = self.taken
-        arrays = []
-        for place, dtype, size in plan.arrays(np.empty(data.shape[axis], data.dtype)):
+        arrays: dict[int, npt.NDArray[Any]] = {}
+        short: dict[int, Exception] = {}
+        for place, dtype, size in plan.arrays(np.broadcast_to(np.zeros((), data.dtype), data.shape[axis])):
             shape = (*data.shape[:axis], size, *data.shape[axis + 1 :])
-            arrays.append(out[place].reshape(shape) if place in out else np.empty(shape, dtype))
+            try:
+                arrays[place] = out[place].reshape(shape) if place in out else np.empty(shape, dtype)
+            except MemoryError as error:
+                short[place] = error
         axes = self.others + self.taken
-        targets = {place: array.transpose(axes) for place, array in enumerate(arrays)}
+        targets = {place: array.transpose(axes) for place, array in arrays.items()}
         failures = plan.run_each(data.transpose(axes), self.along, None, targets, workers, timeout)
-        return [out.get(place, array) for place, array in enumerate(arrays)], dict(failures)
+        return {place: out.get(place, array) for place, array in arrays.items()}, dict(failures) | short
 
     def called(self, function: Called) -> Callable[[npt.NDArray[Any]], Any]:
         """A user's function, to be called with the array: it takes the axis itself."""
@@ -297,9 +302,8 @@ def refuse_weights(weights: npt.NDArray[Any], workers: int, deadline: Deadline) 
     own = weights[tuple(slice(0, 1) if stride == 0 else slice(None) for stride in weights.strides)]
     if not own.size or own.dtype.kind in "bu":
         return
-    kernels = [_core.Kernel("min"), _core.Kernel("max")]
     with deadline.within() as left:
-        (least, most), *_ = _core.Plan(kernels, "propagate").run(own, workers, left, {})
+        least, most = answered(["min", "max"], "propagate", own, workers, left)
     if np.isnan(least):
         raise ValueError("weights holds NaN: put 0 where an element is not to count")
     if least < 0:

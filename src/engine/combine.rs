@@ -8,6 +8,8 @@
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
+use crate::memory;
+
 /// Where states wait for their neighbour.
 #[derive(Debug)]
 pub(super) struct Tree<S> {
@@ -31,7 +33,7 @@ impl<S> Tree<S> {
             if neighbour < width {
                 let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
                 let Some(other) = waiting.remove(&(level, neighbour)) else {
-                    waiting.insert((level, index), state);
+                    memory::insert(&mut waiting, (level, index), state);
                     return;
                 };
                 drop(waiting);
@@ -39,7 +41,7 @@ impl<S> Tree<S> {
             }
             (level, index, width) = (level + 1, index / 2, width.div_ceil(2));
         }
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner).insert((level, 0), state);
+        memory::insert(&mut self.waiting.lock().unwrap_or_else(PoisonError::into_inner), (level, 0), state);
     }
 
     /// Takes the root, if every leaf has been handed in and nobody has taken it.

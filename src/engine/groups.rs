@@ -17,6 +17,7 @@ use crate::engine::latch::lock;
 use crate::engine::pool::Workers;
 use crate::engine::team::each;
 use crate::error::Error;
+use crate::memory;
 use crate::simd::Level;
 use crate::view::{BLOCK, Places, View};
 
@@ -62,7 +63,7 @@ impl Labels<'_> {
             level: Level::current(),
             numbers: Buffer::new(self.numbers.dtype().item(), BLOCK),
             mask: Buffer::new(ItemType::Bool, BLOCK),
-            codes: vec![OUT; BLOCK],
+            codes: memory::filled(OUT, BLOCK),
         }
     }
 
@@ -103,8 +104,9 @@ impl<'a> Groups<'a> {
         // A strip has a table of its own: all tables together take no more than 32 bytes an element.
         let strips = workers.count().min(2 * len / range.max(1)).max(1);
         let strip = len.div_ceil(strips).max(1).next_multiple_of(BLOCK);
-        let mut counts: Vec<Vec<[usize; 2]>> = vec![vec![[0; 2]; range]; len.div_ceil(strip)];
-        let tables: Vec<Mutex<&mut Vec<[usize; 2]>>> = counts.iter_mut().map(Mutex::new).collect();
+        let table = |_| memory::filled([0; 2], range);
+        let mut counts: Vec<Vec<[usize; 2]>> = memory::collected((0..len.div_ceil(strip)).map(table));
+        let tables: Vec<Mutex<&mut Vec<[usize; 2]>>> = memory::collected(counts.iter_mut().map(Mutex::new));
         each(workers, tables.len(), control, &|index| {
             let Some(table) = tables.get(index) else { return };
             let mut table = lock(table);
@@ -162,7 +164,7 @@ impl<'a> Groups<'a> {
     pub fn positions(&self, workers: &Workers, control: &Control<'_>) -> Result<Buffer, Error> {
         let positions = self.place::<i64>(workers, control, |_, start, len, _, put| {
             let start = (start as u64).cast_signed();
-            put(&(start..).take(len).collect::<Vec<i64>>());
+            put(&memory::collected((start..).take(len)));
         })?;
         Ok(Buffer::Int64(positions))
     }

@@ -1,8 +1,7 @@
 //! One sweep over memory: chunks → blocks → expressions → sinks → states.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 use crate::ahead::Ahead;
 use crate::dtype::{Block, Buffer, ItemType};
@@ -11,9 +10,10 @@ use crate::engine::control::Control;
 use crate::engine::latch::lock;
 use crate::engine::pool::Workers;
 use crate::engine::team::{Between, each, together};
-use crate::error::{Error, panic_message};
+use crate::error::{Error, guarded};
 use crate::expr::{Evaluator, Flags, Graph, NodeId, Program};
 use crate::kernel::{AnyState, Erased, Piece, Reach, SAMPLE, Sink, Team};
+use crate::memory;
 use crate::simd::Level;
 use crate::view::{BLOCK, View};
 
@@ -22,8 +22,8 @@ use crate::view::{BLOCK, View};
 /// Part of a result's identity, as [`BLOCK`] is.
 pub const CHUNK: usize = 16 * BLOCK;
 
-/// The state of each sink, or what its kernel's panic said.
-pub type States = Vec<Result<AnyState, String>>;
+/// The state of each sink, or how it failed: it panicked, or there was no memory for it.
+pub type States = Vec<Result<AnyState, Error>>;
 
 /// What a sweep gave.
 #[derive(Debug)]
@@ -151,6 +151,12 @@ impl Pass {
 
     /// Gives the only sink a sample of its elements, or all if they are not more than that.
     pub fn sample(&self, views: &[View<'_>], control: &Control<'_>) -> Result<Swept, Error> {
+        // What is short of memory here fails by itself.
+        let failed = |error| Ok(Swept { states: vec![Err(error)], flags: Vec::new() });
+        guarded(|| self.sample_of(views, control)).unwrap_or_else(failed)
+    }
+
+    fn sample_of(&self, views: &[View<'_>], control: &Control<'_>) -> Result<Swept, Error> {
         let len = self.len(0, views);
         let caller = Workers::Caller;
         if len <= SAMPLE {
@@ -182,9 +188,8 @@ impl Pass {
         let team = Team::new(&jobs);
         for (state, sink) in states.iter_mut().zip(&self.sinks) {
             let Ok(inner) = state else { continue };
-            let settle = AssertUnwindSafe(|| sink.accumulator.settle(inner, whole, &team));
-            if let Err(panic) = catch_unwind(settle) {
-                *state = Err(panic_message(panic.as_ref()));
+            if let Err(error) = guarded(|| sink.accumulator.settle(inner, whole, &team)) {
+                *state = Err(error);
             }
         }
         let stopped = lock(&stopped).take();
@@ -212,7 +217,7 @@ fn positions(len: usize) -> Vec<usize> {
         let start = index * part + index * (len % SAMPLE) / SAMPLE;
         start + usize::try_from(hash % part as u64).unwrap_or(0)
     };
-    (0..SAMPLE).map(place).collect()
+    memory::collected((0..SAMPLE).map(place))
 }
 
 /// Sinks over nodes of one length: their chunks are combined in one tree, whose shape follows from that length.
@@ -238,8 +243,8 @@ struct Run<'a> {
     free: Mutex<Vec<Vec<Option<AnyState>>>>,
     /// The floating-point exceptions of each instruction.
     flags: Mutex<Vec<Flags>>,
-    /// The first panic of each sink.
-    panics: Vec<Mutex<Option<String>>>,
+    /// The first failure of each sink: the workers then let go of its states, and of their memory.
+    failures: Vec<OnceLock<Error>>,
 }
 
 impl<'a> Run<'a> {
@@ -271,7 +276,7 @@ impl<'a> Run<'a> {
             readers,
             free: Mutex::new(Vec::new()),
             flags: Mutex::new(vec![Flags::default(); program.size()]),
-            panics: pass.sinks.iter().map(|_| Mutex::new(None)).collect(),
+            failures: pass.sinks.iter().map(|_| OnceLock::new()).collect(),
         }
     }
 
@@ -299,7 +304,8 @@ impl<'a> Run<'a> {
             }
             for group in &self.groups {
                 if chunk < Pass::chunks(group.len) {
-                    let own = group.sinks.iter().map(|&sink| states.get_mut(sink).and_then(Option::take)).collect();
+                    let own = group.sinks.iter().map(|&sink| states.get_mut(sink).and_then(Option::take));
+                    let own = memory::collected(own);
                     group.tree.hand_in(chunk, own, |left, right| self.combine(&group.sinks, left, right));
                 }
             }
@@ -308,14 +314,19 @@ impl<'a> Run<'a> {
         for (known, more) in lock(&self.flags).iter_mut().zip(evaluator.flags()) {
             known.add(*more);
         }
-        lock(&self.free).push(free);
+        memory::push(&mut lock(&self.free), free);
         Ok(())
     }
 
     /// Fresh states for the sinks that are free of order, or for those that are not.
     fn fresh(&self, order_free: bool) -> Vec<Option<AnyState>> {
-        let sinks = self.pass.sinks.iter();
-        sinks.map(|sink| (sink.accumulator.order_free() == order_free).then(|| sink.accumulator.init())).collect()
+        let sinks = self.pass.sinks.iter().zip(&self.failures);
+        let fresh = |(sink, failure): (&Sink, &OnceLock<Error>)| {
+            let wanted = sink.accumulator.order_free() == order_free && failure.get().is_none();
+            let state = wanted.then(|| guarded(|| sink.accumulator.init()))?;
+            state.map_err(|error| failure.set(error)).ok()
+        };
+        memory::collected(sinks.map(fresh))
     }
 
     /// Takes a chunk's blocks through every sink; `false` if the run was stopped.
@@ -357,21 +368,24 @@ impl<'a> Run<'a> {
         let (Some(state), Some(sink)) = (free.get_mut(by_piece.sink), self.pass.sinks.get(by_piece.sink)) else {
             return;
         };
-        if chunk.is_multiple_of(chunks) && state.is_some() && !self.stopped.load(Ordering::Relaxed) {
-            by_piece.piece(chunk / chunks, self.views, self.level, scratch, |block, piece| {
-                self.guard(by_piece.sink, state, |state| sink.accumulator.piece(self.level, state, block, piece));
+        if chunk.is_multiple_of(chunks) && !self.stopped.load(Ordering::Relaxed) {
+            self.guard(by_piece.sink, state, |state| {
+                by_piece.piece(chunk / chunks, self.views, self.level, scratch, |block, piece| {
+                    sink.accumulator.piece(self.level, state, block, piece);
+                });
             });
         }
     }
 
-    /// Does something to a sink's state. If it panics, the sink is out of the run and the others go on.
+    /// Does something to a sink's state. If that fails, the sink is out of the run and the others go on.
     fn guard(&self, sink: usize, state: &mut Option<AnyState>, action: impl FnOnce(&mut AnyState)) {
-        let Some(inner) = state.as_mut() else { return };
-        if let Err(panic) = catch_unwind(AssertUnwindSafe(|| action(inner))) {
+        let (Some(inner), Some(failure)) = (state.as_mut(), self.failures.get(sink)) else { return };
+        if failure.get().is_some() {
             *state = None;
-            if let Some(place) = self.panics.get(sink) {
-                lock(place).get_or_insert_with(|| panic_message(panic.as_ref()));
-            }
+        } else if let Err(error) = guarded(|| action(inner)) {
+            *state = None;
+            // Another worker's may have come first.
+            let _ = failure.set(error);
         }
     }
 
@@ -383,14 +397,12 @@ impl<'a> Run<'a> {
         right: Vec<Option<AnyState>>,
     ) -> Vec<Option<AnyState>> {
         let pairs = left.into_iter().zip(right).zip(sinks);
-        pairs
-            .map(|((mut left, right), &index)| {
-                if let (Some(right), Some(sink)) = (right, self.pass.sinks.get(index)) {
-                    self.guard(index, &mut left, |left| sink.accumulator.combine(left, right));
-                }
-                left
-            })
-            .collect()
+        memory::collected(pairs.map(|((mut left, right), &index)| {
+            if let (Some(right), Some(sink)) = (right, self.pass.sinks.get(index)) {
+                self.guard(index, &mut left, |left| sink.accumulator.combine(left, right));
+            }
+            left
+        }))
     }
 
     /// All states put together, once the workers are done.
@@ -399,7 +411,7 @@ impl<'a> Run<'a> {
         let free = std::mem::take(&mut *lock(&self.free));
         let free = free.into_iter().reduce(|left, right| self.combine(&all, left, right));
         let mut free = free.unwrap_or_default();
-        let Run { pass, groups, panics, flags, .. } = self;
+        let Run { pass, groups, failures, flags, .. } = self;
         let mut ordered: Vec<Option<AnyState>> = pass.sinks.iter().map(|_| None).collect();
         for group in groups {
             for (sink, state) in group.sinks.into_iter().zip(group.tree.into_root().unwrap_or_default()) {
@@ -408,13 +420,14 @@ impl<'a> Run<'a> {
         }
         let mut take = |index: usize, accumulator: &dyn Erased| {
             let states = if accumulator.order_free() { &mut free } else { &mut ordered };
-            states.get_mut(index).and_then(Option::take).unwrap_or_else(|| accumulator.init())
+            let state = states.get_mut(index).and_then(Option::take);
+            state.map_or_else(|| guarded(|| accumulator.init()), Ok)
         };
-        let sinks = pass.sinks.iter().zip(panics).enumerate();
+        let sinks = pass.sinks.iter().zip(failures).enumerate();
         let states = sinks
-            .map(|(index, (sink, panic))| match panic.into_inner().unwrap_or_else(PoisonError::into_inner) {
-                Some(message) => Err(message),
-                None => Ok(take(index, sink.accumulator.as_ref())),
+            .map(|(index, (sink, failure))| match failure.into_inner() {
+                Some(error) => Err(error),
+                None => take(index, sink.accumulator.as_ref()),
             })
             .collect();
         let flags = flags.into_inner().unwrap_or_else(PoisonError::into_inner).into_iter().enumerate();

@@ -12,7 +12,6 @@
 mod short;
 
 use std::ops::Range;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
@@ -26,9 +25,10 @@ use crate::engine::pass::{CHUNK, Pass, States};
 use crate::engine::pool::Workers;
 use crate::engine::session::Session;
 use crate::engine::team::{Between, together};
-use crate::error::{Error, panic_message};
+use crate::error::{Error, guarded};
 use crate::expr::{Evaluator, Graph};
 use crate::kernel::{Answer, SAMPLE, Team};
+use crate::memory;
 use crate::plan::{Plan, Stage, Subjects, Who};
 use crate::simd::Level;
 use crate::value::Value;
@@ -51,6 +51,16 @@ pub struct Table {
 /// Runs the functions over each row of the sources, of which each function has its subject. All sources have as many rows,
 /// each as long as that of the first.
 pub fn run_rows(
+    plan: &Plan,
+    subjects: &Subjects,
+    sources: &[Rows<'_>],
+    workers: &Workers,
+    control: &Control<'_>,
+) -> Result<Table, Error> {
+    plan.whole(|| row_by_row(plan, subjects, sources, workers, control))
+}
+
+fn row_by_row(
     plan: &Plan,
     subjects: &Subjects,
     sources: &[Rows<'_>],
@@ -238,7 +248,7 @@ impl<'a> Run<'a> {
             uneven,
             all,
             next: AtomicUsize::new(0),
-            trees: (0..if chunks > 1 { tiles } else { 0 }).map(|_| Tree::new(chunks)).collect(),
+            trees: memory::collected((0..if chunks > 1 { tiles } else { 0 }).map(|_| Tree::new(chunks))),
             alone: count >= 4 * workers.count(),
             done: Mutex::default(),
             waiting: Mutex::new(if alone.is_empty() { Vec::new() } else { vec![(0, alone)] }),
@@ -300,7 +310,7 @@ impl<'a> Run<'a> {
             let mut columns = self.columns();
             if let Some(rows) = self.uneven.get(unit) {
                 self.uneven(&mut worker, rows.clone(), &mut columns)?;
-                lock(&self.done).push((rows.start, columns));
+                memory::push(&mut lock(&self.done), (rows.start, columns));
                 between()?;
                 continue;
             }
@@ -317,7 +327,7 @@ impl<'a> Run<'a> {
                         self.batch(&mut worker, &rows, first..rows.end.min(first + batch), &mut columns)?;
                     }
                 }
-                lock(&self.done).push((first_row, columns));
+                memory::push(&mut lock(&self.done), (first_row, columns));
                 between()?;
                 continue;
             }
@@ -333,14 +343,14 @@ impl<'a> Run<'a> {
                     self.finish(rows, &mut states, &mut columns)?;
                 }
             }
-            lock(&self.done).push((first_row, columns));
+            memory::push(&mut lock(&self.done), (first_row, columns));
             between()?;
         }
         Ok(())
     }
 
     fn columns(&self) -> Vec<Column> {
-        self.plan.calls().iter().map(|_| Column::Empty).collect()
+        memory::collected(self.plan.calls().iter().map(|_| Column::Empty))
     }
 
     /// Makes the worker's states those of a chunk of each of these rows.
@@ -381,12 +391,13 @@ impl<'a> Run<'a> {
         for states in states.iter_mut() {
             for (place, sink) in states.iter_mut().zip(self.pass.sinks()) {
                 match place {
-                    Ok(state) => sink.accumulator.renew(state),
-                    Err(_) => *place = Ok(sink.accumulator.init()),
+                    Ok(_) => guarded_on(place, |state| sink.accumulator.renew(state)),
+                    Err(_) => *place = guarded(|| sink.accumulator.init()),
                 }
             }
         }
-        let fresh = || self.pass.sinks().iter().map(|sink| Ok(sink.accumulator.init())).collect();
+        let fresh = || memory::collected(self.pass.sinks().iter().map(|sink| guarded(|| sink.accumulator.init())));
+        memory::reserve(states, rows - states.len());
         states.resize_with(rows, fresh);
     }
 
@@ -405,7 +416,7 @@ impl<'a> Run<'a> {
         evaluator.evaluate(views, start, end, |instruction, block| {
             for &index in self.readers.get(instruction).into_iter().flatten() {
                 let (Some(place), Some(sink)) = (states.get_mut(index), self.pass.sinks().get(index)) else { continue };
-                guarded(place, |state| sink.accumulator.update(self.level, state, block, number as u64, ahead));
+                guarded_on(place, |state| sink.accumulator.update(self.level, state, block, number as u64, ahead));
             }
         });
     }
@@ -414,8 +425,8 @@ impl<'a> Run<'a> {
         for (left, right) in left.iter_mut().zip(right) {
             for ((left, right), sink) in left.iter_mut().zip(right).zip(self.pass.sinks()) {
                 match right {
-                    Ok(right) => guarded(left, |left| sink.accumulator.combine(left, right)),
-                    Err(message) => *left = Err(message),
+                    Ok(right) => guarded_on(left, |left| sink.accumulator.combine(left, right)),
+                    Err(error) => *left = Err(error),
                 }
             }
         }
@@ -430,7 +441,7 @@ impl<'a> Run<'a> {
         let mut held = None;
         for (row, states) in rows.clone().zip(states) {
             for (place, sink) in states.iter_mut().zip(self.pass.sinks()) {
-                guarded(place, |state| sink.accumulator.settle(state, true, &Team::alone()));
+                guarded_on(place, |state| sink.accumulator.settle(state, true, &Team::alone()));
             }
             for (who, value) in self.stage.known(len as u64) {
                 self.place(row, who, Ok(value), columns);
@@ -446,12 +457,13 @@ impl<'a> Run<'a> {
             stage.join(&self.sampled);
             if !self.alone {
                 // Each row by itself: what it waits for comes behind what is known of it, and before the next row.
-                lock(&self.done).push((row, std::mem::replace(columns, self.columns())));
+                memory::push(&mut lock(&self.done), (row, std::mem::replace(columns, self.columns())));
                 if !stage.is_empty() {
-                    lock(&self.waiting).push((row, stage));
+                    memory::push(&mut lock(&self.waiting), (row, stage));
                 }
             } else if !stage.is_empty() {
-                let held = held.get_or_insert_with(|| self.hold(rows.clone()));
+                // Without it rows are read by themselves.
+                let held = held.get_or_insert_with(|| guarded(|| self.hold(rows.clone())).unwrap_or_default());
                 let views: Vec<View<'_>> = if held.is_empty() {
                     self.sources.iter().map(|source| source.row(row)).collect()
                 } else {
@@ -509,13 +521,13 @@ impl<'a> Run<'a> {
     /// The rows that wait for all workers, one after the other.
     fn go_on(&self, workers: &Workers) -> Result<(), Error> {
         let mut waiting = std::mem::take(&mut *lock(&self.waiting));
-        waiting.sort_by_key(|(row, ..)| *row);
+        waiting.sort_unstable_by_key(|(row, ..)| *row);
         for (row, stage) in waiting {
             self.control.check()?;
             let views: Vec<View<'_>> = self.sources.iter().map(|source| source.row(row)).collect();
             let mut columns = self.columns();
             self.ask(row, stage, &views, workers, self.control, &mut columns)?;
-            lock(&self.done).push((row, columns));
+            memory::push(&mut lock(&self.done), (row, columns));
         }
         Ok(())
     }
@@ -524,15 +536,18 @@ impl<'a> Run<'a> {
     fn place(&self, row: usize, who: Who, value: Result<Value, Error>, columns: &mut [Column]) {
         match (who, value) {
             (Who::Call(call), Ok(value)) => {
-                if let Some(column) = columns.get_mut(call) {
-                    column.push(value);
+                if let Some(Err(error)) = columns.get_mut(call).map(|column| guarded(|| column.push(value))) {
+                    self.fail(row, call, error);
                 }
             }
             (Who::Call(call), Err(error)) => self.fail(row, call, error),
             (Who::NanCheck, Ok(Value::Scalar(Number::Int(count), _))) => {
                 self.missing.fetch_add(count.cast_unsigned(), Ordering::Relaxed);
             }
-            (Who::NanCheck, _) => {}
+            (Who::NanCheck, Ok(_)) => {}
+            (Who::NanCheck, Err(error)) => {
+                (0..self.plan.calls().len()).for_each(|call| self.fail(row, call, error.clone()));
+            }
         }
     }
 
@@ -551,20 +566,18 @@ impl<'a> Run<'a> {
             let dtype = self.subjects.missing();
             return Err(Error::FoundNan { count: i64::try_from(missing).unwrap_or(i64::MAX), dtype });
         }
-        let mut columns: Vec<Column> = self.plan.calls().iter().map(|_| Column::Empty).collect();
+        let mut columns: Vec<Result<Column, Error>> = self.plan.calls().iter().map(|_| Ok(Column::Empty)).collect();
         let mut done = std::mem::take(&mut *lock(&self.done));
-        done.sort_by_key(|(row, _)| *row);
+        // Of several of one row each call has its value in one.
+        done.sort_unstable_by_key(|(row, _)| *row);
         for (_, more) in done {
-            columns.iter_mut().zip(more).for_each(|(column, more)| column.append(more));
+            columns.iter_mut().zip(more).for_each(|(column, more)| guarded_on(column, |column| column.append(more)));
         }
         let failures = std::mem::take(&mut *lock(&self.failures)).into_iter();
         let calls = self.plan.calls().iter();
         let columns = columns.into_iter().zip(failures).zip(calls).map(|((column, failure), call)| match failure {
-            Some((_, Error::Panic { message, .. })) => {
-                Err(Error::Panic { kernel: call.entry.name.to_owned(), message })
-            }
-            Some((_, error)) => Err(error),
-            None => Ok(column),
+            Some((_, error)) => Err(error.of([call.entry.name])),
+            None => column.map_err(|error| error.of([call.entry.name])),
         });
         let first = usize::from(!self.stage.sinks().is_empty());
         Ok(Table {
@@ -576,10 +589,10 @@ impl<'a> Run<'a> {
     }
 }
 
-/// Does something to a sink's state. If it panics, the state is lost, and the others go on.
-fn guarded<S>(place: &mut Result<S, String>, action: impl FnOnce(&mut S)) {
+/// Does something to a sink's state or a function's column. If it fails, that is lost, and the others go on.
+fn guarded_on<S>(place: &mut Result<S, Error>, action: impl FnOnce(&mut S)) {
     let Ok(state) = place else { return };
-    if let Err(panic) = catch_unwind(AssertUnwindSafe(|| action(state))) {
-        *place = Err(panic_message(panic.as_ref()));
+    if let Err(error) = guarded(|| action(state)) {
+        *place = Err(error);
     }
 }

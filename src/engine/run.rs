@@ -61,8 +61,20 @@ pub struct Outcome {
 }
 
 /// Runs the functions over the array, and writes the arrays that are answers to `outputs`, which are by the functions' numbers;
-/// their values are then [items](Value::Items) that are elsewhere. An error here is the whole run's: stopped, or NaN under `nan_policy="raise"`.
+/// their values are then [items](Value::Items) that are elsewhere. One that has no output has found no memory for it. An error
+/// here is the whole run's: stopped, short of memory, or NaN under `nan_policy="raise"`.
 pub fn run(
+    plan: &Plan,
+    first: &Prepared,
+    view: &View<'_>,
+    outputs: &[(usize, Output)],
+    workers: &Workers,
+    control: &Control<'_>,
+) -> Result<Outcome, Error> {
+    plan.whole(|| stage_by_stage(plan, first, view, outputs, workers, control))
+}
+
+fn stage_by_stage(
     plan: &Plan,
     first: &Prepared,
     view: &View<'_>,
@@ -75,7 +87,8 @@ pub fn run(
     let mut place = |who: Who, value: Result<Value, Error>| match (who, value) {
         (Who::Call(index), value) => {
             if let Some(place) = values.get_mut(index) {
-                *place = Some(value.map_err(|error| named(error, plan, index)));
+                let name = plan.calls().get(index).map(|call| call.entry.name);
+                *place = Some(value.map_err(|error| error.of(name)));
             }
             Ok(())
         }
@@ -86,6 +99,12 @@ pub fn run(
     };
     for (index, error) in &first.errors {
         place(Who::Call(*index), Err(error.clone()))?;
+    }
+    for (index, dtype, len) in first.arrays(view.len()) {
+        if !outputs.iter().any(|(known, _)| *known == index) {
+            let bytes = len.saturating_mul(dtype.size());
+            place(Who::Call(index), Err(Error::Memory { kernels: Vec::new(), bytes }))?;
+        }
     }
     let mut passes = 0;
     let mut prepared = Cow::Borrowed(first);
@@ -143,14 +162,6 @@ pub fn run(
     });
     let bytes_read = passes as u64 * len * view.dtype().size() as u64;
     Ok(Outcome { values: values.collect(), passes, bytes_read })
-}
-
-/// A panic's error gets the name of the kernel that it hit.
-fn named(error: Error, plan: &Plan, index: usize) -> Error {
-    match (error, plan.calls().get(index)) {
-        (Error::Panic { message, .. }, Some(call)) => Error::Panic { kernel: call.entry.name.to_owned(), message },
-        (error, _) => error,
-    }
 }
 
 /// One stage's sweep. Where the array does not lie in its own order, the sinks that mind the order get a sweep of their

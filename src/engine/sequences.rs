@@ -11,6 +11,7 @@ use crate::engine::pool::Workers;
 use crate::engine::run::{Outcome, Prepared, run};
 use crate::engine::team::each;
 use crate::error::Error;
+use crate::memory;
 use crate::plan::Plan;
 use crate::view::{Output, OutputRows, Rows};
 
@@ -27,6 +28,16 @@ pub fn run_each(
     workers: &Workers,
     control: &Control<'_>,
 ) -> Result<Vec<(usize, Error)>, Error> {
+    plan.whole(|| row_by_row(plan, rows, outputs, workers, control))
+}
+
+fn row_by_row(
+    plan: &Plan,
+    rows: &Rows<'_>,
+    outputs: &[(usize, OutputRows)],
+    workers: &Workers,
+    control: &Control<'_>,
+) -> Result<Vec<(usize, Error)>, Error> {
     let prepared = Prepared::new(plan, rows.dtype());
     let failures: Mutex<Vec<(usize, usize, Error)>> = Mutex::default();
     let stops = Mutex::new(None);
@@ -36,10 +47,11 @@ pub fn run_each(
             Ok(Outcome { values, .. }) => {
                 let failed =
                     values.into_iter().enumerate().filter_map(|(index, value)| Some((index, row, value.err()?)));
-                lock(&failures).extend(failed);
+                memory::extend(&mut lock(&failures), failed);
             }
             Err(error @ Error::FoundNan { .. }) => {
-                lock(&failures).extend((0..plan.calls().len()).map(|index| (index, row, error.clone())));
+                let failed = (0..plan.calls().len()).map(|index| (index, row, error.clone()));
+                memory::extend(&mut lock(&failures), failed);
             }
             Err(error) => {
                 lock(&stops).get_or_insert(error);
@@ -59,7 +71,7 @@ pub fn run_each(
         return Err(error);
     }
     let mut failures = std::mem::take(&mut *lock(&failures));
-    failures.sort_by_key(|(index, row, _)| (*index, *row));
+    failures.sort_unstable_by_key(|(index, row, _)| (*index, *row));
     failures.dedup_by_key(|(index, ..)| *index);
     Ok(failures.into_iter().map(|(index, _, error)| (index, error)).collect())
 }

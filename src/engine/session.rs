@@ -4,7 +4,7 @@ use crate::dtype::DType;
 use crate::engine::control::Control;
 use crate::engine::pass::{Pass, States, Swept};
 use crate::engine::pool::Workers;
-use crate::error::Error;
+use crate::error::{Error, guarded};
 use crate::expr::{Flags, Graph, NodeId};
 use crate::kernel::{Answer, Request, SAMPLE};
 use crate::plan::{Stage, Who};
@@ -63,7 +63,23 @@ impl Session {
 
     /// Sweeps for all who wait. Those who need another sweep, now that this is known, wait on.
     pub fn sweep(&mut self, views: &[View<'_>], workers: &Workers, control: &Control<'_>) -> Result<Told, Error> {
-        let mut stage = std::mem::take(&mut self.stage);
+        let stage = std::mem::take(&mut self.stage);
+        let waiting: Vec<Who> = stage.everybody().collect();
+        guarded(|| self.sweep_for(stage, views, workers, control)).unwrap_or_else(|error| {
+            // What there is no memory for is the failure of all who waited, and not of those who come later.
+            self.stage = Stage::default();
+            let answers = waiting.into_iter().map(|who| (who, Err(error.clone())));
+            Ok(Told { answers: answers.collect(), ..Told::default() })
+        })
+    }
+
+    fn sweep_for(
+        &mut self,
+        mut stage: Stage,
+        views: &[View<'_>],
+        workers: &Workers,
+        control: &Control<'_>,
+    ) -> Result<Told, Error> {
         let mut told = Told::default();
         if self.len > SAMPLE as u64 && stage.is_sampled() {
             self.sample(&mut stage, views, control, &mut told)?;

@@ -21,6 +21,7 @@ use std::marker::PhantomData;
 use crate::dtype::{Buffer, DType, Ordered, with_ordered};
 use crate::kernel::{Accumulator, Entry, Input, Items, Request, Takes};
 use crate::kernels::quantiles::lower_rank;
+use crate::memory;
 use crate::parameters::{Accepts, Argument, Arguments, DefaultValue, Parameter};
 use crate::simd::Simd;
 use crate::value::Value;
@@ -73,7 +74,7 @@ impl Magnitudes {
 #[derive(Debug, Clone)]
 struct Octaves {
     /// Where the bins of an octave start, in rows of bins; 0 if it has none yet.
-    rows: Box<[u32]>,
+    rows: Vec<u32>,
     /// A row for each octave that has bins, behind one that is always empty.
     counts: Vec<u64>,
     zeros: u64,
@@ -96,7 +97,7 @@ impl Octaves {
     #[inline(never)]
     fn new_row(&mut self, octave: usize, bits: u32) -> usize {
         let row = self.counts.len() >> bits;
-        self.counts.resize((row + 1) << bits, 0);
+        memory::lengthen(&mut self.counts, (row + 1) << bits, 0);
         if let Some(place) = self.rows.get_mut(octave) {
             // There are no more rows than octaves.
             *place = u32::try_from(row).unwrap_or(0);
@@ -124,8 +125,8 @@ impl Accumulator for Magnitudes {
     const ORDER_FREE: bool = true;
 
     fn init(&self) -> Octaves {
-        let counts = vec![0; 1 << self.bits];
-        Octaves { rows: vec![0; OCTAVES].into(), counts, zeros: 0, missing: 0, places: Vec::new() }
+        let counts = memory::filled(0, 1 << self.bits);
+        Octaves { rows: memory::filled(0, OCTAVES), counts, zeros: 0, missing: 0, places: Vec::new() }
     }
 
     #[inline(always)]
@@ -136,7 +137,7 @@ impl Accumulator for Magnitudes {
             let mut places = std::mem::take(&mut state.places);
             places.clear();
             // Adding 0 gives zeros one sign.
-            places.extend(part.iter().map(|x| ((x + 0.0).to_bits() >> shift) as u32));
+            memory::extend(&mut places, part.iter().map(|x| ((x + 0.0).to_bits() >> shift) as u32));
             let (mut zeros, mut missing) = (0_u32, 0_u32);
             for x in part {
                 zeros += u32::from(*x == 0.0);
@@ -184,10 +185,10 @@ fn in_order(magnitudes: Magnitudes, state: &Octaves) -> Vec<(f64, u64)> {
         bins.map(move |(bin, &all)| (magnitudes.value(octave, bin), count(bin, all)))
     };
     let negative = (NEGATIVE..OCTAVES).flat_map(values).map(|(value, count)| (-value, count));
-    let mut found: Vec<(f64, u64)> = negative.filter(|(_, count)| *count > 0).collect();
+    let mut found: Vec<(f64, u64)> = memory::collected(negative.filter(|(_, count)| *count > 0));
     found.reverse();
-    found.push((0.0, state.zeros));
-    found.extend((0..NEGATIVE).flat_map(values).filter(|(_, count)| *count > 0));
+    memory::push(&mut found, (0.0, state.zeros));
+    memory::extend(&mut found, (0..NEGATIVE).flat_map(values).filter(|(_, count)| *count > 0));
     found
 }
 
@@ -240,7 +241,7 @@ fn quantile_approx(arguments: &Arguments, input: &Input) -> Request {
     Request::new(input.floats(), magnitudes, move |state: &Octaves| {
         let values = if state.missing > 0 { Vec::new() } else { in_order(magnitudes, state) };
         let n = values.iter().map(|(_, count)| count).sum();
-        let found: Vec<f64> = q.iter().map(|&q| at(&values, lower_rank(n, q))).collect();
+        let found: Vec<f64> = memory::collected(q.iter().map(|&q| at(&values, lower_rank(n, q))));
         Ok(match found.as_slice() {
             &[value] if !is_array => Value::float(value, DType::Float64),
             _ => Value::Array { items: Buffer::Float64(found), dtype: DType::Float64 },
@@ -275,7 +276,7 @@ impl<T: Ordered> Accumulator for Registers<T> {
     const ORDER_FREE: bool = true;
 
     fn init(&self) -> Vec<u8> {
-        vec![0; 1 << self.precision]
+        memory::filled(0, 1 << self.precision)
     }
 
     #[inline(always)]

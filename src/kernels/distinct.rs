@@ -3,6 +3,7 @@
 use crate::dtype::{Buffer, DType, Item, Number, Sealed, with_ordered};
 use crate::error::Error;
 use crate::kernel::{Entry, Input, Request, Takes};
+use crate::memory;
 use crate::parameters::{Accepts, Argument, DefaultValue, Parameter};
 use crate::selection::{Distinct, distinct};
 use crate::value::Value;
@@ -18,8 +19,8 @@ macro_rules! ask {
 }
 
 /// Numbers of elements as an array.
-fn counts_array(counts: Vec<u64>) -> Value {
-    let counts = counts.into_iter().map(u64::cast_signed).collect();
+fn counts_array(counts: &[u64]) -> Value {
+    let counts = memory::collected(counts.iter().map(|count| count.cast_signed()));
     Value::Array { items: Buffer::Int64(counts), dtype: DType::Int64 }
 }
 
@@ -59,7 +60,7 @@ pub(super) static UNIQUE: Entry = Entry {
     resolve: |_, input| {
         ask!(input, |values: T| |input: &Input| {
             let mut found = Vec::new();
-            values.each(|value, _| found.push(value));
+            values.each(|value, _| memory::push(&mut found, value));
             Ok(values_array(found, input.dtype))
         })
     },
@@ -80,10 +81,10 @@ pub(super) static VALUE_COUNTS: Entry = Entry {
         ask!(input, |values: T| |input: &Input| {
             let (mut found, mut counts) = (Vec::new(), Vec::new());
             values.each(|value, count| {
-                found.push(value);
-                counts.push(count);
+                memory::push(&mut found, value);
+                memory::push(&mut counts, count);
             });
-            Ok(Value::Record("ValueCounts", vec![values_array(found, input.dtype), counts_array(counts)]))
+            Ok(Value::Record("ValueCounts", vec![values_array(found, input.dtype), counts_array(&counts)]))
         })
     },
 };
@@ -143,7 +144,7 @@ pub(super) static ENTROPY: Entry = Entry {
             let (mut total, mut counts) = (0_u64, Vec::new());
             values.each(|_, count| {
                 total += count;
-                counts.push(count);
+                memory::push(&mut counts, count);
             });
             // Of equal counts the information is the same: they are few, and so are the roundings.
             counts.sort_unstable();

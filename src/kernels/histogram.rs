@@ -24,6 +24,7 @@ use crate::kernel::{Accumulator, Answer, Entry, Input, Items, Request, Takes};
 use crate::kernels::extrema;
 use crate::kernels::widths::{Facts, Rule};
 use crate::lanes::Double;
+use crate::memory;
 use crate::parameters::{Accepts, Argument, Arguments, DefaultValue, Parameter};
 use crate::simd::Simd;
 use crate::tally::{BYTE_PLACES, Tally};
@@ -103,7 +104,8 @@ impl Bins {
             };
             dtype.round(computed_in.round(offset + low))
         };
-        let mut edges: Vec<f64> = (0..count).map(edge).collect();
+        let mut edges: Vec<f64> = memory::with_room(count.saturating_add(1));
+        edges.extend((0..count).map(edge));
         edges.push(dtype.round(high));
         if edges.is_sorted_by(|left, right| left < right) {
             Ok(Bins::between(edges, dtype))
@@ -125,7 +127,7 @@ impl Bins {
     fn densities(&self, counts: &[f64]) -> Vec<f64> {
         let total = counts.iter().sum::<f64>();
         let widths = self.edges.windows(2).map(|ends| self.dtype.round(ends[1] - ends[0]));
-        counts.iter().zip(widths).map(|(&count, width)| count / width / total).collect()
+        memory::collected(counts.iter().zip(widths).map(|(&count, width)| count / width / total))
     }
 
     /// The place of x, from its number of edges at or below; NaN is below.
@@ -285,7 +287,7 @@ impl Accumulator for Weighing {
     type State = Vec<Double>;
 
     fn init(&self) -> Vec<Double> {
-        vec![Double::default(); self.0.bins.count() + 2]
+        memory::filled(Double::default(), self.0.bins.count() + 2)
     }
 
     #[inline(always)]
@@ -328,21 +330,21 @@ fn whole(sum: Double) -> Option<i64> {
 fn weighed(pairs: Expression, weights: DType, bins: Arc<Bins>, density: bool) -> Request {
     Request::new(pairs, Weighing(Histogram { bins: Arc::clone(&bins) }), move |sums: &Vec<Double>| {
         let sums = sums.get(1..=bins.count()).unwrap_or_default();
-        let whole = sums.iter().map(|sum| whole(*sum)).collect::<Option<Vec<i64>>>();
-        let sums: Vec<f64> = sums.iter().map(|sum| sum.value()).collect();
+        let floats: Vec<f64> = memory::collected(sums.iter().map(|sum| sum.value()));
         let heights = if density {
-            Value::Array { items: Buffer::Float64(bins.densities(&sums)), dtype: DType::Float64 }
+            Value::Array { items: Buffer::Float64(bins.densities(&floats)), dtype: DType::Float64 }
         } else if weights.is_float() {
-            Value::Array { items: Buffer::Float64(sums), dtype: DType::Float64 }
+            Value::Array { items: Buffer::Float64(floats), dtype: DType::Float64 }
         } else {
             let remedy = "pass the weights as float64 (weights.astype(float)) for rounded ones";
             let dtype = DType::Int64;
-            Value::Array {
-                items: Buffer::Int64(whole.ok_or(Error::Overflow { kernel: "histogram", dtype, remedy })?),
-                dtype,
+            if sums.iter().any(|sum| whole(*sum).is_none()) {
+                return Err(Error::Overflow { kernel: "histogram", dtype, remedy });
             }
+            let sums = memory::collected(sums.iter().filter_map(|sum| whole(*sum)));
+            Value::Array { items: Buffer::Int64(sums), dtype }
         };
-        let edges = Value::Array { items: Buffer::Float64(bins.edges.clone()), dtype: bins.dtype };
+        let edges = Value::Array { items: Buffer::Float64(memory::copied(&bins.edges)), dtype: bins.dtype };
         Ok(Value::Record("Histogram", vec![heights, edges]))
     })
 }
@@ -354,15 +356,16 @@ fn counts(input: &Input, bins: Bins, density: bool) -> Request {
         return weighed(pairs, weights.dtype, bins, density);
     }
     Request::new(input.floats(), Histogram { bins: Arc::clone(&bins) }, move |tally: &Tally| {
-        let counts: Vec<u64> = tally.totals().into_iter().skip(1).take(bins.count()).collect();
+        let totals = tally.totals();
+        let counts = totals.get(1..=bins.count()).unwrap_or_default();
         let heights = if density {
-            let counts: Vec<f64> = counts.into_iter().map(|count| count as f64).collect();
+            let counts: Vec<f64> = memory::collected(counts.iter().map(|&count| count as f64));
             Value::Array { items: Buffer::Float64(bins.densities(&counts)), dtype: DType::Float64 }
         } else {
-            let counts = counts.into_iter().map(|count| i64::try_from(count).unwrap_or(i64::MAX)).collect();
+            let counts = memory::collected(counts.iter().map(|&count| i64::try_from(count).unwrap_or(i64::MAX)));
             Value::Array { items: Buffer::Int64(counts), dtype: DType::Int64 }
         };
-        let edges = Value::Array { items: Buffer::Float64(bins.edges.clone()), dtype: bins.dtype };
+        let edges = Value::Array { items: Buffer::Float64(memory::copied(&bins.edges)), dtype: bins.dtype };
         Ok(Value::Record("Histogram", vec![heights, edges]))
     })
 }
@@ -417,7 +420,9 @@ pub(super) static HISTOGRAM: Entry = Entry {
 fn histogram(arguments: &Arguments, input: &Input) -> Result<Request, Error> {
     let density = arguments.bool("density");
     let count = match arguments.get("bins") {
-        Argument::Floats(edges, dtype) => return Ok(counts(input, Bins::between(edges.clone(), *dtype), density)),
+        Argument::Floats(edges, dtype) => {
+            return Ok(counts(input, Bins::between(memory::copied(edges), *dtype), density));
+        }
         Argument::Int(count) => usize::try_from(*count).unwrap_or(usize::MAX),
         Argument::Text(name) => return by_rule(Rule::named(name), arguments, input),
         _ => 1,

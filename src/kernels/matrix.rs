@@ -14,6 +14,7 @@ use crate::kernel::{Accumulator, Answer, Entry, Input, Items, Request, Takes};
 use crate::kernels::pairs::covariance;
 use crate::kernels::rescaled::{Noticed, larger};
 use crate::lanes::{Double, two_sum};
+use crate::memory;
 use crate::parameters::{Accepts, DefaultValue, Parameter};
 use crate::scale::Scale;
 use crate::simd::Simd;
@@ -56,9 +57,9 @@ impl Accumulator for JointMoments {
     fn init(&self) -> State {
         State {
             n: 0.0,
-            means: vec![Double::default(); self.columns],
-            products: vec![0.0; self.columns * self.columns],
-            noticed: vec![Noticed::default(); self.columns],
+            means: memory::filled(Double::default(), self.columns),
+            products: memory::filled(0.0, self.columns * self.columns),
+            noticed: memory::filled(Noticed::default(), self.columns),
             deviations: Vec::new(),
         }
     }
@@ -71,7 +72,7 @@ impl Accumulator for JointMoments {
         // A tile needs as many columns as it has, and a vector as many rows.
         let places = self.columns.next_multiple_of(TILE);
         let mut deviations = std::mem::take(&mut state.deviations);
-        deviations.resize(places * ROWS, 0.0);
+        memory::lengthen(&mut deviations, places * ROWS, 0.0);
         for start in (0..len).step_by(ROWS) {
             let rows = ROWS.min(len - start);
             for (number, (place, column)) in deviations.chunks_exact_mut(ROWS).zip(items.chunks(len)).enumerate() {
@@ -124,13 +125,13 @@ impl Accumulator for JointMoments {
 /// A block of so many columns without the rows in which one has a NaN, if there are such.
 fn without_missing(columns: usize, block: &[f64]) -> Option<Vec<f64>> {
     let len = block.len().checked_div(columns).filter(|len| *len > 0)?;
-    let mut kept = vec![true; len];
+    let mut kept = memory::filled(true, len);
     for column in block.chunks(len) {
         kept.iter_mut().zip(column).for_each(|(kept, x)| *kept &= !x.is_nan());
     }
-    let there = |column: &[f64]| column.iter().zip(&kept).filter(|(_, kept)| **kept).map(|(x, _)| *x).collect();
+    let there = |column| std::iter::zip(column, &kept).filter(|(_, kept)| **kept).map(|(x, _): (&f64, _)| *x);
     let all = kept.iter().all(|kept| *kept);
-    (!all).then(|| block.chunks(len).flat_map::<Vec<f64>, _>(there).collect())
+    (!all).then(|| memory::collected(block.chunks(len).flat_map(there)))
 }
 
 impl JointMoments {
@@ -175,9 +176,9 @@ impl JointMoments {
         }
         if state.n == 0.0 {
             state.n = next.n;
-            state.means.clone_from(&next.means);
-            state.products.clone_from(&next.products);
-            state.noticed.clone_from(&next.noticed);
+            state.means.copy_from_slice(&next.means);
+            state.products.copy_from_slice(&next.products);
+            state.noticed.copy_from_slice(&next.noticed);
             return;
         }
         for (noticed, next) in state.noticed.iter_mut().zip(&next.noticed) {
@@ -186,7 +187,8 @@ impl JointMoments {
         let n = state.n + next.n;
         let weight = state.n * next.n / n;
         let pairs = state.means.iter().zip(&next.means);
-        let distances: Vec<f64> = pairs.map(|(from, to)| (to.high - from.high) + (to.low - from.low)).collect();
+        let distance = |(from, to): (&Double, &Double)| (to.high - from.high) + (to.low - from.low);
+        let distances = memory::collected(pairs.map(distance));
         let rows = state.products.chunks_exact_mut(self.columns).zip(next.products.chunks_exact(self.columns));
         for (i, (row, more)) in rows.enumerate() {
             let scaled = distances[i] * weight;
@@ -218,7 +220,7 @@ fn matrix(
             let value = value(state, row.max(column), row.min(column));
             if value.is_nan() { f64::NAN } else { Scale::back(value, &[of(row), of(column)]) }
         };
-        let items = Buffer::Float64((0..columns * columns).map(cell).collect());
+        let items = Buffer::Float64(memory::collected((0..columns * columns).map(cell)));
         Value::Array { items, dtype: DType::Float64 }
     };
     Request::chain(elements.clone(), moments(Arc::default()), Vec::new(), move |state: &State| {

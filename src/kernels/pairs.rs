@@ -17,6 +17,7 @@ use crate::expr::Expression;
 use crate::kernel::{Accumulator, Answer, Entry, Exact, Input, Items, Request, Takes, Team};
 use crate::kernels::rescaled::{Noticed, Of, rescaled, scaled, squares_ask_for_scale};
 use crate::lanes::{Double, LANES, two_sum};
+use crate::memory;
 use crate::parameters::{Accepts, DefaultValue, Parameter};
 use crate::scale::{Scale, square};
 use crate::selection::Ties;
@@ -280,18 +281,18 @@ impl Accumulator for Ranked {
     type State = RankedState;
 
     fn init(&self) -> RankedState {
-        RankedState { pairs: vec![Vec::new()], joint: JointState::default() }
+        RankedState { pairs: memory::collected([Vec::new()]), joint: JointState::default() }
     }
 
     #[inline(always)]
     fn update<S: Simd>(&self, _: S, state: &mut RankedState, block: Items<'_, Pair>) {
         if let Some(last) = state.pairs.last_mut() {
-            last.extend_from_slice(&block);
+            memory::extend(last, block.iter().copied());
         }
     }
 
     fn combine(&self, state: &mut RankedState, next: RankedState) {
-        state.pairs.extend(next.pairs);
+        memory::extend(&mut state.pairs, next.pairs);
     }
 
     fn cover(&self, other: &Self) -> Option<Self> {
@@ -299,7 +300,7 @@ impl Accumulator for Ranked {
     }
 
     fn settle(&self, state: &mut RankedState, _: bool, team: &Team<'_>) {
-        let mut pairs = std::mem::take(&mut state.pairs).concat();
+        let mut pairs = memory::joined(&std::mem::take(&mut state.pairs));
         if self.omits {
             pairs.retain(|pair| !self.is_missing(pair));
         } else if pairs.iter().any(|pair| self.is_missing(pair)) {
@@ -308,9 +309,10 @@ impl Accumulator for Ranked {
         }
         let mut ranks: [Vec<f64>; 2] = [Vec::new(), Vec::new()];
         team.each(&mut ranks, |side, ranks| {
-            let mut sorted: Vec<(u64, u64)> = pairs.iter().map(|pair| self.keys(pair)[side]).zip(0..).collect();
+            let keys = pairs.iter().map(|pair| self.keys(pair)[side]);
+            let mut sorted: Vec<(u64, u64)> = memory::collected(keys.zip(0..));
             sorted.sort_unstable();
-            *ranks = vec![0.0; sorted.len()];
+            *ranks = memory::filled(0.0, sorted.len());
             Ties::Average.rank(&sorted, 0, |place, rank, _| {
                 if let Some(own) = usize::try_from(place).ok().and_then(|place| ranks.get_mut(place)) {
                     *own = rank;
@@ -320,7 +322,7 @@ impl Accumulator for Ranked {
         let [left, right] = &ranks;
         let ranks = left.iter().zip(right).map(|(&re, &im)| Pair { re, im });
         state.joint = JointState::default();
-        for block in ranks.collect::<Vec<_>>().chunks(crate::view::BLOCK) {
+        for block in memory::collected(ranks).chunks(crate::view::BLOCK) {
             state.joint.merge(JointState::of(block, &Ahead::default()));
         }
     }

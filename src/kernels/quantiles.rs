@@ -12,6 +12,7 @@ use crate::error::Error;
 use crate::expr::{Expression, Step};
 use crate::kernel::{Answer, Entry, Input, Request, Takes};
 use crate::kernels::sums;
+use crate::memory;
 use crate::parameters::{Accepts, Argument, Arguments, DefaultValue, EXACT, Parameter};
 use crate::selection::{Picked, select, weighted};
 use crate::value::Value;
@@ -145,7 +146,7 @@ impl Quantiles {
         // Divided by 1 a number is what it is, also in its last bit.
         let fraction = |q: &f64| q / divisor;
         let (q, is_array, whole) = match q {
-            Argument::Floats(q, dtype) => (q.iter().map(fraction).collect(), true, !dtype.is_float()),
+            Argument::Floats(q, dtype) => (memory::collected(q.iter().map(fraction)), true, !dtype.is_float()),
             Argument::Int(q) => (vec![fraction(&(*q as f64))], false, true),
             Argument::Float(q) => (vec![fraction(q)], false, false),
             _ => (Vec::new(), true, false),
@@ -165,19 +166,19 @@ impl Quantiles {
 
     /// The ranks that matter to them.
     fn ranks(&self) -> impl Fn(u64) -> Vec<u64> + Send + Sync + 'static {
-        let (q, method) = (self.q.clone(), self.method);
+        let (q, method) = (memory::copied(&self.q), self.method);
         move |n| {
             let ranks = q.iter().map(|&q| match method.place(n, q) {
                 Place::At(rank) => [rank, rank],
                 Place::Between(first, second, _) => [first, second],
             });
-            ranks.flatten().collect()
+            memory::collected(ranks.flatten())
         }
     }
 
     fn answer(&self, input: &Input, picked: &PickedNumbers) -> Value {
         let nothing = picked.len == 0;
-        let numbers: Vec<Number> = self.q.iter().map(|&q| self.number(input, picked, q)).collect();
+        let numbers: Vec<Number> = memory::collected(self.q.iter().map(|&q| self.number(input, picked, q)));
         // Integers of which none is left have no NaN.
         let dtype = if nothing && !self.dtype.has_missing() { DType::Float64 } else { self.dtype };
         if self.is_array {
@@ -193,7 +194,7 @@ impl Quantiles {
 
     /// How far apart two quantiles are.
     fn range(&self, input: &Input, picked: &PickedNumbers) -> f64 {
-        let ends: Vec<f64> = self.q.iter().map(|&q| self.number(input, picked, q).float()).collect();
+        let ends: Vec<f64> = memory::collected(self.q.iter().map(|&q| self.number(input, picked, q).float()));
         if let [low, high] = ends.as_slice() { high - low } else { f64::NAN }
     }
 
@@ -277,7 +278,7 @@ fn missing(dtype: DType) -> Number {
 #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
 fn buffer(dtype: DType, numbers: &[Number]) -> Buffer {
     with_ordered!(dtype, T => {
-        let items = numbers.iter().map(|&number| <T as Item>::of_number(number)).collect();
+        let items = memory::collected(numbers.iter().map(|&number| <T as Item>::of_number(number)));
         <T as Sealed>::buffer(items)
     }, else unreachable!("complex numbers have no order"))
 }
@@ -383,14 +384,14 @@ fn quantiles(arguments: &Arguments, input: &Input, whole: f64) -> Result<Request
         return Err(Error::ParameterValue { kernel: input.kernel, parameter: "method", value, expected });
     }
     let kernel = input.kernel;
-    Ok(weighted(pairs, quantiles.q.clone(), move |found| {
+    Ok(weighted(pairs, memory::copied(&quantiles.q), move |found| {
         if !quantiles.dtype.is_float() && found.iter().any(|item| item.abs() >= EXACT) {
             return Err(Error::Inexact { kernel, dtype: quantiles.dtype });
         }
         // Integers of which none is left have no NaN.
         let nothing = found.iter().any(|item| item.is_nan());
         let dtype = if nothing { quantiles.dtype.mean_type() } else { quantiles.dtype };
-        let numbers: Vec<Number> = found.iter().map(|&item| of_float(item, dtype)).collect();
+        let numbers: Vec<Number> = memory::collected(found.iter().map(|&item| of_float(item, dtype)));
         Ok(match numbers.as_slice() {
             &[number] if !quantiles.is_array => Value::Scalar(number, dtype),
             numbers => Value::Array { items: buffer(dtype, numbers), dtype },

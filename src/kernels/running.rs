@@ -15,6 +15,7 @@ use crate::fill::{Fill, PerChunk, array, fill, write_each};
 use crate::kernel::{Accumulator, Answer, Entry, Input, Items, Piece, Reach, Request, Takes};
 use crate::kernels::product::FloatProductState;
 use crate::lanes::Double;
+use crate::memory;
 use crate::parameters::{Accepts, Arguments, DefaultValue, Parameter};
 use crate::simd::Simd;
 use crate::view::Output;
@@ -120,7 +121,7 @@ fn scan<R: Running>(input: &Input, expression: Expression, dtype: DType) -> Requ
             let (of, overflow) = (expression.clone(), overflow.clone());
             let totals = PerChunk(Total::<R>(PhantomData));
             Request::chain(expression.clone(), totals, vec![Scan::<R>::NAME], move |totals: &Vec<R>| {
-                let mut carries = Vec::with_capacity(totals.len());
+                let mut carries = memory::with_room(totals.len());
                 let mut total = R::init();
                 for next in totals {
                     carries.push(total);
@@ -604,7 +605,7 @@ impl<D: Differs> Fill for Diff<D> {
             };
             write_each(next, start, each, write)
         } else {
-            let mut wide: Vec<D::Wide> = piece.items.iter().map(|&item| D::widen(item)).collect();
+            let mut wide: Vec<D::Wide> = memory::collected(piece.items.iter().map(|&item| D::widen(item)));
             for _ in 0..self.times {
                 for index in 1..wide.len() {
                     wide[index - 1] = D::minus(wide[index], wide[index - 1], self.dtype);

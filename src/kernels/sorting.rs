@@ -3,6 +3,7 @@
 use crate::dtype::{Buffer, DType, Ordered, Sealed, with_ordered};
 use crate::error::Error;
 use crate::kernel::{Entry, Input, Request, Takes};
+use crate::memory;
 use crate::selection::sorted;
 use crate::value::Value;
 
@@ -10,7 +11,7 @@ fn sort(input: &Input) -> Result<Request, Error> {
     let dtype = input.dtype;
     Ok(with_ordered!(dtype, T => {
         sorted::<T, u64>(input.elements(), input.omits(), move |keys, len| {
-            let mut items = Vec::with_capacity(len);
+            let mut items = memory::with_room(len);
             items.extend(keys.map(T::of_key));
             Ok(Value::Array { items: <T as Sealed>::buffer(items), dtype })
         })
@@ -20,7 +21,7 @@ fn sort(input: &Input) -> Result<Request, Error> {
 fn argsort(input: &Input) -> Result<Request, Error> {
     Ok(with_ordered!(input.dtype, T => {
         sorted::<T, (u64, u64)>(input.elements(), input.omits(), move |keys, len| {
-            let mut items = Vec::with_capacity(len);
+            let mut items = memory::with_room(len);
             items.extend(keys.map(|(_, position)| position.cast_signed()));
             Ok(Value::Array { items: Buffer::Int64(items), dtype: DType::Int64 })
         })

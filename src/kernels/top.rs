@@ -8,6 +8,7 @@ use std::marker::PhantomData;
 use crate::dtype::{Buffer, DType, Ordered, Sealed, with_ordered};
 use crate::error::Error;
 use crate::kernel::{Accumulator, Entry, Input, Items, Request, Takes, Team};
+use crate::memory;
 use crate::parameters::{Accepts, Arguments, DefaultValue, Parameter};
 use crate::simd::Simd;
 use crate::value::Value;
@@ -85,7 +86,7 @@ impl<T: Ordered> Accumulator for Best<T> {
                 for (place, &item) in (position..).zip(row) {
                     let candidate = (self.rank(item), place);
                     if candidate < state.worst && !(self.omits && item.is_missing()) {
-                        state.kept.push(candidate);
+                        memory::push(&mut state.kept, candidate);
                         if state.kept.len() >= self.room() {
                             self.select(state);
                         }
@@ -97,7 +98,7 @@ impl<T: Ordered> Accumulator for Best<T> {
     }
 
     fn combine(&self, state: &mut Candidates, next: Candidates) {
-        state.kept.extend(next.kept);
+        memory::extend(&mut state.kept, next.kept);
         self.select(state);
     }
 
@@ -120,10 +121,11 @@ fn best(arguments: &Arguments, input: &Input, largest: bool, positions: bool) ->
         Request::new(input.elements(), best, move |state: &Candidates| {
             let kept = state.kept.iter().take(k);
             Ok(if positions {
-                let positions = kept.map(|(_, position)| position.cast_signed()).collect();
+                let positions = memory::collected(kept.map(|(_, position)| position.cast_signed()));
                 Value::Array { items: Buffer::Int64(positions), dtype: DType::Int64 }
             } else {
-                let values = kept.map(|(rank, _)| T::of_key((if largest { !rank } else { *rank }) & T::KEYS)).collect();
+                let values = kept.map(|(rank, _)| T::of_key((if largest { !rank } else { *rank }) & T::KEYS));
+                let values = memory::collected(values);
                 Value::Array { items: <T as Sealed>::buffer(values), dtype }
             })
         })

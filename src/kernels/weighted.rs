@@ -10,6 +10,7 @@ use crate::dtype::DType;
 use crate::error::Error;
 use crate::fill::{Fill, PerChunk, array, fill, write_each};
 use crate::kernel::{Accumulator, Answer, Entry, Input, Items, Piece, Request, Takes};
+use crate::memory;
 use crate::parameters::{Accepts, Argument, Arguments, DefaultValue, Parameter};
 use crate::simd::Simd;
 use crate::view::Output;
@@ -212,7 +213,7 @@ fn ewm_mean(arguments: &Arguments, input: &Input) -> Result<Request, Error> {
         move |output| {
             let of = expression.clone();
             Request::chain(expression.clone(), PerChunk(decay), vec![Means::NAME], move |chunks: &Vec<Steps>| {
-                let mut carries = Vec::with_capacity(chunks.len());
+                let mut carries = memory::with_room(chunks.len());
                 let mut mean = Mean::NONE;
                 for chunk in chunks {
                     carries.push(mean);

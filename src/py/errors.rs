@@ -1,6 +1,6 @@
 //! The core's errors as Python exceptions: built-in classes where they mean the same, and one class of our own.
 
-use pyo3::exceptions::{PyOverflowError, PyRuntimeError, PyTimeoutError, PyTypeError, PyValueError};
+use pyo3::exceptions::{PyMemoryError, PyOverflowError, PyRuntimeError, PyTimeoutError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 
 use crate::error::Error;
@@ -29,6 +29,7 @@ impl From<Error> for PyErr {
             | Error::HistogramRange { .. } => PyValueError::new_err(message),
             Error::Overflow { .. } | Error::Inexact { .. } => PyOverflowError::new_err(message),
             Error::Timeout { .. } => PyTimeoutError::new_err(message),
+            Error::Memory { .. } => PyMemoryError::new_err(message),
             Error::Panic { .. } => KernelPanic::new_err(message),
             Error::Cancelled => PyRuntimeError::new_err(message),
         }

@@ -3,11 +3,13 @@
 use std::collections::HashMap;
 
 use numpy::{PyUntypedArray, PyUntypedArrayMethods};
+use pyo3::exceptions::PyMemoryError;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyComplex, PyTuple};
 
 use crate::dtype::{Buffer, DType, Number};
+use crate::error::Error;
 use crate::value::Value;
 use crate::view::Output;
 
@@ -45,17 +47,44 @@ pub(super) fn array<'py>(
     }
 }
 
-/// The arrays that are answers, by the functions' numbers: those of `out`, and fresh ones.
+/// The bytes of a value that is handed out.
+pub(super) fn bytes(value: &Value) -> usize {
+    match value {
+        Value::Scalar(_, dtype) => dtype.size(),
+        Value::Array { items, dtype } => items.len().saturating_mul(dtype.size()),
+        Value::Record(_, fields) => fields.iter().map(bytes).sum(),
+        Value::Items(items) => items.len().saturating_mul(items.item().size()),
+    }
+}
+
+/// Python's failure; one for want of memory as ours, which says for what and how much.
+pub(super) fn failure(
+    py: Python<'_>,
+    error: PyErr,
+    kernels: impl IntoIterator<Item = &'static str>,
+    bytes: usize,
+) -> PyErr {
+    if error.is_instance_of::<PyMemoryError>(py) {
+        Error::Memory { kernels: kernels.into_iter().collect(), bytes }.into()
+    } else {
+        error
+    }
+}
+
+/// The arrays that are answers, by the functions' numbers: those of `out`, and fresh ones, as far as there is memory.
 pub(super) fn arrays<'py>(
     array: &Bound<'py, PyUntypedArray>,
     wanted: impl Iterator<Item = (usize, DType, usize)>,
     mut out: HashMap<usize, Bound<'py, PyUntypedArray>>,
 ) -> PyResult<HashMap<usize, Bound<'py, PyUntypedArray>>> {
-    let arrays = wanted.map(|(index, dtype, len)| {
-        let given = out.remove(&index);
-        Ok((index, given.map_or_else(|| fresh(array, dtype, len), Ok)?))
-    });
-    arrays.collect()
+    let mut arrays = HashMap::new();
+    for (index, dtype, len) in wanted {
+        match out.remove(&index).map_or_else(|| fresh(array, dtype, len), Ok) {
+            Err(error) if error.is_instance_of::<PyMemoryError>(array.py()) => {}
+            found => drop(arrays.insert(index, found?)),
+        }
+    }
+    Ok(arrays)
 }
 
 /// An array that nobody has written to. `array` is the input, whose unit a time needs.

@@ -125,17 +125,18 @@ impl Plan {
         };
         let (passes, bytes_read) = match outcome {
             Ok(Outcome { values, passes, bytes_read }) => {
-                for (index, value) in values.into_iter().enumerate() {
+                for (index, (value, call)) in values.into_iter().zip(self.plan.calls()).enumerate() {
                     let object = |value| match arrays.get(&index) {
                         Some(written) => Ok(written.clone().into_any()),
-                        None => output::object(&value, array),
+                        None => output::object(&value, array)
+                            .map_err(|error| output::failure(py, error, [call.entry.name], output::bytes(&value))),
                     };
                     append(value.map_err(PyErr::from).and_then(object))?;
                 }
                 (passes, bytes_read)
             }
             // Every kernel has these answers.
-            Err(error @ (Error::FoundNan { .. } | Error::ForeignDtype { .. })) => {
+            Err(error @ (Error::FoundNan { .. } | Error::ForeignDtype { .. } | Error::Memory { .. })) => {
                 for _ in self.plan.calls() {
                     append(Err(error.clone().into()))?;
                 }
@@ -175,12 +176,13 @@ impl Plan {
         &self,
         array: &Bound<'py, PyUntypedArray>,
         along: usize,
-        starts: Option<Vec<usize>>,
+        starts: Option<Bound<'py, PyUntypedArray>>,
         outputs: HashMap<usize, Bound<'py, PyUntypedArray>>,
         workers: usize,
         timeout: Option<f64>,
     ) -> PyResult<Vec<(usize, Py<PyAny>)>> {
         let py = array.py();
+        let starts = starts.as_ref();
         let failures = super::rows::run_each(&self.plan, array, along, starts, &outputs, &How { workers, timeout })?;
         Ok(failures.into_iter().map(|(index, error)| (index, error.into_value(py).into_any())).collect())
     }
@@ -209,8 +211,16 @@ impl Plan {
 
 impl Plan {
     fn prepared(&self, dtype: DType) -> Arc<Prepared> {
-        let mut prepared = self.prepared.lock().unwrap_or_else(PoisonError::into_inner);
-        Arc::clone(prepared.entry(dtype).or_insert_with(|| Arc::new(Prepared::new(&self.plan, dtype))))
+        let mut known = self.prepared.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(prepared) = known.get(&dtype) {
+            return Arc::clone(prepared);
+        }
+        let prepared = Arc::new(Prepared::new(&self.plan, dtype));
+        // What there is no memory for now there may be later.
+        if !prepared.errors().iter().any(|(_, error)| matches!(error, Error::Memory { .. })) {
+            known.insert(dtype, Arc::clone(&prepared));
+        }
+        prepared
     }
 }
 

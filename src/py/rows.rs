@@ -1,6 +1,7 @@
 //! A run over rows, for the Python half: arrays whose first axes number the rows go in, a column for each kernel comes out.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Instant;
 
 use numpy::{PyUntypedArray, PyUntypedArrayMethods};
@@ -9,13 +10,15 @@ use pyo3::prelude::*;
 use pyo3::types::{PyList, PyTuple};
 
 use crate::column::Column;
-use crate::dtype::{Buffer, DType};
+use crate::dtype::{Block, Buffer, DType};
 use crate::engine::{self, Groups, Labels, Table};
 use crate::error::Error;
 use crate::kernel::Takes;
+use crate::memory;
 use crate::plan::{Plan as CorePlan, Subjects};
 use crate::py::waiting::How;
 use crate::py::{input, output};
+use crate::simd::Level;
 use crate::view::{OutputRows, Rows, View};
 
 /// The columns in the order of the kernels, `None` where one failed; the failures as (number, exception); then passes,
@@ -119,21 +122,31 @@ pub(super) fn run_groups<'py>(
     check(range <= engine::MOST_LABELS, "labels lie within 2**32 - 1 numbers")?;
     let (outcome, workers) = how.detached(py, array.len(), |workers, control| {
         let labels = Labels { numbers: &label_view, low, range, mask: mask_view.as_ref() };
-        let groups = Groups::new(labels, workers, control)?;
-        let arranged = |view| groups.arranged(view, workers, control);
-        let arranged = views.iter().map(arranged).collect::<Result<Vec<_>, _>>()?;
-        let positions = positions.then(|| groups.positions(workers, control)).transpose()?;
-        let rows: Vec<Rows<'_>> =
-            arranged.iter().map(|items| Rows::behind(View::of_buffer(items), groups.starts())).collect();
-        let table = engine::run_rows(plan, &subjects, &rows, workers, control);
-        Ok::<_, Error>((groups, positions, table))
+        plan.whole(|| {
+            let groups = Groups::new(labels, workers, control)?;
+            let arranged = |view| groups.arranged(view, workers, control);
+            let arranged = views.iter().map(arranged).collect::<Result<Vec<_>, _>>()?;
+            let positions = positions.then(|| groups.positions(workers, control)).transpose()?;
+            let rows: Vec<Rows<'_>> =
+                arranged.iter().map(|items| Rows::behind(View::of_buffer(items), groups.starts())).collect();
+            let table = engine::run_rows(plan, &subjects, &rows, workers, control);
+            let present = memory::collected(groups.present().iter().map(|&code| i64::from(code)));
+            let starts = memory::collected(groups.starts().iter().map(|&start| (start as u64).cast_signed()));
+            Ok((present, starts, positions, table))
+        })
     })?;
-    let (groups, positions, table) = outcome?;
-    let numbers = |numbers: Vec<i64>| output::array(&Buffer::Int64(numbers), DType::Int64, array);
+    let (present, starts, positions, table) = outcome?;
+    let numbers = |numbers: &Buffer| {
+        output::array(numbers, DType::Int64, array).map_err(|error| {
+            let kernels = plan.calls().iter().map(|call| call.entry.name);
+            let bytes = numbers.len().saturating_mul(DType::Int64.size());
+            output::failure(py, error, kernels, bytes)
+        })
+    };
     let grouping = (
-        numbers(groups.present().iter().map(|&code| i64::from(code)).collect())?,
-        numbers(groups.starts().iter().map(|&start| (start as u64).cast_signed()).collect())?,
-        positions.map(|positions| output::array(&positions, DType::Int64, array)).transpose()?,
+        numbers(&Buffer::Int64(present))?,
+        numbers(&Buffer::Int64(starts))?,
+        positions.as_ref().map(numbers).transpose()?,
     );
     Ok((grouping, columns(plan, given, table, workers, started)?))
 }
@@ -144,12 +157,13 @@ pub(super) fn run_each<'py>(
     plan: &CorePlan,
     array: &Bound<'py, PyUntypedArray>,
     along: usize,
-    starts: Option<Vec<usize>>,
+    starts: Option<&Bound<'py, PyUntypedArray>>,
     outputs: &HashMap<usize, Bound<'py, PyUntypedArray>>,
     how: &How,
 ) -> PyResult<Vec<(usize, PyErr)>> {
     let view = input::view(array)?;
-    let within = |starts: &Vec<usize>| starts.is_sorted() && starts.last().is_none_or(|&end| end <= array.len());
+    let starts = starts.map(|starts| plan.whole(|| places(starts))).transpose()?.map(Arc::new);
+    let within = |starts: &Arc<Vec<usize>>| starts.is_sorted() && starts.last().is_none_or(|&end| end <= array.len());
     check(starts.as_ref().is_none_or(within), "rows lie within their array")?;
     let rows = match &starts {
         Some(starts) => Rows::behind(view, starts),
@@ -159,7 +173,7 @@ pub(super) fn run_each<'py>(
         let long = starts.as_ref().is_none_or(|starts| starts.last().is_none_or(|&end| end <= array.len()));
         check(long, "outputs are as long as the array")?;
         let rows = input::output_rows(array, if starts.is_some() { 0 } else { along })?;
-        Ok::<_, PyErr>((index, starts.iter().cloned().fold(rows, OutputRows::behind)))
+        Ok::<_, PyErr>((index, starts.iter().map(Arc::clone).fold(rows, OutputRows::behind)))
     };
     let outputs: Vec<(usize, OutputRows)> = outputs.iter().map(output).collect::<PyResult<_>>()?;
     check(outputs.iter().all(|(_, output)| output.count() == rows.count()), "outputs have as many rows")?;
@@ -167,6 +181,15 @@ pub(super) fn run_each<'py>(
         engine::run_each(plan, &rows, &outputs, workers, control)
     })?;
     Ok(failures?.into_iter().map(|(index, error)| (index, error.into())).collect())
+}
+
+/// Places in an array, from an array of int64.
+fn places(array: &Bound<'_, PyUntypedArray>) -> Result<Vec<usize>, Error> {
+    let view = input::view(array)?;
+    let mut scratch = Buffer::new(view.dtype().item(), view.len());
+    let Block::Int64(places) = view.load(Level::current(), 0, view.len(), &mut scratch) else { return Ok(Vec::new()) };
+    // One that is below 0 lies outside.
+    Ok(memory::collected(places.iter().map(|&place| usize::try_from(place).unwrap_or(usize::MAX))))
 }
 
 /// The Python half sees to it; this is for whoever bypasses it.
@@ -193,22 +216,41 @@ fn columns<'py>(
     };
     let (passes, bytes_read) = match outcome {
         Ok(Table { columns, passes, bytes_read }) => {
-            for (column, over) in columns.into_iter().zip(given.over) {
+            for ((column, over), call) in columns.into_iter().zip(given.over).zip(plan.calls()) {
                 // Times have the unit of their array.
                 let array = over.first().and_then(|&number| given.arrays.get(number)).unwrap_or(first);
-                append(column.map_err(PyErr::from).and_then(|column| object(&column, array)))?;
+                let object = |column| {
+                    object(&column, array)
+                        .map_err(|error| output::failure(py, error, [call.entry.name], bytes(&column)))
+                };
+                append(column.map_err(PyErr::from).and_then(object))?;
             }
             (passes, bytes_read)
         }
-        Err(error @ Error::FoundNan { dtype, .. }) => {
+        Err(error @ (Error::FoundNan { .. } | Error::Memory { .. })) => {
             for _ in plan.calls() {
                 append(Err(error.clone().into()))?;
             }
-            (1, first.len() as u64 * dtype.size() as u64)
+            match error {
+                Error::FoundNan { dtype, .. } => (1, first.len() as u64 * dtype.size() as u64),
+                _ => (0, 0),
+            }
         }
         Err(error) => return Err(error.into()),
     };
     Ok((columns, errors, passes, bytes_read, workers, started.elapsed().as_secs_f64()))
+}
+
+/// The bytes of a column that is handed out.
+fn bytes(column: &Column) -> usize {
+    match column {
+        Column::Empty => 0,
+        Column::Numbers { items, dtype } | Column::Arrays { items, dtype, .. } => {
+            items.len().saturating_mul(dtype.size())
+        }
+        Column::Record(_, columns) => columns.iter().map(bytes).sum(),
+        Column::Mixed(values) => values.iter().map(output::bytes).sum(),
+    }
 }
 
 /// A column as Python sees it: an array with a row for each value, a named tuple of such, or a list of values that

@@ -150,7 +150,10 @@ impl Session {
         if let Request::Array(unwritten) = &request {
             let input = state.arrays[0].bind(py).clone();
             let len = (unwritten.len)(state.session.graph().len(node).unwrap_or(0));
-            let array = out.map_or_else(|| output::fresh(&input, unwritten.dtype, len), Ok)?;
+            let bytes = len.saturating_mul(unwritten.dtype.size());
+            let array = out
+                .map_or_else(|| output::fresh(&input, unwritten.dtype, len), Ok)
+                .map_err(|error| output::failure(py, error, [call.entry.name], bytes))?;
             let written = (unwritten.write)(input::output(&array)?);
             state.answers.insert(who, array.unbind());
             request = written;
@@ -217,19 +220,17 @@ impl Session {
         let bytes = bytes(sources.iter().filter_map(|&source| views.get(source)).map(View::extent));
         let answers = answers.into_iter().map(|(who, answer)| {
             let (who, answer) = match (who, answer) {
-                (Who::Call(who), Err(Error::Panic { message, .. })) => {
-                    let kernel = kernels.get(&who).copied().unwrap_or_default().to_owned();
-                    (who, Err(Error::Panic { kernel, message }))
-                }
                 (Who::Call(who), answer) => (who, answer),
                 (Who::NanCheck, Ok(Value::Scalar(Number::Int(count), _))) if count > 0 => {
                     (NAN_CHECK, Err(Error::FoundNan { count, dtype: self.dtype }))
                 }
                 (Who::NanCheck, answer) => (NAN_CHECK, answer),
             };
-            let object = answer.map_err(PyErr::from).and_then(|value| match written.get(&who) {
+            let kernel = kernels.remove(&who);
+            let object = answer.map_err(|error| error.of(kernel).into()).and_then(|value| match written.get(&who) {
                 Some(array) => Ok(array.bind(py).clone().into_any()),
-                None => output::object(&value, &arrays[0]),
+                None => output::object(&value, &arrays[0])
+                    .map_err(|error| output::failure(py, error, kernel, output::bytes(&value))),
             });
             match object {
                 Ok(object) => (who, object, true),

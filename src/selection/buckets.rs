@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use crate::dtype::Ordered;
 use crate::kernel::{Accumulator, Items, Team};
+use crate::memory;
 use crate::selection::map::{Map, Places, no_places};
 use crate::simd::Simd;
 use crate::view::BLOCK;
@@ -101,7 +102,8 @@ impl<T: Ordered, E: Sorts> Accumulator for Sort<T, E> {
 
     fn init(&self) -> Buckets<T, E> {
         let buckets = (self.map.bins() >> self.shift) + 1;
-        Buckets { parts: vec![vec![Vec::new()]; buckets], items: Vec::new(), places: no_places() }
+        let parts = memory::collected((0..buckets).map(|_| memory::collected([Vec::new()])));
+        Buckets { parts, items: Vec::new(), places: no_places() }
     }
 
     #[inline(always)]
@@ -109,14 +111,14 @@ impl<T: Ordered, E: Sorts> Accumulator for Sort<T, E> {
         let mut position = block.start;
         for part in block.chunks(BLOCK) {
             state.items.clear();
-            state.items.extend(part.iter().map(|item| item.canonical()));
+            memory::extend(&mut state.items, part.iter().map(|item| item.canonical()));
             self.map.places(&state.items, &mut state.places, block.ahead);
             for (item, place) in state.items.iter().zip(state.places.iter()) {
                 let bucket = state.parts.get_mut((place >> self.shift) as usize).and_then(|parts| parts.first_mut());
                 if let Some(bucket) = bucket
                     && !(self.omits && item.is_missing())
                 {
-                    bucket.push(E::of(item.key(), position));
+                    memory::push(bucket, E::of(item.key(), position));
                 }
                 position += 1;
             }
@@ -125,7 +127,7 @@ impl<T: Ordered, E: Sorts> Accumulator for Sort<T, E> {
 
     fn combine(&self, state: &mut Buckets<T, E>, next: Buckets<T, E>) {
         for (bucket, parts) in state.parts.iter_mut().zip(next.parts) {
-            bucket.extend(parts);
+            memory::extend(bucket, parts);
         }
     }
 
@@ -135,9 +137,12 @@ impl<T: Ordered, E: Sorts> Accumulator for Sort<T, E> {
 
     fn settle(&self, state: &mut Buckets<T, E>, _: bool, team: &Team<'_>) {
         team.each(&mut state.parts, |_, parts| {
-            let mut all = parts.concat();
+            let mut all = memory::joined(parts);
             all.sort_unstable();
-            *parts = vec![all];
+            parts.truncate(1);
+            if let Some(first) = parts.first_mut() {
+                *first = all;
+            }
         });
     }
 }

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use fearless_simd::{prelude::*, u32x16};
 
 use crate::dtype::Ordered;
+use crate::error::guarded;
 use crate::kernel::{Accumulator, Items, Team};
+use crate::memory;
 use crate::selection::map::{Map, Places, no_places};
 use crate::simd::Simd;
 use crate::view::BLOCK;
@@ -28,11 +30,11 @@ impl<T: Ordered> Collect<T> {
         for (bin, _) in (0..).zip(&wanted).filter(|(_, expected)| **expected > 0) {
             match ranges.last_mut() {
                 Some((first, more)) if bin == *first + *more + 1 => *more += 1,
-                _ => ranges.push((bin, 0)),
+                _ => memory::push(&mut ranges, (bin, 0)),
             }
         }
         let wanted_bins = wanted.iter().enumerate().filter(|(_, expected)| **expected > 0);
-        let pivots = wanted_bins.filter_map(|(bin, _)| map.pivot(bin)).collect();
+        let pivots = memory::collected(wanted_bins.filter_map(|(bin, _)| map.pivot(bin)));
         Collect { map, wanted, ranges, pivots }
     }
 
@@ -122,7 +124,7 @@ impl<T: Ordered> Accumulator for Collect<T> {
                     }
                 }
                 let wanted = row.iter().zip(hits).filter(|(_, hit)| *hit != 0);
-                state.items.extend(wanted.map(|(item, _)| *item));
+                memory::extend(&mut state.items, wanted.map(|(item, _)| *item));
             }
         }
         state.keep_to(self.limit());
@@ -133,14 +135,16 @@ impl<T: Ordered> Accumulator for Collect<T> {
         if state.is_over {
             state.items = Vec::new();
         } else {
-            state.items.extend(next.items);
+            memory::extend(&mut state.items, next.items);
             state.keep_to(self.limit());
         }
     }
 
     fn cover(&self, other: &Self) -> Option<Self> {
-        let wanted = || self.wanted.iter().zip(&other.wanted).map(|(&left, &right)| left.max(right)).collect();
-        (self.map == other.map).then(|| Collect::new(Arc::clone(&self.map), wanted()))
+        let wanted = self.wanted.iter().zip(&other.wanted).map(|(&left, &right)| left.max(right));
+        let cover = || Collect::new(Arc::clone(&self.map), memory::collected(wanted));
+        // Where there is no memory for it, each goes its own way.
+        (self.map == other.map).then(|| guarded(cover).ok()).flatten()
     }
 
     fn settle(&self, state: &mut Collected<T>, _: bool, _: &Team<'_>) {

@@ -7,6 +7,7 @@ use std::marker::PhantomData;
 
 use crate::ahead::Ahead;
 use crate::dtype::Ordered;
+use crate::memory;
 use crate::view::BLOCK;
 
 /// Bins of a map that is fitted to floats or integers: so many that few elements share one, and so few that both tables of
@@ -85,16 +86,16 @@ impl<T: Ordered> Map<T> {
     /// A map that divides each of these ranges of keys, which rise, into parts, and keeps this one's pivots apart.
     pub(super) fn divided(&self, ranges: impl ExactSizeIterator<Item = (u64, u64)>) -> Map<T> {
         let parts = (SPLITTERS / ranges.len().max(1)).max(4) as u64;
-        let mut splitters: Vec<u64> =
-            self.pivots.iter().flat_map(|&(key, _)| [Some(key), key.checked_add(1)]).flatten().collect();
+        let pivots = self.pivots.iter().flat_map(|&(key, _)| [Some(key), key.checked_add(1)]);
+        let mut splitters: Vec<u64> = memory::collected(pivots.flatten());
         for (first, last) in ranges {
             let width = ((last - first) / parts).max(1);
             let mut next = Some(first);
             while let Some(key) = next.filter(|&key| key <= last) {
-                splitters.push(key);
+                memory::push(&mut splitters, key);
                 next = key.checked_add(width);
             }
-            splitters.extend(last.checked_add(1));
+            memory::extend(&mut splitters, last.checked_add(1));
         }
         splitters.sort_unstable();
         splitters.dedup();
@@ -102,7 +103,8 @@ impl<T: Ordered> Map<T> {
     }
 
     fn between(mut splitters: Vec<u64>) -> Map<T> {
-        splitters.resize((splitters.len() + 1).next_power_of_two() - 1, u64::MAX);
+        let len = (splitters.len() + 1).next_power_of_two() - 1;
+        memory::lengthen(&mut splitters, len, u64::MAX);
         Map::new(Rule::Splitters(splitters))
     }
 
@@ -123,7 +125,7 @@ impl<T: Ordered> Map<T> {
         let fitted = Map::of_values(keys).filter(good);
         let fitted = fitted.or_else(|| Map::of_keys(keys).filter(good)).or_else(|| Map::of_cells(keys).filter(good));
         let heavy = runs(keys).filter(|run| run.len() > keys.len() / HEAVY);
-        let pivots = heavy.filter_map(|run| run.first().map(|&key| (key, run.len()))).collect();
+        let pivots = memory::collected(heavy.filter_map(|run| run.first().map(|&key| (key, run.len()))));
         Map { pivots, ..fitted.unwrap_or_else(|| Map::split(keys)) }
     }
 
@@ -167,14 +169,14 @@ impl<T: Ordered> Map<T> {
             cell
         });
         let last = (cell_of(high) as u64) << width | ((1 << width) - 1);
-        Some(Map::new(Rule::Cells { low, width, last, cells: Box::new(cells) }))
+        Some(Map::new(Rule::Cells { low, width, last, cells: memory::array(memory::copied(&cells)) }))
     }
 
     /// Bins of about equally many elements.
     fn split(keys: &[u64]) -> Map<T> {
         let regular = SPLITTERS.min(runs(keys).count());
-        let mut splitters: Vec<u64> =
-            (1..=regular).filter_map(|i| keys.get(i * keys.len() / (regular + 1)).copied()).collect();
+        let places = (1..=regular).map(|i| i * keys.len() / (regular + 1));
+        let mut splitters: Vec<u64> = memory::collected(places.filter_map(|place| keys.get(place).copied()));
         splitters.dedup();
         Map::between(splitters)
     }
@@ -344,7 +346,7 @@ pub(super) type Places = Box<[u32; BLOCK]>;
 
 /// Scratch for a block.
 pub(super) fn no_places() -> Places {
-    Box::new([0; BLOCK])
+    memory::array(memory::filled(0, BLOCK))
 }
 
 /// Equal keys together.

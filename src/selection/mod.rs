@@ -32,6 +32,7 @@ use crate::dtype::Ordered;
 use crate::error::Error;
 use crate::expr::Expression;
 use crate::kernel::{Answer, Request};
+use crate::memory;
 use crate::value::Value;
 use buckets::{Buckets, Sort};
 use collect::{Collect, Collected};
@@ -181,7 +182,11 @@ impl<T: Ordered> Selection<T> {
             return (self.finish)(&Picked::nothing(len));
         }
         let item = |rank: u64| usize::try_from(rank).ok().and_then(|rank| items.get(rank)).map(|item| (rank, *item));
-        (self.finish)(&Picked { len, missing: false, items: self.ranks(len).into_iter().filter_map(item).collect() })
+        (self.finish)(&Picked {
+            len,
+            missing: false,
+            items: memory::collected(self.ranks(len).into_iter().filter_map(item)),
+        })
     }
 
     /// The wanted ranks, in order.
@@ -216,23 +221,23 @@ impl<T: Ordered> Selection<T> {
             return (self.finish)(&Picked::nothing(len));
         }
         let located = locate(&self.ranks(len), &counts);
-        let mut bins: Vec<usize> = located.iter().map(|located| located.bin).collect();
+        let mut bins: Vec<usize> = memory::collected(located.iter().map(|located| located.bin));
         bins.dedup();
-        let ranges: Vec<(usize, (u64, u64))> = bins.iter().map(|&bin| (bin, map.keys(bin))).collect();
-        let several: Vec<(usize, (u64, u64))> =
-            ranges.iter().copied().filter(|(_, (first, last))| first < last).collect();
-        let mut wanted = vec![0; counts.len()];
+        let ranges = bins.iter().map(|&bin| (bin, map.keys(bin)));
+        let several: Vec<(usize, (u64, u64))> = memory::collected(ranges.filter(|(_, (first, last))| first < last));
+        let mut wanted = memory::filled(0, counts.len());
         for &(bin, _) in &several {
             wanted[bin] = counts[bin];
         }
         // How many are left without the pivots is not known; if they are too many they are counted once more.
-        let (pivoted, plain): (Vec<usize>, Vec<usize>) =
-            several.iter().map(|(bin, _)| *bin).partition(|&bin| map.pivot(bin).is_some());
+        let is_pivoted = |bin: &usize| map.pivot(*bin).is_some();
+        let pivoted = memory::collected(several.iter().map(|(bin, _)| *bin).filter(is_pivoted));
         let room = limit(len) / (pivoted.len() as u64 + 1);
+        let mut expected: u64 = several.iter().map(|&(bin, _)| counts[bin]).sum();
         for bin in pivoted {
+            expected -= counts[bin];
             wanted[bin] = wanted[bin].min(room);
         }
-        let expected: u64 = plain.iter().map(|&bin| counts[bin]).sum();
         if several.is_empty() {
             return self.picked(len, map, &located, &[]);
         }
@@ -274,13 +279,13 @@ impl<T: Ordered> Selection<T> {
             // Not there if the bin has a single value. Or if somebody writes to the array.
             (located.rank, item.unwrap_or_else(|| T::of_key(map.keys(located.bin).0)))
         };
-        (self.finish)(&Picked { len, missing: false, items: located.iter().map(pick).collect() })
+        (self.finish)(&Picked { len, missing: false, items: memory::collected(located.iter().map(pick)) })
     }
 }
 
 /// The bins of ranks, which are in order.
 fn locate(ranks: &[u64], counts: &[u64]) -> Vec<Located> {
-    let mut located = Vec::with_capacity(ranks.len());
+    let mut located = memory::with_room(ranks.len());
     let mut bins = counts.iter().enumerate();
     let (mut below, mut bin, mut end) = (0, 0, 0);
     for &rank in ranks {

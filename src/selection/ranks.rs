@@ -6,6 +6,7 @@ use crate::dtype::{DType, Ordered};
 use crate::expr::Expression;
 use crate::fill::written;
 use crate::kernel::{Accumulator, Answer, Items, Request, Team};
+use crate::memory;
 use crate::selection::buckets::{Buckets, Sort};
 use crate::selection::map::Map;
 use crate::selection::sample::{Sample, Sampled};
@@ -98,10 +99,10 @@ impl<T: Ordered> Accumulator for Ranks<T> {
         let last = state.parts_mut().iter().flatten().rfind(|part| !part.is_empty()).and_then(|part| part.last());
         let missing = last.is_some_and(|(key, _)| T::of_key(*key).is_missing());
         if missing || state.len() < self.output.len() {
-            let mut parts: Vec<usize> = (0..self.output.len()).step_by(BLOCK).collect();
+            let mut parts: Vec<usize> = memory::collected((0..self.output.len()).step_by(BLOCK));
             team.each(&mut parts, |_, start| {
                 let len = BLOCK.min(self.output.len() - *start);
-                self.output.write_floats(*start, &vec![f64::NAN; len]);
+                self.output.write_floats(*start, &memory::filled(f64::NAN, len));
             });
         }
         if missing {
@@ -110,7 +111,7 @@ impl<T: Ordered> Accumulator for Ranks<T> {
         // Equal elements are in one bucket.
         let mut buckets: Vec<(&[(u64, u64)], u64)> = Vec::new();
         for part in state.parts_mut().iter().flatten() {
-            buckets.push((part, 0));
+            memory::push(&mut buckets, (part, 0));
         }
         if self.ties == Ties::Dense {
             team.each(&mut buckets, |_, (part, values)| *values = equals(part).count() as u64);

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crate::dtype::Ordered;
 use crate::kernel::{Accumulator, Items, SAMPLE, Team};
+use crate::memory;
 use crate::selection::map::Map;
 use crate::simd::Simd;
 
@@ -35,7 +36,7 @@ pub(super) struct Sampled<T> {
 impl<T: Ordered> Sampled<T> {
     /// Their keys: numbers sort faster than what has to be turned into one at every comparison.
     fn keys(&self) -> Vec<u64> {
-        self.items.iter().map(|item| item.key()).collect()
+        memory::collected(self.items.iter().map(|item| item.key()))
     }
 
     pub(super) fn keys_in_order(&self) -> Vec<u64> {
@@ -51,7 +52,7 @@ impl<T: Ordered> Sampled<T> {
             keys.sort_unstable();
         }
         let (mut rest, mut below) = (keys.as_mut_slice(), 0);
-        let mut found = Vec::with_capacity(ranks.len());
+        let mut found = memory::with_room(ranks.len());
         for &rank in ranks {
             let Some(place) = usize::try_from(rank - below).ok().filter(|place| *place < rest.len()) else { break };
             if ranks.len() > FEW {
@@ -91,11 +92,11 @@ impl<T: Ordered> Accumulator for Sample<T> {
 
     #[inline(always)]
     fn update<S: Simd>(&self, _: S, state: &mut Sampled<T>, block: Items<'_, T>) {
-        state.items.extend_from_slice(&block);
+        memory::extend(&mut state.items, block.iter().copied());
     }
 
     fn combine(&self, state: &mut Sampled<T>, next: Sampled<T>) {
-        state.items.extend(next.items);
+        memory::extend(&mut state.items, next.items);
     }
 
     fn cover(&self, _: &Self) -> Option<Self> {

@@ -4,6 +4,7 @@ use std::marker::PhantomData;
 
 use crate::dtype::Ordered;
 use crate::kernel::{Accumulator, Items};
+use crate::memory;
 use crate::simd::Simd;
 
 /// Places of the table, as a power of two; it is never more than half full.
@@ -40,7 +41,7 @@ impl Table {
 
     /// The keys and their counts, in order.
     pub(super) fn in_order(&self) -> Vec<(u64, u64)> {
-        let mut found: Vec<(u64, u64)> = self.places.iter().copied().filter(|(_, count)| *count > 0).collect();
+        let mut found: Vec<(u64, u64)> = memory::collected(self.places.iter().copied().filter(|(_, count)| *count > 0));
         found.sort_unstable();
         found
     }
@@ -78,7 +79,7 @@ impl<T: Ordered> Accumulator for Tallies<T> {
     const ORDER_FREE: bool = true;
 
     fn init(&self) -> Table {
-        Table { places: vec![(0, 0); 1 << PLACES], used: 0, is_over: false }
+        Table { places: memory::filled((0, 0), 1 << PLACES), used: 0, is_over: false }
     }
 
     #[inline(always)]

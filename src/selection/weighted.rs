@@ -12,6 +12,7 @@ use crate::dtype::{Item, Ordered};
 use crate::error::Error;
 use crate::expr::Expression;
 use crate::kernel::{Accumulator, Items, Request, Team};
+use crate::memory;
 use crate::simd::Simd;
 use crate::value::Value;
 
@@ -37,7 +38,7 @@ impl Accumulator for InOrder {
     type State = Runs;
 
     fn init(&self) -> Runs {
-        Runs { runs: vec![Run::new()], missing: false }
+        Runs { runs: memory::collected([Run::new()]), missing: false }
     }
 
     #[inline(always)]
@@ -46,13 +47,13 @@ impl Accumulator for InOrder {
         // What weighs nothing is not there.
         for pair in block.iter().filter(|pair| pair.im != 0.0) {
             state.missing |= pair.re.is_missing();
-            run.push((pair.re.canonical().key(), pair.im));
+            memory::push(run, (pair.re.canonical().key(), pair.im));
         }
     }
 
     fn combine(&self, state: &mut Runs, next: Runs) {
         state.missing |= next.missing;
-        state.runs.extend(next.runs.into_iter().filter(|run| !run.is_empty()));
+        memory::extend(&mut state.runs, next.runs.into_iter().filter(|run| !run.is_empty()));
     }
 
     fn cover(&self, _: &Self) -> Option<Self> {
@@ -61,7 +62,8 @@ impl Accumulator for InOrder {
 
     fn settle(&self, state: &mut Runs, _: bool, team: &Team<'_>) {
         team.each(&mut state.runs, |_, run| {
-            run.sort_by_key(|(key, _)| *key);
+            // By the weights as well: else the sums' last bits would depend on how equal elements come to lie.
+            run.sort_unstable_by_key(|(key, weight)| (*key, weight.to_bits()));
             let mut sum = 0.0;
             for (_, weight) in run {
                 sum += *weight;
@@ -112,7 +114,7 @@ pub(crate) fn weighted(
 ) -> Request {
     let finish = Arc::new(finish);
     Request::new(pairs, InOrder, move |runs: &Runs| {
-        let found: Vec<f64> = parts.iter().map(|&part| runs.quantile(part)).collect();
+        let found: Vec<f64> = memory::collected(parts.iter().map(|&part| runs.quantile(part)));
         finish(&found)
     })
 }

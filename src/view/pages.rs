@@ -3,15 +3,29 @@
 //! A first touch of a page of 4 KiB costs as much as to read some hundred elements: of what groups of 10 M elements took, a third
 //! went there. NumPy asks for large pages too.
 
+use std::alloc::{Layout, alloc_zeroed};
+
 use crate::dtype::Sealed;
+use crate::memory;
 
 /// Bytes from which on it is worth to ask, a few large pages.
 const LARGE: usize = 8 << 20;
 
-/// So many items that are zero, untouched as yet.
+/// So many items that are zero, untouched as yet. (A vector that can be asked for fails where there is no memory, and one that
+/// is zero aborts; one that is both there is not.)
 pub(crate) fn zeros<T: Sealed>(len: usize) -> Vec<T> {
-    let items = vec![T::default(); len];
-    if size_of_val(items.as_slice()) >= LARGE {
+    let Ok(layout) = Layout::array::<T>(len) else { memory::fail::<T>(len) };
+    if layout.size() == 0 {
+        return Vec::new();
+    }
+    // SAFETY: the layout is not empty.
+    let pointer = unsafe { alloc_zeroed(layout) };
+    if pointer.is_null() {
+        memory::fail::<T>(len);
+    }
+    // SAFETY: the memory is of this layout, from the allocator that vectors have; zeros are valid items of every such type.
+    let items = unsafe { Vec::from_raw_parts(pointer.cast::<T>(), len, len) };
+    if layout.size() >= LARGE {
         ask_for_large(items.as_slice());
     }
     items

@@ -7,6 +7,7 @@ use std::marker::PhantomData;
 use std::sync::Mutex;
 
 use crate::dtype::Sealed;
+use crate::memory;
 use crate::view::pages::zeros;
 
 /// For each strip of the elements and each code: where its elements belong, the first and behind the last.
@@ -32,8 +33,8 @@ impl Places {
                 end += count;
             }
             if end > before {
-                present.push(code);
-                starts.push(end);
+                memory::push(&mut present, code);
+                memory::push(&mut starts, end);
             }
         }
         Places { strips, present, starts }
@@ -54,9 +55,10 @@ impl Places {
     ) -> Result<Vec<T>, E> {
         let mut items: Vec<T> = zeros(self.starts.last().copied().unwrap_or(0));
         let (pointer, len) = (items.as_mut_ptr(), items.len());
-        let strip =
-            |places: &Vec<[usize; 2]>| Mutex::new(Strip { pointer, len, places: places.clone(), items: PhantomData });
-        let strips: Vec<Mutex<Strip<'_, T>>> = self.strips.iter().map(strip).collect();
+        let strip = |places: &Vec<[usize; 2]>| {
+            Mutex::new(Strip { pointer, len, places: memory::copied(places), items: PhantomData })
+        };
+        let strips: Vec<Mutex<Strip<'_, T>>> = memory::collected(self.strips.iter().map(strip));
         work(&strips)?;
         drop(strips);
         Ok(items)

@@ -8,6 +8,7 @@ use crate::dtype::Ordered;
 use crate::error::Error;
 use crate::fill::Fill;
 use crate::kernel::{Piece, Reach};
+use crate::memory;
 use crate::simd::Simd;
 use crate::view::Output;
 use crate::windows::{CHUNK, Window};
@@ -44,7 +45,7 @@ impl Set {
         let mut len = limit.max(1);
         while levels.is_empty() || len > 1 {
             len = len.div_ceil(BITS);
-            levels.push(vec![0; len]);
+            levels.push(memory::filled(0, len));
         }
         Set { levels }
     }
@@ -199,16 +200,17 @@ impl Quantiles {
         let Window { size, after } = self.window;
         // Read once: the array may change.
         let places = piece.items.iter().enumerate().filter(|(_, item)| item.is_finite());
-        let mut order: Vec<(u64, usize)> = places.map(|(place, item)| (item.key(), place)).collect();
+        let mut order: Vec<(u64, usize)> = memory::with_room(piece.items.len());
+        order.extend(places.map(|(place, item)| (item.key(), place)));
         order.sort_unstable();
         // Missing elements have no rank.
-        let mut ranks = vec![usize::MAX; piece.items.len()];
+        let mut ranks = memory::filled(usize::MAX, piece.items.len());
         for (rank, &(_, place)) in order.iter().enumerate() {
             if let Some(known) = ranks.get_mut(place) {
                 *known = rank;
             }
         }
-        let sorted: Vec<u64> = order.iter().map(|(key, _)| *key).collect();
+        let sorted: Vec<u64> = memory::collected(order.iter().map(|(key, _)| *key));
         let mut set = Set::new(sorted.len());
         let mut cursors = vec![Cursor::default(); self.wanted.len()];
         let mut count = 0;
@@ -234,7 +236,7 @@ impl Quantiles {
         for place in (piece.own.start + after).saturating_sub(size - 1)..piece.own.start + after {
             insert(place, &mut set, &mut cursors, &mut count);
         }
-        let mut parts = vec![Vec::with_capacity(piece.own.len()); self.wanted.len()];
+        let mut parts: Vec<Vec<f64>> = self.wanted.iter().map(|_| memory::with_room(piece.own.len())).collect();
         for place in piece.own.clone() {
             insert(place + after, &mut set, &mut cursors, &mut count);
             for ((wanted, cursor), values) in self.wanted.iter().zip(&mut cursors).zip(&mut parts) {

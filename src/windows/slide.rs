@@ -15,6 +15,7 @@
 use crate::error::Error;
 use crate::fill::Fill;
 use crate::kernel::{Piece, Reach};
+use crate::memory;
 use crate::simd::Simd;
 use crate::view::Output;
 use crate::windows::{CHUNK, Window};
@@ -240,14 +241,14 @@ impl Slides {
         let Window { size, after } = self.window;
         let first = piece.start - piece.own.start;
         let (start, end) = (piece.start + after, piece.start + after + piece.own.len());
-        let mut rows = vec![[f64::NAN; L]; size];
-        let mut beginnings = vec![Part::<L>::EMPTY; size];
+        let mut rows = memory::filled([f64::NAN; L], size);
+        let mut beginnings = memory::filled(Part::<L>::EMPTY, size);
         // The last one is that of no elements.
-        let mut ends = vec![Part::<L>::EMPTY; size + 1];
-        let mut before = vec![Part::<1>::EMPTY; size + 1];
+        let mut ends = memory::filled(Part::<L>::EMPTY, size + 1);
+        let mut before = memory::filled(Part::<1>::EMPTY, size + 1);
         let mut before_origin = 0.0;
-        let mut values = vec![vec![[0.0; L]; size]; self.wanted.len()];
-        let mut column = vec![0.0; size];
+        let mut values: Vec<Vec<[f64; L]>> = self.wanted.iter().map(|_| memory::filled([0.0; L], size)).collect();
+        let mut column = memory::filled(0.0, size);
         // Windows end in segments from this one on; what is known of the one before it comes first.
         let mut segment = (start / size * size).saturating_sub(size);
         while segment < end {

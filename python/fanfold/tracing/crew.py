@@ -148,7 +148,7 @@ class Crew:
         for index, kernel in enumerate(kernels):
             try:
                 self.formulas.session.reduce(index, 0, kernel, nan_policy, out.get(index))
-            except (TypeError, ValueError) as error:
+            except (TypeError, ValueError, MemoryError) as error:
                 self.formulas.answers[index] = (error, False)
         if nan_policy == "raise" and kernels:
             self.formulas.session.refuse_nan()

@@ -313,14 +313,18 @@ class Formulas:
             self._asked[number] = (node, None)
             try:
                 self.session.reduce(number, node_id, node.operation.kernel, "propagate")
-            except TypeError as error:
+            except (TypeError, MemoryError) as error:
                 del self._asked[number]
                 node.known, node.error = True, error
         elif isinstance(of.shape, Selection):
             self._asked[number] = (node, None)
             self.session.collect(number, node_id)
         else:
-            array = np.empty(of.shape, of.dtype)
+            try:
+                array = np.empty(of.shape, of.dtype)
+            except MemoryError as error:
+                node.known, node.error = True, error
+                return
             self._asked[number] = (node, array)
             self.session.store(number, node_id, array)
 
@@ -385,9 +389,11 @@ class Formulas:
         for place, (node, column) in enumerate(zip(nodes, columns, strict=True)):
             operation = node.operation
             laid_out = replace(parts, keepdims=operation.keepdims)
-            value: Any = None if place in wrong else laid_out.result(column, operation.kernel)
-            doubtful = value is None or value.dtype != node.dtype or (operation.doubts_nan and np.isnan(value).any())
             try:
+                value: Any = None if place in wrong else laid_out.result(column, operation.kernel)
+                doubtful = (
+                    value is None or value.dtype != node.dtype or (operation.doubts_nan and np.isnan(value).any())
+                )
                 node.value = node.plain(array) if doubtful and node.plain is not None else value
             except Exception as error:  # noqa: BLE001 - NumPy's own word on it
                 node.error = error

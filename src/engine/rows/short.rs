@@ -8,9 +8,10 @@ use crate::column::Column;
 use crate::engine::latch::lock;
 use crate::engine::pass::CHUNK;
 use crate::engine::pool::Workers;
-use crate::engine::rows::{Run, Worker, guarded};
+use crate::engine::rows::{Run, Worker, guarded_on};
 use crate::error::Error;
 use crate::kernel::{Answer, AnyState, SAMPLE};
+use crate::memory;
 use crate::plan::{Stage, Who};
 use crate::view::{BLOCK, Rows, View};
 
@@ -38,8 +39,9 @@ impl<'a> Run<'a> {
                 let views: Vec<View<'_>> = self.sources.iter().map(|source| source.row(row)).collect();
                 if len(row) > source.elements(0..source.count()).len() / 8 && len(row) > CHUNK {
                     // It is the last of its portion.
-                    lock(&self.done).push((rows.start, std::mem::replace(columns, self.columns())));
-                    lock(&self.waiting).push((row, self.all.clone()));
+                    let known = std::mem::replace(columns, self.columns());
+                    memory::push(&mut lock(&self.done), (rows.start, known));
+                    memory::push(&mut lock(&self.waiting), (row, self.all.clone()));
                 } else {
                     self.ask(row, self.all.clone(), &views, &Workers::Caller, &self.control.of_worker(), columns)?;
                 }
@@ -85,7 +87,7 @@ impl<'a> Run<'a> {
         let Worker { evaluator, tiles, states, lens, .. } = worker;
         let len = self.len();
         lens.clear();
-        lens.extend(rows.clone().map(|row| source.elements(row..row + 1).len()));
+        memory::extend(lens, rows.clone().map(|row| source.elements(row..row + 1).len()));
         let in_tile = rows.start - packed.start..rows.end - packed.start;
         let views: Vec<View<'_>> = (self.sources.iter().enumerate())
             .filter_map(|(number, source)| {
@@ -119,17 +121,16 @@ impl<'a> Run<'a> {
                             if let Some(behind) = behind {
                                 *behind = true;
                             }
-                            later.push((row, waiting.who(), answer));
+                            memory::push(&mut later, (row, waiting.who(), answer));
                         } else {
                             self.take(rows.start + row, waiting.who(), answer, columns);
                         }
                     }
                 };
-                guarded(place, |state| sink.accumulator.rows(self.level, state, block, lens, &mut each));
-                if let Err(message) = place {
+                guarded_on(place, |state| sink.accumulator.rows(self.level, state, block, lens, &mut each));
+                if let Err(error) = place {
                     for waiting in self.stage.waiting(index) {
-                        let error = Error::Panic { kernel: String::new(), message: message.clone() };
-                        self.take(rows.start, waiting.who(), Err(error), columns);
+                        self.take(rows.start, waiting.who(), Err(error.clone()), columns);
                     }
                 }
             }
@@ -171,7 +172,7 @@ pub(super) fn portions(rows: &Rows<'_>) -> Vec<Range<usize>> {
     let mut start = 0;
     for end in 1..=rows.count() {
         if rows.elements(start..end).len() >= CHUNK || end == rows.count() {
-            portions.push(start..end);
+            memory::push(&mut portions, start..end);
             start = end;
         }
     }
