@@ -47,21 +47,20 @@ def ours_in(value: Any) -> list[str]:
         if id(each) in seen:
             continue
         seen[id(each)] = each
-        if type(each) in (Traced, Deferred, DeferredNumber, Trace) or each in (Traced, Deferred) * isinstance(
-            each, type
-        ):
+        kind = type(each)
+        if kind in (Traced, Deferred, DeferredNumber, Trace) or (kind is type and each in (Traced, Deferred)):
             found.append(f"{path}: {object.__repr__(each)}")
-        if issubclass(type(each), LEAVES):
+        if issubclass(kind, LEAVES):
             continue
         parts = gc.get_referents(each)
-        if type(each) is types.FunctionType:
+        if kind is types.FunctionType:
             parts = [*(each.__closure__ or ()), each.__defaults__, each.__kwdefaults__, each.__dict__]
-        if issubclass(type(each), np.ndarray):
+        if issubclass(kind, np.ndarray):
             parts = [*parts, *vars(each).values()] if hasattr(each, "__dict__") else parts
             parts = [*parts, *(each.ravel().tolist() if each.dtype.hasobject else ())]
-        if issubclass(type(each), pd.Series | pd.DataFrame):
+        if issubclass(kind, pd.Series | pd.DataFrame):
             parts = [*parts, *(block.values for block in each._mgr.blocks), *each.axes]
-        stack += [(part, f"{path[-100:]} > {type(each).__name__}") for part in parts]
+        stack += [(part, f"{path[-100:]} > {kind.__name__}") for part in parts]
     return found
 
 
