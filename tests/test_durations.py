@@ -16,8 +16,8 @@ Array = npt.NDArray[Any]
 UNITS = ("m8[s]", "m8[25us]", "m8[ns]", "m8[Y]", "m8[7D]", "m8")
 
 NUMPYS: dict[str, Any] = {
-    "sum": np.sum, "mean": np.mean, "cumsum": np.cumsum, "median": np.median, "min": np.min, "max": np.max, "ptp": np.ptp,
-    "diff": np.diff, "sort": np.sort, "any": np.any, "all": np.all, "count_nonzero": np.count_nonzero,
+    "sum": np.sum, "mean": np.mean, "cumsum": np.cumsum, "median": np.median, "min": np.min, "max": np.max,
+    "ptp": np.ptp, "diff": np.diff, "sort": np.sort, "any": np.any, "all": np.all, "count_nonzero": np.count_nonzero,
 }  # fmt: skip
 """NumPy's functions, which leave out no NaT."""
 

@@ -444,7 +444,8 @@ pub(super) static CORR: Entry = Entry {
 pub(super) static DOT: Entry = Entry {
     name: "dot",
     doc: "The dot product of two arrays, in float64; 0 of empty ones.\n\n\
-          Products are rounded; their sum carries its rounding errors along, as that of one array does.",
+          Products are rounded, and leave float64 as NumPy's do; their sum carries its rounding errors along, as that of one \
+          array does.",
     numpy: "np.dot(np.ravel(x) * 1.0, np.ravel(y) * 1.0)",
     resolve: |_, input| Ok(number(input.values(), SumOf(Term::Product), |state| state.sum.value())),
     ..PARTS

@@ -10,6 +10,7 @@
 //! need, and fourth powers would take five.)
 
 use std::marker::PhantomData;
+use std::ops::Range;
 
 use num_complex::Complex;
 
@@ -19,16 +20,21 @@ use crate::kernel::{Accumulator, Answer, Items, Request};
 use crate::scale::Scale;
 use crate::simd::Simd;
 
-/// Below these a mean of squares may have lost digits, or that of fourth powers has: 2⁻⁹⁶⁰ and 2⁻⁴⁸⁰.
-const LEAST_SQUARE: f64 = f64::from_bits((1023 - 960) << 52);
-const LEAST_FOURTH: f64 = f64::from_bits((1023 - 480) << 52);
+/// 2^exponent.
+const fn power(exponent: i64) -> f64 {
+    f64::from_bits((1023 + exponent).cast_unsigned() << 52)
+}
 
-/// Deviations from means beyond these are 0 or large enough, as neighbouring floats are so far apart: 2⁻⁴²⁰ and 2⁻¹⁸⁰.
-const FAR_SQUARE: f64 = f64::from_bits((1023 - 420) << 52);
-const FAR_FOURTH: f64 = f64::from_bits((1023 - 180) << 52);
+/// Below these a mean of squares may have lost digits, or that of fourth powers has, were they weighted by [`WEIGHTS`].
+const LEAST_SQUARE: f64 = power(-700);
+const LEAST_FOURTH: f64 = power(-350);
 
-/// Sums of weights whose products leave float64 are not between these: 2⁻³⁰⁰ and 2³⁰⁰.
-pub(super) const WEIGHTS: std::ops::Range<f64> = f64::from_bits((1023 - 300) << 52)..f64::from_bits((1023 + 300) << 52);
+/// Deviations from means beyond these are 0 or large enough, as neighbouring floats are so far apart.
+const FAR_SQUARE: f64 = power(-290);
+const FAR_FOURTH: f64 = power(-120);
+
+/// Sums of weights that leave products of a weight and a power of a deviation within float64.
+pub(super) const WEIGHTS: Range<f64> = power(-300)..power(300);
 
 /// What is seen of elements whose sums are infinite or small.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
