@@ -429,7 +429,7 @@ def plain_operator(
     if trace is not None:
         trace.because(ufunc.__name__)
     real = plainly.lend(trace, operands, ufunc.__name__, only_reads)
-    if name in COMPARISONS and not only_reads:
+    if name in COMPARISONS and not only_reads and not all(isinstance(each, np.ndarray) for each in real):
         # Python asks the other one next, and has its own words if it does not know either.
         return getattr(real[0], f"__{name}__")(real[1])
     return function(*real)
