@@ -1,43 +1,16 @@
 """`by=`: the elements of each label together. Labels become integers of a range, which the compiled half groups."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from fanfold import _core, shapes
 from fanfold.calling import Called
-from fanfold.checks import Problems, shown
-from fanfold.failures import answered
+from fanfold.checks import Problems
+from fanfold.labels import Labels, labels
 from fanfold.shapes import Arrays, Out, Over, objects
-
-WIDEST = 1 << 20
-"""How wide a range may be for the labels' own numbers to be used, if it is not a few times the number of elements: the
-grouping counts in a table of that length."""
-
-Names = Callable[[npt.NDArray[np.int64]], Any]
-
-
-class _Categories(Protocol):
-    """What pandas calls a categorical."""
-
-    codes: npt.NDArray[Any]
-    categories: Any
-
-
-@dataclass(frozen=True)
-class Labels:
-    """A label for each element, as integers, and what they stand for."""
-
-    numbers: npt.NDArray[Any]
-    low: int
-    """The least number; what is below belongs to no group."""
-    range: int
-    """How many numbers there are from it on; what is above belongs to no group."""
-    names: Names
-    """The labels of the numbers that occur, counted from the least."""
 
 
 class Groups:
@@ -162,149 +135,3 @@ def groups(
     weighed = shapes.weighing(weights, data, None, problems)
     found = labels(by, data, workers, problems)
     return None if found is None or len(problems) > known else Groups(found, mask, weighed, positions)
-
-
-def labels(by: Any, data: npt.NDArray[Any], workers: int, problems: Problems) -> Labels | None:
-    """The labels, if they are such; several keys in a tuple are one label."""
-    if not isinstance(by, tuple):
-        return _labels(by, data, workers, problems, "by")
-    if not by:
-        problems.append(ValueError("by is an empty tuple: pass an array of labels, or a tuple of such"))
-        return None
-    keys = [_labels(key, data, workers, problems, f"by[{number}]") for number, key in enumerate(by)]
-    found = [key for key in keys if key is not None]
-    return None if len(found) < len(keys) else _joined(found, workers)
-
-
-def _labels(by: Any, data: npt.NDArray[Any], workers: int, problems: Problems, argument: str) -> Labels | None:
-    if isinstance(by, str | bytes) or np.ndim(by) == 0:
-        what = f"{argument} must be an array with a label for each element, or a tuple of such, not {shown(by)}"
-        problems.append(TypeError(what))
-        return None
-    shape = np.shape(by)
-    if shape not in (data.shape, (data.size,)):
-        advice = f"pass a label for each element of data, whose shape is {data.shape}"
-        problems.append(ValueError(f"{argument} has shape {shape}: {advice}"))
-        return None
-    if str(getattr(by, "dtype", "")) == "category":
-        categories: _Categories = getattr(by, "array", by)
-        return _categorical(categories)
-    array = np.asarray(by)
-    if array.dtype.kind in "biumM":
-        return _integers(array, workers)
-    if array.dtype.kind == "f":
-        return _ranked(array, workers)
-    if array.dtype.kind in "USO":
-        return _others(array, problems, argument)
-    advice = "pass integers, floats, strings, times or a categorical"
-    problems.append(TypeError(f"{argument} has dtype {array.dtype}, which makes no labels: {advice}"))
-    return None
-
-
-def _categorical(labels: _Categories) -> Labels:
-    """Those that occur, in the order of the categories."""
-    categories = np.asarray(labels.categories)
-    return Labels(labels.codes, 0, len(categories), lambda numbers: categories[numbers])
-
-
-def _integers(array: npt.NDArray[Any], workers: int) -> Labels:
-    """Integers, bools and times as the numbers that they are, unless they lie too far apart."""
-    native = array.dtype.newbyteorder("=")
-    is_time = native.kind in "mM"
-    # NaT is below all other times.
-    integers = array.view(np.dtype(np.int64).newbyteorder(array.dtype.byteorder)) if is_time else array
-    if array.size == 0:
-        return Labels(integers, 0, 0, lambda numbers: numbers.astype(native))
-    least, most = answered(["min", "max"], "omit", array, workers)
-    if is_time:
-        if np.isnat(least):
-            return Labels(integers, 0, 0, lambda numbers: numbers.astype(native))
-        least, most = least.view(np.int64), most.view(np.int64)
-    low = int(least)
-    width = int(most) - low + 1
-    if width > max(WIDEST, 4 * array.size):
-        return _ranked(array, workers)
-
-    def names(numbers: npt.NDArray[np.int64]) -> Any:
-        if native.kind == "u":
-            return (numbers.astype(np.uint64) + np.uint64(low)).astype(native)
-        return (numbers + low).astype(native)
-
-    return Labels(integers, low, width, names)
-
-
-def _ranked(array: npt.NDArray[Any], workers: int) -> Labels:
-    """Each label's rank among the distinct ones. NaN and NaT belong to no group."""
-    (order,) = answered(["argsort"], "propagate", array, workers)
-    flat = array.reshape(-1)
-    found = flat[order]
-    # What is missing comes last.
-    there = found.size - np.count_nonzero(np.isnan(found) if found.dtype.kind in "fmM" else 0)
-    is_first = np.ones(found.size, bool)
-    is_first[1:] = found[1:] != found[:-1]
-    is_first[there:] = False
-    ranks = np.cumsum(is_first) - 1
-    ranks[there:] = -1
-    numbers = np.empty(found.size, np.int64)
-    numbers[order] = ranks
-    distinct = found[is_first].astype(found.dtype.newbyteorder("="))
-    return Labels(numbers, 0, distinct.size, lambda numbers: distinct[numbers])
-
-
-def _others(array: npt.NDArray[Any], problems: Problems, argument: str) -> Labels | None:
-    """Strings, and objects that have an order. None, and what is not equal to itself, belongs to no group."""
-    flat = array.reshape(-1)
-    there = np.array([one is not None and one == one for one in flat], bool) if array.dtype == object else None
-    try:
-        distinct, found = np.unique(flat if there is None else flat[there], return_inverse=True)
-    except TypeError:
-        advice = "pass labels of one kind, or as a categorical"
-        problems.append(TypeError(f"{argument} holds objects that cannot be put in order: {advice}"))
-        return None
-    numbers = np.full(flat.size, -1, np.int64)
-    numbers[... if there is None else there] = found.reshape(-1)
-    return Labels(numbers, 0, distinct.size, lambda numbers: distinct[numbers])
-
-
-def _joined(keys: list[Labels], workers: int) -> Labels:
-    """Several labels of each element as one number; the first counts most."""
-    numbers, width = _counted(keys[0]), keys[0].range
-
-    parts: Parts = lambda numbers: (numbers,)  # noqa: E731 - others follow, under the same name
-    for key in keys[1:]:
-        own = _counted(key)
-        numbers = np.where((numbers < 0) | (own < 0), -1, numbers * key.range + own)
-        width *= key.range
-        ranks: Names | None = None
-        if width > max(WIDEST, 4 * numbers.size):
-            ranked = _ranked(numbers, workers)
-            # The first rank may be that of what belongs to no group.
-            numbers, width, ranks = np.where(numbers < 0, -1, ranked.numbers), ranked.range, ranked.names
-        parts = _more_parts(parts, ranks, key.range)
-
-    def names(numbers: npt.NDArray[np.int64]) -> Any:
-        return tuple(key.names(part) for key, part in zip(keys, parts(numbers), strict=True))
-
-    return Labels(numbers, 0, width, names)
-
-
-Parts = Callable[[npt.NDArray[np.int64]], tuple[npt.NDArray[np.int64], ...]]
-
-
-def _more_parts(parts: Parts, ranks: Names | None, width: int) -> Parts:
-    """What a number is made of, if it was made of these and another below `width`, and then perhaps ranked."""
-
-    def more(numbers: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.int64], ...]:
-        numbers = numbers if ranks is None else ranks(numbers)
-        return (*parts(numbers // width), numbers % width)
-
-    return more
-
-
-def _counted(key: Labels) -> npt.NDArray[np.int64]:
-    """The numbers counted from the least one; -1 for what belongs to no group."""
-    numbers = key.numbers.reshape(-1)
-    if numbers.dtype.kind == "u":
-        numbers = numbers - numbers.dtype.type(key.low)
-    counted = numbers.astype(np.int64, copy=False) - (0 if numbers.dtype.kind == "u" else key.low)
-    return np.where((counted >= 0) & (counted < key.range), counted, -1)
