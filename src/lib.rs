@@ -4,7 +4,7 @@
 //!
 //! | module | what it is for | what it uses |
 //! |---|---|---|
-//! | [`dtype`], [`value`], [`error`], [`simd`], [`ahead`], `lanes` | element types, answers, errors, instruction sets, reading ahead, the vector loops | nothing |
+//! | [`dtype`], [`value`], [`error`], [`simd`], [`ahead`], `rounding`, `lanes` | element types, answers, errors, instruction sets, reading ahead, rounding errors, the vector loops | nothing |
 //! | [`view`] | somebody else's memory, cut into blocks | the above |
 //! | [`expr`] | elementwise formulas over blocks | [`view`] |
 //! | [`kernel`], [`parameters`] | what a kernel is: accumulator, finish, catalogue entry; the laws | [`expr`] |
@@ -40,6 +40,7 @@ pub mod parameters;
 pub mod plan;
 #[cfg(feature = "python")]
 mod py;
+mod rounding;
 mod selection;
 pub mod simd;
 pub mod store;
