@@ -4,7 +4,7 @@
 //!
 //! | module | what it is for | what it uses |
 //! |---|---|---|
-//! | [`dtype`], [`value`], [`error`], `memory`, [`simd`], [`ahead`], [`scale`], `lanes` | element types, answers, errors, memory that can be short, instruction sets, reading ahead, powers of two, the vector loops | nothing |
+//! | [`dtype`], [`value`], [`error`], `memory`, [`simd`], [`ahead`], [`scale`], `rounding`, `lanes` | element types, answers, errors, memory that can be short, instruction sets, reading ahead, powers of two, rounding errors, the vector loops | nothing |
 //! | [`view`] | somebody else's memory, cut into blocks | the above |
 //! | [`expr`] | elementwise formulas over blocks | [`view`] |
 //! | [`kernel`], [`parameters`] | what a kernel is: accumulator, finish, catalogue entry; the laws | [`expr`] |
@@ -41,6 +41,7 @@ pub mod parameters;
 pub mod plan;
 #[cfg(feature = "python")]
 mod py;
+mod rounding;
 pub mod scale;
 mod selection;
 pub mod simd;

@@ -1,11 +1,11 @@
 //! Statistics of windows that slide over the array, as in pandas.
 
-use crate::dtype::DType;
+use crate::dtype::{DType, with_integer};
 use crate::error::Error;
 use crate::fill::{array, fill};
 use crate::kernel::{Entry, Input, Request, Takes};
 use crate::parameters::{Accepts, Argument, Arguments, DefaultValue, Parameter};
-use crate::windows::{Quantile, Quantiles, Slides, Statistic, Wanted, Window};
+use crate::windows::{Quantile, Quantiles, Slides, Statistic, Totals, Wanted, Window};
 
 const WINDOW: Parameter = Parameter {
     name: "window",
@@ -77,10 +77,25 @@ fn slide(statistic: Statistic, arguments: &Arguments, input: &Input) -> Result<R
         |len| len,
         move |output| {
             let window = Window::new(size, center, output.len());
-            let wanted = vec![Wanted { statistic, least: least as f64, output }];
-            fill(expression.clone(), Slides { window, wanted })
+            fill(expression.clone(), Slides::new(window, Wanted { statistic, least: least as f64, output }))
         },
     ))
+}
+
+/// A sum or a mean: exact if the elements are.
+fn total(statistic: Statistic, arguments: &Arguments, input: &Input) -> Result<Request, Error> {
+    let Windows { size, center, least } = Windows::new(arguments, input)?;
+    let expression = input.elements();
+    with_integer!(input.dtype, T => {
+        Ok(array(
+            DType::Float64,
+            |len| len,
+            move |output| {
+                let window = Window::new(size, center, output.len());
+                fill(expression.clone(), Totals::<T>::new(window, Wanted { statistic, least: least as f64, output }))
+            },
+        ))
+    }, else slide(statistic, arguments, input))
 }
 
 fn quantile(quantile: f64, arguments: &Arguments, input: &Input) -> Result<Request, Error> {
@@ -107,7 +122,7 @@ const WINDOWED: Entry = Entry {
     nan_policy: None,
     weighted: false,
     passes: 1,
-    resolve: |arguments, input| slide(Statistic::Sum, arguments, input),
+    resolve: |arguments, input| total(Statistic::Sum, arguments, input),
 };
 
 pub(super) static ROLLING_SUM: Entry = Entry {
@@ -117,7 +132,7 @@ pub(super) static ROLLING_SUM: Entry = Entry {
           what was in another one is left behind, and the time does not depend on the window's size.",
     numpy: "pd.Series(np.ravel(x)).rolling(window, min_periods, center).sum().to_numpy()",
     examples: &["window=4, min_periods=0, center=True", "window=1"],
-    resolve: |arguments, input| slide(Statistic::Sum, arguments, input),
+    resolve: |arguments, input| total(Statistic::Sum, arguments, input),
     ..WINDOWED
 };
 
@@ -126,7 +141,7 @@ pub(super) static ROLLING_MEAN: Entry = Entry {
     doc: "The mean of each window, as an array of float64.\n\n\
           NaN and infinities are missing values, as to pandas. Several statistics of the same windows are found in one walk.",
     numpy: "pd.Series(np.ravel(x)).rolling(window, min_periods, center).mean().to_numpy()",
-    resolve: |arguments, input| slide(Statistic::Mean, arguments, input),
+    resolve: |arguments, input| total(Statistic::Mean, arguments, input),
     ..WINDOWED
 };
 

@@ -6,6 +6,7 @@ use crate::fill::{Fill, array, fill, write_each};
 use crate::kernel::{Answer, Entry, Input, Piece, Request, Takes};
 use crate::kernels::moments::{moments, variance};
 use crate::kernels::rescaled::scaled;
+use crate::lanes::Double;
 use crate::parameters::{Accepts, Arguments, DefaultValue, Parameter};
 use crate::scale::Scale;
 use crate::selection::{Ties, ranks};
@@ -15,7 +16,7 @@ use crate::view::Output;
 /// Distances from a mean, in standard deviations.
 #[derive(Debug, Clone)]
 struct Standardised {
-    mean: f64,
+    mean: Double,
     deviation: f64,
     output: Output,
 }
@@ -27,7 +28,8 @@ impl Fill for Standardised {
 
     #[inline(always)]
     fn fill<S: Simd>(&self, _: S, piece: &Piece<'_, f64>) -> Result<(), Error> {
-        let score = |item: f64| Some((item - self.mean) / self.deviation);
+        // Where the mean is large beside the distances from it, its rounding is not small beside them.
+        let score = |item: f64| Some(((item - self.mean.high) - self.mean.low) / self.deviation);
         write_each(piece.own(), piece.start, score, |start, scores| self.output.write_floats(start, scores));
         Ok(())
     }
@@ -49,9 +51,9 @@ fn zscore(arguments: &Arguments, input: &Input) -> Request {
         |len| len,
         move |output| {
             moments(&input, 2, vec![Standardised::NAME], move |state, scale| {
-                let (mean, deviation) = (state.mean(), variance(state, ddof, true).sqrt());
+                let (mean, deviation) = (state.precise_mean(), variance(state, ddof, true).sqrt());
                 // What differs by rounding only has no score: SciPy draws the line here.
-                let is_constant = deviation <= (epsilon(dtype) * mean).abs();
+                let is_constant = deviation <= (epsilon(dtype) * mean.high).abs();
                 let deviation = if is_constant { f64::NAN } else { deviation };
                 let scores = Standardised { mean, deviation, output: output.clone() };
                 let elements = scaled(input.elements().float64(), [scale, Scale::ONE]);

@@ -172,9 +172,9 @@ fn of_squares(input: &Input, value: fn(&MomentsState) -> f64) -> Request {
 pub(super) static SUM: Entry = Entry {
     name: "sum",
     doc: "The sum; 0 of an empty array.\n\n\
-          float64 is summed with its rounding errors carried along (Knuth's TwoSum, once for every eight elements of a \
-          lane): the error is that of at most four roundings of each element, whatever their number. Narrower floats are \
-          summed in float64. Integers and timedelta64 are summed exactly: a sum that does not fit NumPy's result dtype raises \
+          Floats are summed in float64 with their rounding errors carried along (Knuth's TwoSum), as if with twice the \
+          digits: the error is that of one rounding, unless nearly all digits cancel. Integers and timedelta64 are summed \
+          exactly: a sum that does not fit NumPy's result dtype raises \
           ``OverflowError`` instead of wrapping.",
     parameters: &[],
     numpy: "np.sum(x)",

@@ -1,11 +1,15 @@
 //! Windows that slide over an array: a value for each element, of the elements around it.
 //!
-//! Nothing is ever taken out of a window again, so that nothing is left behind either: no sum drifts, and what was large
-//! leaves no trace. NaN and infinities are missing values, as in pandas.
+//! Nothing that has been rounded is ever taken out of a window again, so that nothing is left behind either: no sum drifts,
+//! and what was large leaves no trace. NaN and infinities are missing values, as in pandas.
 
+mod exact;
+mod integers;
+mod parts;
 mod ranks;
 mod slide;
 
+pub(crate) use integers::Totals;
 pub(crate) use ranks::{Quantiles, Wanted as Quantile};
 pub(crate) use slide::{Slides, Statistic, Wanted};
 

@@ -164,7 +164,14 @@ impl Wanted {
             return low;
         }
         let high = item(at.and_then(|at| set.next(at)));
-        if self.quantile == 0.5 { f64::midpoint(low, high) } else { low + (high - low) * fraction }
+        // From the nearer of the two, as NumPy does.
+        if self.quantile == 0.5 {
+            f64::midpoint(low, high)
+        } else if fraction < 0.5 {
+            low + (high - low) * fraction
+        } else {
+            high - (high - low) * (1.0 - fraction)
+        }
     }
 }
 

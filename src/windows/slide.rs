@@ -6,24 +6,27 @@
 //! (M. van Herk, Pattern Recognition Letters 13 (1992), 517–521; J. Gil and M. Werman, IEEE Transactions on Pattern Analysis
 //! and Machine Intelligence 15 (1993), 504–507, for extrema.)
 //!
-//! Sums are of differences from an element of their own, the first of a beginning and the last of an end. So a sum of squares
-//! is at most as many times larger than that of the distances from the mean as there are elements, however far from zero
-//! they lie; both are joined as in T. Chan, G. Golub and R. `LeVeque`, The American Statistician 37 (1983), 242–247, equation 2.1.
-//!
 //! Several segments are walked over at a time, one in each lane, which changes nothing for any of them.
+
+use std::marker::PhantomData;
+use std::ops::Range;
+
+use fearless_simd::f64x8;
 
 use crate::error::Error;
 use crate::fill::Fill;
 use crate::kernel::{Piece, Reach};
+use crate::lanes::Double;
 use crate::memory;
+use crate::rounding::Lanes;
 use crate::simd::Simd;
 use crate::view::Output;
+use crate::windows::exact::Exact;
+use crate::windows::parts::{Extremes, Part, Spread, Sums};
 use crate::windows::{CHUNK, Window};
 
-/// Segments at a time.
-const LANES: usize = 8;
-/// The longest windows of which so many fit the cache.
-const SHORT: usize = 1024;
+/// The longest windows of which eight fit the cache.
+const SHORT: usize = 4096;
 
 /// What is asked of windows.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -42,12 +45,6 @@ pub(crate) enum Statistic {
     Max,
 }
 
-impl Statistic {
-    fn is_extreme(self) -> bool {
-        matches!(self, Statistic::Min | Statistic::Max)
-    }
-}
-
 /// An array that is asked for.
 #[derive(Debug, Clone)]
 pub(crate) struct Wanted {
@@ -60,8 +57,8 @@ pub(crate) struct Wanted {
 /// Statistics of the same windows.
 #[derive(Debug, Clone)]
 pub(crate) struct Slides {
-    pub(crate) window: Window,
-    pub(crate) wanted: Vec<Wanted>,
+    window: Window,
+    wanted: Vec<Wanted>,
 }
 
 impl Fill for Slides {
@@ -74,16 +71,11 @@ impl Fill for Slides {
     }
 
     #[inline(always)]
-    fn fill<S: Simd>(&self, _: S, piece: &Piece<'_, f64>) -> Result<(), Error> {
-        let sums = self.wanted.iter().any(|wanted| !wanted.statistic.is_extreme());
-        let extremes = self.wanted.iter().any(|wanted| wanted.statistic.is_extreme());
-        match (self.window.size <= SHORT, sums, extremes) {
-            (true, true, true) => self.slide::<LANES, true, true>(piece),
-            (true, true, false) => self.slide::<LANES, true, false>(piece),
-            (true, false, _) => self.slide::<LANES, false, true>(piece),
-            (false, true, true) => self.slide::<1, true, true>(piece),
-            (false, true, false) => self.slide::<1, true, false>(piece),
-            (false, false, _) => self.slide::<1, false, true>(piece),
+    fn fill<S: Simd>(&self, simd: S, piece: &Piece<'_, f64>) -> Result<(), Error> {
+        if self.window.size <= SHORT {
+            self.slide::<f64x8<S>>(simd, piece);
+        } else {
+            self.slide::<f64>((), piece);
         }
         Ok(())
     }
@@ -94,214 +86,205 @@ impl Fill for Slides {
     }
 }
 
-/// What is known of a part of each segment: a beginning, or an end.
-#[derive(Debug, Clone, Copy)]
-struct Part<const L: usize> {
-    count: [f64; L],
-    /// Of differences from the segment's own element.
-    sum: [f64; L],
-    squares: [f64; L],
-    low: [f64; L],
-    high: [f64; L],
-}
-
-impl<const L: usize> Part<L> {
-    const EMPTY: Part<L> = Part {
-        count: [0.0; L],
-        sum: [0.0; L],
-        squares: [0.0; L],
-        low: [f64::INFINITY; L],
-        high: [f64::NEG_INFINITY; L],
-    };
-
-    /// Takes an element of each segment.
-    #[inline(always)]
-    fn take<const SUMS: bool, const EXTREMES: bool>(&mut self, items: &[f64; L], origins: &[f64; L]) {
-        for lane in 0..L {
-            let item = items[lane];
-            let counts = item.is_finite();
-            self.count[lane] += if counts { 1.0 } else { 0.0 };
-            if SUMS {
-                let distance = if counts { item - origins[lane] } else { 0.0 };
-                self.sum[lane] += distance;
-                self.squares[lane] += distance * distance;
-            }
-            if EXTREMES {
-                let (low, high) = (self.low[lane], self.high[lane]);
-                self.low[lane] = if counts & (item < low) { item } else { low };
-                self.high[lane] = if counts & (item > high) { item } else { high };
-            }
-        }
-    }
-
-    /// One lane further: what was in the last lane leaves, `first` comes in.
-    #[inline(always)]
-    fn moved(&self, first: &Part<1>) -> Part<L> {
-        let shift = |lanes: &[f64; L], first: f64| {
-            let mut moved = [first; L];
-            moved[1..].copy_from_slice(&lanes[..L - 1]);
-            moved
-        };
-        Part {
-            count: shift(&self.count, first.count[0]),
-            sum: shift(&self.sum, first.sum[0]),
-            squares: shift(&self.squares, first.squares[0]),
-            low: shift(&self.low, first.low[0]),
-            high: shift(&self.high, first.high[0]),
-        }
-    }
-
-    fn last(&self) -> Part<1> {
-        let last = L - 1;
-        Part {
-            count: [self.count[last]],
-            sum: [self.sum[last]],
-            squares: [self.squares[last]],
-            low: [self.low[last]],
-            high: [self.high[last]],
-        }
-    }
-}
-
-/// What is known of windows: the end of a segment, and the beginning of the next.
-struct Joined<const L: usize> {
-    count: [f64; L],
-    sum: [f64; L],
-    /// The squares of distances from the mean.
-    squares: [f64; L],
-    low: [f64; L],
-    high: [f64; L],
-}
-
-impl<const L: usize> Joined<L> {
-    #[inline(always)]
-    fn new<const SUMS: bool, const EXTREMES: bool>(
-        end: &Part<L>,
-        end_origins: &[f64; L],
-        beginning: &Part<L>,
-        origins: &[f64; L],
-    ) -> Joined<L> {
-        let zero = [0.0; L];
-        let mut joined = Joined { count: zero, sum: zero, squares: zero, low: zero, high: zero };
-        for lane in 0..L {
-            let (left, right) = (end.count[lane], beginning.count[lane]);
-            joined.count[lane] = left + right;
-            if SUMS {
-                // Of no elements the sums are 0, and so are these.
-                let (left_mean, right_mean) = (end.sum[lane] / left.max(1.0), beginning.sum[lane] / right.max(1.0));
-                let left_squares = (end.squares[lane] - end.sum[lane] * left_mean).max(0.0);
-                let right_squares = (beginning.squares[lane] - beginning.sum[lane] * right_mean).max(0.0);
-                let apart = (origins[lane] - end_origins[lane]) + (right_mean - left_mean);
-                let weight = left * right / (left + right).max(1.0);
-                joined.squares[lane] =
-                    left_squares + right_squares + if weight > 0.0 { apart * apart * weight } else { 0.0 };
-                joined.sum[lane] =
-                    (left * end_origins[lane] + end.sum[lane]) + (right * origins[lane] + beginning.sum[lane]);
-            }
-            if EXTREMES {
-                joined.low[lane] = end.low[lane].min(beginning.low[lane]);
-                joined.high[lane] = end.high[lane].max(beginning.high[lane]);
-            }
-        }
-        joined
-    }
-
-    #[inline(always)]
-    fn value(&self, statistic: Statistic, least: f64) -> [f64; L] {
-        let values = match statistic {
-            Statistic::Sum => {
-                return std::array::from_fn(|lane| if self.count[lane] >= least { self.sum[lane] } else { f64::NAN });
-            }
-            Statistic::Mean => std::array::from_fn(|lane| self.sum[lane] / self.count[lane]),
-            Statistic::Var(ddof) => std::array::from_fn(|lane| self.variance(lane, ddof)),
-            Statistic::Std(ddof) => std::array::from_fn(|lane| self.variance(lane, ddof).sqrt()),
-            Statistic::Min => self.low,
-            Statistic::Max => self.high,
-        };
-        let least = least.max(1.0);
-        std::array::from_fn(|lane| if self.count[lane] >= least { values[lane] } else { f64::NAN })
-    }
-
-    #[inline(always)]
-    fn variance(&self, lane: usize, ddof: f64) -> f64 {
-        let freedom = self.count[lane] - ddof;
-        if freedom > 0.0 { self.squares[lane] / freedom } else { f64::NAN }
-    }
-}
-
-/// An element that differences are taken from: none so large that they could overflow, if they need not.
-#[inline(always)]
-fn origin(item: Option<&f64>) -> f64 {
-    item.copied().filter(|item| item.abs() < f64::MAX / 4.0).unwrap_or(0.0)
-}
-
 impl Slides {
+    pub(crate) fn new(window: Window, wanted: Wanted) -> Slides {
+        Slides { window, wanted: vec![wanted] }
+    }
+
     #[inline(always)]
-    fn slide<const L: usize, const SUMS: bool, const EXTREMES: bool>(&self, piece: &Piece<'_, f64>) {
+    fn slide<V: Lanes>(&self, token: V::Token, piece: &Piece<'_, f64>) {
+        let place = Place {
+            window: self.window,
+            first: piece.start - piece.own.start,
+            ends: piece.start + self.window.after..piece.start + self.window.after + piece.own.len(),
+        };
+        let mut sums = Walk::<V, Sums, 4>::new(token, self);
+        let mut spread = Walk::<V, Spread, 5>::new(token, self);
+        let mut extremes = Walk::<V, Extremes, 3>::new(token, self);
+        let mut rows = memory::filled(V::splat(token, f64::NAN).floats(), self.window.size);
+        let mut column = memory::filled(0.0, self.window.size);
+        // Windows end in segments from this one on; what is known of the one before it comes first.
+        let mut segment = (place.ends.start / place.window.size * place.window.size).saturating_sub(place.window.size);
+        while segment < place.ends.end {
+            place.load::<V>(segment, piece.items, &mut rows);
+            sums.go(token, segment, &place, &rows, &mut column);
+            spread.go(token, segment, &place, &rows, &mut column);
+            extremes.go(token, segment, &place, &rows, &mut column);
+            segment += V::COUNT * place.window.size;
+        }
+        sums.doubtful.retain(|window| place.ends.contains(window));
+        if !sums.doubtful.is_empty() {
+            sums.doubtful.sort_unstable();
+            self.settle(&sums.wanted, piece, &sums.doubtful);
+        }
+    }
+
+    /// Writes what follows from the sums of the windows that end with these elements, one after the other, without rounding.
+    fn settle(&self, wanted: &[&Wanted], piece: &Piece<'_, f64>, ends: &[usize]) {
         let Window { size, after } = self.window;
         let first = piece.start - piece.own.start;
-        let (start, end) = (piece.start + after, piece.start + after + piece.own.len());
-        let mut rows = memory::filled([f64::NAN; L], size);
-        let mut beginnings = memory::filled(Part::<L>::EMPTY, size);
-        // The last one is that of no elements.
-        let mut ends = memory::filled(Part::<L>::EMPTY, size + 1);
-        let mut before = memory::filled(Part::<1>::EMPTY, size + 1);
-        let mut before_origin = 0.0;
-        let mut values: Vec<Vec<[f64; L]>> = self.wanted.iter().map(|_| memory::filled([0.0; L], size)).collect();
-        let mut column = memory::filled(0.0, size);
-        // Windows end in segments from this one on; what is known of the one before it comes first.
-        let mut segment = (start / size * size).saturating_sub(size);
-        while segment < end {
-            let (mut origins, mut end_origins) = ([0.0; L], [0.0; L]);
-            for lane in 0..L {
-                let (from, to) = (segment + lane * size, segment + (lane + 1) * size);
-                // The segment may reach beyond what is known on both sides.
-                let known = from.clamp(first, first + piece.items.len())..to.clamp(first, first + piece.items.len());
-                let items = piece.items.get(known.start - first..known.end - first).unwrap_or_default();
-                origins[lane] = origin(items.iter().find(|item| item.is_finite()));
-                end_origins[lane] = origin(items.iter().rfind(|item| item.is_finite()));
-                if items.len() < size {
-                    for row in &mut rows {
-                        row[lane] = f64::NAN;
-                    }
-                }
-                let places = rows.iter_mut().skip(known.start.saturating_sub(from));
-                places.zip(items).for_each(|(row, &item)| row[lane] = item);
+        let (mut sum, mut count, mut known) = (Exact::ZERO, 0.0, 0..0);
+        let finite = |places: Range<usize>| {
+            let items = piece.items.get(places).unwrap_or_default();
+            items.iter().copied().filter(|item| item.is_finite())
+        };
+        for &end in ends {
+            let next = (end + 1).saturating_sub(size + first)..(end + 1 - first).min(piece.items.len());
+            if next.start >= known.end {
+                (sum, count, known) = (Exact::ZERO, 0.0, next.start..next.start);
             }
-            let (mut beginning, mut ending) = (Part::<L>::EMPTY, Part::<L>::EMPTY);
-            let backwards = rows.iter().zip(&mut ends).rev();
-            for ((row, place), (back, end)) in rows.iter().zip(&mut beginnings).zip(backwards) {
-                beginning.take::<SUMS, EXTREMES>(row, &origins);
-                *place = beginning;
-                ending.take::<SUMS, EXTREMES>(back, &end_origins);
-                *end = ending;
+            for item in finite(known.start..next.start) {
+                sum.add(-item);
+                count -= 1.0;
             }
-            let mut left_origins = [before_origin; L];
-            left_origins[1..].copy_from_slice(&end_origins[..L - 1]);
-            let parts = beginnings.iter().zip(ends.iter().skip(1)).zip(before.iter().skip(1));
-            for (row, ((beginning, end), before)) in parts.enumerate() {
-                let joined = Joined::new::<SUMS, EXTREMES>(&end.moved(before), &left_origins, beginning, &origins);
-                for (wanted, values) in self.wanted.iter().zip(&mut values) {
-                    if let Some(place) = values.get_mut(row) {
-                        *place = joined.value(wanted.statistic, wanted.least);
-                    }
-                }
+            for item in finite(known.end..next.end) {
+                sum.add(item);
+                count += 1.0;
             }
-            for (wanted, values) in self.wanted.iter().zip(&values) {
-                for lane in 0..L {
-                    column.iter_mut().zip(values).for_each(|(place, row)| *place = row[lane]);
-                    // Those of the windows that end in this piece.
-                    let whole = segment + lane * size;
-                    let (from, to) = (whole.max(start), (whole + size).min(end));
-                    if from < to {
-                        let known = column.get(from - whole..to - whole).unwrap_or_default();
-                        wanted.output.write_floats(from - after, known);
-                    }
-                }
+            known = next;
+            let Double { high, low } = sum.value();
+            for wanted in wanted {
+                let value = wanted.statistic.value([count, high, low], wanted.least);
+                wanted.output.write_floats(end - after, &[value]);
             }
-            before.iter_mut().zip(&ends).for_each(|(before, end)| *before = end.last());
-            before_origin = end_origins[L - 1];
-            segment += L * size;
         }
     }
+}
+
+/// Where a piece is.
+struct Place {
+    window: Window,
+    /// The number of its first known element.
+    first: usize,
+    /// Those of the last elements of its windows.
+    ends: Range<usize>,
+}
+
+impl Place {
+    /// Puts segments into rows, one in each lane, from this one on.
+    #[inline(always)]
+    fn load<V: Lanes>(&self, segment: usize, items: &[f64], rows: &mut [V::Floats]) {
+        let size = self.window.size;
+        for lane in 0..V::COUNT {
+            let (from, to) = (segment + lane * size, segment + (lane + 1) * size);
+            // The segment may reach beyond what is known on both sides.
+            let known =
+                from.clamp(self.first, self.first + items.len())..to.clamp(self.first, self.first + items.len());
+            let items = items.get(known.start - self.first..known.end - self.first).unwrap_or_default();
+            if items.len() < size {
+                for row in rows.iter_mut() {
+                    row.as_mut()[lane] = f64::NAN;
+                }
+            }
+            for (row, &item) in rows.iter_mut().skip(known.start.saturating_sub(from)).zip(items) {
+                row.as_mut()[lane] = item;
+            }
+        }
+    }
+}
+
+/// What is known of segments as they are walked over.
+struct Walk<'a, V, P, const F: usize> {
+    wanted: Vec<&'a Wanted>,
+    /// Of every beginning of a segment, and every end; the last is that of no elements.
+    beginnings: Vec<[V; F]>,
+    ends: Vec<[V; F]>,
+    /// The ends of the segment before.
+    before: Vec<[f64; F]>,
+    values: Vec<V>,
+    /// The last elements of windows that are in doubt.
+    doubtful: Vec<usize>,
+    part: PhantomData<P>,
+}
+
+impl<'a, V: Lanes, P: Part<F>, const F: usize> Walk<'a, V, P, F> {
+    #[inline(always)]
+    fn new(token: V::Token, slides: &'a Slides) -> Self {
+        let wanted: Vec<&Wanted> = slides.wanted.iter().filter(|wanted| P::serves(wanted.statistic)).collect();
+        let size = if wanted.is_empty() { 0 } else { slides.window.size };
+        let empty = Self::empty(token);
+        Walk {
+            beginnings: memory::filled(empty, size),
+            ends: memory::filled(empty, size + 1),
+            before: memory::filled(P::EMPTY, size + 1),
+            values: memory::filled(V::splat(token, 0.0), size * wanted.len()),
+            wanted,
+            doubtful: Vec::new(),
+            part: PhantomData,
+        }
+    }
+
+    #[inline(always)]
+    fn empty(token: V::Token) -> [V; F] {
+        let mut empty = [V::splat(token, 0.0); F];
+        for (known, x) in empty.iter_mut().zip(P::EMPTY) {
+            *known = V::splat(token, x);
+        }
+        empty
+    }
+
+    /// Walks over segments and writes what follows for the windows that end in them.
+    #[inline(always)]
+    fn go(&mut self, token: V::Token, segment: usize, place: &Place, rows: &[V::Floats], column: &mut [f64]) {
+        if self.wanted.is_empty() {
+            return;
+        }
+        let (mut beginning, mut ending) = (Self::empty(token), Self::empty(token));
+        let backwards = rows.iter().zip(&mut self.ends).rev();
+        for ((row, known), (back, end)) in rows.iter().zip(&mut self.beginnings).zip(backwards) {
+            P::take(&mut beginning, V::load(token, row));
+            *known = beginning;
+            P::take(&mut ending, V::load(token, back));
+            *end = ending;
+        }
+        let size = place.window.size;
+        let parts = self.beginnings.iter().zip(self.ends.iter().skip(1)).zip(self.before.iter().skip(1));
+        let mut doubt = V::splat(token, 0.0);
+        for (row, ((beginning, end), before)) in parts.clone().enumerate() {
+            let joined = P::join(&moved(end, before), beginning);
+            for (number, wanted) in self.wanted.iter().enumerate() {
+                if let Some(value) = self.values.get_mut(number * size + row) {
+                    *value = wanted.statistic.value(joined, wanted.least);
+                }
+            }
+            doubt = doubt + P::doubt(&joined);
+        }
+        // Seldom: so it is looked for once more.
+        if doubt.floats().as_ref().iter().any(|doubt| doubt.is_nan()) {
+            for (row, ((beginning, end), before)) in parts.enumerate() {
+                let doubts = P::doubt(&P::join(&moved(end, before), beginning)).floats();
+                let lanes = doubts.as_ref().iter().enumerate().filter(|(_, doubt)| doubt.is_nan());
+                self.doubtful.extend(lanes.map(|(lane, _)| segment + lane * size + row));
+            }
+        }
+        for (wanted, values) in self.wanted.iter().zip(self.values.chunks_exact(size)) {
+            for lane in 0..V::COUNT {
+                // Those of the windows that end in this piece.
+                let whole = segment + lane * size;
+                let (from, to) = (whole.max(place.ends.start), (whole + size).min(place.ends.end));
+                if from < to {
+                    for (place, value) in column.iter_mut().zip(values) {
+                        *place = value.floats().as_ref()[lane];
+                    }
+                    let known = column.get(from - whole..to - whole).unwrap_or_default();
+                    wanted.output.write_floats(from - place.window.after, known);
+                }
+            }
+        }
+        for (before, end) in self.before.iter_mut().zip(&self.ends) {
+            for (before, end) in before.iter_mut().zip(end) {
+                *before = end.floats().as_ref()[V::COUNT - 1];
+            }
+        }
+    }
+}
+
+/// What is known of ends, beside what is known of the beginnings of the segments after them.
+#[inline(always)]
+fn moved<V: Lanes, const F: usize>(ends: &[V; F], before: &[f64; F]) -> [V; F] {
+    let mut moved = *ends;
+    for (known, &before) in moved.iter_mut().zip(before) {
+        *known = known.moved(before);
+    }
+    moved
 }
