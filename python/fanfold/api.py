@@ -229,16 +229,16 @@ class Plan:
         for index, column in zip(others, found, strict=True):
             try:
                 answers[index] = None if index in missing else parts.result(column, self._kernels[index])
-            except MemoryError as error:
-                failures.append((index, short_of_memory(error, [self._keys[index]])))
+            except MemoryError as memory:
+                failures.append((index, short_of_memory(memory, [self._keys[index]])))
         if sequences:
             plan = _core.Plan([self._kernels[index] for index in sequences], self._nan_policy)
             own = {place: out[index] for place, index in enumerate(sequences) if index in out}
             try:
                 with deadline.within() as left:
                     arrays, failed = parts.sequences(plan, data, count, left, own)
-            except MemoryError as error:
-                short = short_of_memory(error, [self._keys[index] for index in sequences])
+            except MemoryError as memory:
+                short = short_of_memory(memory, [self._keys[index] for index in sequences])
                 arrays, failed = {}, dict.fromkeys(range(len(sequences)), short)
             for place, error in failed.items():
                 index = sequences[place]
@@ -298,8 +298,8 @@ class Plan:
         for place, (column, kernel) in enumerate(zip(found, calls.kernels, strict=True)):
             try:
                 answers[place] = None if place in missing else parts.result(column, kernel)
-            except MemoryError as error:
-                failed.append((place, short_of_memory(error, [calls.keys[place]])))
+            except MemoryError as memory:
+                failed.append((place, short_of_memory(memory, [calls.keys[place]])))
         values, errors = calls.values(answers), calls.failures(failed, arrays)
         rest = {key: function for key, function in self._functions.items() if key in sequences or key in self._plain}
         how: dict[str, str] = {}

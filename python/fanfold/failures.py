@@ -90,7 +90,7 @@ def short_of_memory(error: MemoryError, keys: Iterable[str]) -> MemoryError:
 
 
 def in_the_name_of_all(run: _Run) -> _Run:
-    """A method of a plan in which NumPy may find no memory before any function is at work: it does not know for which."""
+    """A method of a plan in which NumPy may find no memory before any function is at work: for all of them, that is."""
 
     @functools.wraps(run)
     def named(plan: Any, *given: Any, **options: Any) -> Any:

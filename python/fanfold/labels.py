@@ -1,7 +1,8 @@
 """Labels of elements, whatever holds them, as integers of a range, and what these stand for.
 
-What is missing (NaN, NaT, None, a null, a masked label) belongs to no group. It is told apart first: an integer beside it
-stays an integer. Columns of pandas, Polars and Arrow are asked by their own methods; none of these libraries is imported.
+What is missing (NaN, NaT, None, a null, a masked label) belongs to no group. It is told apart first: an integer beside
+it stays an integer. Columns of pandas, Polars and Arrow are asked by their own methods; none of these libraries is
+imported.
 """
 
 import re
@@ -77,7 +78,7 @@ def _key(by: Any, data: npt.NDArray[Any], workers: int, problems: Problems, argu
         problems.append(TypeError(f"{wrong} a table ({type(by).__name__}): {advice}"))
         return None
     try:
-        holder = by if hasattr(by, "dtype") or _is_arrow(by) else _listed(by)
+        holder: Any = by if hasattr(by, "dtype") or _is_arrow(by) else _listed(by)
     except (TypeError, ValueError) as error:
         problems.append(TypeError(f"{wrong} {shown(by)} ({error})"))
         return None

@@ -13,6 +13,7 @@ import sys
 import types
 import weakref
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -26,7 +27,7 @@ Array = npt.NDArray[Any]
 
 
 class StandsIn(type):
-    """The type of what stands in for NumPy's: in Python's messages it has the same name, and when called it makes those.
+    """The type of what stands in for NumPy's: in messages it has the same name, and when called it makes those.
 
     What else a type can be asked it answers truly: ``type(v) is np.ndarray`` does not hold.
     """
@@ -39,7 +40,7 @@ class StandsIn(type):
         return super().__new__(cls, f"{model.__module__}.{model.__name__}" if model else name, bases, names, **kwargs)
 
     @property
-    def __name__(cls) -> str:
+    def __name__(cls) -> str:  # type: ignore[override]
         return str(cls._stands_for.__name__)
 
     def __call__(cls, *args: Any, **kwargs: Any) -> Any:
@@ -263,7 +264,7 @@ class DeferredArray(Deferred):
     def __len__(self) -> int:
         if not self.ndim:
             raise TypeError("len() of unsized object")
-        return self.shape[0]
+        return int(self.shape[0])
 
     # ---- forcing ----
 
@@ -343,7 +344,8 @@ class DeferredArray(Deferred):
 
 def deferred(trace: Trace, node: Node) -> Deferred:
     """A value that stands for a node."""
-    kind = numbers.class_of(node.dtype.type) if node.is_number else DeferredArray
+    scalar: Any = node.dtype.type
+    kind = numbers.class_of(scalar) if node.is_number else DeferredArray
     made: Deferred = kind.stand_in(trace, node)
     trace.keep(made, node)
     return made
@@ -376,12 +378,18 @@ def delegate(stand_in: type, model: type, like: Any) -> None:
         made: Any
         if name in _ALIKE or isinstance(described, types.BuiltinMethodType):
             same = getattr(like, name)
-            made = staticmethod(same) if callable(same) else attribute(name, lambda self, same=same: same)
+            made = staticmethod(same) if callable(same) else attribute(name, partial(_same, same))
         elif callable(described):
             made = _method(name)
         else:
             made = attribute(name)
         setattr(stand_in, name, made)
+
+
+def _same(value: Any, of: Any) -> Any:
+    """A value that does not depend on what has it."""
+    del of
+    return value
 
 
 _PYTHONS = frozenset(dir(object)) - {"__format__", "__reduce__", "__reduce_ex__", "__repr__", "__str__", "__hash__"}
@@ -454,7 +462,7 @@ def _applied(trace: Trace | None, name: str, ufunc: np.ufunc, operands: tuple[An
     if trace is None or not trace.active:
         return None
     if name == "pow" and type(operands[0]) in (Traced, DeferredArray):
-        fast = ufuncs.fast_power(operands[0], operands[1])
+        fast: Any = ufuncs.fast_power(operands[0], operands[1])
         if fast is not None:
             return ufuncs.ufunc_node(trace, fast, operands[:1])
     return ufuncs.ufunc_node(trace, ufunc, operands)
@@ -481,9 +489,10 @@ for _name, (_function, _ufunc) in BINARY.items():
         setattr(_kind, f"__r{_name}__", _operator(_name, _function, _ufunc, reflected=True))
 for _name, _function in IN_PLACE.items():
     setattr(DeferredArray, f"__i{_name}__", _in_place(_name, _function, BINARY[_name][1]))
-for _name, (_function, _ufunc) in (COMPARISONS | UNARY).items():
+_OTHER_OPERATORS: dict[str, tuple[Callable[..., Any], np.ufunc]] = {**COMPARISONS, **UNARY}
+for _name, (_other, _ufunc) in _OTHER_OPERATORS.items():
     for _kind in (Traced, DeferredArray):
-        setattr(_kind, f"__{_name}__", _operator(_name, _function, _ufunc))
+        setattr(_kind, f"__{_name}__", _operator(_name, _other, _ufunc))
 
 
 def _delegating(name: str) -> Callable[..., Any]:

@@ -8,12 +8,23 @@ it is put off where only numbers meet and the dtype of the result is certain, an
 import functools
 import operator
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
 from fanfold.tracing import ufuncs
-from fanfold.tracing.arrays import Deferred, DeferredArray, StandsIn, Traced, attribute, deferred, delegate, plain_operator, power, takes
+from fanfold.tracing.arrays import (
+    Deferred,
+    DeferredArray,
+    StandsIn,
+    Traced,
+    attribute,
+    deferred,
+    delegate,
+    plain_operator,
+    power,
+    takes,
+)
 from fanfold.tracing.formulas import Node
 from fanfold.tracing.operators import BINARY, COMPARISONS, UNARY
 from fanfold.tracing.trace import Trace
@@ -23,6 +34,7 @@ class DeferredNumber(Deferred):
     """A NumPy scalar that is not computed yet; each of NumPy's types has a class of its own for it."""
 
     __slots__ = ()
+    _said: ClassVar[str]
 
     def _lend(self, reason: str) -> Any:
         value = super()._lend(reason)
@@ -65,16 +77,18 @@ _HIDDEN = frozenset((
 def class_of(scalar: type) -> type[DeferredNumber]:
     """The class of the numbers that stand for NumPy's scalars of a type."""
     names = {"__slots__": (), "_stands_for": scalar, "_said": f"{scalar.__module__}.{scalar.__name__}"}
-    made = StandsIn(scalar.__name__, (DeferredNumber,), names)
+    made: Any = StandsIn(scalar.__name__, (DeferredNumber,), names)
     for name, (function, ufunc) in BINARY.items():
         if hasattr(scalar, f"__{name}__"):
             setattr(made, f"__{name}__", _operator(name, function, ufunc))
             setattr(made, f"__r{name}__", _operator(name, function, ufunc, reflected=True))
-    for name, (function, ufunc) in (COMPARISONS | UNARY).items():
-        setattr(made, f"__{name}__", _operator(name, function, ufunc))
-    made.__pow__ = power(made.__pow__)  # type: ignore[attr-defined]
+    others: dict[str, tuple[Callable[..., Any], np.ufunc]] = {**COMPARISONS, **UNARY}
+    for name, (other, ufunc) in others.items():
+        setattr(made, f"__{name}__", _operator(name, other, ufunc))
+    made.__pow__ = power(made.__pow__)
     delegate(made, scalar, scalar())
-    return made
+    kind: type[DeferredNumber] = made
+    return kind
 
 
 def _operator(name: str, function: Callable[..., Any], ufunc: np.ufunc, reflected: bool = False) -> Callable[..., Any]:
@@ -89,7 +103,7 @@ def operated(trace: Trace, name: str, function: Callable[..., Any], ufunc: np.uf
     """What an operator makes of numbers, one of them deferred, or of a number and an array."""
     if trace.active:
         arrays = any(type(each) is Traced or type(each) is DeferredArray for each in operands)
-        node = (ufuncs.ufunc_node if arrays else _node)(trace, ufunc if arrays else function, operands)
+        node = ufuncs.ufunc_node(trace, ufunc, operands) if arrays else _node(trace, function, operands)
         if node is not None:
             return deferred(trace, node)
     known = all(issubclass(type(each), Deferred) or type(each) in _KNOWN for each in operands)

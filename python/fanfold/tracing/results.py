@@ -187,8 +187,9 @@ def _put_deque(value: collections.deque[Any], items: list[Any]) -> Any:
 def _put_tuple(value: tuple[Any, ...], items: list[Any]) -> Any:
     if hasattr(value, "n_sequence_fields"):
         # Such tuples as `time.struct_time` are made by their own class alone.
-        make, (_, others) = value.__reduce__()  # type: ignore[misc, str-unpack]
-        return make(items, others)  # type: ignore[operator]
+        made: Any = value.__reduce__()
+        make, (_, others) = made
+        return make(items, others)
     return _with_attributes(tuple.__new__(type(value), items), value)
 
 

@@ -496,7 +496,8 @@ def _diff(trace: Trace, a: Any, n: Any = 1, axis: Any = -1) -> Any:
     later, earlier = trace.formulas.cut(node, slice(1, None)), trace.formulas.cut(node, slice(None, -1))
     if later is None or earlier is None:
         return None
-    return deferred(trace, later) - deferred(trace, earlier)
+    first: Any = deferred(trace, earlier)
+    return deferred(trace, later) - first
 
 
 def _astype(self: Any, *args: Any, **kwargs: Any) -> Any:

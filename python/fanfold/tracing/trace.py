@@ -76,7 +76,7 @@ class Trace:
             self.reasons.append(reason)
 
     def know(self, nodes: list[Node], at_once: bool = False) -> None:
-        """Returns once these are known, and warns as NumPy would have. `at_once` if this is when NumPy raises errors."""
+        """Returns once these are known, and warns as NumPy would have; `at_once` if NumPy raises errors now."""
         if not all(node.known for node in nodes):
             self._settle(nodes)
         self.warn()

@@ -22,7 +22,7 @@ from fanfold.tracing.trace import Trace
 _WEAK = (int, float, complex)
 """Python's numbers, which take on the dtype of what they meet."""
 
-SCALARS = frozenset(np.dtype(character).type for character in np.typecodes["AllInteger"] + "?efdgFDG")
+SCALARS: frozenset[Any] = frozenset(np.dtype(character).type for character in np.typecodes["AllInteger"] + "?efdgFDG")
 """NumPy's own numbers: a user's subclass can have operators of its own."""
 
 
@@ -49,7 +49,8 @@ def ufunc(trace: Trace | None, function: np.ufunc, method: str, inputs: Any, kwa
 def _is_operator(function: np.ufunc, inputs: Any) -> bool:
     """Whether a scalar of NumPy's met a deferred one in an operator, which it leaves to the ufunc as with any stranger.
 
-    The ufunc could have been called by name, but only a power has other values then: what called us tells the two apart.
+    The ufunc could have been called by name, but only a power has other values then: what called us tells the two
+    apart.
     """
     if function not in OF_UFUNCS or not issubclass(type(inputs[1]), numbers.DeferredNumber):
         return False
