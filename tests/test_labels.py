@@ -1,6 +1,5 @@
 """What holds labels: all that NumPy, pandas, Polars and Arrow have for it is grouped, or refused by its dtype.
 
-
 The oracle is a dict of Python's objects: no label goes through a float, and what is missing makes no group.
 """
 

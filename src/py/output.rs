@@ -24,11 +24,17 @@ pub(super) fn object<'py>(value: &Value, array: &Bound<'py, PyUntypedArray>) -> 
         Value::Array { items, dtype } => self::array(items, *dtype, array),
         Value::Record(name, fields) => {
             let fields = fields.iter().map(|field| object(field, array)).collect::<PyResult<Vec<_>>>()?;
-            py.import("fanfold.results")?.getattr(*name)?.call1(PyTuple::new(py, fields)?)
+            record(py, name, fields)
         }
         Value::Items(buffer) if buffer.is_empty() => Ok(py.None().into_bound(py)),
         Value::Items(buffer) => items(py, buffer),
     }
+}
+
+/// A named tuple. It is made as a tuple is: its own `__new__` is Python code, which must not run below us (see `waiting`).
+pub(super) fn record<'py>(py: Python<'py>, name: &str, fields: Vec<Bound<'py, PyAny>>) -> PyResult<Bound<'py, PyAny>> {
+    let kind = py.import("fanfold.results")?.getattr(name)?;
+    py.get_type::<PyTuple>().call_method1("__new__", (kind, PyTuple::new(py, fields)?))
 }
 
 /// Items as a fresh array of a dtype. `array` is the input, as for [`object`].

@@ -7,7 +7,7 @@ use std::time::Instant;
 use numpy::{PyUntypedArray, PyUntypedArrayMethods};
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
-use pyo3::types::{PyList, PyTuple};
+use pyo3::types::PyList;
 
 use crate::column::Column;
 use crate::dtype::{Block, Buffer, DType};
@@ -265,7 +265,7 @@ fn object<'py>(column: &Column, array: &Bound<'py, PyUntypedArray>) -> PyResult<
         }
         Column::Record(name, columns) => {
             let fields = columns.iter().map(|field| object(field, array)).collect::<PyResult<Vec<_>>>()?;
-            py.import("fanfold.results")?.getattr(*name)?.call1(PyTuple::new(py, fields)?)
+            output::record(py, name, fields)
         }
         Column::Mixed(values) => {
             let values = values.iter().map(|value| output::object(value, array)).collect::<PyResult<Vec<_>>>()?;
