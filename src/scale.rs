@@ -60,13 +60,6 @@ impl Scale {
     }
 }
 
-/// x², and not 0 unless x is: a sum of squares is 0 only if all elements are.
-#[inline(always)]
-pub(crate) fn square(x: f64) -> f64 {
-    let square = x * x;
-    if square == 0.0 && x != 0.0 { f64::from_bits(1) } else { square }
-}
-
 /// 2^exponent, if that is a normal number.
 #[inline(always)]
 fn power(exponent: i64) -> f64 {
@@ -126,11 +119,5 @@ mod tests {
         assert_eq!(small.undo(1.0, 2), 0.0);
         assert_eq!(large.undo(1.0, i64::MAX), f64::INFINITY);
         assert_eq!(large.undo(1.0, 0), 1.0);
-    }
-
-    #[test]
-    fn no_square_but_that_of_zero_is_zero() {
-        assert_eq!([0.0, 3.0, 1e-200, 1e200].map(square), [0.0, 9.0, 5e-324, f64::INFINITY]);
-        assert!(square(f64::NAN).is_nan());
     }
 }

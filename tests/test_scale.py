@@ -121,8 +121,6 @@ def test_what_scale_does_not_help_takes_no_more_passes(x: Array) -> None:
     functions = {
         name: function for name, function in FUNCTIONS.items() if name not in ("zscore", "moment 5", "moment 8")
     }
-    if np.isinf(x).any():
-        del functions["norm"], functions["rms"]  # The square of a large element is infinite, too.
     assert ff.run(x, functions).report.passes == 1
 
 

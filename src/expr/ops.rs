@@ -13,7 +13,7 @@ use num_complex::Complex;
 
 use crate::dtype::{Block, Bool8, Buffer, DType, Item, ItemType, Ordered, Sealed, Time, for_each_item};
 use crate::expr::cast::cast;
-use crate::scale::{Scale, square};
+use crate::scale::Scale;
 use crate::simd::Level;
 
 /// The items that an operation reads.
@@ -306,8 +306,6 @@ pub enum Step {
     Float64,
     /// |x| of a float64.
     Absolute,
-    /// x² of a float64, and not 0 unless x is.
-    Square,
     /// A float64 in the first scale, or both parts of a complex number, each in its own.
     Scaled(Scale, Scale),
     /// |x − c| of a float, in its own precision.
@@ -346,7 +344,6 @@ impl Step {
             Step::Within(_) => "within",
             Step::Float64 => "float64",
             Step::Absolute => "abs",
-            Step::Square => "square",
             Step::Scaled(..) => "scaled",
             Step::Deviation(_) => "deviation",
         }
@@ -356,7 +353,7 @@ impl Step {
     pub(super) fn item(self, input: ItemType) -> ItemType {
         match self {
             Step::Valid | Step::Scaled(..) | Step::Deviation(_) => input,
-            Step::Within(_) | Step::Float64 | Step::Absolute | Step::Square => ItemType::Float64,
+            Step::Within(_) | Step::Float64 | Step::Absolute => ItemType::Float64,
         }
     }
 
@@ -364,7 +361,7 @@ impl Step {
     pub(super) fn keeps_all(self) -> bool {
         match self {
             Step::Valid | Step::Within(_) => false,
-            Step::Float64 | Step::Absolute | Step::Square | Step::Scaled(..) | Step::Deviation(_) => true,
+            Step::Float64 | Step::Absolute | Step::Scaled(..) | Step::Deviation(_) => true,
         }
     }
 
@@ -383,10 +380,6 @@ impl Step {
             }
             Step::Absolute => {
                 map(level, input, output, |x: f64| x.abs());
-                Some(input.len())
-            }
-            Step::Square => {
-                map(level, input, output, square);
                 Some(input.len())
             }
             Step::Scaled(first, second) => {

@@ -15,11 +15,11 @@ use crate::ahead::Ahead;
 use crate::dtype::{DType, Ordered};
 use crate::expr::Expression;
 use crate::kernel::{Accumulator, Answer, Entry, Exact, Input, Items, Request, Takes, Team};
-use crate::kernels::rescaled::{Noticed, Of, rescaled, scaled, squares_ask_for_scale};
+use crate::kernels::rescaled::{Magnitudes, Noticed, Of, rescaled, scaled};
 use crate::lanes::{Double, LANES, two_sum};
 use crate::memory;
 use crate::parameters::{Accepts, DefaultValue, Parameter};
-use crate::scale::{Scale, square};
+use crate::scale::Scale;
 use crate::selection::Ties;
 use crate::simd::Simd;
 use crate::student::two_sided;
@@ -197,6 +197,15 @@ struct SumOf(Term);
 struct SumState {
     n: f64,
     sum: Double,
+    /// Of the differences, if their squares are summed.
+    noticed: Noticed,
+}
+
+impl SumState {
+    /// The mean over the pairs; NaN without any.
+    fn mean(&self) -> f64 {
+        self.sum.value() / self.n
+    }
 }
 
 impl Accumulator for SumOf {
@@ -211,8 +220,8 @@ impl Accumulator for SumOf {
 
     #[inline(always)]
     fn update<S: Simd>(&self, simd: S, state: &mut SumState, block: Items<'_, Pair>) {
-        state.n += block.len() as f64;
-        state.sum.merge(match self.0 {
+        let square = |x: f64| x * x;
+        let sum = match self.0 {
             Term::Product => Double::sum_of(simd, &block, block.ahead, |pair| pair.re * pair.im),
             Term::Difference => Double::sum_of(simd, &block, block.ahead, |pair| (pair.re - pair.im).abs()),
             Term::SquaredDifference(Scale::ONE) => {
@@ -225,12 +234,21 @@ impl Accumulator for SumOf {
             Term::SquaredDifference(scale) => {
                 Double::sum_of(simd, &block, block.ahead, |pair| square(scale.scaled(pair.re - pair.im)))
             }
-        });
+        };
+        let n = block.len() as f64;
+        state.n += n;
+        state.sum.merge(sum);
+        if let Term::SquaredDifference(_) = self.0 {
+            let mean = sum.value() / n;
+            let differences = block.iter().map(|pair| pair.magnitudes(Of::Differences)[0]);
+            state.noticed.merge(Noticed::of(mean, mean, differences));
+        }
     }
 
     fn combine(&self, state: &mut SumState, next: SumState) {
         state.n += next.n;
         state.sum.merge(next.sum);
+        state.noticed.merge(next.noticed);
     }
 
     fn cover(&self, other: &Self) -> Option<Self> {
@@ -462,9 +480,11 @@ pub(super) static RMSE: Entry = Entry {
 
 fn rmse(input: &Input) -> Request {
     let pairs = input.values();
-    let root = |state: &SumState| (state.sum.value() / state.n).sqrt();
-    let number =
-        move |state: &SumState| (!squares_ask_for_scale(state.sum.high, state.n)).then(|| Value::number(root(state)));
+    let root = |state: &SumState| state.mean().sqrt();
+    let number = move |state: &SumState| {
+        let (mean, finite) = (state.mean(), state.sum.high.is_finite());
+        (!state.noticed.asks_for_scale(2, mean, mean, finite)).then(|| Value::number(root(state)))
+    };
     let squares = SumOf(Term::SquaredDifference(Scale::ONE));
     Request::number(pairs.clone(), squares, DType::Float64, number, move |_| {
         let pairs = pairs.clone();
@@ -481,7 +501,7 @@ pub(super) static MAE: Entry = Entry {
     name: "mae",
     doc: "The mean absolute error: the mean of the absolute differences; NaN of empty arrays.",
     numpy: "np.mean(np.abs(x * 1.0 - y * 1.0))",
-    resolve: |_, input| Ok(number(input.values(), SumOf(Term::Difference), |state| state.sum.value() / state.n)),
+    resolve: |_, input| Ok(number(input.values(), SumOf(Term::Difference), SumState::mean)),
     ..PARTS
 };
 

@@ -89,11 +89,6 @@ impl Noticed {
     }
 }
 
-/// Whether a sum of [squares](crate::scale::square) asks for it.
-pub(super) fn squares_ask_for_scale(sum: f64, count: f64) -> bool {
-    sum == f64::INFINITY || (sum > 0.0 && sum / count < LEAST_SQUARE)
-}
-
 /// Which magnitudes of an item are told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Of {

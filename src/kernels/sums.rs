@@ -1,18 +1,18 @@
 //! Sums and what follows from them alone.
 //!
 //! Floats are summed with [`Moments`], which `var` and its kin share. Integers and times are summed exactly in 128 bits, complex
-//! numbers part by part. The elementwise steps (|x|, x²) are expressions, so that kernels share them too.
+//! numbers part by part. The elementwise step (|x|) is an expression, so that kernels share it too.
 
 use num_complex::Complex;
 
 use crate::dtype::{DType, Integer, Item, Number, Time, with_integer};
 use crate::error::Error;
 use crate::expr::{Expression, Step};
-use crate::kernel::{Accumulator, Answer, Entry, Input, Items, Request, Takes};
+use crate::kernel::{Accumulator, Entry, Input, Items, Request, Takes};
 use crate::kernels::extrema;
 use crate::kernels::moments::{self, Moments, MomentsState};
-use crate::kernels::rescaled::{Of, rescaled, scaled, squares_ask_for_scale};
-use crate::lanes::Double;
+use crate::kernels::rescaled::{Noticed, Of, rescaled, scaled};
+use crate::lanes::{Double, LANES};
 use crate::parameters::{Accepts, Arguments, DefaultValue, Parameter};
 use crate::simd::Simd;
 use crate::value::Value;
@@ -150,21 +150,77 @@ fn of_sum(input: &Input, expression: Expression, value: fn(&MomentsState) -> f64
     Request::new(expression, Moments::<f64>::up_to(1), move |state| Ok(Value::float(value(state), dtype)))
 }
 
-/// The same of the sum of squares, whose square root has the scale of the elements.
-fn of_squares(input: &Input, value: fn(&MomentsState) -> f64) -> Request {
+/// The sum of squares.
+#[derive(Debug, Clone, Copy)]
+struct Squares;
+
+#[derive(Debug, Clone, Default)]
+struct SquaresState {
+    count: f64,
+    sum: Double,
+    noticed: Noticed,
+    /// The squares of the block at work.
+    squares: Vec<f64>,
+}
+
+impl SquaresState {
+    /// Their mean; NaN without elements.
+    fn mean(&self) -> f64 {
+        self.sum.value() / self.count
+    }
+
+    /// Whether elements in a scale would have another sum.
+    fn asks_for_scale(&self) -> bool {
+        self.noticed.asks_for_scale(2, self.mean(), self.mean(), self.sum.high.is_finite())
+    }
+}
+
+impl Accumulator for Squares {
+    const NAME: &'static str = "sum of squares";
+
+    type Item = f64;
+    type State = SquaresState;
+
+    fn init(&self) -> SquaresState {
+        SquaresState::default()
+    }
+
+    #[inline(always)]
+    fn update<S: Simd>(&self, simd: S, state: &mut SquaresState, block: Items<'_, f64>) {
+        let sum = if block.len() <= 8 * LANES {
+            Double::sum_of(simd, &block, block.ahead, |x| x * x)
+        } else {
+            state.squares.clear();
+            state.squares.extend(block.iter().map(|x| x * x));
+            Double::sum(simd, &state.squares, block.ahead)
+        };
+        let n = block.len() as f64;
+        let mean = sum.value() / n;
+        state.count += n;
+        state.sum.merge(sum);
+        state.noticed.merge(Noticed::of(mean, mean, block.iter().copied()));
+    }
+
+    fn combine(&self, state: &mut SquaresState, next: SquaresState) {
+        state.count += next.count;
+        state.sum.merge(next.sum);
+        state.noticed.merge(next.noticed);
+    }
+
+    fn cover(&self, _: &Self) -> Option<Self> {
+        Some(*self)
+    }
+}
+
+/// A float of NumPy's dtype that follows from the sum of squares. `degree` is that of the statistic, see [`crate::scale`].
+fn of_squares(input: &Input, degree: i64, value: fn(&SquaresState) -> f64) -> Request {
     let (dtype, floats) = (input.dtype.mean_type(), input.floats());
-    let squares = |elements: Expression| elements.then(Step::Square);
-    Request::chain(squares(floats.clone()), Moments::<f64>::up_to(1), Vec::new(), move |state| {
-        if !squares_ask_for_scale(state.sum.high, state.count) {
-            return Ok(Answer::Value(Value::float(value(state).sqrt(), dtype)));
-        }
+    let number = move |state: &SquaresState| (!state.asks_for_scale()).then(|| Value::number(value(state)));
+    Request::number(floats.clone(), Squares, dtype, number, move |_| {
         let floats = floats.clone();
         Ok(rescaled::<f64>(floats.clone(), Of::Elements, move |scales| {
-            let root = move |state: &MomentsState| scales[0].undo(value(state).sqrt(), 1);
-            let moments = Moments::<f64>::up_to(1);
-            Request::new(squares(scaled(floats.clone(), scales)), moments, move |state| {
-                Ok(Value::float(root(state), dtype))
-            })
+            let undone = move |state: &SquaresState| scales[0].undo(value(state), degree);
+            Request::new(scaled(floats.clone(), scales), Squares, move |state| Ok(Value::float(undone(state), dtype)))
         }))
     })
 }
@@ -270,7 +326,7 @@ pub(super) static RMS: Entry = Entry {
     nan_policy: None,
     weighted: false,
     passes: 1,
-    resolve: |_, input| Ok(of_squares(input, MomentsState::mean)),
+    resolve: |_, input| Ok(of_squares(input, 1, |state| state.mean().sqrt())),
 };
 
 pub(super) static MEAN_ABS: Entry = Entry {
@@ -308,7 +364,7 @@ pub(super) static NORM: Entry = Entry {
         Ok(if order == 1.0 {
             of_sum(input, input.floats().then(Step::Absolute), |state| state.sum.value())
         } else if order == 2.0 {
-            of_squares(input, |state| state.sum.value())
+            of_squares(input, 1, |state| state.sum.value().sqrt())
         } else {
             extrema::largest(input, input.floats().then(Step::Absolute))
         })
