@@ -128,8 +128,8 @@ const WINDOWED: Entry = Entry {
 pub(super) static ROLLING_SUM: Entry = Entry {
     name: "rolling_sum",
     doc: "The sum of each window, as an array of float64.\n\n\
-          NaN and infinities are missing values, as to pandas. Each window is summed from its own elements alone: nothing of \
-          what was in another one is left behind, and the time does not depend on the window's size.",
+          NaN and infinities are missing values, as to pandas. Each sum is the float that is nearest to the exact one, as \
+          that of ``math.fsum``; integers are never rounded before. The time does not depend on the window's size.",
     numpy: "pd.Series(np.ravel(x)).rolling(window, min_periods, center).sum().to_numpy()",
     examples: &["window=4, min_periods=0, center=True", "window=1"],
     resolve: |arguments, input| total(Statistic::Sum, arguments, input),
@@ -139,7 +139,8 @@ pub(super) static ROLLING_SUM: Entry = Entry {
 pub(super) static ROLLING_MEAN: Entry = Entry {
     name: "rolling_mean",
     doc: "The mean of each window, as an array of float64.\n\n\
-          NaN and infinities are missing values, as to pandas. Several statistics of the same windows are found in one walk.",
+          NaN and infinities are missing values, as to pandas. Each mean is that of the exact sum, rounded once. Several \
+          statistics of the same windows are found in one walk.",
     numpy: "pd.Series(np.ravel(x)).rolling(window, min_periods, center).mean().to_numpy()",
     resolve: |arguments, input| total(Statistic::Mean, arguments, input),
     ..WINDOWED
@@ -148,8 +149,9 @@ pub(super) static ROLLING_MEAN: Entry = Entry {
 pub(super) static ROLLING_VAR: Entry = Entry {
     name: "rolling_var",
     doc: "The variance of each window, as an array of float64; NaN where ``n <= ddof``.\n\n\
-          NaN and infinities are missing values, as to pandas. It is never negative, and 0 where all values are equal, however \
-          far from zero.",
+          NaN and infinities are missing values, as to pandas. Each is as exact as if it were computed with twice the digits \
+          and then rounded: never negative, 0 where all values are equal, however large, and no more than its own values \
+          say, whatever was in the windows before.",
     parameters: &[WINDOW, MIN_PERIODS, CENTER, DDOF],
     numpy: "pd.Series(np.ravel(x)).rolling(window, min_periods, center).var(ddof=ddof).to_numpy()",
     examples: &["window=4, min_periods=1, center=True, ddof=0", "window=5"],

@@ -66,9 +66,10 @@ fn zscore(arguments: &Arguments, input: &Input) -> Request {
 pub(super) static ZSCORE: Entry = Entry {
     name: "zscore",
     doc: "The distance of each element from the mean, in standard deviations, as an array.\n\n\
-          NaN everywhere if all elements are equal, and if there is a NaN, unless it is left out: then it is NaN in its own \
-          place only. It does not depend on scale: squares that leave float64 are taken of scaled elements, in further passes. \
-          SciPy's ``stats.zscore``.",
+          The mean is subtracted to twice the digits of a float, so that no score is lost far from zero. NaN everywhere if all \
+          elements are equal, and if there is a NaN, unless it is left out: then it is NaN in its own place only. It does not \
+          depend on scale: squares that leave float64 are taken of scaled elements, in further passes. SciPy's \
+          ``stats.zscore``.",
     parameters: &[Parameter {
         name: "ddof",
         accepts: Accepts::Number,
