@@ -6,11 +6,15 @@
 //! its memory back. (To hand a `Result` through every accumulator and loop would say the same in a thousand places; and it
 //! would have to be looked at in the hottest of them.)
 //!
-//! What is as large as the plan (a place for each function, sink or node of a formula) is left to the standard library.
+//! What is as large as the plan (a place for each function, sink or node of a formula) is left to the standard library, and so is
+//! what it takes to unwind and to tell of it. For that some memory is kept, which is given up with the first failure; nothing
+//! that grows is granted until it is there again.
 
 use std::collections::HashMap;
 use std::hash::Hash;
 use std::panic::resume_unwind;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// What a failed allocation unwinds with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,10 +23,38 @@ pub(crate) struct OutOfMemory {
     pub(crate) bytes: usize,
 }
 
+/// Bytes that are kept. They come from the system by themselves and go back to it, and as nobody writes to them there is no
+/// memory behind the addresses.
+const KEPT: usize = 256 << 10;
+
+// Nobody waits for the lock: a fork could catch it.
+static KEEP: Mutex<Vec<u8>> = Mutex::new(Vec::new());
+static IS_KEPT: AtomicBool = AtomicBool::new(false);
+
+/// Whether there is something left for what is small.
+#[inline(always)]
+fn can_grow() -> bool {
+    IS_KEPT.load(Ordering::Relaxed) || keep()
+}
+
+#[cold]
+#[inline(never)]
+fn keep() -> bool {
+    // Who has it is about to keep some, or to fail.
+    let Ok(mut kept) = KEEP.try_lock() else { return true };
+    let is_kept = kept.try_reserve_exact(KEPT).is_ok();
+    IS_KEPT.store(is_kept, Ordering::Relaxed);
+    is_kept
+}
+
 /// There is no memory for so many items.
 #[cold]
 #[inline(never)]
 pub(crate) fn fail<T>(len: usize) -> ! {
+    if let Ok(mut kept) = KEEP.try_lock() {
+        *kept = Vec::new();
+        IS_KEPT.store(false, Ordering::Relaxed);
+    }
     resume_unwind(Box::new(OutOfMemory { bytes: len.saturating_mul(size_of::<T>()) }))
 }
 
@@ -38,7 +70,7 @@ pub(crate) fn reserve<T>(items: &mut Vec<T>, more: usize) {
 #[inline(never)]
 fn grow<T>(items: &mut Vec<T>, more: usize) {
     let len = items.len().saturating_add(more).max(items.capacity().saturating_mul(2));
-    if items.try_reserve_exact(len - items.len()).is_err() {
+    if !can_grow() || items.try_reserve_exact(len - items.len()).is_err() {
         fail::<T>(len);
     }
 }
@@ -46,7 +78,7 @@ fn grow<T>(items: &mut Vec<T>, more: usize) {
 /// Room for so many items, which has none yet.
 pub(crate) fn with_room<T>(len: usize) -> Vec<T> {
     let mut items = Vec::new();
-    if items.try_reserve_exact(len).is_err() {
+    if !can_grow() || items.try_reserve_exact(len).is_err() {
         fail::<T>(len);
     }
     items
@@ -123,6 +155,7 @@ pub(crate) fn boxed<T>(item: T) -> Box<[T; 1]> {
 }
 
 /// So many items in a box.
+#[allow(clippy::unnecessary_box_returns)] // they are many
 pub(crate) fn array<T, const N: usize>(items: Vec<T>) -> Box<[T; N]> {
     match items.try_into() {
         Ok(items) => items,
@@ -132,7 +165,7 @@ pub(crate) fn array<T, const N: usize>(items: Vec<T>) -> Box<[T; N]> {
 
 /// One more entry.
 pub(crate) fn insert<K: Eq + Hash, V>(map: &mut HashMap<K, V>, key: K, value: V) {
-    if map.try_reserve(1).is_err() {
+    if !can_grow() || map.try_reserve(1).is_err() {
         fail::<(K, V)>(map.len().saturating_mul(2).max(1));
     }
     map.insert(key, value);

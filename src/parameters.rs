@@ -1,6 +1,7 @@
 //! The parameters of kernels: what an argument may be, what a parameter accepts, and the checked arguments of one use.
 
 use std::hash::{Hash, Hasher};
+use std::sync::Arc;
 
 use crate::dtype::DType;
 use crate::error::Error;
@@ -20,7 +21,7 @@ pub enum Argument {
     /// A string.
     Text(String),
     /// A list or an array of numbers, and its dtype, which the kernel may hand back.
-    Floats(Vec<f64>, DType),
+    Floats(Arc<Vec<f64>>, DType),
     /// A lower and an upper end, and the dtype that they came in, which means nothing to the kernel.
     Pair([f64; 2], DType),
     /// An integer beyond 64 bits: out of bounds everywhere.

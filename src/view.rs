@@ -26,7 +26,7 @@ use crate::ahead::LINE;
 use crate::dtype::{Block, Bool8, Buffer, DType, Sealed, Time, for_each_item};
 use crate::simd::{Level, prefetch};
 
-pub(crate) use places::Places;
+pub(crate) use places::{Places, Strip};
 pub use rows::{Rows, Tile};
 
 /// Items in a block. A float64 block is 32 KiB: it stays in the first-level cache of current processors, or just outside.

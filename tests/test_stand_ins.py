@@ -1,5 +1,7 @@
-"""What stands in for NumPy's scalars and arrays in traced functions does what those do: every operator, method and
-protocol, as `operator` and `dir` list them, gives the value, the type, the exception and the warnings of the plain call.
+"""What stands in for NumPy's scalars and arrays in traced functions does what those do.
+
+Every operator, method and protocol, as `operator` and `dir` list them, gives the value, the type, the exception and the
+warnings of the plain call.
 """
 
 import builtins

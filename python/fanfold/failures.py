@@ -68,29 +68,34 @@ def answered(
     workers: int,
     timeout: float | None = None,
 ) -> list[Any]:
-    """What kernels say of an array, for whoever needs to know it before a run; raises what fails."""
+    """What kernels say of an array, for whoever needs to know it before a run; raises what fails, not in their name."""
     plan = _core.Plan([_core.Kernel(name) for name in kernels], nan_policy)
     answers, failures, *_ = plan.run(array, workers, timeout, {})
+    wrong = next((error for _, error in failures), None)
+    failures.clear()
     try:
-        for _, error in failures:
-            raise error
+        if wrong is not None:
+            raise MemoryError(str(wrong).partition(": ")[2]) if isinstance(wrong, MemoryError) else wrong
     finally:
-        del failures
+        del wrong
     return answers
 
 
 def short_of_memory(error: MemoryError, keys: Iterable[str]) -> MemoryError:
-    """NumPy's failure to find memory in the words of ours, in the name of these functions. Ours as it is."""
-    size = getattr(error, "_total_size", 0)
-    if error.args and not size:
+    """A failure to find memory in the name of these functions, if it does not say whose it is; NumPy's in our words."""
+    text = str(error)
+    if text.startswith("'"):
         return error
-    wanted = f"{size:,} bytes of memory" if size else "memory"
-    advice = "pass less data or fewer functions at a time, or raise the limit of the process's memory"
-    return MemoryError(f"{', '.join(map(shown, keys))}: {wanted} could not be had: {advice}")
+    size = getattr(error, "_total_size", 0)
+    if size or not text:
+        wanted = f"{size:,} bytes of memory" if size else "memory"
+        advice = "pass less data or fewer functions at a time, or raise the limit of the process's memory"
+        text = f"{wanted} could not be had: {advice}"
+    return MemoryError(f"{', '.join(map(shown, keys))}: {text}")
 
 
 def in_the_name_of_all(run: _Run) -> _Run:
-    """A method of a plan in which NumPy may find no memory before any function is at work: for all of them, that is."""
+    """A method of a plan in which NumPy may find no memory before any function is at work, for all of them."""
 
     @functools.wraps(run)
     def named(plan: Any, *given: Any, **options: Any) -> Any:

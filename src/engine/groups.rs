@@ -16,10 +16,10 @@ use crate::engine::control::Control;
 use crate::engine::latch::lock;
 use crate::engine::pool::Workers;
 use crate::engine::team::each;
-use crate::error::Error;
+use crate::error::{Error, guarded};
 use crate::memory;
 use crate::simd::Level;
-use crate::view::{BLOCK, Places, View};
+use crate::view::{BLOCK, Places, Strip, View};
 
 /// What stands for an element that is left out.
 const OUT: u32 = u32::MAX;
@@ -93,12 +93,16 @@ impl<'a> Groups<'a> {
     ///
     /// # Errors
     ///
-    /// If the run is stopped.
+    /// If the run is stopped, or short of memory.
     ///
     /// # Panics
     ///
     /// If there are more labels than [`MOST_LABELS`]: a bug of the caller's.
     pub fn new(labels: Labels<'a>, workers: &Workers, control: &Control<'_>) -> Result<Groups<'a>, Error> {
+        guarded(|| Groups::counted(labels, workers, control)).flatten()
+    }
+
+    fn counted(labels: Labels<'a>, workers: &Workers, control: &Control<'_>) -> Result<Groups<'a>, Error> {
         let (len, range) = (labels.numbers.len(), labels.range);
         assert!(range <= MOST_LABELS, "labels are few enough");
         // A strip has a table of its own: all tables together take no more than 32 bytes an element.
@@ -141,7 +145,7 @@ impl<'a> Groups<'a> {
     ///
     /// # Errors
     ///
-    /// If the run is stopped.
+    /// If the run is stopped, or short of memory.
     pub fn arranged(&self, view: &View<'_>, workers: &Workers, control: &Control<'_>) -> Result<Buffer, Error> {
         macro_rules! arrange {
             ($($variant:ident: $item:ty,)*) => {
@@ -160,7 +164,7 @@ impl<'a> Groups<'a> {
     ///
     /// # Errors
     ///
-    /// If the run is stopped.
+    /// If the run is stopped, or short of memory.
     pub fn positions(&self, workers: &Workers, control: &Control<'_>) -> Result<Buffer, Error> {
         let positions = self.place::<i64>(workers, control, |_, start, len, _, put| {
             let start = (start as u64).cast_signed();
@@ -177,7 +181,7 @@ impl<'a> Groups<'a> {
         load: impl Fn(Level, usize, usize, &mut Buffer, &mut dyn FnMut(&[T])) + Sync,
     ) -> Result<Vec<T>, Error> {
         let elements = self.labels.numbers.len();
-        self.places.filled(|strips| {
+        let work = |strips: &[Mutex<Strip<'_, T>>]| {
             each(workers, strips.len(), control, &|index| {
                 let Some(strip) = strips.get(index) else { return };
                 let mut strip = lock(strip);
@@ -194,7 +198,8 @@ impl<'a> Groups<'a> {
                 }
             })?;
             control.check()
-        })
+        };
+        guarded(|| self.places.filled(work)).flatten()
     }
 }
 

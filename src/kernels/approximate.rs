@@ -17,6 +17,7 @@
 //! Flood, OOPSLA 2014, 453–472).
 
 use std::marker::PhantomData;
+use std::sync::Arc;
 
 use crate::dtype::{Buffer, DType, Ordered, with_ordered};
 use crate::kernel::{Accumulator, Entry, Input, Items, Request, Takes};
@@ -234,8 +235,8 @@ pub(super) static QUANTILE_APPROX: Entry = Entry {
 
 fn quantile_approx(arguments: &Arguments, input: &Input) -> Request {
     let (q, is_array) = match arguments.get("q") {
-        Argument::Floats(q, _) => (q.clone(), true),
-        _ => (vec![arguments.number("q")], false),
+        Argument::Floats(q, _) => (Arc::clone(q), true),
+        _ => (Arc::new(vec![arguments.number("q")]), false),
     };
     let magnitudes = Magnitudes::within(arguments.number("relative_error"));
     Request::new(input.floats(), magnitudes, move |state: &Octaves| {

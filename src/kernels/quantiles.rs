@@ -7,6 +7,8 @@
 //! dtypes, so that the answer is NumPy's to the last bit. (But for integers so far apart that NumPy's subtraction of the
 //! two wraps around; this one does not.)
 
+use std::sync::Arc;
+
 use crate::dtype::{Buffer, DType, Item, Number, Ordered, Sealed, Time, with_ordered};
 use crate::error::Error;
 use crate::expr::{Expression, Step};
@@ -222,7 +224,7 @@ pub(super) struct Quartiles {
 
 impl Quartiles {
     pub(super) fn new(input: &Input) -> Quartiles {
-        let percentages = Argument::Floats(vec![25.0, 75.0], DType::Float64);
+        let percentages = Argument::Floats(Arc::new(vec![25.0, 75.0]), DType::Float64);
         Quartiles { input: *input, quantiles: Quantiles::new(input, &percentages, 100.0, Method::Linear) }
     }
 
@@ -284,18 +286,17 @@ fn buffer(dtype: DType, numbers: &[Number]) -> Buffer {
 }
 
 /// Elements of some ranks as numbers.
-pub(super) struct PickedNumbers {
+pub(super) struct PickedNumbers<'a> {
     /// How many elements there are.
     pub(super) len: u64,
     /// Whether one is NaN; see [`Picked`].
     pub(super) missing: bool,
-    at: Box<dyn Fn(u64) -> Number>,
+    at: Box<dyn Fn(u64) -> Number + 'a>,
 }
 
-impl PickedNumbers {
-    fn new<T: Ordered>(picked: &Picked<T>) -> PickedNumbers {
-        let owned = picked.clone();
-        PickedNumbers { len: picked.len, missing: picked.missing, at: Box::new(move |rank| owned.at(rank).number()) }
+impl<'a> PickedNumbers<'a> {
+    fn new<T: Ordered>(picked: &'a Picked<T>) -> PickedNumbers<'a> {
+        PickedNumbers { len: picked.len, missing: picked.missing, at: Box::new(|rank| picked.at(rank).number()) }
     }
 
     /// The element of a rank that was wanted.
@@ -539,7 +540,7 @@ pub(super) static IQR: Entry = Entry {
     passes: 2,
     resolve: |arguments, input| {
         let &Argument::Pair([low, high], _) = arguments.get("rng") else { unreachable!("the range is checked") };
-        let both = Argument::Floats(vec![low, high], DType::Float64);
+        let both = Argument::Floats(Arc::new(vec![low, high]), DType::Float64);
         let quantiles = Quantiles::new(input, &both, 100.0, Method::named(arguments.text("interpolation")));
         // 2 √2 erf⁻¹(1/2): the range of a normal distribution of variance 1.
         let (scale, dtype) = (scale(arguments, 1.348_979_500_392_163_4), input.dtype.mean_type());

@@ -1,17 +1,21 @@
 //! `Kernel`: a kernel's name with checked parameters; and the catalogue as data.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::Arc;
 
-use numpy::{PyArrayDescr, PyArrayDescrMethods};
+use numpy::{PyArrayDescr, PyArrayDescrMethods, PyUntypedArray};
+use pyo3::exceptions::PyMemoryError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyDict, PyFloat, PyInt, PyString, PyTuple};
 
-use crate::dtype::DType;
-use crate::error::Error;
+use crate::dtype::{Buffer, DType, Sealed};
+use crate::error::{Error, guarded};
 use crate::kernel::{Entry, Takes};
 use crate::kernels::{CATALOGUE, find, nearest};
+use crate::memory;
 use crate::parameters::{Argument, Arguments};
 use crate::plan::Call;
+use crate::simd::Level;
 
 /// A kernel with its parameters: what ``fanfold.std(ddof=1)`` gives. Hashable; equal if name and parameters are.
 #[pyclass(frozen, weakref, module = "fanfold")]
@@ -27,7 +31,7 @@ impl Kernel {
         let Some(entry) = name.to_str().ok().and_then(find) else { return Err(unknown(name)?.into()) };
         let mut given = Vec::new();
         for (key, value) in parameters.into_iter().flatten() {
-            given.push((key.cast::<PyString>()?.to_string_lossy().into_owned(), argument(&value)?));
+            given.push((key.cast::<PyString>()?.to_string_lossy().into_owned(), argument(&value, entry.name)?));
         }
         let value = |name: &str| parameters.and_then(|parameters| parameters.get_item(name).ok().flatten());
         let shown = |name: &str| value(name).map_or_else(String::new, |value| shown(&value));
@@ -91,8 +95,8 @@ fn unknown(name: &Bound<'_, PyString>) -> PyResult<Error> {
     Ok(Error::UnknownKernel { name: name.as_str().to_owned(), nearest })
 }
 
-/// A Python value as an argument.
-fn argument(value: &Bound<'_, PyAny>) -> PyResult<Argument> {
+/// A Python value as an argument of a kernel.
+fn argument(value: &Bound<'_, PyAny>, kernel: &'static str) -> PyResult<Argument> {
     let py = value.py();
     let numpy = py.import("numpy")?;
     let is = |name: &str| value.is_instance(&numpy.getattr(name)?);
@@ -116,7 +120,11 @@ fn argument(value: &Bound<'_, PyAny>) -> PyResult<Argument> {
         return Ok(Argument::Other);
     }
     // Lists, tuples, ranges and arrays of numbers; ragged and foreign ones fail inside NumPy.
-    let Ok(array) = numpy.call_method1("asarray", (value,)) else { return Ok(Argument::Other) };
+    let array = match numpy.call_method1("asarray", (value,)) {
+        Ok(array) => array,
+        Err(error) if error.is_instance_of::<PyMemoryError>(py) => return Err(error),
+        Err(_) => return Ok(Argument::Other),
+    };
     if array.getattr("ndim")?.extract::<usize>()? != 1 {
         return Ok(Argument::Other);
     }
@@ -124,13 +132,18 @@ fn argument(value: &Bound<'_, PyAny>) -> PyResult<Argument> {
     let numbers = matches!(descr.kind(), b'b' | b'i' | b'u' | b'f');
     match super::input::dtype(&descr) {
         Ok((dtype, _)) if numbers => {
-            let floats: Vec<f64> = array.call_method1("astype", ("float64",))?.call_method0("tolist")?.extract()?;
-            Ok(Argument::Floats(floats.into_iter().map(unsigned_zero).collect(), dtype))
+            let array = array.call_method1("astype", ("float64",))?.cast_into::<PyUntypedArray>()?;
+            let view = super::input::view(&array)?;
+            let mut scratch = Buffer::default();
+            let block = view.load(Level::current(), 0, view.len(), &mut scratch);
+            let floats = f64::of(block).unwrap_or_default().iter().copied().map(unsigned_zero);
+            let floats = guarded(|| memory::collected(floats)).map_err(|error| error.of([kernel]))?;
+            Ok(Argument::Floats(Arc::new(floats), dtype))
         }
         // Integers beyond 64 bits are objects to NumPy.
         _ if descr.kind() == b'O' => {
             let floats: Option<Vec<f64>> = array.try_iter()?.map(|item| number(&item.ok()?)).collect();
-            Ok(floats.map_or(Argument::Other, |floats| Argument::Floats(floats, DType::Float64)))
+            Ok(floats.map_or(Argument::Other, |floats| Argument::Floats(Arc::new(floats), DType::Float64)))
         }
         _ => Ok(Argument::Other),
     }
@@ -176,7 +189,8 @@ fn object<'py>(py: Python<'py>, argument: &Argument) -> PyResult<Bound<'py, PyAn
 }
 
 fn array<'py>(py: Python<'py>, values: &[f64], dtype: DType) -> PyResult<Bound<'py, PyAny>> {
-    py.import("numpy")?.call_method1("asarray", (values.to_vec(), dtype.name()))
+    let floats = guarded(|| Buffer::Float64(memory::copied(values)))?;
+    super::output::items(py, &floats)?.call_method1("astype", (dtype.name(),))
 }
 
 fn tuple<'py>(values: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {

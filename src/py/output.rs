@@ -115,7 +115,7 @@ pub(super) fn memory(arrays: &HashMap<usize, Bound<'_, PyUntypedArray>>) -> PyRe
 }
 
 /// Items as a fresh array.
-fn items<'py>(py: Python<'py>, buffer: &Buffer) -> PyResult<Bound<'py, PyAny>> {
+pub(super) fn items<'py>(py: Python<'py>, buffer: &Buffer) -> PyResult<Bound<'py, PyAny>> {
     let dtype = buffer.item().dtype();
     let array =
         py.import("numpy")?.call_method1("empty", (buffer.len(), dtype.name()))?.cast_into::<PyUntypedArray>()?;

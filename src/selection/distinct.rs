@@ -57,8 +57,8 @@ impl<T: Ordered> Wanted<T> {
         let then = vec!["counts of values, or an order"];
         Request::chain(self.expression.clone(), Sample::default(), then, move |sample: &Sampled<T>| {
             let Some(map) = &sample.map else {
-                return self
-                    .finish(&sample.keys_in_order().into_iter().map(|key| (T::of_key(key).canonical().key(), 1)));
+                let keys = sample.keys_in_order();
+                return self.finish(&keys.iter().map(|&key| (T::of_key(key).canonical().key(), 1)));
             };
             let (wanted, map) = (self.clone(), Arc::clone(map));
             Ok(Answer::Next(if map.has_single_keys() {
@@ -90,7 +90,7 @@ impl<T: Ordered> Wanted<T> {
             if table.is_over() {
                 return Ok(Answer::Next(self.clone().sorted(Arc::clone(&map))));
             }
-            self.finish(&table.in_order().into_iter())
+            self.finish(&table.in_order().iter().copied())
         })
     }
 

@@ -23,8 +23,9 @@ pub(crate) fn zeros<T: Sealed>(len: usize) -> Vec<T> {
     if pointer.is_null() {
         memory::fail::<T>(len);
     }
-    // SAFETY: the memory is of this layout, from the allocator that vectors have; zeros are valid items of every such type.
-    let items = unsafe { Vec::from_raw_parts(pointer.cast::<T>(), len, len) };
+    // SAFETY: the memory is of this layout, from the allocator that boxes have; zeros are valid items of every such type.
+    let items = unsafe { Box::from_raw(std::ptr::slice_from_raw_parts_mut(pointer.cast::<T>(), len)) };
+    let items = items.into_vec();
     if layout.size() >= LARGE {
         ask_for_large(items.as_slice());
     }

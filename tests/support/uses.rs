@@ -1,5 +1,7 @@
 //! Every use of every kernel that the catalogue shows: with the defaults, and with each of its examples.
 
+use std::sync::Arc;
+
 use fanfold::dtype::DType;
 use fanfold::kernel::{Entry, NanPolicy};
 use fanfold::kernels::CATALOGUE;
@@ -47,7 +49,8 @@ fn literal(text: &str) -> Argument {
     let inner = text.trim_matches(['[', ']', '(', ')']);
     if inner != text {
         let dtype = if inner.contains('.') { DType::Float64 } else { DType::Int64 };
-        return Argument::Floats(inner.split(',').map(|number| number.trim().parse().unwrap()).collect(), dtype);
+        let numbers = inner.split(',').map(|number| number.trim().parse().unwrap());
+        return Argument::Floats(Arc::new(numbers.collect()), dtype);
     }
     match text {
         "True" => Argument::Bool(true),
