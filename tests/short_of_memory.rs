@@ -6,6 +6,7 @@
     unsafe_code,
     reason = "an allocator is unsafe to write, and a view is made by promising that the memory is there"
 )]
+#![allow(dead_code, reason = "this uses a part of what the laws are told with")]
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod support;

@@ -1,4 +1,4 @@
-"""Memory that cannot be had: a `MemoryError` of the function that wanted it, the neighbours' results, a process that lives.
+"""Under a limit of memory every kernel gives its answer or a MemoryError that names it: the process lives.
 
 Each script gives itself a limit that is a little above what it has, and then a larger one, up to enough. (In the core,
 every kernel's allocations fail one by one: `tests/short_of_memory.rs`.)
