@@ -178,8 +178,8 @@ pub(crate) fn two_sum<V: Copy + Add<Output = V> + Sub<Output = V>>(a: V, b: V) -
 
 /// The rounded product and its exact error, of which a float may hold too little below 2⁻⁹⁶⁹.
 ///
-/// A fused operation is rounded once, on every processor: the few that have none compute it step by step, and take some
-/// fifty times as long. (Dekker's product, which needs none, is 17 operations everywhere: windows took 1.3 times as long.)
+/// A fused operation is rounded once, on every processor: the few that have none compute it step by step, which takes them
+/// long. (Dekker's product, which needs none, is 17 operations everywhere.)
 #[inline(always)]
 pub(crate) fn two_product<V: Lanes>(a: V, b: V) -> (V, V) {
     let product = a * b;
