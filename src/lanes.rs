@@ -63,7 +63,7 @@ impl Double {
             return Double { high: self.high / n, low: 0.0 };
         }
         let (high, low) = two_sum(self.high, self.low);
-        let (high, low) = quotient(high, low, n);
+        let (high, low) = quotient(high, low, n, 1.0 / n);
         Double { high, low }
     }
 

@@ -43,6 +43,9 @@ pub(crate) trait Lanes:
     /// The product with a second float and the difference from a third, rounded once.
     fn product_less(self, factor: Self, other: Self) -> Self;
 
+    /// Whether all of them are this float.
+    fn are(self, x: f64) -> bool;
+
     /// `yes` where this is less than the other, `no` elsewhere; NaN is not less than anything.
     fn less(self, other: Self, yes: Self, no: Self) -> Self;
 }
@@ -92,6 +95,11 @@ impl Lanes for f64 {
     #[inline(always)]
     fn product_less(self, factor: f64, other: f64) -> f64 {
         self.mul_add(factor, -other)
+    }
+
+    #[inline(always)]
+    fn are(self, x: f64) -> bool {
+        self == x
     }
 
     #[inline(always)]
@@ -148,6 +156,11 @@ impl<S: Simd> Lanes for f64x8<S> {
     }
 
     #[inline(always)]
+    fn are(self, x: f64) -> bool {
+        self.simd_eq(self.all(x)).all_true()
+    }
+
+    #[inline(always)]
     fn less(self, other: f64x8<S>, yes: f64x8<S>, no: f64x8<S>) -> f64x8<S> {
         self.simd_lt(other).select(yes, no)
     }
@@ -165,23 +178,43 @@ pub(crate) fn two_sum<V: Copy + Add<Output = V> + Sub<Output = V>>(a: V, b: V) -
 
 /// The rounded product and its exact error, of which a float may hold too little below 2⁻⁹⁶⁹.
 ///
-/// A fused operation is rounded once, on every processor: the few that have none compute it step by step, and take some
-/// fifty times as long. (Dekker's product, which needs none, is 17 operations everywhere: windows took 1.3 times as long.)
+/// A fused operation is rounded once, on every processor: the few that have none compute it step by step, which takes them
+/// long. (Dekker's product, which needs none, is 17 operations everywhere.)
 #[inline(always)]
 pub(crate) fn two_product<V: Lanes>(a: V, b: V) -> (V, V) {
     let product = a * b;
     (product, a.product_less(b, product))
 }
 
-/// An unevaluated sum of two floats over a whole number: the quotient to the nearest float, and what that lacks.
+/// A number that is mostly divided by, and its rounded inverse.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Divisor {
+    n: f64,
+    inverse: f64,
+}
+
+impl Divisor {
+    pub(crate) fn new(n: f64) -> Divisor {
+        Divisor { n, inverse: 1.0 / n }
+    }
+
+    /// The rounded inverses of numbers. A division takes as long as some ten other operations.
+    #[inline(always)]
+    pub(crate) fn inverse<V: Lanes>(self, n: V) -> V {
+        if n.are(self.n) { n.all(self.inverse) } else { n.all(1.0) / n }
+    }
+}
+
+/// An unevaluated sum of two floats over a whole number, of which the rounded inverse is known: the quotient to the nearest
+/// float, and what that lacks.
 #[inline(always)]
-pub(crate) fn quotient<V: Lanes>(high: V, low: V, n: V) -> (V, V) {
-    let (first, second) = times_inverse(high, low, n, high.all(1.0) / n);
+pub(crate) fn quotient<V: Lanes>(high: V, low: V, n: V, inverse: V) -> (V, V) {
+    let (first, second) = times_inverse(high, low, n, inverse);
     let rounded = first + second;
     (rounded, (first - rounded) + second)
 }
 
-/// The same, given the rounded inverse of the whole number; the first float need not be the nearest.
+/// The same, but for the first float, which need not be the nearest.
 #[inline(always)]
 pub(crate) fn times_inverse<V: Lanes>(high: V, low: V, n: V, inverse: V) -> (V, V) {
     let first = high * inverse;
@@ -205,7 +238,7 @@ mod tests {
         for scale in [2_f64.powi(-1000), 1.0, 2_f64.powi(960)] {
             // (3 × 2⁵³ + 4 + 1) / 3 = 2⁵³ + 5/3, of which the nearest is 2⁵³ + 2.
             let (high, low) = (3.0 * 2_f64.powi(53) + 4.0, 1.0);
-            let (rounded, rest) = quotient(high * scale, low * scale, 3.0);
+            let (rounded, rest) = quotient(high * scale, low * scale, 3.0, 1.0 / 3.0);
             assert_eq!(rounded, (2_f64.powi(53) + 2.0) * scale);
             assert!(rest <= 0.0 && (rest / scale + 1.0 / 3.0).abs() < 0.34);
         }

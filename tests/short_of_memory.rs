@@ -23,7 +23,7 @@ use fanfold::value::Value;
 use fanfold::view::{Rows, View};
 use support::arrays::{Array, Content};
 use support::memory::Memory;
-use support::model::same_bits;
+use support::model::{Answers, same_bits};
 use support::uses::{name, uses};
 
 /// Bytes up to which an allocation does not count as one that grows: a plan, a message.
@@ -155,11 +155,7 @@ fn every_kernel_survives_each_allocation_that_fails() {
     }
 }
 
-fn answers(
-    plan: &Plan,
-    view: &View<'_>,
-    allocation: usize,
-) -> (Result<Vec<Result<Value, Error>>, Error>, Option<usize>) {
+fn answers(plan: &Plan, view: &View<'_>, allocation: usize) -> (Result<Answers, Error>, Option<usize>) {
     // What it takes to resolve a kernel is looked at as well.
     let (prepared, bytes) = without(allocation, || Prepared::new(plan, view.dtype()));
     if let Some(bytes) = bytes {

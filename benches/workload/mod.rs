@@ -4,6 +4,8 @@
 #[allow(dead_code, unsafe_code, clippy::unwrap_used, reason = "shared with the tests")]
 mod memory;
 
+use std::sync::Arc;
+
 use fanfold::dtype::DType;
 use fanfold::engine::{Control, Outcome, Prepared, Workers, run};
 use fanfold::kernel::NanPolicy;
@@ -63,7 +65,7 @@ impl Workload {
     /// The eleven, and with a histogram the twelve.
     pub(crate) fn plans() -> [Workload; 2] {
         let eleven: Vec<Call> = ELEVEN.iter().map(|name| call(name, &[])).collect();
-        let range = Argument::Floats(vec![-6.0, 6.0], DType::Float64);
+        let range = Argument::Floats(Arc::new(vec![-6.0, 6.0]), DType::Float64);
         let histogram = call("histogram", &[("bins".to_owned(), Argument::Int(100)), ("range".to_owned(), range)]);
         let twelve = [eleven.clone(), vec![histogram]].concat();
         [Workload::new("eleven", eleven), Workload::new("twelve", twelve)]
@@ -71,7 +73,7 @@ impl Workload {
 
     /// Seven quantiles, which share a selection.
     pub(crate) fn seven() -> Workload {
-        let seven = Argument::Floats(SEVEN.to_vec(), DType::Float64);
+        let seven = Argument::Floats(Arc::new(SEVEN.to_vec()), DType::Float64);
         Workload::new("seven", vec![call("quantile", &[("q".to_owned(), seven)])])
     }
 

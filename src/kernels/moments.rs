@@ -212,7 +212,7 @@ impl HasMoments for f32 {
     ///
     /// Float64 has 29 more digits than the data, so deviations from m are exact unless they are tiny, and nothing of note
     /// is lost where e is taken out: m being a mean of 32 of the elements, M₂ ≥ 32 e², so that n e² ≤ 128 M₂. Measured for
-    /// eleven statistics, in cache: two loops, as for float64, take 1.4 times as long.
+    /// eleven statistics, in cache: 0.58 ns per element where two loops, as for float64, took 0.65.
     #[inline(always)]
     fn moments<S: Simd>(simd: S, block: &[f32], ahead: &Ahead, order: u8) -> MomentsState {
         let first = block.get(..LANES).unwrap_or(block);

@@ -7,6 +7,7 @@ use crate::error::Error;
 use crate::fill::Fill;
 use crate::kernel::{Piece, Reach};
 use crate::memory;
+use crate::rounding::Divisor;
 use crate::simd::Simd;
 use crate::windows::slide::Wanted;
 use crate::windows::{CHUNK, Window};
@@ -50,6 +51,7 @@ impl<T: Integer> Totals<T> {
     fn slide(&self, piece: &Piece<'_, T>) {
         let Window { size, after } = self.window;
         let (mut sum, mut count) = (0_i128, 0.0);
+        let divisor = Divisor::new(size as f64);
         let item = |place: usize| piece.items.get(place).map(|item| item.wide());
         let mut parts: Vec<Vec<f64>> = self.wanted.iter().map(|_| memory::with_room(piece.own.len())).collect();
         for end in (piece.own.start + after + 1).saturating_sub(size)..piece.own.end + after {
@@ -62,7 +64,7 @@ impl<T: Integer> Totals<T> {
             }
             let (high, low) = rounded(sum);
             for (wanted, values) in self.wanted.iter().zip(&mut parts) {
-                values.push(wanted.statistic.value([count, high, low], wanted.least));
+                values.push(wanted.statistic.value([count, high, low], wanted.least, divisor));
             }
             if let Some(item) = (end + 1).checked_sub(size).and_then(item) {
                 sum -= item;

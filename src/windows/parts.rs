@@ -10,7 +10,7 @@
 //! distances of 0, however large they are. Every product, quotient and sum has its rounding error with it, so that a variance
 //! is rounded about once.
 
-use crate::rounding::{Lanes, quotient, times_inverse, two_product, two_sum};
+use crate::rounding::{Divisor, Lanes, quotient, times_inverse, two_product, two_sum};
 use crate::windows::Statistic;
 
 /// What is known of elements: this many floats, the first of which says how many elements there are.
@@ -21,11 +21,11 @@ pub(super) trait Part<const F: usize> {
     /// Whether it serves this statistic.
     fn serves(statistic: Statistic) -> bool;
 
-    /// Takes an element, if it is finite.
-    fn take<V: Lanes>(part: &mut [V; F], item: V);
+    /// Takes an element, if it is finite; most parts then have so many elements.
+    fn take<V: Lanes>(part: &mut [V; F], item: V, most: Divisor);
 
-    /// What is known of the elements of both.
-    fn join<V: Lanes>(left: &[V; F], right: &[V; F]) -> Joined<V>;
+    /// What is known of the elements of both, most of which are so many.
+    fn join<V: Lanes>(left: &[V; F], right: &[V; F], most: Divisor) -> Joined<V>;
 
     /// NaN where what is joined is in doubt.
     #[inline(always)]
@@ -60,7 +60,7 @@ impl Part<4> for Sums {
     }
 
     #[inline(always)]
-    fn take<V: Lanes>([count, sum, errors, lost]: &mut [V; 4], item: V) {
+    fn take<V: Lanes>([count, sum, errors, lost]: &mut [V; 4], item: V, _: Divisor) {
         let (one, item) = counted(item, 0.0);
         *count = *count + one;
         let (next, error) = two_sum(*sum, item);
@@ -71,7 +71,7 @@ impl Part<4> for Sums {
     }
 
     #[inline(always)]
-    fn join<V: Lanes>(left: &[V; 4], right: &[V; 4]) -> Joined<V> {
+    fn join<V: Lanes>(left: &[V; 4], right: &[V; 4], _: Divisor) -> Joined<V> {
         let (zero, four) = (left[0].all(0.0), left[0].all(4.0));
         let (sum, error) = two_sum(left[1], right[1]);
         let (errors, first) = two_sum(left[2], right[2]);
@@ -104,7 +104,7 @@ impl Part<5> for Spread {
     }
 
     #[inline(always)]
-    fn take<V: Lanes>([count, mean, mean_error, squares, squares_error]: &mut [V; 5], item: V) {
+    fn take<V: Lanes>([count, mean, mean_error, squares, squares_error]: &mut [V; 5], item: V, most: Divisor) {
         let (zero, unit) = (item.all(0.0), item.all(1.0));
         let (one, item) = counted(item, 0.0);
         // The first one is the mean.
@@ -115,7 +115,7 @@ impl Part<5> for Spread {
         // What is missing is where the mean is.
         let (distance, error) = (distance * one, error * one);
         let some = unit.less(*count, *count, unit);
-        let (part, part_error) = times_inverse(distance, error, some, unit / some);
+        let (part, part_error) = times_inverse(distance, error, some, most.inverse(some));
         let (next, rounding) = two_sum(*mean, part);
         *mean = next;
         *mean_error = *mean_error + (rounding + part_error);
@@ -129,12 +129,12 @@ impl Part<5> for Spread {
     }
 
     #[inline(always)]
-    fn join<V: Lanes>(left: &[V; 5], right: &[V; 5]) -> Joined<V> {
+    fn join<V: Lanes>(left: &[V; 5], right: &[V; 5], most: Divisor) -> Joined<V> {
         let (zero, one) = (left[0].all(0.0), left[0].all(1.0));
         let count = left[0] + right[0];
         let some = one.less(count, count, one);
         let pairs = left[0] * right[0] * left[0].all(4.0);
-        let (weight, weight_error) = times_inverse(pairs, zero, some, one / some);
+        let (weight, weight_error) = times_inverse(pairs, zero, some, most.inverse(some));
         // Half the distance of the means, whose square overflows no sooner than the sum does; none from nothing.
         let half = zero.less(pairs, left[0].all(0.5), zero);
         let (apart, error) = two_sum(right[1] * half, left[1] * (zero - half));
@@ -168,7 +168,7 @@ impl Part<3> for Extremes {
     }
 
     #[inline(always)]
-    fn take<V: Lanes>([count, low, high]: &mut [V; 3], item: V) {
+    fn take<V: Lanes>([count, low, high]: &mut [V; 3], item: V, _: Divisor) {
         let (one, below) = counted(item, f64::INFINITY);
         let (_, above) = counted(item, f64::NEG_INFINITY);
         *count = *count + one;
@@ -177,7 +177,7 @@ impl Part<3> for Extremes {
     }
 
     #[inline(always)]
-    fn join<V: Lanes>(left: &[V; 3], right: &[V; 3]) -> Joined<V> {
+    fn join<V: Lanes>(left: &[V; 3], right: &[V; 3], _: Divisor) -> Joined<V> {
         let low = right[1].less(left[1], right[1], left[1]);
         let high = left[2].less(right[2], right[2], left[2]);
         [left[0] + right[0], low, high]
@@ -185,15 +185,24 @@ impl Part<3> for Extremes {
 }
 
 impl Statistic {
+    /// What is divided by for most windows of so many elements.
+    pub(super) fn divisor(self, size: usize) -> Divisor {
+        let ddof = match self {
+            Statistic::Var(ddof) | Statistic::Std(ddof) => ddof,
+            _ => 0.0,
+        };
+        Divisor::new(size as f64 - ddof)
+    }
+
     /// Its value; NaN of fewer elements than these.
     #[inline(always)]
-    pub(super) fn value<V: Lanes>(self, joined: Joined<V>, least: f64) -> V {
+    pub(super) fn value<V: Lanes>(self, joined: Joined<V>, least: f64, divisor: Divisor) -> V {
         let [count, first, second] = joined;
         let (value, least) = match self {
             Statistic::Sum => (first, least),
-            Statistic::Mean => (mean(joined), least.max(1.0)),
-            Statistic::Var(ddof) => (variance(joined, ddof), least.max(1.0)),
-            Statistic::Std(ddof) => (variance(joined, ddof).root(), least.max(1.0)),
+            Statistic::Mean => (mean(joined, divisor), least.max(1.0)),
+            Statistic::Var(ddof) => (variance(joined, ddof, divisor), least.max(1.0)),
+            Statistic::Std(ddof) => (variance(joined, ddof, divisor).root(), least.max(1.0)),
             Statistic::Min => (first, least.max(1.0)),
             Statistic::Max => (second, least.max(1.0)),
         };
@@ -203,16 +212,16 @@ impl Statistic {
 
 /// From a sum, which may have overflowed.
 #[inline(always)]
-fn mean<V: Lanes>([count, sum, error]: Joined<V>) -> V {
-    let (mean, _) = quotient(sum, error, count);
+fn mean<V: Lanes>([count, sum, error]: Joined<V>, divisor: Divisor) -> V {
+    let (mean, _) = quotient(sum, error, count, divisor.inverse(count));
     sum.size().less(count.all(f64::INFINITY), mean, sum)
 }
 
 /// From a sum of squares.
 #[inline(always)]
-fn variance<V: Lanes>([count, squares, error]: Joined<V>, ddof: f64) -> V {
+fn variance<V: Lanes>([count, squares, error]: Joined<V>, ddof: f64, divisor: Divisor) -> V {
     let (freedom, infinity) = (count - count.all(ddof), count.all(f64::INFINITY));
-    let (variance, _) = quotient(squares, error, freedom);
+    let (variance, _) = quotient(squares, error, freedom, divisor.inverse(freedom));
     let variance = variance.less(infinity, variance, infinity);
     count.all(0.0).less(freedom, variance, count.all(f64::NAN))
 }

@@ -18,7 +18,7 @@ use crate::fill::Fill;
 use crate::kernel::{Piece, Reach};
 use crate::lanes::Double;
 use crate::memory;
-use crate::rounding::Lanes;
+use crate::rounding::{Divisor, Lanes};
 use crate::simd::Simd;
 use crate::view::Output;
 use crate::windows::exact::Exact;
@@ -120,7 +120,7 @@ impl Slides {
     }
 
     /// Writes what follows from the sums of the windows that end with these elements, one after the other, without rounding.
-    fn settle(&self, wanted: &[&Wanted], piece: &Piece<'_, f64>, ends: &[usize]) {
+    fn settle(&self, wanted: &[(&Wanted, Divisor)], piece: &Piece<'_, f64>, ends: &[usize]) {
         let Window { size, after } = self.window;
         let first = piece.start - piece.own.start;
         let (mut sum, mut count, mut known) = (Exact::ZERO, 0.0, 0..0);
@@ -143,8 +143,8 @@ impl Slides {
             }
             known = next;
             let Double { high, low } = sum.value();
-            for wanted in wanted {
-                let value = wanted.statistic.value([count, high, low], wanted.least);
+            for (wanted, divisor) in wanted {
+                let value = wanted.statistic.value([count, high, low], wanted.least, *divisor);
                 wanted.output.write_floats(end - after, &[value]);
             }
         }
@@ -184,14 +184,17 @@ impl Place {
 }
 
 /// What is known of segments as they are walked over.
-struct Walk<'a, V, P, const F: usize> {
-    wanted: Vec<&'a Wanted>,
+struct Walk<'a, V: Lanes, P, const F: usize> {
+    wanted: Vec<(&'a Wanted, Divisor)>,
+    /// As many elements as a part has at most, step by step.
+    steps: Vec<Divisor>,
     /// Of every beginning of a segment, and every end; the last is that of no elements.
     beginnings: Vec<[V; F]>,
     ends: Vec<[V; F]>,
     /// The ends of the segment before.
     before: Vec<[f64; F]>,
-    values: Vec<V>,
+    /// What is wanted, row by row.
+    values: Vec<V::Floats>,
     /// The last elements of windows that are in doubt.
     doubtful: Vec<usize>,
     part: PhantomData<P>,
@@ -200,14 +203,16 @@ struct Walk<'a, V, P, const F: usize> {
 impl<'a, V: Lanes, P: Part<F>, const F: usize> Walk<'a, V, P, F> {
     #[inline(always)]
     fn new(token: V::Token, slides: &'a Slides) -> Self {
-        let wanted: Vec<&Wanted> = slides.wanted.iter().filter(|wanted| P::serves(wanted.statistic)).collect();
+        let wanted = slides.wanted.iter().filter(|wanted| P::serves(wanted.statistic));
+        let wanted: Vec<_> = wanted.map(|wanted| (wanted, wanted.statistic.divisor(slides.window.size))).collect();
         let size = if wanted.is_empty() { 0 } else { slides.window.size };
         let empty = Self::empty(token);
         Walk {
             beginnings: memory::filled(empty, size),
             ends: memory::filled(empty, size + 1),
             before: memory::filled(P::EMPTY, size + 1),
-            values: memory::filled(V::splat(token, 0.0), size * wanted.len()),
+            steps: memory::collected((1..=size).map(|n| Divisor::new(n as f64))),
+            values: memory::filled(V::splat(token, 0.0).floats(), size * wanted.len()),
             wanted,
             doubtful: Vec::new(),
             part: PhantomData,
@@ -231,20 +236,23 @@ impl<'a, V: Lanes, P: Part<F>, const F: usize> Walk<'a, V, P, F> {
         }
         let (mut beginning, mut ending) = (Self::empty(token), Self::empty(token));
         let backwards = rows.iter().zip(&mut self.ends).rev();
-        for ((row, known), (back, end)) in rows.iter().zip(&mut self.beginnings).zip(backwards) {
-            P::take(&mut beginning, V::load(token, row));
+        for (((row, known), (back, end)), &step) in
+            rows.iter().zip(&mut self.beginnings).zip(backwards).zip(&self.steps)
+        {
+            P::take(&mut beginning, V::load(token, row), step);
             *known = beginning;
-            P::take(&mut ending, V::load(token, back));
+            P::take(&mut ending, V::load(token, back), step);
             *end = ending;
         }
         let size = place.window.size;
+        let whole = Divisor::new(size as f64);
         let parts = self.beginnings.iter().zip(self.ends.iter().skip(1)).zip(self.before.iter().skip(1));
         let mut doubt = V::splat(token, 0.0);
         for (row, ((beginning, end), before)) in parts.clone().enumerate() {
-            let joined = P::join(&moved(end, before), beginning);
-            for (number, wanted) in self.wanted.iter().enumerate() {
+            let joined = P::join(&moved(end, before), beginning, whole);
+            for (number, (wanted, divisor)) in self.wanted.iter().enumerate() {
                 if let Some(value) = self.values.get_mut(number * size + row) {
-                    *value = wanted.statistic.value(joined, wanted.least);
+                    *value = wanted.statistic.value(joined, wanted.least, *divisor).floats();
                 }
             }
             doubt = doubt + P::doubt(&joined);
@@ -252,19 +260,19 @@ impl<'a, V: Lanes, P: Part<F>, const F: usize> Walk<'a, V, P, F> {
         // Seldom: so it is looked for once more.
         if doubt.floats().as_ref().iter().any(|doubt| doubt.is_nan()) {
             for (row, ((beginning, end), before)) in parts.enumerate() {
-                let doubts = P::doubt(&P::join(&moved(end, before), beginning)).floats();
+                let doubts = P::doubt(&P::join(&moved(end, before), beginning, whole)).floats();
                 let lanes = doubts.as_ref().iter().enumerate().filter(|(_, doubt)| doubt.is_nan());
                 self.doubtful.extend(lanes.map(|(lane, _)| segment + lane * size + row));
             }
         }
-        for (wanted, values) in self.wanted.iter().zip(self.values.chunks_exact(size)) {
+        for ((wanted, _), values) in self.wanted.iter().zip(self.values.chunks_exact(size)) {
             for lane in 0..V::COUNT {
                 // Those of the windows that end in this piece.
                 let whole = segment + lane * size;
                 let (from, to) = (whole.max(place.ends.start), (whole + size).min(place.ends.end));
                 if from < to {
                     for (place, value) in column.iter_mut().zip(values) {
-                        *place = value.floats().as_ref()[lane];
+                        *place = value.as_ref()[lane];
                     }
                     let known = column.get(from - whole..to - whole).unwrap_or_default();
                     wanted.output.write_floats(from - place.window.after, known);
