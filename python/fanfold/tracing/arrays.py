@@ -406,7 +406,9 @@ def _method(name: str) -> Callable[..., Any]:
         if rule is not None:
             return rule(self, *args, **kwargs)
         real = self._lend(reason) if reads else self._realise(reason)
-        return getattr(real, name)(*plainly.lend(trace, args), **plainly.lend(trace, kwargs))
+        result = getattr(real, name)(*plainly.lend(trace, args), **plainly.lend(trace, kwargs))
+        # Some of those that change an array return it.
+        return self if result is self._real and result is not None else result
 
     method.__name__ = name
     return method
