@@ -189,7 +189,7 @@ def _put_deque(value: collections.deque[Any], items: list[Any]) -> Any:
 def _put_tuple(value: tuple[Any, ...], items: list[Any]) -> Any:
     if hasattr(value, "n_sequence_fields"):
         # Such tuples as `time.struct_time` are made by their own class alone.
-        make, (_, others) = value.__reduce__()  # type: ignore[misc, str-unpack]
+        make, (_, others) = value.__reduce__()  # type: ignore[str-unpack]
         return make(items, others)  # type: ignore[operator]
     return _with_attributes(tuple.__new__(type(value), items), value)
 
@@ -462,5 +462,5 @@ def _inferred(column: Any, new: _New) -> Any:
     return sys.modules["pandas"].Series(cells, dtype=object).infer_objects().array
 
 
-_USUAL = {kind: _ways(kind) for kind in (list, tuple, dict, set, np.ndarray)}
+_USUAL: dict[type, list[_Way]] = {kind: _ways(kind) for kind in (list, tuple, dict, set, np.ndarray)}
 """Found once: to look through a class takes longer than most results."""
