@@ -122,21 +122,12 @@ def test_a_second_parameter_that_is_no_dict_is_told(name: str, size: str) -> Non
     assert r["max"] == ARRAYS[size].max()
 
 
-MORE: dict[str, tuple[Any, str]] = {
-    "two": (of_three, "'low' and 'high': pass functools.partial(of_three, low=..., high=...)"),
-    "by name": (by_name, "'q': pass functools.partial(by_name, q=...)"),
-    "of a partial": (functools.partial(of_three, low=1), "'high': pass functools.partial(f, high=...)"),
-    "of NumPy": (np.interp, "'xp' and 'fp': pass functools.partial(interp, xp=..., fp=...)"),
-}
-
-
-@pytest.mark.parametrize("size", ARRAYS)
-@pytest.mark.parametrize("name", MORE)
-def test_other_missing_arguments_are_told(name: str, size: str) -> None:
-    function, told = MORE[name]
-    r = ff.run(ARRAYS[size], {"it": function}, on_error="return")
-    assert type(r["it"]) is TypeError
-    assert r["it"].__notes__ == [f"It was called with the array alone, and also requires {told}"]
+@pytest.mark.parametrize("function", [of_three, by_name, functools.partial(of_three, low=1), np.interp], ids="abcd")
+def test_what_python_says_by_itself_is_not_told_again(function: Any) -> None:
+    for x in ARRAYS.values():
+        r = ff.run(x, {"it": function}, on_error="return")
+        assert "missing" in str(r["it"])
+        assert not hasattr(r["it"], "__notes__")
 
 
 def test_missing_arguments_of_compiled_functions_are_told() -> None:

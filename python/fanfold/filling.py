@@ -99,25 +99,21 @@ def filling(function: Callable[..., Any]) -> Callable[[Any], Filled]:
 
 
 def tell_what_is_missing(error: Exception, function: Callable[..., Any]) -> None:
-    """Says so on the exception of a function that was called with the array alone, and needs more."""
+    """Says what to do on the exception of a function that was called with the array alone, and needs more.
+
+    Python says it of its own functions, and what is given a dict instead is told about that.
+    """
     # Where one of Numba's ufuncs lacks an argument, that is raised from within, and may be an AssertionError.
-    called = _inputs(function) is None and (not isinstance(error, TypeError) or _is_its_own(error))
-    if called or wants_dict(function):
+    if _inputs(function) is None and (not isinstance(error, TypeError) or _is_its_own(error)):
         return
     required = _required(function)
     if required is None:
         if "argument" in str(error):
             note(error, f"It was called with the array alone: {_remedy(function, [])}")
-        return
-    missing = [each for each in required[1:] if each.name not in _ARGUMENTS]
-    if not missing:
-        return
-    names = " and ".join(shown(each.name) for each in missing)
-    text = f"It was called with the array alone, and also requires {names}"
-    if len(missing) == 1 and _is_numpys(function):
-        own = "as a function of NumPy's or a ufunc is not given a dict to fill for it"
-        text = f"It has a second required parameter, {names}, and {own}"
-    note(error, f"{text}: {_remedy(function, missing)}")
+    elif len(required) == _ARRAY_AND_DICT and _is_numpys(function):
+        given = "as a function of NumPy's or a ufunc is not given a dict to fill for it"
+        text = f"It has a second required parameter, {shown(required[1].name)}, and {given}"
+        note(error, f"{text}: {_remedy(function, required[1:])}")
 
 
 def _is_its_own(error: Exception) -> bool:
@@ -131,14 +127,14 @@ def _is_its_own(error: Exception) -> bool:
 
 def remedy_for_dict(function: Callable[..., Any]) -> str:
     """What to do if the second parameter of a function that gets a dict to fill is something else."""
-    second = (_required(function) or [])[1:2]
-    name = f", {shown(second[0].name)}," if second else ""
-    given = f"It has a second required parameter{name} and is given a dict to fill for it"
+    second = (_required(function) or [])[1:]
+    names = "".join(f", {shown(each.name)}," for each in second)
+    given = f"It has a second required parameter{names} and is given a dict to fill for it"
     return f"{given}. If that is to be something else, {_remedy(function, second)}"
 
 
 def _remedy(function: Callable[..., Any], missing: list[inspect.Parameter]) -> str:
-    name = getattr(function, "__name__", "")
+    name = str(getattr(function, "__name__", ""))
     name = name if name.isidentifier() else "f"
     if any(each.kind is each.POSITIONAL_ONLY for each in missing):
         values = ", ".join(each.name for each in missing)
