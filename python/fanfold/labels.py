@@ -7,7 +7,8 @@ imported.
 
 import re
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -107,6 +108,17 @@ class _NoLabels(Exception):
     """What has a dtype that makes no labels, or objects that are none; said behind the name of the dtype."""
 
 
+@contextmanager
+def _refusal(why: str, advice: str) -> Iterator[None]:
+    """Objects, and libraries in any version, have many ways to say no."""
+    try:
+        yield
+    except (_NoLabels, MemoryError):
+        raise
+    except Exception as error:  # noqa: BLE001 - as said
+        raise _NoLabels(f"{why} ({error}): {advice}") from None
+
+
 # ------------------------------------------------------------------------------------------------ who holds labels
 
 
@@ -156,9 +168,9 @@ def _held(holder: Any) -> _Held:
         if values.dtype.names is not None or not is_missing.any():
             return _Held(values)
         return _Held(values[~is_missing], ~is_missing)
-    if isinstance(getattr(holder, "dtype", None), np.dtype):
-        return _Held(np.asarray(holder))
-    try:
+    with _refusal("which makes no labels", ADVICE):
+        if isinstance(getattr(holder, "dtype", None), np.dtype):
+            return _Held(np.asarray(holder))
         if _is_arrow(holder):
             return _of_arrow(holder)
         if hasattr(holder, "drop_nulls"):
@@ -166,10 +178,6 @@ def _held(holder: Any) -> _Held:
         if hasattr(holder, "isna"):
             return _of_pandas(getattr(holder, "array", holder))
         return _Held(np.asarray(holder))
-    except _NoLabels:
-        raise
-    except Exception as error:  # noqa: BLE001 - libraries, in any version, have many ways to say no
-        raise _NoLabels(f"which makes no labels ({error}): {ADVICE}") from None
 
 
 def _of_pandas(values: Any) -> _Held:
@@ -291,18 +299,12 @@ def _distinct(flat: npt.NDArray[Any]) -> Labels:
 def _hashed(array: npt.NDArray[Any], missing: Any = None) -> Labels:
     """Objects that can be told apart by a hash, in their order."""
     numbers: dict[Any, int] = {}
-    try:
+    with _refusal("and holds objects that cannot be told apart by a hash", "pass numbers, strings or tuples"):
         codes = np.fromiter((numbers.setdefault(one, len(numbers)) for one in array.reshape(-1).tolist()), np.int64)
-    except Exception as error:  # noqa: BLE001 - objects can fail in any way
-        advice = "pass numbers, strings or tuples"
-        raise _NoLabels(f"and holds objects that cannot be told apart by a hash ({error}): {advice}") from None
     distinct = list(numbers)
-    try:
+    with _refusal("and holds objects that cannot be put in order", "pass labels of one kind, or as a categorical"):
         there = [number for number, one in enumerate(distinct) if one is not missing and _is_there(one)]
         there.sort(key=distinct.__getitem__)
-    except Exception as error:  # noqa: BLE001 - objects can fail in any way
-        advice = "pass labels of one kind, or as a categorical"
-        raise _NoLabels(f"and holds objects that cannot be put in order ({error}): {advice}") from None
     ranks = np.full(len(distinct), -1)
     ranks[there] = np.arange(len(there))
     ordered = objects([distinct[number] for number in there])
