@@ -159,6 +159,7 @@ REASONS = {
     "__reduce_ex__": "pickling",
     "__array_interface__": "np.asarray",
     "__array_struct__": "np.asarray",
+    "__buffer__": "np.asarray",
 }
 """What forces a value, where that is not just the name of a method."""
 
@@ -361,16 +362,16 @@ _OTHERS = {np.dtype(np.float16).num, np.dtype(np.longdouble).num, np.dtype(np.cl
 
 # ---- all the rest ----
 
-_READING = frozenset(REASONS) - {"__array_interface__", "__array_struct__"}
+_READING = frozenset(REASONS) - {"__array_interface__", "__array_struct__", "__buffer__"}
 """Methods that neither write to an array nor give a view of it."""
 
 _ALIKE = ("__array_namespace__", "__array_priority__", "device")
 """What is the same for all arrays."""
 
 
-def delegate(stand_in: type, model: type, like: Any) -> None:
+def delegate(stand_in: type, model: type, like: Any, without: frozenset[str] = frozenset()) -> None:
     """Gives a class all that NumPy's own has and it has not: what it does is left to the real thing."""
-    has = {name for each in stand_in.__mro__[:-1] for name in vars(each)}
+    has = {name for each in stand_in.__mro__[:-1] for name in vars(each)} | without
     for name in dir(model):
         described = getattr(model, name)
         if name in has or name in _PYTHONS:

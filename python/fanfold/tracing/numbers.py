@@ -65,12 +65,11 @@ class DeferredNumber(Deferred):
         return object.__getattribute__(self, name)
 
 
-_HIDDEN = frozenset((
-    # What a scalar has not, but for NumPy we must have, and for Python.
-    "__array_ufunc__", "__array_function__", "__iter__", "__reversed__", "__slots__", "__weakref__",
-    # What it has, but an array over its memory could be written to, and the number must not change.
-    "__array_interface__", "__array_struct__",
-))  # fmt: skip
+_MEMORY = frozenset(("__array_interface__", "__array_struct__", "__buffer__"))
+"""What a scalar has, and its stand-in has not: NumPy would take that memory for the array, and ask for no other."""
+
+_HIDDEN = _MEMORY | {"__array_ufunc__", "__array_function__", "__iter__", "__reversed__", "__slots__", "__weakref__"}
+"""What else a scalar has not, but its stand-in must have, for NumPy and for Python."""
 
 
 @functools.cache
@@ -86,7 +85,7 @@ def class_of(scalar: type) -> type[DeferredNumber]:
     for name, (other, ufunc) in others.items():
         setattr(made, f"__{name}__", _operator(name, other, ufunc))
     made.__pow__ = power(made.__pow__)
-    delegate(made, scalar, scalar())
+    delegate(made, scalar, scalar(), without=_MEMORY)
     kind: type[DeferredNumber] = made
     return kind
 
