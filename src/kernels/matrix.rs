@@ -273,7 +273,7 @@ impl Accumulator for LargestOfEach {
     const ORDER_FREE: bool = true;
 
     fn init(&self) -> Vec<f64> {
-        vec![0.0; self.columns]
+        memory::filled(0.0, self.columns)
     }
 
     #[inline(always)]

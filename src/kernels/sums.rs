@@ -13,6 +13,7 @@ use crate::kernels::extrema;
 use crate::kernels::moments::{self, Moments, MomentsState};
 use crate::kernels::rescaled::{Noticed, Of, rescaled, scaled};
 use crate::lanes::{Double, LANES};
+use crate::memory;
 use crate::parameters::{Accepts, Arguments, DefaultValue, Parameter};
 use crate::simd::Simd;
 use crate::value::Value;
@@ -191,7 +192,7 @@ impl Accumulator for Squares {
             Double::sum_of(simd, &block, block.ahead, |x| x * x)
         } else {
             state.squares.clear();
-            state.squares.extend(block.iter().map(|x| x * x));
+            memory::extend(&mut state.squares, block.iter().map(|x| x * x));
             Double::sum(simd, &state.squares, block.ahead)
         };
         let n = block.len() as f64;

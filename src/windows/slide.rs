@@ -262,7 +262,7 @@ impl<'a, V: Lanes, P: Part<F>, const F: usize> Walk<'a, V, P, F> {
             for (row, ((beginning, end), before)) in parts.enumerate() {
                 let doubts = P::doubt(&P::join(&moved(end, before), beginning, whole)).floats();
                 let lanes = doubts.as_ref().iter().enumerate().filter(|(_, doubt)| doubt.is_nan());
-                self.doubtful.extend(lanes.map(|(lane, _)| segment + lane * size + row));
+                memory::extend(&mut self.doubtful, lanes.map(|(lane, _)| segment + lane * size + row));
             }
         }
         for ((wanted, _), values) in self.wanted.iter().zip(self.values.chunks_exact(size)) {
