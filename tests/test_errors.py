@@ -101,9 +101,8 @@ MESSAGES = [
     ("ff.run(array([1j], 'c8'), 'max')", TypeError,
      TAKES.format("max", "complex64", "bool, integers, floats, datetime64 and timedelta64")),
     ("ff.run(array([0], 'M8[s]'), 'mean')", TypeError,
-     TAKES.format("mean", "datetime64", "bool, integers, floats and complex numbers")),
-    ("ff.run(array([0], 'm8[s]'), 'sum')", TypeError,
-     TAKES.format("sum", "timedelta64", "bool, integers, floats and complex numbers")),
+     TAKES.format("mean", "datetime64", "bool, integers, floats, complex numbers and timedelta64")),
+    ("ff.run(array([0], 'm8[s]'), 'std')", TypeError, TAKES.format("std", "timedelta64", "bool, integers and floats")),
     ("ff.plan('std').run(array([1j]))", TypeError, TAKES.format("std", "complex128", "bool, integers and floats")),
     # functions
     ("ff.run(x, None)", TypeError, FUNCTIONS.format("None")),

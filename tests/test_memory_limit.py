@@ -69,8 +69,8 @@ def checked(call, keys, whole=False):
     return short
 """
 
-# Memory that is given back goes back to the system, or else the next one that wants it would not have to ask; and threads
-# have no stores of their own.
+# Memory that is given back goes back to the system, or else the next one that wants it would not have to ask; and
+# threads have no stores of their own.
 GIVEN_BACK = {"MALLOC_MMAP_THRESHOLD_": "131072", "MALLOC_TRIM_THRESHOLD_": "131072", "MALLOC_ARENA_MAX": "1"}
 
 HUNGRY = (

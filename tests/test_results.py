@@ -435,8 +435,8 @@ EXPLAINED = {
     'ff.plan(["max", "mean"], like=">M8[ns]")': """
         pass 1 over datetime64
           extrema of x -> max
-        cannot run mean: 'mean' has no meaning for an array of dtype datetime64: it takes bool, integers, floats and """
-    "complex numbers",
+        cannot run mean: 'mean' has no meaning for an array of dtype datetime64: it takes bool, integers, floats, """
+    "complex numbers and timedelta64",
     'ff.plan(["prod", "gmean", "hmean", "logsumexp", "is_sorted"], nan_policy="omit")': """
         pass 1 over float64
           product of valid(x) -> prod, gmean

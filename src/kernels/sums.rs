@@ -247,7 +247,7 @@ pub(super) static NANSUM: Entry = SUM.omitting(
     "nansum",
     "np.nansum(x)",
     "The sum; NaN (and NaT) elements are left out. 0 if nothing is left.\n\n\
-     As accurate as ``sum``. (``np.nansum`` does not leave out NaT.)",
+     As accurate as ``sum``. NumPy's own does not leave out NaT.",
 );
 
 fn sum(_: &Arguments, input: &Input) -> Result<Request, Error> {
@@ -313,7 +313,7 @@ pub(super) static NANMEAN: Entry = MEAN.omitting(
     "nanmean",
     "np.nanmean(x)",
     "The arithmetic mean; NaN (and NaT) elements are left out. NaN if nothing is left.\n\n\
-     As accurate as ``mean``. (``np.nanmean`` does not leave out NaT.)",
+     As accurate as ``mean``. NumPy's own does not leave out NaT.",
 );
 
 pub(super) static RMS: Entry = Entry {

@@ -134,7 +134,8 @@ fn argument(value: &Bound<'_, PyAny>, kernel: &'static str) -> PyResult<Argument
         Ok((dtype, _)) if numbers => {
             let array = array.call_method1("astype", ("float64",))?.cast_into::<PyUntypedArray>()?;
             let view = super::input::view(&array)?;
-            let mut scratch = Buffer::default();
+            // Contiguous as it is, it is read where it lies, or empty.
+            let mut scratch = Buffer::new(view.dtype().item(), 0);
             let block = view.load(Level::current(), 0, view.len(), &mut scratch);
             let floats = f64::of(block).unwrap_or_default().iter().copied().map(unsigned_zero);
             let floats = guarded(|| memory::collected(floats)).map_err(|error| error.of([kernel]))?;
