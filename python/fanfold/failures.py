@@ -105,7 +105,9 @@ def in_the_name_of_all(run: _Run) -> _Run:
             # One that was raised for functions comes with the others' results.
             if hasattr(error, "results"):
                 raise
-            raise short_of_memory(error, plan._order) from None
+            # The core names those that it was asked for, but without this part none of the call's functions can run.
+            text = str(short_of_memory(error, ["all"])).partition(": ")[2]
+            raise MemoryError(f"{', '.join(map(shown, plan._order))}: {text}") from None
 
     return named  # type: ignore[return-value]
 
