@@ -216,7 +216,10 @@ impl HasMoments for f32 {
     #[inline(always)]
     fn moments<S: Simd>(simd: S, block: &[f32], ahead: &Ahead, order: u8) -> MomentsState {
         let first = block.get(..LANES).unwrap_or(block);
-        let m = first.iter().map(|&x| f64::from(x)).sum::<f64>() / first.len() as f64;
+        // As a float32, so that most differences from it are exact: what cancels then cancels.
+        #[allow(clippy::cast_possible_truncation)]
+        let mean = (first.iter().map(|&x| f64::from(x)).sum::<f64>() / first.len() as f64) as f32;
+        let m = if mean.is_finite() { f64::from(mean) } else { 0.0 };
         let n = block.len() as f64;
         let (sum, powers) = match order {
             1 => {
