@@ -252,10 +252,7 @@ class Plan:
             workers = 1 if data.size <= SMALLEST else budget(count)
             used = max(used, call_all(tasks, Sweep(None, deadline), workers, deadline))
             seconds = time.perf_counter() - begun
-        for task in tasks:
-            if task.error is not None:
-                failures.append((len(answers), task.error))
-            answers.append(task.result)
+        _take(tasks, answers, failures)
         values = dict(zip(self._keys, answers, strict=True))
         values = {key: values[key] for key in self._order}
         why = _why(called, parts.why)
@@ -420,11 +417,7 @@ class Plan:
         threads = call_all(tasks, sweep, workers, deadline)
         nothing: tuple[Any, ...] = ([], [], 0, 0, 1, 0.0)
         answers, failures, passes, bytes_read, used, _ = sweep.answer or nothing
-        for task in tasks:
-            if task.error is not None:
-                failures.append((len(answers), task.error))
-            answers.append(task.result)
-            task.error = None
+        _take(tasks, answers, failures)
         copied = sum(each.bytes_copied for each in called.values())
         seconds = time.perf_counter() - begun
         return answers, failures, passes, bytes_read, max(used, threads), seconds, copied, _why(called, reason)
@@ -775,6 +768,15 @@ _memory: dict[Any, Plan] = {}
 
 # What gives the same functions each time, unlike an iterator.
 _LASTING = (str, list, tuple, _core.Kernel)
+
+
+def _take(tasks: list[Task], answers: list[Any], failures: list[tuple[int, Exception]]) -> None:
+    """Adds what functions returned, and their failures by the answers' numbers; the tasks keep no exception."""
+    for task in tasks:
+        if task.error is not None:
+            failures.append((len(answers), task.error))
+        answers.append(task.result)
+        task.error = None
 
 
 def _why(called: Mapping[str, Called], reason: str) -> dict[str, str]:
