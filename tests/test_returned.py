@@ -23,7 +23,8 @@ import pytest
 from scipy import stats
 
 import fanfold as ff
-from fanfold.tracing.arrays import Deferred, DeferredNumber, Traced
+from fanfold.tracing.arrays import Deferred, Traced
+from fanfold.tracing.numbers import DeferredNumber
 from fanfold.tracing.trace import Trace
 from plain import called
 

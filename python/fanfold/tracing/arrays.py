@@ -43,6 +43,9 @@ class StandsIn(type):
     def __name__(cls) -> str:  # type: ignore[override]
         return str(cls._stands_for.__name__)
 
+    def __repr__(cls) -> str:
+        return repr(cls._stands_for)
+
     def __call__(cls, *args: Any, **kwargs: Any) -> Any:
         return cls._stands_for(*args, **kwargs)
 

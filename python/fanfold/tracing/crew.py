@@ -17,7 +17,7 @@ from fanfold.checks import locked, own_class
 from fanfold.deadline import Deadline
 from fanfold.scheduler import PATIENCE, Scheduler, Stopped, Wait, in_turn
 from fanfold.tracing import results
-from fanfold.tracing.arrays import Deferred, Traced, takes
+from fanfold.tracing.arrays import Deferred, StandsIn, Traced, takes
 from fanfold.tracing.formulas import Formulas, Node
 from fanfold.tracing.trace import InVain, Trace
 
@@ -108,8 +108,8 @@ class _Call:
 
 
 def _speaks_of_us(error: Exception) -> bool:
-    """Whether an exception holds an array of ours."""
-    return any(type(each) is Traced for each in error.args)
+    """Whether an exception holds what stands in for an array or a number, or such a type."""
+    return any(isinstance(each, StandsIn) or isinstance(type(each), StandsIn) for each in error.args)
 
 
 def why_plain(data: Array) -> str | None:
