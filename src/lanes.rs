@@ -1,11 +1,11 @@
 //! The hottest loops, over explicit vectors: sums with their errors, powers of deviations, extrema.
 //!
 //! Written with `fearless_simd`'s vectors because the compiler's own vectors come and go with the code around them. Measured
-//! on blocks in cache with AVX-512, in elements per nanosecond, explicit and (in parentheses) as plain loops over lanes:
-//! sum 17.7 (1.8 to 17.3), powers 9.5 (1.8 to 10.8), extrema 22.5 (2.1 to 12.5). A row is [`LANES`] floats on every
-//! processor, in as many registers as it takes, so the bits do not depend on the processor.
+//! on blocks in cache with AVX-512, in elements per nanosecond, explicit and (in parentheses) as plain loops over lanes: sum
+//! (then with a TwoSum for eight vectors) 17.7 (1.8 to 17.3), powers 9.5 (1.8 to 10.8), extrema 22.5 (2.1 to 12.5). A row is
+//! [`LANES`] floats on every processor, in as many registers as it takes, so the bits do not depend on the processor.
 
-use fearless_simd::{f32x16, f64x8, prelude::*};
+use fearless_simd::{f32x8, f32x16, f64x8, prelude::*};
 
 use crate::ahead::Ahead;
 use crate::rounding::quotient;
@@ -14,6 +14,9 @@ use crate::simd::Simd;
 
 /// Floats in a row. Part of a result's identity.
 pub(crate) const LANES: usize = 32;
+
+/// Floats in a vector.
+const WIDTH: usize = 8;
 
 /// Rows that are added among themselves before a total takes them in.
 const GROUP: usize = 8;
@@ -69,101 +72,65 @@ impl Double {
 
     /// The sum of floats, each of which is taken in with Knuth's TwoSum, so that no rounding error is lost: what is added up
     /// is the errors, as in T. Ogita, S. Rump and S. Oishi, SIAM Journal on Scientific Computing 26 (2005), 1955–1988,
-    /// algorithm 4.4. The error is as if all had been added with twice the digits and then been rounded.
-    ///
-    /// TwoSum for every eight vectors, of which a tree of additions makes one, costs as much for eleven statistics (0.57 and
-    /// 0.58 ns per element in cache) and three quarters for the sum alone; where large numbers cancel it loses all digits.
+    /// algorithm 4.4. The error is as if all had been added with twice the digits and then been rounded. Float32 needs that
+    /// for every eight vectors only ([`Wide::SPARE`]). So would float64, were it not for large numbers that cancel and take all
+    /// digits with them: it would save a third of the time of a sum in cache, and of eleven statistics nothing.
     #[inline(always)]
     pub(crate) fn sum<S: Simd, T: Wide>(simd: S, items: &[T], ahead: &Ahead) -> Double {
-        let mut sums = [[f64x8::splat(simd, 0.0); 4]; 2];
-        let (rows, rest) = items.as_chunks::<LANES>();
-        for group in rows.chunks(GROUP) {
-            ahead.ask::<GROUP>();
-            for row in group {
-                for half in 0..2 {
-                    add_exactly(&mut sums, half, T::half(simd, row, half));
-                }
-            }
-        }
-        Double::of_rows(sums, rest)
-    }
-
-    /// The sum of what is in lanes, and of floats that fill none.
-    #[inline(always)]
-    fn of_rows<S: Simd, T: Wide>([mut high, mut low]: [Row<S>; 2], rest: &[T]) -> Double {
-        for (i, j) in [(0, 2), (1, 3), (0, 1)] {
-            let (sum, error) = two_sum(high[i], high[j]);
-            low[i] += low[j] + error;
-            high[i] = sum;
-        }
-        let mut total = Double::default();
-        for (&high, &low) in high[0].to_array().iter().zip(&low[0].to_array()) {
-            total.merge(Double { high, low });
-        }
-        for &x in rest {
-            total.add(x.into());
-        }
-        total
+        sum_and_powers::<S, T, 1, true>(simd, items, ahead, 0.0).0
     }
 
     /// The sum of a function of items.
     #[inline(always)]
     pub(crate) fn sum_of<S: Simd, T: Copy>(simd: S, items: &[T], ahead: &Ahead, float: impl Fn(T) -> f64) -> Double {
-        let mut total = Double::default();
+        let mut sums = Sums::<S>::new(simd, 0.0);
         let mut floats = [0.0; GROUP * LANES];
+        let mut rest: &[f64] = &[];
         for part in items.chunks(GROUP * LANES) {
             for (place, &item) in floats.iter_mut().zip(part) {
                 *place = float(item);
             }
-            total.merge(Double::sum(simd, floats.get(..part.len()).unwrap_or_default(), ahead));
+            rest = sums.add::<f64, 1, true>(simd, floats.get(..part.len()).unwrap_or_default(), ahead);
         }
-        total
+        sums.sum(rest)
     }
 }
 
 /// Floats that are computed with as float64, into which they widen exactly.
 pub(crate) trait Wide: Copy + Into<f64> {
-    /// The first (0) or second (1) half of a row.
-    fn half<S: Simd>(simd: S, row: &[Self; LANES], half: usize) -> [f64x8<S>; 2];
+    /// Whether float64 has so many more digits that eight of them add up exactly, unless they differ by more than 2²⁶.
+    const SPARE: bool;
+
+    /// A vector of them.
+    fn load<S: Simd>(simd: S, items: &[Self; WIDTH]) -> f64x8<S>;
 }
 
 impl Wide for f64 {
+    const SPARE: bool = false;
+
     #[inline(always)]
-    fn half<S: Simd>(simd: S, row: &[f64; LANES], half: usize) -> [f64x8<S>; 2] {
-        let (vectors, _) = row.as_chunks::<8>();
-        [f64x8::load_array_ref(simd, &vectors[2 * half]), f64x8::load_array_ref(simd, &vectors[2 * half + 1])]
+    fn load<S: Simd>(simd: S, items: &[f64; WIDTH]) -> f64x8<S> {
+        f64x8::load_array_ref(simd, items)
     }
 }
 
 impl Wide for f32 {
-    #[inline(always)]
-    fn half<S: Simd>(simd: S, row: &[f32; LANES], half: usize) -> [f64x8<S>; 2] {
-        let (vectors, _) = row.as_chunks::<16>();
-        let (low, high) = simd.widen_f32x16(f32x16::load_array_ref(simd, &vectors[half]));
-        [low, high]
-    }
-}
+    const SPARE: bool = true;
 
-/// Adds half a row to sums, and the rounding errors to sums of these.
-#[inline(always)]
-fn add_exactly<S: Simd>([high, low]: &mut [Row<S>; 2], half: usize, x: [f64x8<S>; 2]) {
-    for i in 0..2 {
-        let (sum, error) = two_sum(high[2 * half + i], x[i]);
-        high[2 * half + i] = sum;
-        low[2 * half + i] += error;
+    #[inline(always)]
+    fn load<S: Simd>(simd: S, items: &[f32; WIDTH]) -> f64x8<S> {
+        let (low, high) = simd.widen_f32x8(f32x8::load_array_ref(simd, items));
+        simd.combine_f64x4(low, high)
     }
 }
 
 /// Σ (x − m)ᵖ for p = 2 … `ORDER` (2 or 4); the others are 0.
-///
-/// Eight rows have a sum of their own before the total takes it in: a block's 128 rows then round 24 times one upon the
-/// other, not 128 times, which is what NumPy's pairwise sums do to so many.
 #[inline(always)]
 pub(crate) fn powers<S: Simd, T: Wide, const ORDER: u8>(simd: S, items: &[T], ahead: &Ahead, m: f64) -> [f64; 3] {
     sum_and_powers::<S, T, ORDER, false>(simd, items, ahead, m).1
 }
 
-/// The same and, if it is asked for, the sum as [`Double::sum`] finds it.
+/// The same (of `ORDER` 1 nothing) and, if it is asked for, the sum as [`Double::sum`] finds it.
 #[inline(always)]
 pub(crate) fn sum_and_powers<S: Simd, T: Wide, const ORDER: u8, const SUM: bool>(
     simd: S,
@@ -171,54 +138,135 @@ pub(crate) fn sum_and_powers<S: Simd, T: Wide, const ORDER: u8, const SUM: bool>
     ahead: &Ahead,
     m: f64,
 ) -> (Double, [f64; 3]) {
-    let zero = [f64x8::splat(simd, 0.0); 4];
-    let (mut sums, mut totals) = ([zero; 2], [zero; 3]);
-    let (rows, rest) = items.as_chunks::<LANES>();
-    for group in rows.chunks(GROUP) {
-        // The slowest of the loops here asks for the most.
-        ahead.ask::<{ 2 * GROUP }>();
-        add_powers::<S, T, ORDER, SUM>(simd, &mut sums, &mut totals, group, m);
+    let mut sums = Sums::<S>::new(simd, m);
+    let rest = sums.add::<T, ORDER, SUM>(simd, items, ahead);
+    if ORDER > 1 {
+        // Lanes that the last row does not fill deviate by nothing; from an infinite mean, as much as an element that is there.
+        let filler = items.first().filter(|_| !m.is_finite()).map_or(m, |&item| item.into());
+        let mut last = [filler; LANES];
+        last.iter_mut().zip(rest).for_each(|(place, &item)| *place = item.into());
+        sums.add::<f64, ORDER, false>(simd, &last, ahead);
     }
-    // Lanes that the last row does not fill deviate by nothing; from an infinite mean, as much as an element that is there.
-    let filler = items.first().filter(|_| !m.is_finite()).map_or(m, |&item| item.into());
-    let mut last = [filler; LANES];
-    last.iter_mut().zip(rest).for_each(|(place, &item)| *place = item.into());
-    add_powers::<S, f64, ORDER, false>(simd, &mut sums, &mut totals, &[last], m);
-    let [squares, cubes, fourths] = totals;
-    (Double::of_rows(sums, rest), [total(squares), total(cubes), total(fourths)])
+    let [squares, cubes, fourths] = sums.powers;
+    (sums.sum(rest), [total(squares), total(cubes), total(fourths)])
 }
 
-/// Adds a few rows.
-#[inline(always)]
-fn add_powers<S: Simd, T: Wide, const ORDER: u8, const SUM: bool>(
-    simd: S,
-    sums: &mut [Row<S>; 2],
-    totals: &mut [Row<S>; 3],
-    rows: &[[T; LANES]],
-    m: f64,
-) {
-    let (zero, mean) = (f64x8::splat(simd, 0.0), f64x8::splat(simd, m));
-    for half in 0..2 {
-        let mut parts = [[zero; 2]; 3];
-        for row in rows {
-            let x = T::half(simd, row, half);
-            if SUM {
-                add_exactly(sums, half, x);
+/// What is accumulated in lanes: the sum, its errors, and powers of deviations from m.
+struct Sums<S: Simd> {
+    m: f64x8<S>,
+    high: Row<S>,
+    low: Row<S>,
+    powers: [Row<S>; 3],
+}
+
+impl<S: Simd> Sums<S> {
+    #[inline(always)]
+    fn new(simd: S, m: f64) -> Sums<S> {
+        let row = [f64x8::splat(simd, 0.0); 4];
+        Sums { m: f64x8::splat(simd, m), high: row, low: row, powers: [row; 3] }
+    }
+
+    /// Adds items; the last few, which fill no row, are left.
+    #[inline(always)]
+    fn add<'a, T: Wide, const ORDER: u8, const SUM: bool>(
+        &mut self,
+        simd: S,
+        items: &'a [T],
+        ahead: &Ahead,
+    ) -> &'a [T] {
+        let (groups, rest) = items.as_chunks::<{ GROUP * LANES }>();
+        for group in groups {
+            if ORDER == 1 {
+                ahead.ask::<GROUP>();
+            } else {
+                // The slowest of the loops here asks for the most.
+                ahead.ask::<{ 2 * GROUP }>();
             }
-            for i in 0..2 {
-                let d = x[i] - mean;
+            // Neighbours in memory go to the same lanes: a processor foresees loads that go on where the last ones were.
+            let (parts, _) = group.as_chunks::<WIDTH>().0.as_chunks::<GROUP>();
+            for (i, part) in parts.iter().enumerate() {
+                self.add_vectors::<T, ORDER, SUM>(simd, i, part);
+            }
+        }
+        let (rows, rest) = rest.as_chunks::<LANES>();
+        for row in rows {
+            for (i, vector) in row.as_chunks().0.iter().enumerate() {
+                self.add_vectors::<T, ORDER, SUM>(simd, i, std::slice::from_ref(vector));
+            }
+        }
+        rest
+    }
+
+    /// Adds vectors to the i-th of a row.
+    ///
+    /// Powers of eight have a sum of their own before the total takes it in: a block's 128 rows then round 24 times one upon
+    /// the other, not 128 times, which is what NumPy's pairwise sums do to so many.
+    ///
+    /// One vector of the row at a time, so that AVX2's sixteen registers hold all that is added to. (Two at a time, as AVX-512
+    /// has room for, are no faster there.)
+    #[inline(always)]
+    fn add_vectors<T: Wide, const ORDER: u8, const SUM: bool>(&mut self, simd: S, i: usize, vectors: &[[T; WIDTH]]) {
+        let zero = f64x8::splat(simd, 0.0);
+        let (mut high, mut low) = (self.high[i], self.low[i]);
+        let (mut plain, mut powers) = (zero, [zero; 3]);
+        for vector in vectors {
+            let x = T::load(simd, vector);
+            if SUM && T::SPARE {
+                plain += x;
+            } else if SUM {
+                let (sum, error) = two_sum(high, x);
+                high = sum;
+                low += error;
+            }
+            if ORDER >= 2 {
+                let d = x - self.m;
                 let square = d * d;
-                parts[0][i] += square;
+                powers[0] += square;
                 if ORDER >= 4 {
-                    parts[1][i] += square * d;
-                    parts[2][i] += square * square;
+                    powers[1] += square * d;
+                    powers[2] += square * square;
                 }
             }
         }
-        for (total, part) in totals.iter_mut().zip(parts) {
-            total[2 * half] += part[0];
-            total[2 * half + 1] += part[1];
+        if SUM && T::SPARE {
+            let (sum, error) = two_sum(high, plain);
+            high = sum;
+            low += error;
         }
+        if SUM {
+            (self.high[i], self.low[i]) = (high, low);
+        }
+        if ORDER >= 2 {
+            self.powers[0][i] += powers[0];
+        }
+        if ORDER >= 4 {
+            self.powers[1][i] += powers[1];
+            self.powers[2][i] += powers[2];
+        }
+    }
+
+    /// The sum, with that of floats that fill no row.
+    #[inline(always)]
+    fn sum<T: Wide>(self, rest: &[T]) -> Double {
+        let Sums { mut high, mut low, .. } = self;
+        for (i, j) in [(0, 2), (1, 3), (0, 1)] {
+            let (sum, error) = two_sum(high[i], high[j]);
+            low[i] += low[j] + error;
+            high[i] = sum;
+        }
+        let (mut high, mut low) = (high[0].to_array(), low[0].to_array());
+        for lanes in [4, 2, 1] {
+            for i in 0..lanes {
+                let (sum, error) = two_sum(high[i], high[lanes + i]);
+                low[i] += low[lanes + i] + error;
+                high[i] = sum;
+            }
+        }
+        let mut total = Double { high: high[0], low: low[0] };
+        for &x in rest {
+            total.add(x.into());
+        }
+        total
     }
 }
 

@@ -4,8 +4,9 @@
 //!
 //! * a block's sum is kept with its rounding errors ([`Double`], in `lanes.rs`);
 //! * a block's moments are taken in a second loop over the block (float32: in the only one), as sums sₚ = Σ dᵖ of the
-//!   deviations d = x − m from the rounded mean m; what the rounding left over, e = μ − m, is taken out again (Björck's correction for p = 2, in Chan,
-//!   Golub & LeVeque, The American Statistician 37 (1983), equation 1.7, and its binomial analogues):
+//!   deviations d = x − m from the rounded mean m; what the rounding left over, e = μ − m, is taken out again (Björck's
+//!   correction for p = 2, in Chan, Golub & LeVeque, The American Statistician 37 (1983), equation 1.7, and its binomial
+//!   analogues):
 //!   M₂ = s₂ − n e², M₃ = s₃ − 3 e s₂ + 2 n e³, M₄ = s₄ − 4 e s₃ + 6 e² s₂ − 3 n e⁴;
 //! * blocks and chunks are merged with the formulas of Pébay (Sandia report SAND2008-6212, equations 2.1, 3.1 and
 //!   their case p = 4), with δ the difference of the means.

@@ -227,12 +227,11 @@ impl Accumulator for SumOf {
             Term::SquaredDifference(Scale::ONE) => {
                 Double::sum_of(simd, &block, block.ahead, |pair| square(pair.re - pair.im))
             }
-            // What is large is scaled before it is subtracted, what is small after: the elements may be larger than it.
-            Term::SquaredDifference(scale) if scale.shrinks() => {
-                Double::sum_of(simd, &block, block.ahead, |pair| square(scale.scaled(pair.re) - scale.scaled(pair.im)))
-            }
             Term::SquaredDifference(scale) => {
-                Double::sum_of(simd, &block, block.ahead, |pair| square(scale.scaled(pair.re - pair.im)))
+                // What is large is scaled before it is subtracted, what is small after: the elements may be larger than it.
+                let (before, after) = if scale.shrinks() { (scale, Scale::ONE) } else { (Scale::ONE, scale) };
+                let scaled = |pair: Pair| after.scaled(before.scaled(pair.re) - before.scaled(pair.im));
+                Double::sum_of(simd, &block, block.ahead, |pair| square(scaled(pair)))
             }
         };
         let n = block.len() as f64;
