@@ -69,6 +69,8 @@ class KernelInfo(NamedTuple):
     passes: int
     arrays: str
     weighted: bool
+    answers: str
+    approximate: bool
     @property
     def summary(self) -> str: ...
 
@@ -76,7 +78,7 @@ def kernels() -> list[KernelInfo]: ...
 def restore(name: str, parameters: dict[str, Any]) -> _core.Kernel: ...
 
 class Constructor:
-    def __init__(self, name: str, doc: str, parameters: tuple[Parameter, ...], numpy: str) -> None: ...
+    def __init__(self, info: KernelInfo) -> None: ...
     def __call__(self, *args: Any, **parameters: Any) -> _core.Kernel: ...
 
 '''
@@ -120,7 +122,7 @@ def documentation() -> str:
     for kernel in ff.kernels():
         passes = {0: "no pass: known from the length", 1: "one pass"}.get(kernel.passes, f"{kernel.passes} passes")
         parts.append(f"## {kernel.name}\n\n{_fill(kernel.doc)}\n\n")
-        like = "near to" if kernel.name.endswith("_approx") else "the same as"
+        like = "near to" if kernel.approximate else "the same as"
         parts.append(f"- {like} `{kernel.numpy}`\n- {passes}\n- dtypes: {', '.join(kernel.dtypes)}\n")
         parts.append({"one": "", "two": "- of two arrays\n", "all": "- of all arrays\n"}[kernel.arrays])
         parts.append("- elements can have `weights`\n" if kernel.weighted else "")

@@ -46,7 +46,7 @@ def try_kernels() -> int:
         x = (numbers * 1000 if dtype.startswith("datetime") else numbers).astype(dtype)
         columns = {"x": x, "y": x[::-1]}
         for info in ff.kernels():
-            if dtype.partition("[")[0] not in info.dtypes or info.name.endswith("_approx"):
+            if dtype.partition("[")[0] not in info.dtypes or info.approximate:
                 continue
             kernel = ff.Kernel(info.name)
             names = {**kernel.parameters, "np": np, **columns, "columns": np.array([*columns.values()])}

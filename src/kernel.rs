@@ -628,6 +628,37 @@ impl Input {
     }
 }
 
+/// The shape of a kernel's answer for the elements that are taken together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Shape {
+    /// One number or time.
+    Number,
+    /// Where elements are: one index, or an array of them.
+    Positions,
+    /// As many as there are quantiles: one number for one of them, an array for several.
+    Quantiles,
+    /// A square matrix, with a row for each of the arrays.
+    Matrix,
+    /// An array of items.
+    Items,
+    /// A named tuple.
+    Record,
+}
+
+impl Shape {
+    /// The word for it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Shape::Number => "number",
+            Shape::Positions => "positions",
+            Shape::Quantiles => "quantiles",
+            Shape::Matrix => "matrix",
+            Shape::Items => "items",
+            Shape::Record => "record",
+        }
+    }
+}
+
 /// The element types that a kernel takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Takes {
@@ -704,6 +735,10 @@ pub struct Entry {
     pub numpy: &'static str,
     /// The element types.
     pub takes: Takes,
+    /// The shape of its answer.
+    pub answers: Shape,
+    /// Whether the answer is only near to the expression's.
+    pub approximate: bool,
     /// Choices of parameters to be tested, shown and timed, as keyword arguments that are Python literals (inf is 1e999); the
     /// defaults come by themselves.
     pub examples: &'static [&'static str],
@@ -718,6 +753,22 @@ pub struct Entry {
 }
 
 impl Entry {
+    /// What most kernels have in common; an entry says the rest.
+    pub const USUAL: Entry = Entry {
+        name: "",
+        doc: "",
+        parameters: &[],
+        numpy: "",
+        takes: Takes::Numbers,
+        answers: Shape::Number,
+        approximate: false,
+        examples: &[],
+        nan_policy: None,
+        weighted: false,
+        passes: 1,
+        resolve: |_, _| unreachable!("an entry says what it accumulates"),
+    };
+
     /// The kernel under its `nan…` name.
     #[must_use]
     pub const fn omitting(&self, name: &'static str, numpy: &'static str, doc: &'static str) -> Entry {

@@ -55,6 +55,30 @@ def test_the_documentation_lists_every_kernel_and_no_other() -> None:
     assert re.findall(r"^## (\w+)$", text, re.MULTILINE) == NAMES
 
 
+# ---- facts ----
+
+SHAPES = {
+    "number": lambda answer: np.ndim(answer) == 0,
+    "positions": lambda answer: np.asarray(answer).dtype == np.int64 and np.ndim(answer) <= 1,
+    "quantiles": lambda answer: np.ndim(answer) <= 1,
+    "matrix": lambda answer: answer.shape == (2, 2),
+    "items": lambda answer: type(answer) is np.ndarray and answer.ndim == 1,
+    "record": lambda answer: isinstance(answer, tuple) and hasattr(answer, "_fields"),
+}
+
+
+@each
+def test_the_answer_has_the_shape_that_the_catalogue_says(info: ff.KernelInfo) -> None:
+    x = np.array([3.0, 1.0, 2.0, 2.0, 5.0])
+    for parameters in info.examples:
+        kernel = getattr(ff, info.name)(**parameters)
+        answer = ff.run(x if info.arrays == "one" else {"x": x, "y": x[::-1]}, kernel)[info.name]
+        assert SHAPES[info.answers](answer), kernel
+        if info.answers == "quantiles":
+            assert np.shape(answer) == np.shape(kernel.parameters["q"])
+    assert (info.answers == "positions") == ("arg" in info.numpy or info.name.startswith("arg"))
+
+
 # ---- words ----
 
 

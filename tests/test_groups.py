@@ -36,7 +36,7 @@ def assert_groups(
             continue
         assert not isinstance(found[key], Exception), (key, found[key])
         for number, (answer, mask) in enumerate(zip(alone, chosen, strict=True)):
-            if "arg" in kernel.name:
+            if kernel.answers == "positions":
                 answer = np.flatnonzero(mask)[answer]
             own: Any
             if kernel.name in sequences.NAMES:

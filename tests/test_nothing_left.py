@@ -50,7 +50,7 @@ def part(result: Any, number: int, kernel: ff.Kernel, axis: int | None) -> Any:
         return type(result)(*(part(field, number, kernel, axis) for field in result))
     if axis is None or result.ndim == 1:
         return result[number]
-    if "q" in kernel.parameters and kernel.name not in sequences.NAMES:
+    if kernel.answers == "quantiles":
         return result[..., number]
     return np.moveaxis(result, axis, -1)[number] if kernel.arrays == "one" else result[number]
 
@@ -144,7 +144,7 @@ def shape_of_none(answer: Any, kernel: ff.Kernel, axis: int) -> Any:
     """The shapes and dtypes that answers have for no rows, made of those for one."""
     if isinstance(answer, tuple):
         return tuple(shape_of_none(field, kernel, axis) for field in answer)
-    is_first = answer.ndim == 1 or not ("q" in kernel.parameters and kernel.name not in sequences.NAMES)
+    is_first = answer.ndim == 1 or kernel.answers != "quantiles"
     place = 1 - axis if is_first and answer.ndim == 2 and kernel.arrays == "one" else 0 if is_first else -1
     return answer.dtype, tuple(0 if at == place % answer.ndim else size for at, size in enumerate(answer.shape))
 

@@ -19,6 +19,8 @@ class Kernel:
     @property
     def arrays(self) -> Literal["one", "two", "all"]: ...
     @property
+    def answers(self) -> Literal["number", "positions", "quantiles", "matrix", "items", "record"]: ...
+    @property
     def parameters(self) -> dict[str, Any]: ...
     def __eq__(self, other: object, /) -> bool: ...
     def __hash__(self) -> int: ...
@@ -112,7 +114,19 @@ class UfuncLoop:
 
 def can_cast(source: np.dtype[Any], target: np.dtype[Any]) -> bool: ...
 def catalogue() -> list[
-    tuple[str, str, tuple[tuple[str, Any, str, str], ...], str, tuple[str, ...], tuple[str, ...], int, str, bool]
+    tuple[
+        str,
+        str,
+        tuple[tuple[str, Any, str, str], ...],
+        str,
+        tuple[str, ...],
+        tuple[str, ...],
+        int,
+        str,
+        bool,
+        Literal["number", "positions", "quantiles", "matrix", "items", "record"],
+        bool,
+    ]
 ]: ...
 def config() -> dict[str, Any]: ...
 def is_worker() -> bool: ...

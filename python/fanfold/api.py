@@ -353,7 +353,7 @@ class Plan:
                 advice = "by takes the elements of all axes: leave axis and keepdims out"
                 other = "keepdims" if axis is None else "axis"
                 problems.append(ValueError(f"by and {other} were both given: {advice}"))
-            is_any = any("arg" in kernel.name for kernel in self._kernels)
+            is_any = any(kernel.answers == "positions" for kernel in self._kernels)
             positions = bool(self._plain or sequences or is_any)
             parts = groups.groups(data, by, where, weights, positions, count, problems)
         for key, size in sequences.items():

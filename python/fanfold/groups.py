@@ -57,9 +57,9 @@ class Groups:
         """A kernel's answers, in the order of the groups."""
         if isinstance(column, tuple):
             return type(column)(*(self.result(field, kernel) for field in column))
-        if kernel.arrays == "all":
+        if kernel.answers == "matrix":
             return shapes.square(column)
-        if "arg" in kernel.name and self._positions is not None:
+        if kernel.answers == "positions" and self._positions is not None:
             return self._of_all(column, self._positions)
         return column if isinstance(column, np.ndarray) else shapes.together(column)
 

@@ -45,6 +45,11 @@ class KernelInfo(NamedTuple):
     """How many arrays it goes over: ``"one"``, ``"two"`` or ``"all"``."""
     weighted: bool
     """Whether elements can have weights."""
+    answers: str
+    """The shape of its answer: ``"number"``, ``"positions"``, ``"quantiles"``, ``"matrix"``, ``"items"`` or
+    ``"record"``."""
+    approximate: bool
+    """Whether its answer is only near to that of the NumPy expression."""
 
     @property
     def summary(self) -> str:
@@ -75,11 +80,11 @@ def _examples(texts: tuple[str, ...]) -> tuple[dict[str, Any], ...]:
 class Constructor:
     """Makes a `Kernel` of one name from parameters, given by position or by name."""
 
-    def __init__(self, name: str, doc: str, parameters: tuple[Parameter, ...], numpy: str) -> None:
-        self.__name__ = self.__qualname__ = name
+    def __init__(self, info: KernelInfo) -> None:
+        self.__name__ = self.__qualname__ = info.name
         self.__module__ = "fanfold"
-        self.__doc__ = _docstring(name, doc, parameters, numpy)
-        self._parameters = parameters
+        self.__doc__ = _docstring(info)
+        self._parameters = info.parameters
 
     def __call__(self, *args: Any, **parameters: Any) -> _core.Kernel:
         names = [parameter.name for parameter in self._parameters]
@@ -99,11 +104,11 @@ class Constructor:
         return self.__name__
 
 
-def _docstring(name: str, doc: str, parameters: tuple[Parameter, ...], numpy: str) -> str:
-    lines = [doc, "", f"{'Near to' if name.endswith('_approx') else 'The same as'} ``{numpy}``."]
-    if parameters:
+def _docstring(info: KernelInfo) -> str:
+    lines = [info.doc, "", f"{'Near to' if info.approximate else 'The same as'} ``{info.numpy}``."]
+    if info.parameters:
         lines += ["", "Parameters", "----------"]
-        for parameter in parameters:
+        for parameter in info.parameters:
             lines += [
                 f"{parameter.name} : {parameter.accepts}, default {parameter.default!r}",
                 f"    {parameter.doc}",
@@ -116,10 +121,7 @@ def restore(name: str, parameters: dict[str, Any]) -> _core.Kernel:
     return _core.Kernel(name, **parameters)
 
 
-_CONSTRUCTORS = {
-    name: Constructor(name, doc, tuple(Parameter(*p) for p in parameters), numpy)
-    for name, doc, parameters, numpy, *_ in _core.catalogue()
-}
+_CONSTRUCTORS = {info.name: Constructor(info) for info in kernels()}
 globals().update(_CONSTRUCTORS)
 
 __all__ = list(_CONSTRUCTORS)

@@ -120,16 +120,16 @@ class Rows:
         if isinstance(column, tuple):
             return type(column)(*(self.result(field, kernel) for field in column))
         values = column if isinstance(column, np.ndarray) else together(column)
-        if kernel.arrays == "all":
+        if kernel.answers == "matrix":
             values = square(values)
         answers = values.reshape(tuple(self.shape[axis] for axis in self.others) + values.shape[1:])
         # From the order of memory to that of the array.
         order = sorted(range(self.along), key=lambda place: self.others[place])
         answers = answers.transpose(*order, *range(self.along, answers.ndim))
-        if kernel.arrays == "all":
+        if kernel.answers == "matrix":
             return self._kept(answers, 2)
         if values.ndim > 1:
-            if "q" in kernel.parameters:
+            if kernel.answers == "quantiles":
                 # NumPy has the quantiles first.
                 return np.moveaxis(self._kept(answers, 1), -1, 0)
             return np.moveaxis(answers, -1, self.taken[0] if len(self.taken) == 1 else -1)
@@ -315,7 +315,7 @@ def refuse_weights(weights: npt.NDArray[Any], workers: int, deadline: Deadline) 
 def refuse_positions(kernels: list[_core.Kernel], problems: Problems) -> None:
     """A mask leaves no positions to answer with."""
     for kernel in kernels:
-        if "arg" in kernel.name:
+        if kernel.answers == "positions":
             advice = "put NaN where elements are to be left out, and pass nan_policy='omit'"
             problems.append(ValueError(f"'{kernel.name}' answers with positions, and takes no where: {advice}"))
 
@@ -340,5 +340,5 @@ def _kept(value: Any, kernel: _core.Kernel, ndim: int) -> Any:
     if isinstance(value, tuple):
         return type(value)(*(_kept(field, kernel, ndim) for field in value))
     if isinstance(value, np.ndarray):
-        return value.reshape(value.shape + (1,) * ndim) if "q" in kernel.parameters else value
+        return value.reshape(value.shape + (1,) * ndim) if kernel.answers == "quantiles" else value
     return np.reshape(value, (1,) * ndim)

@@ -20,7 +20,7 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 
 use crate::dtype::{Buffer, DType, Ordered, with_ordered};
-use crate::kernel::{Accumulator, Entry, Input, Items, Request, Takes};
+use crate::kernel::{Accumulator, Entry, Input, Items, Request, Shape, Takes};
 use crate::kernels::quantiles::lower_rank;
 use crate::memory;
 use crate::parameters::{Accepts, Argument, Arguments, DefaultValue, Parameter};
@@ -226,11 +226,11 @@ pub(super) static QUANTILE_APPROX: Entry = Entry {
     ],
     numpy: "np.quantile(x.astype(np.float64), q=q, method='lower')",
     takes: Takes::Reals,
+    approximate: true,
+    answers: Shape::Quantiles,
     examples: &["q=[0.01, 0.25, 0.5, 0.99]", "q=0.3, relative_error=0.001", "q=[0.0, 1.0], relative_error=0.5"],
-    nan_policy: None,
-    weighted: false,
-    passes: 1,
     resolve: |arguments, input| Ok(quantile_approx(arguments, input)),
+    ..Entry::USUAL
 };
 
 fn quantile_approx(arguments: &Arguments, input: &Input) -> Request {
@@ -367,10 +367,8 @@ pub(super) static N_UNIQUE_APPROX: Entry = Entry {
     }],
     numpy: "np.unique(x).size",
     takes: Takes::Ordered,
+    approximate: true,
     examples: &["precision=7"],
-    nan_policy: None,
-    weighted: false,
-    passes: 1,
     resolve: |arguments, input| {
         let precision = u32::try_from(arguments.int("precision")).unwrap_or(0);
         Ok(with_ordered!(input.dtype, T => {
@@ -382,6 +380,7 @@ pub(super) static N_UNIQUE_APPROX: Entry = Entry {
             })
         }, else return Err(input.unsupported(Takes::Ordered))))
     },
+    ..Entry::USUAL
 };
 
 #[cfg(test)]

@@ -115,12 +115,8 @@ pub(super) fn constant(input: &Input, value: f64) -> Request {
 pub(super) static COUNT: Entry = Entry {
     name: "count",
     doc: "The number of elements.\n\nUnder ``nan_policy=\"omit\"`` those that are not NaN (or NaT).",
-    parameters: &[],
     numpy: "x.size",
     takes: Takes::Any,
-    examples: &[],
-    nan_policy: None,
-    weighted: false,
     passes: 0,
     resolve: |_, input| {
         if input.omits() {
@@ -132,33 +128,25 @@ pub(super) static COUNT: Entry = Entry {
             Ok(Request::Length(Value::count))
         }
     },
+    ..Entry::USUAL
 };
 
 pub(super) static COUNT_NAN: Entry = Entry {
     name: "count_nan",
     doc: "The number of NaN (or NaT) elements, under every ``nan_policy``.",
-    parameters: &[],
     numpy: "np.count_nonzero(np.isnan(x))",
     takes: Takes::Any,
-    examples: &[],
-    nan_policy: None,
-    weighted: false,
-    passes: 1,
     resolve: |_, input| {
         if input.dtype.has_missing() { Ok(extrema::missing(input)) } else { Ok(Request::Length(|_| Value::count(0))) }
     },
+    ..Entry::USUAL
 };
 
 pub(super) static COUNT_INF: Entry = Entry {
     name: "count_inf",
     doc: "The number of infinite elements, of either sign.",
-    parameters: &[],
     numpy: "np.count_nonzero(np.isinf(x))",
     takes: Takes::Summed,
-    examples: &[],
-    nan_policy: None,
-    weighted: false,
-    passes: 1,
     resolve: |_, input| {
         if input.dtype.has_missing() {
             Ok(counted::<Infinite>(input, input.values(), |state| Value::count(state.held)))
@@ -166,45 +154,34 @@ pub(super) static COUNT_INF: Entry = Entry {
             Ok(Request::Length(|_| Value::count(0)))
         }
     },
+    ..Entry::USUAL
 };
 
 pub(super) static COUNT_NONZERO: Entry = Entry {
     name: "count_nonzero",
     doc: "The number of elements that are not zero. NaN (or NaT) is not zero.",
-    parameters: &[],
     numpy: "np.count_nonzero(x)",
     takes: Takes::Summed,
-    examples: &[],
-    nan_policy: None,
-    weighted: false,
-    passes: 1,
     resolve: |_, input| Ok(counted::<Nonzero>(input, input.values(), |state| Value::count(state.held))),
+    ..Entry::USUAL
 };
 
 pub(super) static ANY: Entry = Entry {
     name: "any",
     doc: "Whether at least one element is not zero. NaN is not zero; of an empty array ``False``.",
-    parameters: &[],
     numpy: "np.any(x)",
     takes: Takes::Summed,
-    examples: &[],
-    nan_policy: None,
-    weighted: false,
-    passes: 1,
     resolve: |_, input| Ok(counted::<Nonzero>(input, input.values(), |state| Value::bool(state.held > 0))),
+    ..Entry::USUAL
 };
 
 pub(super) static ALL: Entry = Entry {
     name: "all",
     doc: "Whether no element is zero. NaN is not zero; of an empty array ``True``.",
-    parameters: &[],
     numpy: "np.all(x)",
     takes: Takes::Summed,
-    examples: &[],
-    nan_policy: None,
-    weighted: false,
-    passes: 1,
     resolve: |_, input| Ok(counted::<Nonzero>(input, input.values(), |state| Value::bool(state.held == state.all))),
+    ..Entry::USUAL
 };
 
 /// A kernel that panics if it sees a 13, to prove that a panic sinks nobody else.
@@ -212,14 +189,10 @@ pub(super) static ALL: Entry = Entry {
 pub(super) static PANIC: Entry = Entry {
     name: "panic",
     doc: "For tests: panics if an element is 13, else counts.",
-    parameters: &[],
     numpy: "x.size",
     takes: Takes::Reals,
-    examples: &[],
-    nan_policy: None,
-    weighted: false,
-    passes: 1,
     resolve: |_, input| Ok(Request::new(input.floats(), PanicAtThirteen, |state| Ok(Value::count(*state)))),
+    ..Entry::USUAL
 };
 
 #[cfg(feature = "test-kernels")]

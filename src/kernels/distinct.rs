@@ -2,7 +2,7 @@
 
 use crate::dtype::{Buffer, DType, Item, Number, Sealed, with_ordered};
 use crate::error::Error;
-use crate::kernel::{Entry, Input, Request, Takes};
+use crate::kernel::{Entry, Input, Request, Shape, Takes};
 use crate::memory;
 use crate::parameters::{Accepts, Argument, DefaultValue, Parameter};
 use crate::selection::{Distinct, distinct};
@@ -31,13 +31,8 @@ fn values_array<T: Sealed>(values: Vec<T>, dtype: DType) -> Value {
 pub(super) static N_UNIQUE: Entry = Entry {
     name: "n_unique",
     doc: "The number of distinct values.\n\nAll NaN are one value, and so are zeros of both signs.",
-    parameters: &[],
     numpy: "np.unique(x).size",
     takes: Takes::Ordered,
-    examples: &[],
-    nan_policy: None,
-    weighted: false,
-    passes: 1,
     resolve: |_, input| -> Result<Request, Error> {
         ask!(input, |values: T| |_: &Input| {
             let mut count = 0;
@@ -45,18 +40,15 @@ pub(super) static N_UNIQUE: Entry = Entry {
             Ok(Value::count(count))
         })
     },
+    ..Entry::USUAL
 };
 
 pub(super) static UNIQUE: Entry = Entry {
     name: "unique",
     doc: "The distinct values, in order.\n\nAll NaN are one value, which comes last, and so are zeros of both signs.",
-    parameters: &[],
     numpy: "np.unique(x)",
     takes: Takes::Ordered,
-    examples: &[],
-    nan_policy: None,
-    weighted: false,
-    passes: 1,
+    answers: Shape::Items,
     resolve: |_, input| {
         ask!(input, |values: T| |input: &Input| {
             let mut found = Vec::new();
@@ -64,19 +56,16 @@ pub(super) static UNIQUE: Entry = Entry {
             Ok(values_array(found, input.dtype))
         })
     },
+    ..Entry::USUAL
 };
 
 pub(super) static VALUE_COUNTS: Entry = Entry {
     name: "value_counts",
     doc: "The distinct values, in order, and how often each occurs: a named tuple ``(values, counts)``.\n\n\
           All NaN are one value, which comes last, and so are zeros of both signs.",
-    parameters: &[],
     numpy: "np.unique(x, return_counts=True)",
     takes: Takes::Ordered,
-    examples: &[],
-    nan_policy: None,
-    weighted: false,
-    passes: 1,
+    answers: Shape::Record,
     resolve: |_, input| {
         ask!(input, |values: T| |input: &Input| {
             let (mut found, mut counts) = (Vec::new(), Vec::new());
@@ -87,6 +76,7 @@ pub(super) static VALUE_COUNTS: Entry = Entry {
             Ok(Value::Record("ValueCounts", vec![values_array(found, input.dtype), counts_array(&counts)]))
         })
     },
+    ..Entry::USUAL
 };
 
 pub(super) static MODE: Entry = Entry {
@@ -94,13 +84,9 @@ pub(super) static MODE: Entry = Entry {
     doc: "The value that occurs most often, and how often: a named tuple ``(mode, count)``.\n\n\
           Of several it is the smallest. All NaN are one value, larger than all others. Of nothing the mode is NaN, and its \
           count 0.",
-    parameters: &[],
     numpy: "stats.mode(x, axis=None)",
     takes: Takes::Quantities,
-    examples: &[],
-    nan_policy: None,
-    weighted: false,
-    passes: 1,
+    answers: Shape::Record,
     resolve: |_, input| {
         ask!(input, |values: T| |input: &Input| {
             let mut best: Option<(T, u64)> = None;
@@ -120,6 +106,7 @@ pub(super) static MODE: Entry = Entry {
             Ok(Value::Record("Mode", vec![mode, count]))
         })
     },
+    ..Entry::USUAL
 };
 
 pub(super) static ENTROPY: Entry = Entry {
@@ -135,9 +122,6 @@ pub(super) static ENTROPY: Entry = Entry {
     numpy: "stats.entropy(np.unique(x, return_counts=True)[1], base=base) if x.size else np.float64(0)",
     takes: Takes::Ordered,
     examples: &["base=2", "base=10.5"],
-    nan_policy: None,
-    weighted: false,
-    passes: 1,
     resolve: |arguments, input| {
         let base = if arguments.get("base") == &Argument::None { None } else { Some(arguments.number("base")) };
         ask!(input, |values: T| |_: &Input| {
@@ -157,4 +141,5 @@ pub(super) static ENTROPY: Entry = Entry {
             Ok(Value::float(base.map_or(entropy, |base| entropy / base.ln()), DType::Float64))
         })
     },
+    ..Entry::USUAL
 };

@@ -85,13 +85,8 @@ pub(super) static LOGSUMEXP: Entry = Entry {
     name: "logsumexp",
     doc: "The logarithm of the sum of exponentials, without overflow; ``-inf`` of an empty array.\n\n\
           SciPy's ``special.logsumexp``, in one pass: the largest element so far is taken out of the sum.",
-    parameters: &[],
     numpy: "special.logsumexp(x)",
     takes: Takes::Reals,
-    examples: &[],
-    nan_policy: None,
-    weighted: false,
-    passes: 1,
     resolve: |_, input| {
         let dtype = input.dtype.mean_type();
         Ok(Request::new(input.floats(), ExponentialSum, move |state| {
@@ -103,6 +98,7 @@ pub(super) static LOGSUMEXP: Entry = Entry {
             Ok(Value::float(value, dtype))
         }))
     },
+    ..Entry::USUAL
 };
 
 #[cfg(test)]

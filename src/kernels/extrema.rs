@@ -10,7 +10,7 @@ use std::marker::PhantomData;
 use crate::dtype::{DType, Item, Number, Ordered, with_ordered};
 use crate::error::Error;
 use crate::expr::Expression;
-use crate::kernel::{Accumulator, Answer, Entry, Input, Items, NanPolicy, Request, Takes};
+use crate::kernel::{Accumulator, Answer, Entry, Input, Items, NanPolicy, Request, Shape, Takes};
 use crate::kernels::counts;
 use crate::simd::Simd;
 use crate::value::Value;
@@ -290,14 +290,10 @@ pub(super) fn bounds(
 pub(super) static MIN: Entry = Entry {
     name: "min",
     doc: "The smallest element; NaN if there is a NaN.\n\nAn empty array raises ``ValueError``.",
-    parameters: &[],
     numpy: "np.min(x)",
     takes: Takes::Ordered,
-    examples: &[],
-    nan_policy: None,
-    weighted: false,
-    passes: 1,
     resolve: |_, input| extrema(input, Asks::Min),
+    ..Entry::USUAL
 };
 
 pub(super) static NANMIN: Entry = MIN.omitting(
@@ -309,14 +305,10 @@ pub(super) static NANMIN: Entry = MIN.omitting(
 pub(super) static MAX: Entry = Entry {
     name: "max",
     doc: "The largest element; NaN if there is a NaN.\n\nAn empty array raises ``ValueError``.",
-    parameters: &[],
     numpy: "np.max(x)",
     takes: Takes::Ordered,
-    examples: &[],
-    nan_policy: None,
-    weighted: false,
-    passes: 1,
     resolve: |_, input| extrema(input, Asks::Max),
+    ..Entry::USUAL
 };
 
 pub(super) static NANMAX: Entry = MAX.omitting(
@@ -330,28 +322,21 @@ pub(super) static PTP: Entry = Entry {
     doc: "The range of the elements, \"peak to peak\": the largest less the smallest.\n\n\
           An empty array raises ``ValueError``; an integer range that does not fit the array's dtype raises \
           ``OverflowError`` instead of wrapping.",
-    parameters: &[],
     numpy: "np.ptp(x)",
     takes: Takes::Measured,
-    examples: &[],
-    nan_policy: None,
-    weighted: false,
-    passes: 1,
     resolve: |_, input| extrema(input, Asks::Range),
+    ..Entry::USUAL
 };
 
 pub(super) static ARGMIN: Entry = Entry {
     name: "argmin",
     doc: "The position of the first smallest element in the flattened array, or of the first NaN.\n\n\
           An empty array raises ``ValueError``.",
-    parameters: &[],
     numpy: "np.argmin(x)",
     takes: Takes::Ordered,
-    examples: &[],
-    nan_policy: None,
-    weighted: false,
-    passes: 1,
+    answers: Shape::Positions,
     resolve: |_, input| extrema(input, Asks::ArgMin),
+    ..Entry::USUAL
 };
 
 pub(super) static NANARGMIN: Entry = ARGMIN.omitting(
@@ -365,14 +350,11 @@ pub(super) static ARGMAX: Entry = Entry {
     name: "argmax",
     doc: "The position of the first largest element in the flattened array, or of the first NaN.\n\n\
           An empty array raises ``ValueError``.",
-    parameters: &[],
     numpy: "np.argmax(x)",
     takes: Takes::Ordered,
-    examples: &[],
-    nan_policy: None,
-    weighted: false,
-    passes: 1,
+    answers: Shape::Positions,
     resolve: |_, input| extrema(input, Asks::ArgMax),
+    ..Entry::USUAL
 };
 
 pub(super) static NANARGMAX: Entry = ARGMAX.omitting(

@@ -20,7 +20,7 @@ use crate::ahead::Ahead;
 use crate::dtype::{Buffer, DType};
 use crate::error::Error;
 use crate::expr::Expression;
-use crate::kernel::{Accumulator, Answer, Entry, Input, Items, Request, Takes};
+use crate::kernel::{Accumulator, Answer, Entry, Input, Items, Request, Shape, Takes};
 use crate::kernels::extrema;
 use crate::kernels::widths::{Facts, Rule};
 use crate::lanes::Double;
@@ -402,6 +402,7 @@ pub(super) static HISTOGRAM: Entry = Entry {
     ],
     numpy: "np.histogram(x, bins=bins, range=range, density=density)",
     takes: Takes::Reals,
+    answers: Shape::Record,
     examples: &[
         "bins=100, range=(-3.0, 3.0)",
         "bins=[-1.0, 0.0, 0.5, 4.0]",
@@ -411,10 +412,10 @@ pub(super) static HISTOGRAM: Entry = Entry {
         "bins='rice', density=True",
         "bins='sturges'",
     ],
-    nan_policy: None,
     weighted: true,
     passes: 2,
     resolve: histogram,
+    ..Entry::USUAL
 };
 
 fn histogram(arguments: &Arguments, input: &Input) -> Result<Request, Error> {

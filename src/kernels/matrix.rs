@@ -10,7 +10,7 @@ use std::sync::Arc;
 use fearless_simd::{f64x8, prelude::*};
 
 use crate::dtype::{Buffer, DType};
-use crate::kernel::{Accumulator, Answer, Entry, Input, Items, Request, Takes};
+use crate::kernel::{Accumulator, Answer, Entry, Input, Items, Request, Shape, Takes};
 use crate::kernels::pairs::covariance;
 use crate::kernels::rescaled::{Noticed, larger};
 use crate::lanes::{Double, two_sum};
@@ -309,14 +309,13 @@ pub(super) static COV_MATRIX: Entry = Entry {
     }],
     numpy: "np.cov(columns, ddof=ddof)",
     takes: Takes::Columns,
+    answers: Shape::Matrix,
     examples: &["ddof=0"],
-    nan_policy: None,
-    weighted: false,
-    passes: 1,
     resolve: |arguments, input| {
         let ddof = arguments.number("ddof");
         Ok(matrix(input, 1, move |state, row, column| covariance(state.product(row, column), state.n, ddof)))
     },
+    ..Entry::USUAL
 };
 
 pub(super) static CORR_MATRIX: Entry = Entry {
@@ -324,13 +323,9 @@ pub(super) static CORR_MATRIX: Entry = Entry {
     doc: "The correlations of every two of all arrays, as a matrix in the order of their keys.\n\n\
           Pearson's; NaN of an array whose elements are all equal. If NaN are omitted, a row in which any array has one is left out of all. \
           Computed as ``cov_matrix`` is.",
-    parameters: &[],
     numpy: "np.corrcoef(columns)",
     takes: Takes::Columns,
-    examples: &[],
-    nan_policy: None,
-    weighted: false,
-    passes: 1,
+    answers: Shape::Matrix,
     resolve: |_, input| {
         Ok(matrix(input, 0, |state, row, column| {
             let variance = state.product(row, row);
@@ -340,4 +335,5 @@ pub(super) static CORR_MATRIX: Entry = Entry {
             if r.is_nan() { r } else { r.clamp(-1.0, 1.0) }
         }))
     },
+    ..Entry::USUAL
 };

@@ -165,6 +165,13 @@ mod tests {
     }
 
     #[test]
+    fn entries_are_complete() {
+        for entry in CATALOGUE {
+            assert!(![entry.name, entry.doc, entry.numpy].contains(&""), "{entry:?}");
+        }
+    }
+
+    #[test]
     fn the_nearest_name_is_found() {
         assert_eq!(nearest("meen"), Some("mean"));
         assert_eq!(nearest("Mean"), Some("mean"));

@@ -405,13 +405,12 @@ pub(super) static VAR: Entry = Entry {
     numpy: "np.var(x, ddof=ddof)",
     takes: Takes::Reals,
     examples: &["ddof=1", "ddof=2.5"],
-    nan_policy: None,
     weighted: true,
-    passes: 1,
     resolve: |arguments, input| {
         let (ddof, omits) = (arguments.number("ddof"), input.omits());
         Ok(finish(input, 2, 2, move |state| variance(state, ddof, omits)))
     },
+    ..Entry::USUAL
 };
 
 pub(super) static NANVAR: Entry = VAR.omitting(
@@ -440,10 +439,9 @@ const VAR_PARTS: Entry = Entry {
     numpy: "",
     takes: Takes::Reals,
     examples: &["ddof=1"],
-    nan_policy: None,
     weighted: true,
-    passes: 1,
     resolve: |_, input| Ok(finish(input, 2, 1, |_| f64::NAN)),
+    ..Entry::USUAL
 };
 
 pub(super) static NANSTD: Entry = STD.omitting(
@@ -490,9 +488,7 @@ pub(super) static SKEW: Entry = Entry {
     numpy: "stats.skew(x, axis=None, bias=bias)",
     takes: Takes::Reals,
     examples: &["bias=False"],
-    nan_policy: None,
     weighted: true,
-    passes: 1,
     resolve: |arguments, input| {
         let (bias, dtype) = (arguments.bool("bias"), input.dtype);
         Ok(finish(input, 4, 0, move |state| {
@@ -504,6 +500,7 @@ pub(super) static SKEW: Entry = Entry {
             if bias || state.count <= 2.0 { skew } else { ((n - 1.0) * n).sqrt() / (n - 2.0) * skew }
         }))
     },
+    ..Entry::USUAL
 };
 
 pub(super) static KURTOSIS: Entry = Entry {
@@ -522,9 +519,7 @@ pub(super) static KURTOSIS: Entry = Entry {
     numpy: "stats.kurtosis(x, axis=None, fisher=fisher, bias=bias)",
     takes: Takes::Reals,
     examples: &["fisher=False", "bias=False"],
-    nan_policy: None,
     weighted: true,
-    passes: 1,
     resolve: |arguments, input| {
         let (fisher, bias, dtype) = (arguments.bool("fisher"), arguments.bool("bias"), input.dtype);
         Ok(finish(input, 4, 0, move |state| {
@@ -541,6 +536,7 @@ pub(super) static KURTOSIS: Entry = Entry {
             if fisher { pearson - 3.0 } else { pearson }
         }))
     },
+    ..Entry::USUAL
 };
 
 pub(super) static MOMENT: Entry = Entry {
@@ -557,10 +553,9 @@ pub(super) static MOMENT: Entry = Entry {
     numpy: "stats.moment(x, order=order, axis=None)",
     takes: Takes::Reals,
     examples: &["order=2", "order=3", "order=4", "order=5", "order=8"],
-    nan_policy: None,
     weighted: true,
-    passes: 1,
     resolve: moment,
+    ..Entry::USUAL
 };
 
 fn moment(arguments: &Arguments, input: &Input) -> Result<Request, Error> {

@@ -76,13 +76,8 @@ pub(super) static IS_SORTED: Entry = Entry {
     name: "is_sorted",
     doc: "Whether every element is at most the next one; ``False`` if there is a NaN among several elements.\n\n\
           ``True`` of an empty array and of one element.",
-    parameters: &[],
     numpy: "np.all(np.ravel(x)[:-1] <= np.ravel(x)[1:])",
     takes: Takes::Ordered,
-    examples: &[],
-    nan_policy: None,
-    weighted: false,
-    passes: 1,
     resolve: |_, input| {
         Ok(with_ordered!(input.dtype, T => {
             Request::new(input.values(), Sorted::<T> { item: PhantomData }, |state| Ok(Value::bool(state.sorted)))
@@ -92,4 +87,5 @@ pub(super) static IS_SORTED: Entry = Entry {
             accepted: Takes::Ordered.describe(),
         })))
     },
+    ..Entry::USUAL
 };

@@ -14,7 +14,7 @@ use num_complex::Complex;
 use crate::ahead::Ahead;
 use crate::dtype::{DType, Ordered};
 use crate::expr::Expression;
-use crate::kernel::{Accumulator, Answer, Entry, Exact, Input, Items, Request, Takes, Team};
+use crate::kernel::{Accumulator, Answer, Entry, Exact, Input, Items, Request, Shape, Takes, Team};
 use crate::kernels::rescaled::{Magnitudes, Noticed, Of, rescaled, scaled};
 use crate::lanes::{Double, LANES, two_sum};
 use crate::memory;
@@ -393,11 +393,8 @@ const PARTS: Entry = Entry {
     parameters: &[X, Y],
     numpy: "",
     takes: Takes::Pairs,
-    examples: &[],
-    nan_policy: None,
-    weighted: false,
-    passes: 1,
     resolve: |_, input| Ok(joint(input, |_, _| f64::NAN)),
+    ..Entry::USUAL
 };
 
 pub(super) static COV: Entry = Entry {
@@ -506,6 +503,7 @@ pub(super) static MAE: Entry = Entry {
 
 pub(super) static LINREGRESS: Entry = Entry {
     name: "linregress",
+    answers: Shape::Record,
     doc: "The line through points x, y with the least squared distances along y.\n\n\
           A named tuple ``(slope, intercept, rvalue, pvalue, stderr, intercept_stderr)``: ``rvalue`` is the correlation, ``pvalue`` that of a two-sided test of the slope being 0, by Student's t-distribution; \
           the errors are standard errors. NaN of fewer than two points, and where all x are equal. Right for elements of every \

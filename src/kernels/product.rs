@@ -249,14 +249,10 @@ pub(super) static PROD: Entry = Entry {
     doc: "The product; 1 of an empty array.\n\n\
           Floats are multiplied with an exponent of 64 bits, so that nothing overflows or underflows on the way; integers \
           exactly: a product that does not fit NumPy's result dtype raises ``OverflowError`` instead of wrapping.",
-    parameters: &[],
     numpy: "np.prod(x)",
     takes: Takes::Reals,
-    examples: &[],
-    nan_policy: None,
-    weighted: false,
-    passes: 1,
     resolve: prod,
+    ..Entry::USUAL
 };
 
 pub(super) static NANPROD: Entry = PROD.omitting(
@@ -277,15 +273,11 @@ pub(super) static GMEAN: Entry = Entry {
     name: "gmean",
     doc: "The geometric mean: the n-th root of the product; 0 if an element is 0.\n\n\
           NaN of an empty array, and if an element is negative. SciPy's ``stats.gmean``.",
-    parameters: &[],
     numpy: "stats.gmean(x * 1.0, axis=None)",
     takes: Takes::Reals,
-    examples: &[],
-    nan_policy: None,
-    weighted: false,
-    passes: 1,
     resolve: |_, input| {
         let dtype = input.dtype.mean_type();
         Ok(Request::new(input.floats(), FloatProduct, move |state| Ok(Value::float(state.root(), dtype))))
     },
+    ..Entry::USUAL
 };

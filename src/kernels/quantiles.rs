@@ -12,7 +12,7 @@ use std::sync::Arc;
 use crate::dtype::{Buffer, DType, Item, Number, Ordered, Sealed, Time, with_ordered};
 use crate::error::Error;
 use crate::expr::{Expression, Step};
-use crate::kernel::{Answer, Entry, Input, Request, Takes};
+use crate::kernel::{Answer, Entry, Input, Request, Shape, Takes};
 use crate::kernels::sums;
 use crate::memory;
 use crate::parameters::{Accepts, Argument, Arguments, DefaultValue, EXACT, Parameter};
@@ -433,6 +433,7 @@ pub(super) static QUANTILE: Entry = Entry {
     ],
     numpy: "np.quantile(x, q=q, method=method)",
     takes: Takes::Measured,
+    answers: Shape::Quantiles,
     examples: &[
         "q=[0.01, 0.25, 0.5, 0.99]",
         "q=0.3, method='inverted_cdf'",
@@ -449,10 +450,10 @@ pub(super) static QUANTILE: Entry = Entry {
         "q=0.75, method='nearest'",
         "q=1",
     ],
-    nan_policy: None,
     weighted: true,
     passes: 2,
     resolve: |arguments, input| quantiles(arguments, input, 1.0),
+    ..Entry::USUAL
 };
 
 pub(super) static NANQUANTILE: Entry = QUANTILE.omitting(
@@ -476,11 +477,12 @@ pub(super) static PERCENTILE: Entry = Entry {
     ],
     numpy: "np.percentile(x, q=q, method=method)",
     takes: Takes::Measured,
+    answers: Shape::Quantiles,
     examples: &["q=[5, 95]", "q=37.5, method='hazen'"],
-    nan_policy: None,
     weighted: true,
     passes: 2,
     resolve: |arguments, input| quantiles(arguments, input, 100.0),
+    ..Entry::USUAL
 };
 
 pub(super) static NANPERCENTILE: Entry = PERCENTILE.omitting(
@@ -493,14 +495,11 @@ pub(super) static MEDIAN: Entry = Entry {
     name: "median",
     doc: "The element in the middle, or the mean of the two.\n\n\
           NumPy's to the last bit. NaN if there is a NaN; NaN of an empty array.",
-    parameters: &[],
     numpy: "np.median(x)",
     takes: Takes::Averaged,
-    examples: &[],
-    nan_policy: None,
-    weighted: false,
     passes: 2,
     resolve: |_, input| median(input, input.values()),
+    ..Entry::USUAL
 };
 
 pub(super) static NANMEDIAN: Entry = MEDIAN.omitting(
@@ -535,8 +534,6 @@ pub(super) static IQR: Entry = Entry {
     numpy: "stats.iqr(x, rng=rng, scale=scale, interpolation=interpolation)",
     takes: Takes::Quantities,
     examples: &["rng=(10.0, 90.0)", "scale='normal'", "interpolation='midpoint'"],
-    nan_policy: None,
-    weighted: false,
     passes: 2,
     resolve: |arguments, input| {
         let &Argument::Pair([low, high], _) = arguments.get("rng") else { unreachable!("the range is checked") };
@@ -549,6 +546,7 @@ pub(super) static IQR: Entry = Entry {
             Ok(Value::float(dtype.round(quantiles.range(&input, picked) / scale), dtype))
         })
     },
+    ..Entry::USUAL
 };
 
 pub(super) static MEDIAN_ABS_DEVIATION: Entry = Entry {
@@ -571,8 +569,6 @@ pub(super) static MEDIAN_ABS_DEVIATION: Entry = Entry {
     numpy: "stats.median_abs_deviation(x, scale=scale, center={'median': np.median, 'mean': np.mean}[center])",
     takes: Takes::Reals,
     examples: &["scale='normal'", "center='mean'", "scale=2.0"],
-    nan_policy: None,
-    weighted: false,
     passes: 4,
     resolve: |arguments, input| {
         // Φ⁻¹(3/4): the deviation of a normal distribution of variance 1.
@@ -589,6 +585,7 @@ pub(super) static MEDIAN_ABS_DEVIATION: Entry = Entry {
             other => unreachable!("a center is a number, not {other:?}"),
         }))
     },
+    ..Entry::USUAL
 };
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use crate::dtype::{DType, with_integer};
 use crate::error::Error;
 use crate::fill::{array, fill};
-use crate::kernel::{Entry, Input, Request, Takes};
+use crate::kernel::{Entry, Input, Request, Shape, Takes};
 use crate::parameters::{Accepts, Argument, Arguments, DefaultValue, Parameter};
 use crate::windows::{Quantile, Quantiles, Slides, Statistic, Totals, Wanted, Window};
 
@@ -118,11 +118,10 @@ const WINDOWED: Entry = Entry {
     parameters: &[WINDOW, MIN_PERIODS, CENTER],
     numpy: "",
     takes: Takes::Reals,
+    answers: Shape::Items,
     examples: &["window=4, min_periods=1, center=True", "window=1"],
-    nan_policy: None,
-    weighted: false,
-    passes: 1,
     resolve: |arguments, input| total(Statistic::Sum, arguments, input),
+    ..Entry::USUAL
 };
 
 pub(super) static ROLLING_SUM: Entry = Entry {

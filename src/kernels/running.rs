@@ -12,7 +12,7 @@ use crate::dtype::{DType, Integer, Item, Number, Ordered, Time, with_integer, wi
 use crate::error::Error;
 use crate::expr::Expression;
 use crate::fill::{Fill, PerChunk, array, fill, write_each};
-use crate::kernel::{Accumulator, Answer, Entry, Input, Items, Piece, Reach, Request, Takes};
+use crate::kernel::{Accumulator, Answer, Entry, Input, Items, Piece, Reach, Request, Shape, Takes};
 use crate::kernels::product::FloatProductState;
 use crate::lanes::Double;
 use crate::memory;
@@ -407,14 +407,12 @@ pub(super) static CUMSUM: Entry = Entry {
           Floats are summed with their rounding errors carried along, in float64, so that no error grows with the length. \
           Integers and timedelta64 are summed exactly: a sum that does not fit NumPy's result dtype raises ``OverflowError``. \
           Where NaN (or NaT) is omitted it counts as 0, as in ``np.nancumsum``.",
-    parameters: &[],
     numpy: "np.cumsum(x)",
     takes: Takes::Averaged,
-    examples: &[],
-    nan_policy: None,
-    weighted: false,
+    answers: Shape::Items,
     passes: 2,
     resolve: |_, input| Ok(sum(input)),
+    ..Entry::USUAL
 };
 
 pub(super) static CUMPROD: Entry = Entry {
@@ -423,42 +421,36 @@ pub(super) static CUMPROD: Entry = Entry {
           Floats neither overflow nor underflow on the way: a product that is too small for float64 can become large again. \
           Integers are multiplied exactly: a product that does not fit NumPy's result dtype raises ``OverflowError``. Where \
           NaN is omitted it counts as 1, as in ``np.nancumprod``.",
-    parameters: &[],
     numpy: "np.cumprod(x)",
     takes: Takes::Reals,
-    examples: &[],
-    nan_policy: None,
-    weighted: false,
+    answers: Shape::Items,
     passes: 2,
     resolve: |_, input| Ok(product(input)),
+    ..Entry::USUAL
 };
 
 pub(super) static CUMMAX: Entry = Entry {
     name: "cummax",
     doc: "The largest of all elements up to each, as an array; NaN from the first NaN on.\n\n\
           Where NaN is omitted it is NaN before the first other element only, as in ``np.fmax.accumulate``.",
-    parameters: &[],
     numpy: "np.maximum.accumulate(np.ravel(x))",
     takes: Takes::Ordered,
-    examples: &[],
-    nan_policy: None,
-    weighted: false,
+    answers: Shape::Items,
     passes: 2,
     resolve: |_, input| extreme::<true>(input),
+    ..Entry::USUAL
 };
 
 pub(super) static CUMMIN: Entry = Entry {
     name: "cummin",
     doc: "The smallest of all elements up to each, as an array; NaN from the first NaN on.\n\n\
           Where NaN is omitted it is NaN before the first other element only, as in ``np.fmin.accumulate``.",
-    parameters: &[],
     numpy: "np.minimum.accumulate(np.ravel(x))",
     takes: Takes::Ordered,
-    examples: &[],
-    nan_policy: None,
-    weighted: false,
+    answers: Shape::Items,
     passes: 2,
     resolve: |_, input| extreme::<false>(input),
+    ..Entry::USUAL
 };
 
 /// How elements differ.
@@ -659,9 +651,8 @@ pub(super) static DIFF: Entry = Entry {
     }],
     numpy: "np.diff(np.ravel(x), n=n)",
     takes: Takes::Measured,
+    answers: Shape::Items,
     examples: &["n=3"],
-    nan_policy: None,
-    weighted: false,
-    passes: 1,
     resolve: |arguments, input| Ok(diff(arguments, input)),
+    ..Entry::USUAL
 };

@@ -3,7 +3,7 @@
 use crate::dtype::{DType, with_ordered};
 use crate::error::Error;
 use crate::fill::{Fill, array, fill, write_each};
-use crate::kernel::{Answer, Entry, Input, Piece, Request, Takes};
+use crate::kernel::{Answer, Entry, Input, Piece, Request, Shape, Takes};
 use crate::kernels::moments::{moments, variance};
 use crate::kernels::rescaled::scaled;
 use crate::lanes::Double;
@@ -78,11 +78,11 @@ pub(super) static ZSCORE: Entry = Entry {
     }],
     numpy: "stats.zscore(np.ravel(x), ddof=ddof)",
     takes: Takes::Reals,
+    answers: Shape::Items,
     examples: &["ddof=1"],
-    nan_policy: None,
-    weighted: false,
     passes: 2,
     resolve: |arguments, input| Ok(zscore(arguments, input)),
+    ..Entry::USUAL
 };
 
 fn rank(arguments: &Arguments, input: &Input) -> Result<Request, Error> {
@@ -111,9 +111,8 @@ pub(super) static RANK: Entry = Entry {
     }],
     numpy: "stats.rankdata(np.ravel(x), method=method)",
     takes: Takes::Reals,
+    answers: Shape::Items,
     examples: &["method='min'", "method='max'", "method='dense'", "method='ordinal'"],
-    nan_policy: None,
-    weighted: false,
-    passes: 1,
     resolve: rank,
+    ..Entry::USUAL
 };

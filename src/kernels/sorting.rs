@@ -2,7 +2,7 @@
 
 use crate::dtype::{Buffer, DType, Ordered, Sealed, with_ordered};
 use crate::error::Error;
-use crate::kernel::{Entry, Input, Request, Takes};
+use crate::kernel::{Entry, Input, Request, Shape, Takes};
 use crate::memory;
 use crate::selection::sorted;
 use crate::value::Value;
@@ -33,14 +33,11 @@ pub(super) static SORT: Entry = Entry {
     doc: "The elements of the flattened array in order, as a new array.\n\n\
           NaN comes last. Zeros of both signs come out as +0, because an order does not tell them apart. While it sorts it \
           takes memory for all elements as keys of 64 bits, and for the result.",
-    parameters: &[],
     numpy: "np.sort(x, axis=None)",
     takes: Takes::Ordered,
-    examples: &[],
-    nan_policy: None,
-    weighted: false,
-    passes: 1,
+    answers: Shape::Items,
     resolve: |_, input| sort(input),
+    ..Entry::USUAL
 };
 
 pub(super) static ARGSORT: Entry = Entry {
@@ -48,12 +45,9 @@ pub(super) static ARGSORT: Entry = Entry {
     doc: "The positions in the flattened array that put its elements in order.\n\n\
           Of equal ones the first position comes first, as in a stable sort. NaN comes last. While it sorts it takes 16 bytes an element, and \
           memory for the result.",
-    parameters: &[],
     numpy: "np.argsort(x, axis=None, kind='stable')",
     takes: Takes::Ordered,
-    examples: &[],
-    nan_policy: None,
-    weighted: false,
-    passes: 1,
+    answers: Shape::Positions,
     resolve: |_, input| argsort(input),
+    ..Entry::USUAL
 };

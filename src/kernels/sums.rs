@@ -233,14 +233,11 @@ pub(super) static SUM: Entry = Entry {
           digits: the error is that of one rounding, unless nearly all digits cancel. Integers and timedelta64 are summed \
           exactly: a sum that does not fit NumPy's result dtype raises \
           ``OverflowError`` instead of wrapping.",
-    parameters: &[],
     numpy: "np.sum(x)",
     takes: Takes::Summed,
-    examples: &[],
-    nan_policy: None,
     weighted: true,
-    passes: 1,
     resolve: sum,
+    ..Entry::USUAL
 };
 
 pub(super) static NANSUM: Entry = SUM.omitting(
@@ -272,14 +269,11 @@ pub(super) static MEAN: Entry = Entry {
     doc: "The arithmetic mean: the sum over the number of elements; NaN of an empty array.\n\n\
           Integers and timedelta64 are summed exactly, so that no mean is lost to overflow. Of timedelta64, whose mean has their \
           unit, what is left of the division is dropped, as in NumPy.",
-    parameters: &[],
     numpy: "np.mean(x)",
     takes: Takes::Summed,
-    examples: &[],
-    nan_policy: None,
     weighted: true,
-    passes: 1,
     resolve: mean,
+    ..Entry::USUAL
 };
 
 pub(super) static AVERAGE: Entry = Entry {
@@ -320,27 +314,19 @@ pub(super) static RMS: Entry = Entry {
     name: "rms",
     doc: "The root mean square: the square root of the mean of squares; NaN of an empty array.\n\n\
           Squares that leave float64 are taken of scaled elements, in further passes.",
-    parameters: &[],
     numpy: "np.sqrt(np.mean(np.square(x * 1.0)))",
     takes: Takes::Reals,
-    examples: &[],
-    nan_policy: None,
-    weighted: false,
-    passes: 1,
     resolve: |_, input| Ok(of_squares(input, 1, |state| state.mean().sqrt())),
+    ..Entry::USUAL
 };
 
 pub(super) static MEAN_ABS: Entry = Entry {
     name: "mean_abs",
     doc: "The mean of the absolute values; NaN of an empty array.",
-    parameters: &[],
     numpy: "np.mean(np.abs(x * 1.0))",
     takes: Takes::Reals,
-    examples: &[],
-    nan_policy: None,
-    weighted: false,
-    passes: 1,
     resolve: |_, input| Ok(of_sum(input, input.floats().then(Step::Absolute), MomentsState::mean)),
+    ..Entry::USUAL
 };
 
 pub(super) static NORM: Entry = Entry {
@@ -357,9 +343,6 @@ pub(super) static NORM: Entry = Entry {
     numpy: "np.linalg.norm(np.ravel(x), ord=ord)",
     takes: Takes::Reals,
     examples: &["ord=1", "ord=1e999"],
-    nan_policy: None,
-    weighted: false,
-    passes: 1,
     resolve: |arguments, input| {
         let order = arguments.number("ord");
         Ok(if order == 1.0 {
@@ -370,19 +353,15 @@ pub(super) static NORM: Entry = Entry {
             extrema::largest(input, input.floats().then(Step::Absolute))
         })
     },
+    ..Entry::USUAL
 };
 
 pub(super) static HMEAN: Entry = Entry {
     name: "hmean",
     doc: "The harmonic mean: n over the sum of reciprocals; 0 if an element is 0.\n\n\
           NaN of an empty array, and if an element is negative. SciPy's ``stats.hmean``.",
-    parameters: &[],
     numpy: "stats.hmean(x * 1.0, axis=None)",
     takes: Takes::Reals,
-    examples: &[],
-    nan_policy: None,
-    weighted: false,
-    passes: 1,
     resolve: |_, input| {
         let dtype = input.dtype.mean_type();
         Ok(Request::new(input.floats(), Reciprocals, move |state| {
@@ -390,6 +369,7 @@ pub(super) static HMEAN: Entry = Entry {
             Ok(Value::float(mean, dtype))
         }))
     },
+    ..Entry::USUAL
 };
 
 /// The sum of reciprocals, and whether there was a negative element.

@@ -7,7 +7,7 @@ use std::marker::PhantomData;
 
 use crate::dtype::{Buffer, DType, Ordered, Sealed, with_ordered};
 use crate::error::Error;
-use crate::kernel::{Accumulator, Entry, Input, Items, Request, Takes, Team};
+use crate::kernel::{Accumulator, Entry, Input, Items, Request, Shape, Takes, Team};
 use crate::memory;
 use crate::parameters::{Accepts, Arguments, DefaultValue, Parameter};
 use crate::simd::Simd;
@@ -145,11 +145,10 @@ pub(super) static TOPK: Entry = Entry {
     parameters: K,
     numpy: "np.sort(x, axis=None)[::-1][:k]",
     takes: Takes::Ordered,
+    answers: Shape::Items,
     examples: &["k=1", "k=100"],
-    nan_policy: None,
-    weighted: false,
-    passes: 1,
     resolve: |arguments, input| best(arguments, input, true, false),
+    ..Entry::USUAL
 };
 
 pub(super) static BOTTOMK: Entry = Entry {
@@ -158,11 +157,10 @@ pub(super) static BOTTOMK: Entry = Entry {
     parameters: K,
     numpy: "np.sort(x, axis=None)[:k]",
     takes: Takes::Ordered,
+    answers: Shape::Items,
     examples: &["k=1", "k=100"],
-    nan_policy: None,
-    weighted: false,
-    passes: 1,
     resolve: |arguments, input| best(arguments, input, false, false),
+    ..Entry::USUAL
 };
 
 pub(super) static ARGTOPK: Entry = Entry {
@@ -172,11 +170,10 @@ pub(super) static ARGTOPK: Entry = Entry {
     parameters: K,
     numpy: "np.argsort(-np.unique(x, return_inverse=True)[1].ravel(), kind='stable')[:k]",
     takes: Takes::Ordered,
+    answers: Shape::Positions,
     examples: &["k=1", "k=100"],
-    nan_policy: None,
-    weighted: false,
-    passes: 1,
     resolve: |arguments, input| best(arguments, input, true, true),
+    ..Entry::USUAL
 };
 
 pub(super) static ARGBOTTOMK: Entry = Entry {
@@ -186,9 +183,8 @@ pub(super) static ARGBOTTOMK: Entry = Entry {
     parameters: K,
     numpy: "np.argsort(x, axis=None, kind='stable')[:k]",
     takes: Takes::Ordered,
+    answers: Shape::Positions,
     examples: &["k=1", "k=100"],
-    nan_policy: None,
-    weighted: false,
-    passes: 1,
     resolve: |arguments, input| best(arguments, input, false, true),
+    ..Entry::USUAL
 };

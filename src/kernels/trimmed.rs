@@ -88,10 +88,9 @@ pub(super) static TRIM_MEAN: Entry = Entry {
     numpy: "stats.trim_mean(x, proportiontocut=proportiontocut, axis=None)",
     takes: Takes::Reals,
     examples: &["proportiontocut=0.25", "proportiontocut=0", "proportiontocut=0.49"],
-    nan_policy: None,
-    weighted: false,
     passes: 3,
     resolve: trim_mean,
+    ..Entry::USUAL
 };
 
 fn trim_mean(arguments: &Arguments, input: &Input) -> Result<Request, Error> {

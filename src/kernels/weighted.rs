@@ -9,7 +9,7 @@ use std::sync::Arc;
 use crate::dtype::DType;
 use crate::error::Error;
 use crate::fill::{Fill, PerChunk, array, fill, write_each};
-use crate::kernel::{Accumulator, Answer, Entry, Input, Items, Piece, Request, Takes};
+use crate::kernel::{Accumulator, Answer, Entry, Input, Items, Piece, Request, Shape, Takes};
 use crate::memory;
 use crate::parameters::{Accepts, Argument, Arguments, DefaultValue, Parameter};
 use crate::simd::Simd;
@@ -256,14 +256,14 @@ pub(super) static EWM_MEAN: Entry = Entry {
     numpy: "pd.Series(np.ravel(x)).ewm(alpha=alpha or (None if span or com or halflife else 0.5), span=span, com=com, \
             halflife=halflife, adjust=adjust, ignore_na=ignore_na).mean().to_numpy()",
     takes: Takes::Reals,
+    answers: Shape::Items,
     examples: &[
         "alpha=0.1, adjust=False",
         "span=5, ignore_na=True",
         "com=2.5, adjust=False, ignore_na=True",
         "halflife=3",
     ],
-    nan_policy: None,
-    weighted: false,
     passes: 2,
     resolve: ewm_mean,
+    ..Entry::USUAL
 };

@@ -50,6 +50,12 @@ impl Kernel {
         arrays(self.call.entry)
     }
 
+    /// The shape of its answer: "number", "positions", "quantiles", "matrix", "items" or "record".
+    #[getter]
+    fn answers(&self) -> &'static str {
+        self.call.entry.answers.name()
+    }
+
     /// All parameters, also those that were not given.
     #[getter]
     fn parameters<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
@@ -199,7 +205,7 @@ fn tuple<'py>(values: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
 }
 
 /// Every kernel: (name, doc, parameters as (name, default, doc), NumPy equivalent, dtypes, examples, passes, of how many
-/// arrays, whether elements can have weights).
+/// arrays, whether elements can have weights, the shape of the answer, whether it is approximate).
 #[pyfunction]
 pub(super) fn catalogue(py: Python<'_>) -> PyResult<Vec<Bound<'_, PyTuple>>> {
     CATALOGUE.iter().map(|entry| describe(py, entry)).collect()
@@ -223,7 +229,9 @@ fn describe<'py>(py: Python<'py>, entry: &'static Entry) -> PyResult<Bound<'py, 
     let dtypes = DType::ALL.iter().filter(|dtype| entry.takes.of_arrays().includes(**dtype)).map(|dtype| dtype.name());
     let dtypes = PyTuple::new(py, dtypes.collect::<Vec<_>>())?;
     let examples = PyTuple::new(py, entry.examples)?;
-    let arrays = arrays(entry);
-    let (name, doc, numpy, passes) = (entry.name, entry.doc, entry.numpy, entry.passes);
-    (name, doc, parameters, numpy, dtypes, examples, passes, arrays, entry.weighted).into_pyobject(py)
+    let (name, doc, numpy) = (entry.name, entry.doc, entry.numpy);
+    let facts = (entry.passes, arrays(entry), entry.weighted, entry.answers.name(), entry.approximate);
+    let (passes, arrays, weighted, answers, approximate) = facts;
+    let described = (name, doc, parameters, numpy, dtypes, examples, passes, arrays, weighted, answers, approximate);
+    described.into_pyobject(py)
 }
