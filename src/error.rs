@@ -8,7 +8,6 @@ use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use crate::dtype::DType;
-use crate::kernels::CATALOGUE;
 use crate::memory::OutOfMemory;
 
 /// What went wrong in a request, in a pass or in a finish.
@@ -71,6 +70,8 @@ pub enum Error {
     Unweighted {
         /// The kernel's name.
         kernel: &'static str,
+        /// The kernels that take weights.
+        known: Vec<&'static str>,
     },
     /// Integers too large to be told apart, where each has a weight.
     Inexact {
@@ -169,9 +170,7 @@ impl fmt::Display for Error {
                 "data has dtype {dtype}, which has no kernels: convert it first, for example with data.astype(float), or \
                  pick one field of a structured array"
             ),
-            Error::Unweighted { kernel } => {
-                let known: Vec<&str> =
-                    CATALOGUE.iter().filter(|entry| entry.weighted).map(|entry| entry.name).collect();
+            Error::Unweighted { kernel, known } => {
                 write!(f, "'{kernel}' takes no weights: those that do are {}", known.join(", "))
             }
             Error::Inexact { kernel, dtype } => write!(

@@ -778,9 +778,6 @@ impl Entry {
     /// The request of one use of the kernel on such elements.
     pub fn request(&self, arguments: &Arguments, subject: Subject, nan_policy: NanPolicy) -> Result<Request, Error> {
         let (kernel, dtype, is_weighted) = (self.name, subject.dtype, subject.weights.is_some());
-        if is_weighted && !self.weighted {
-            return Err(Error::Unweighted { kernel });
-        }
         if !self.takes.includes(dtype) || (is_weighted && !Takes::Reals.includes(dtype)) {
             let accepted = match (is_weighted, self.takes.includes(DType::Bool)) {
                 (false, _) => self.takes.describe(),

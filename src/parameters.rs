@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use crate::dtype::DType;
 use crate::error::Error;
-use crate::kernel::Entry;
 
 /// The value of a parameter. Numbers are compared as Python compares them: 1 and 1.0 are the same.
 #[derive(Debug, Clone)]
@@ -346,25 +345,26 @@ impl DefaultValue {
 pub struct Arguments(Vec<(&'static str, Argument)>);
 
 impl Arguments {
-    /// Checks what was given against what the kernel declares. `shown` is asked for the value of a parameter as the caller
+    /// Checks what was given against what a kernel declares. `shown` is asked for the value of a parameter as the caller
     /// wrote it, for a message.
     pub fn check(
-        entry: &'static Entry,
+        kernel: &'static str,
+        declared: &'static [Parameter],
         given: &[(String, Argument)],
         shown: impl Fn(&str) -> String,
     ) -> Result<Arguments, Error> {
-        if let Some((name, _)) = given.iter().find(|(name, _)| entry.parameters.iter().all(|p| p.name != name)) {
+        if let Some((name, _)) = given.iter().find(|(name, _)| declared.iter().all(|p| p.name != name)) {
             return Err(Error::UnknownParameter {
-                kernel: entry.name,
+                kernel,
                 parameter: name.clone(),
-                accepted: entry.parameters.iter().map(|parameter| parameter.name).collect(),
+                accepted: declared.iter().map(|parameter| parameter.name).collect(),
             });
         }
-        let checked = entry.parameters.iter().map(|&Parameter { name, accepts, default, .. }| {
+        let checked = declared.iter().map(|&Parameter { name, accepts, default, .. }| {
             let given = given.iter().find(|(given, _)| given == name);
             let argument = given.map_or_else(|| default.argument(), |(_, argument)| argument.clone());
             accepts.take(&argument).map(|argument| (name, argument)).map_err(|refusal| {
-                let (kernel, parameter, value) = (entry.name, name, shown(name));
+                let (parameter, value) = (name, shown(name));
                 match refusal {
                     Refusal::Type => Error::ParameterType { kernel, parameter, value, expected: accepts.describe() },
                     Refusal::Value(expected) => {

@@ -159,6 +159,9 @@ impl Subjects {
                 let (kernel, dtype) = (call.entry.name, other.dtype);
                 return Err(Error::UnsupportedDtype { kernel, dtype, accepted: accepted.describe() });
             }
+            if weights.is_some() && !(call.entry.weighted && takes == accepted) {
+                return Err(Error::Unweighted { kernel: call.entry.name, known: kernels::weighted() });
+            }
             let mut floats = || own.iter().map(|subject| float(&mut graph, subject.node, subject.dtype)).collect();
             let subject = match (takes, own.as_slice()) {
                 (Takes::Pairs, [first, second]) => {
@@ -187,9 +190,6 @@ impl Subjects {
                 },
                 _ => unreachable!("the face says how many arrays there are for each call"),
             };
-            if weights.is_some() && takes != takes.of_arrays() {
-                return Err(Error::Unweighted { kernel: call.entry.name });
-            }
             Ok(subject)
         };
         let of_calls = plan.calls.iter().zip(over).map(|(call, over)| of(call, over)).collect();

@@ -102,7 +102,7 @@ impl Workload {
 
 fn call(name: &str, given: &[(String, Argument)]) -> Call {
     let entry = kernels::find(name).unwrap();
-    Call { entry, arguments: Arguments::check(entry, given, str::to_owned).unwrap() }
+    Call { entry, arguments: Arguments::check(entry.name, entry.parameters, given, str::to_owned).unwrap() }
 }
 
 /// Bell-shaped around 0 with spread 1, the same everywhere: sums of three numbers of a Weyl sequence, scrambled.

@@ -7,7 +7,7 @@
 use num_complex::Complex;
 
 use crate::dtype::{Block, Bool8, Buffer, ItemType, Sealed};
-use crate::expr::ops::Flags;
+use crate::expr::flags::Flags;
 use crate::simd::Level;
 
 /// Whether there is a conversion of such items.

@@ -1,7 +1,8 @@
 //! One worker's evaluation of a program, block by block, in scratch memory that stays in cache.
 
 use crate::dtype::{Block, Buffer};
-use crate::expr::ops::{Flags, Operand};
+use crate::expr::flags::Flags;
+use crate::expr::ops::Operand;
 use crate::expr::program::{Action, Program};
 use crate::simd::Level;
 use crate::view::{BLOCK, View};

@@ -8,12 +8,14 @@
 
 mod cast;
 mod eval;
+mod flags;
 mod graph;
 mod ops;
 mod program;
 
 pub use cast::can_cast;
 pub use eval::Evaluator;
+pub use flags::Flags;
 pub use graph::{Expression, Graph, NodeId};
-pub use ops::{Elementwise, Flags, Loop, Operand, Operation, Step};
+pub use ops::{Elementwise, Loop, Operand, Operation, Step};
 pub use program::Program;

@@ -6,7 +6,6 @@ use std::marker::PhantomData;
 use crate::dtype::{Item, with_item};
 use crate::expr::Expression;
 use crate::kernel::{Accumulator, Entry, Input, Items, Request, Takes};
-use crate::kernels::extrema;
 use crate::simd::Simd;
 use crate::value::Value;
 
@@ -127,17 +126,6 @@ pub(super) static COUNT: Entry = Entry {
         } else {
             Ok(Request::Length(Value::count))
         }
-    },
-    ..Entry::USUAL
-};
-
-pub(super) static COUNT_NAN: Entry = Entry {
-    name: "count_nan",
-    doc: "The number of NaN (or NaT) elements, under every ``nan_policy``.",
-    numpy: "np.count_nonzero(np.isnan(x))",
-    takes: Takes::Any,
-    resolve: |_, input| {
-        if input.dtype.has_missing() { Ok(extrema::missing(input)) } else { Ok(Request::Length(|_| Value::count(0))) }
     },
     ..Entry::USUAL
 };

@@ -11,7 +11,6 @@ use crate::dtype::{DType, Item, Number, Ordered, with_ordered};
 use crate::error::Error;
 use crate::expr::Expression;
 use crate::kernel::{Accumulator, Answer, Entry, Input, Items, NanPolicy, Request, Shape, Takes};
-use crate::kernels::counts;
 use crate::simd::Simd;
 use crate::value::Value;
 
@@ -46,6 +45,11 @@ pub(super) struct ExtremaState<T> {
 }
 
 impl<T: Copy> ExtremaState<T> {
+    /// How many are missing.
+    pub(super) fn absent(&self) -> u64 {
+        self.absent
+    }
+
     /// The extrema, if there are any and nothing is missing.
     pub(super) fn ends(&self) -> Option<(T, T)> {
         let ends = self.min.zip(self.max).map(|(min, max)| (min.item, max.item));
@@ -162,16 +166,6 @@ fn find<T: Ordered>(block: &[T], start: u64, test: impl Fn(T) -> bool) -> Option
     let first = step * STEP;
     let within = block.get(first..)?.iter().position(|&item| test(item))?;
     Some(Found { item: *block.get(first + within)?, at: start + (first + within) as u64 })
-}
-
-/// The number of NaN values, which `nan_policy="raise"` asks of every array that can have any.
-///
-/// The extrema know it, and as good as always see that there are none: a loop of its own would cost a plan that has both
-/// a tenth of its time.
-pub(crate) fn missing(input: &Input) -> Request {
-    with_ordered!(input.dtype, T => {
-        Request::new(input.elements(), Extrema::<T>::new(false), |state| Ok(Value::count(state.absent)))
-    }, else counts::missing_parts(input))
 }
 
 /// What a kernel of this family makes of the state.

@@ -8,6 +8,7 @@ mod exponential;
 mod extrema;
 mod histogram;
 mod matrix;
+mod missing;
 mod moments;
 mod order;
 mod pairs;
@@ -26,12 +27,12 @@ mod widths;
 
 use crate::kernel::Entry;
 
-pub(crate) use extrema::missing;
+pub(crate) use missing::missing;
 
 /// Every kernel, in the order of the documentation.
 pub static CATALOGUE: &[&Entry] = &[
     &counts::COUNT,
-    &counts::COUNT_NAN,
+    &missing::COUNT_NAN,
     &counts::COUNT_INF,
     &counts::COUNT_NONZERO,
     &counts::ANY,
@@ -123,6 +124,11 @@ pub fn find(name: &str) -> Option<&'static Entry> {
         return Some(&counts::PANIC);
     }
     CATALOGUE.iter().copied().find(|entry| entry.name == name)
+}
+
+/// The names of those whose elements can have weights.
+pub(crate) fn weighted() -> Vec<&'static str> {
+    CATALOGUE.iter().filter(|entry| entry.weighted).map(|entry| entry.name).collect()
 }
 
 /// The kernel whose name is most like this one, if one is much like it.

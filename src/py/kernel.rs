@@ -35,7 +35,7 @@ impl Kernel {
         }
         let value = |name: &str| parameters.and_then(|parameters| parameters.get_item(name).ok().flatten());
         let shown = |name: &str| value(name).map_or_else(String::new, |value| shown(&value));
-        Ok(Kernel { call: Call { entry, arguments: Arguments::check(entry, &given, shown)? } })
+        Ok(Kernel { call: Call { entry, arguments: Arguments::check(entry.name, entry.parameters, &given, shown)? } })
     }
 
     /// The kernel's name, which is also its key in the results.

@@ -23,7 +23,7 @@ pub(crate) fn fused(nan_policy: NanPolicy) -> Plan {
 }
 
 fn checked(entry: &'static Entry, given: &[(String, Argument)]) -> Arguments {
-    Arguments::check(entry, given, |name| format!("the example's {name}")).unwrap()
+    Arguments::check(entry.name, entry.parameters, given, |name| format!("the example's {name}")).unwrap()
 }
 
 /// The use, for messages.

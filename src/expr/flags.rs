@@ -1,0 +1,23 @@
+//! What NumPy warns of.
+
+/// The floating-point exceptions that a loop met, as bits.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Flags(pub u8);
+
+impl Flags {
+    /// An operation without a defined result, 0/0 say.
+    pub const INVALID: Flags = Flags(1);
+    /// A finite number divided by zero, or what is as bad: log(0).
+    pub const DIVIDE: Flags = Flags(2);
+    /// A result beyond the largest number.
+    pub const OVERFLOW: Flags = Flags(4);
+    /// A result below the smallest number.
+    pub const UNDERFLOW: Flags = Flags(8);
+    /// The loop itself reports a failure.
+    pub const FAILED: Flags = Flags(16);
+
+    /// Takes in more.
+    pub fn add(&mut self, more: Flags) {
+        self.0 |= more.0;
+    }
+}
