@@ -2,22 +2,23 @@
 //!
 //! # The way of the data, which is the way through the files
 //!
-//! | module | what it is for | what it uses |
-//! |---|---|---|
-//! | [`dtype`], [`value`], [`error`], `memory`, [`simd`], [`ahead`], [`scale`], `rounding`, `lanes` | element types, answers, errors, memory that can be short, instruction sets, reading ahead, powers of two, rounding errors, the vector loops | nothing |
-//! | [`view`] | somebody else's memory, cut into blocks | the above |
-//! | [`expr`] | elementwise formulas over blocks | [`view`] |
-//! | [`kernel`], [`parameters`] | what a kernel is: accumulator, finish, catalogue entry; the laws | [`expr`] |
-//! | `fill` | arrays that are written piece by piece | [`kernel`] |
-//! | `windows` | statistics of windows that slide over an array | `fill` |
-//! | `tally`, `selection` | counting small integers; order statistics, sorting and distinct values as passes | [`kernel`] |
-//! | [`kernels`] | the kernels, a file per family; `mod.rs` is the list | [`kernel`] |
-//! | [`store`] | sinks that keep a formula's items | [`kernel`] |
-//! | [`plan`] | functions → sinks and who waits for them; touches no data | [`kernels`] |
-//! | [`engine`] | passes, chunks, workers, the fixed combine tree; the only part with threads | [`plan`] |
-//! | `py` | the Python face: convert, detach, call, convert back | [`engine`] |
+//! | module | what it is for |
+//! |---|---|
+//! | [`simd`], `memory`, [`ahead`] | instruction sets; memory that can be short; reading ahead |
+//! | [`scale`], `rounding`, `lanes`, `student` | powers of two; rounding errors; the vector loops; Student's t distribution |
+//! | [`dtype`], [`error`], [`value`], [`column`] | element types, what goes wrong, answers, and answers side by side |
+//! | [`view`] | somebody else's memory, cut into blocks |
+//! | [`expr`] | elementwise formulas over blocks |
+//! | [`parameters`], [`kernel`] | what a kernel is: parameters, accumulator, finish, catalogue entry; the laws |
+//! | [`store`], `fill` | sinks that keep a formula's items; arrays that are written piece by piece |
+//! | `tally`, `selection` | counting small integers; order statistics, sorting and distinct values as passes |
+//! | `windows` | statistics of windows that slide over an array |
+//! | [`kernels`] | the kernels, a file per family; `mod.rs` is the list |
+//! | [`plan`] | functions → sinks and who waits for them; touches no data |
+//! | [`engine`] | passes, chunks, workers, the fixed combine tree; the only part with threads |
+//! | `py` | the Python face: convert, detach, call, convert back |
 //!
-//! A module uses only what stands above it here. The core knows no Python: `cargo test --no-default-features` tests it.
+//! A module uses only what stands before it here, as `tests/test_map.py` checks. The core knows no Python: `cargo test --no-default-features` tests it.
 //!
 //! # Promises that hold everywhere
 //!

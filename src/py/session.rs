@@ -13,15 +13,16 @@ use crate::engine::{self, Control, Told, Workers};
 use crate::error::Error;
 use crate::expr::{self, Loop, NodeId, Operation, Step};
 use crate::kernel::{Input, NanPolicy, Request, Subject};
+use crate::kernels;
 use crate::plan::Who;
 use crate::py::kernel::Kernel;
 use crate::py::ufunc::UfuncLoop;
 use crate::py::waiting;
 use crate::py::{input, output};
 use crate::simd::Level;
+use crate::store;
 use crate::value::Value;
 use crate::view::{Extent, View};
-use crate::{kernels, store};
 
 /// The formulas of a call's functions over one array, and who waits for the next sweep.
 #[pyclass(frozen, module = "fanfold._core")]
