@@ -313,16 +313,10 @@ def test_a_plan_and_a_pool_take_dicts() -> None:
 @pytest.mark.parametrize(
     ("data", "functions", "error", "message"),
     [
-        ({}, "mean", ValueError, "data is an empty dict"),
-        ({1: x}, "mean", TypeError, "the keys of a dict must be strings, not 1"),
-        (
-            {"x": [1.0]},
-            "mean",
-            TypeError,
-            r"data\['x'\] must be a numpy.ndarray, not list: pass np.asarray\(data\['x'\]\)",
-        ),
+        ({}, "mean", ValueError, "data is a dict of no arrays"),
+        ({"x": ["a"]}, "mean", TypeError, r"data\['x'\] is a list of which NumPy makes an array of dtype <U1"),
         ({"x": x, "y": y[1:]}, "mean", ValueError, r"data\['y'\] has shape \(1999,\), and data\['x'\] \(2000,\)"),
-        ({"x": np.ma.masked_array(x)}, "mean", TypeError, r"data\['x'\] is a masked array"),
+        ({"x": np.ma.masked_array(x, x > 0)}, "mean", TypeError, r"data\['x'\] is a masked array"),
         (
             DATA,
             "corr",
@@ -370,7 +364,7 @@ def test_other_wrong_arguments_are_told() -> None:
     with pytest.raises(ValueError, match="where has shape"):
         ff.run(DATA, "mean", where=np.ones(3, bool))
     with pytest.raises(ExceptionGroup) as info:
-        ff.run({"x": [1], 2: x}, ["mean"], timeout=-1)
+        ff.run({"x": None, 2: "x"}, ["mean"], timeout=-1)
     assert len(info.value.exceptions) == 3
 
 
@@ -407,8 +401,3 @@ def test_one_timeout_is_for_all_arrays() -> None:
 def test_groups_are_told_when_something_fails() -> None:
     r = ff.run(DATA, ["mean", lambda v: 1 / 0], by=z, on_error="return")
     assert list(r.groups) == list(np.unique(z))
-
-
-def test_tables_are_told_how_to_become_dicts() -> None:
-    with pytest.raises(TypeError, match=r"not DataFrame: pass \{column: data\[column\].to_numpy\(\) for column"):
-        ff.run(pd.DataFrame(DATA), "mean")  # type: ignore[arg-type]

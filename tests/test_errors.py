@@ -37,7 +37,8 @@ class Broken:
         raise RuntimeError("this repr is broken")
 
 
-DATA = "data must be a numpy.ndarray, not {}: pass np.asarray(data)"
+DATA = "data is a {}, which holds no numbers: pass an array, a list of numbers, a column or a table"
+LISTED = "data is a {} of which NumPy makes an array of dtype {}: pass numbers only, nan for those that are missing"
 DTYPE = (
     "data has dtype {}, which has no kernels: convert it first, for example with data.astype(float), "
     "or pick one field of a structured array"
@@ -79,12 +80,14 @@ OVERFLOW = (
 MESSAGES = [
     # data
     ("ff.run(None, 'mean')", TypeError, DATA.format("NoneType")),
-    ("ff.run([1.0, 2.0], 'mean')", TypeError, DATA.format("list")),
-    ("ff.run('mean', 'mean')", TypeError, DATA.format("str")),
-    ("ff.run(2.0, 'mean')", TypeError, DATA.format("float")),
-    ("ff.run(np.float64(2), 'mean')", TypeError, DATA.format("float64")),
-    ("ff.run(memoryview(b'123'), 'mean')", TypeError, DATA.format("memoryview")),
-    ("ff.run(np.ma.array([1, 2]), 'mean')", TypeError, MASKED),
+    ("ff.run([1.0, None], 'mean')", TypeError, LISTED.format("list", "object")),
+    ("ff.run(('a', 1), 'mean')", TypeError, LISTED.format("tuple", "<U21")),
+    ("ff.run('mean', 'mean')", TypeError, "data is a str, 'mean': pass an array or a list of numbers"),
+    ("ff.run(2.0, 'mean')", TypeError, "data is one number, 2.0: pass an array or a list of numbers"),
+    ("ff.run(np.float64(2), 'mean')", TypeError,
+     "data is one number, np.float64(2.0): pass an array or a list of numbers"),
+    ("ff.run({1, 2}, 'mean')", TypeError, "data is a set, which is no sequence of numbers: pass list(data)"),
+    ("ff.run(np.ma.array([1, 2], mask=[0, 1]), 'mean')", TypeError, MASKED),
     ("ff.run(array([None]), 'mean')", TypeError, DTYPE.format("object")),
     ("ff.run(array(['a']), 'mean')", TypeError, DTYPE.format("<U1")),
     ("ff.run(array([b'a']), 'mean')", TypeError, DTYPE.format("|S1")),
@@ -92,8 +95,8 @@ MESSAGES = [
     ("ff.run(np.zeros(2, 'f4,i2'), 'mean')", TypeError, DTYPE.format("[('f0', '<f4'), ('f1', '<i2')]")),
     ("ff.run(array(['a']), ['mean', len, 'std'])", TypeError, DTYPE.format("<U1")),
     ("ff.run(array(['a']), ['mean', 'std'], workers=2)", TypeError, DTYPE.format("<U1")),
-    ("ff.plan('mean').run([1])", TypeError, DATA.format("list")),
-    ("ff.Pool(1).run([1], 'mean')", TypeError, DATA.format("list")),
+    ("ff.plan('mean').run(['a'])", TypeError, LISTED.format("list", "<U1")),
+    ("ff.Pool(1).run(['a'], 'mean')", TypeError, LISTED.format("list", "<U1")),
     # a dtype without meaning for the kernel
     ("ff.run(array([True]), 'ptp')", TypeError,
      TAKES.format("ptp", "bool", "integers, floats, datetime64 and timedelta64")),
@@ -313,14 +316,14 @@ def told(error: BaseException) -> list[tuple[type, str]]:
 def test_all_problems_of_a_call_are_told_together() -> None:
     with pytest.raises(ExceptionGroup) as caught:
         functions = [never, "meen", "std", ff.std(ddof=1), None]
-        ff.run([1.0], functions, workers=0, nan_policy="x", on_error="y", timeout=-1)  # type: ignore[arg-type]
+        ff.run(3, functions, workers=0, nan_policy="x", on_error="y", timeout=-1)  # type: ignore[arg-type]
     assert caught.value.message == "the call cannot be run"
     assert told(caught.value) == [
         (ValueError, NAN_POLICY.format("'x'")),
         (ValueError, MEANT.format("meen", "mean")),
         (ValueError, TWO.format("std")),
         (TypeError, NEITHER.format("None")),
-        (TypeError, DATA.format("list")),
+        (TypeError, "data is one number, 3: pass an array or a list of numbers"),
         (ValueError, WORKERS.format("0")),
         (ValueError, ON_ERROR.format("'y'")),
         (ValueError, TIMEOUT.format("-1")),
@@ -350,13 +353,20 @@ def test_dtypes_and_options_are_told_together() -> None:
         ff.run(array([1j]), "std", workers=0, on_error="return")
 
 
-@pytest.mark.parametrize("swapped", [(["mean", len], x), ("mean", x), (ff.mean(), large)])
-def test_swapped_arguments_are_two_problems_not_one_for_each_element(swapped: Any) -> None:
+@pytest.mark.parametrize(
+    ("swapped", "what"),
+    [
+        ((["mean", len], x), LISTED.format("list", "object")),
+        (("mean", x), "data is a str, 'mean': pass an array or a list of numbers"),
+        ((ff.mean(), large), DATA.format("Kernel")),
+    ],
+)
+def test_swapped_arguments_are_two_problems_not_one_for_each_element(swapped: Any, what: str) -> None:
     with pytest.raises(ExceptionGroup) as caught:
         ff.run(*swapped)
     assert told(caught.value) == [
         (TypeError, FUNCTIONS.format("ndarray: the array comes first: run(data, functions)")),
-        (TypeError, DATA.format(type(swapped[0]).__name__)),
+        (TypeError, what),
     ]
 
 
@@ -380,7 +390,7 @@ def test_no_function_is_called_when_the_call_is_wrong(data: Any, functions: Any,
         ff.run(data, functions, **options)
 
 
-@pytest.mark.parametrize("data", [np.ma.array([1.0]), [1.0]], ids=["masked", "list"])
+@pytest.mark.parametrize("data", [np.ma.array([1.0], mask=[1]), ["a"]], ids=["masked", "list"])
 def test_no_function_is_called_on_data_that_cannot_be(data: Any) -> None:
     with pytest.raises(TypeError):
         ff.run(data, never)

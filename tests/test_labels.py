@@ -383,6 +383,7 @@ REFUSED: dict[str, tuple[Any, str]] = {
         np.fromiter([Odd() for _ in range(6)], object),
         "by has dtype object, .* cannot be put in order .not with me",
     ),
+    "labels in a tuple": ((1, 2, 1, 2, 1, 2), r"by is a tuple of labels, .* pass list\(by\)"),
     "ragged": ([1, [2, 3], 4, 5, 6, 7], "by must be an array with a label for each element"),
     "a set": ({1, 2, 3, 4, 5, 6}, "by must be an array with a label for each element"),
     "None beside keys": ((np.arange(6), None), r"by\[1\] must be an array with a label for each element"),

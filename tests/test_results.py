@@ -173,8 +173,8 @@ def test_the_report_counts_the_passes(functions: Any, options: Any, passes: int,
 def test_the_report_tells_who_ran_how() -> None:
     report = ff.run(x, {"b": len, "a": "mean", "c": np.mean}).report
     assert isinstance(report, ff.Report)
-    assert report._fields == ("passes", "bytes_read", "bytes_copied", "workers", "seconds", "how", "why")
-    assert list(map(type, report)) == [int, int, int, int, float, dict, dict]
+    assert report._fields == ("passes", "bytes_read", "bytes_copied", "workers", "seconds", "how", "why", "left_out")
+    assert list(map(type, report)) == [int, int, int, int, float, dict, dict, dict]
     assert list(report.how.items()) == [("b", "plain"), ("a", "fused"), ("c", "plain")]
     assert report.workers == 1
     assert report.seconds > 0

@@ -385,6 +385,29 @@ def test_a_child_forked_by_a_function_of_a_run_answers_rightly(workers: int) -> 
 
 
 @forks
+@pytest.mark.parametrize("workers", [1, 2, 3])
+def test_a_child_forked_by_a_function_can_ask_the_array_of_that_function(workers: int) -> None:
+    fork_script(
+        f"""
+        def forking(v):
+            before = v.max()
+
+            def asks():
+                assert float(v.sum()) == ff.run(x, 'sum')['sum'] and before == x.max()
+                assert np.median(v[v > 1]) == np.median(x[x > 1])
+                assert np.allclose((v - v.mean()) * 2, (x - x.mean()) * 2)
+
+            child(asks)
+            return v.sum() + before
+
+        others = {{'mean': np.mean, 'median': lambda v: np.median(v) + v.std(), 'm': 'mean'}}
+        r = ff.run(x, {{'forking': forking, **others}}, workers={workers})
+        assert r['forking'] == x.max() + ff.run(x, 'sum')['sum'] and r['mean'] == r['m']
+        """
+    )
+
+
+@forks
 def test_a_forked_child_can_leave_by_the_front_door() -> None:
     # Not by os._exit: the interpreter is finalised, and with it a pool whose threads are not there.
     fork_script(

@@ -149,6 +149,8 @@ FUNCTIONS: list[Function] = [
     lambda v: v.mean(dtype=np.float64),
     lambda v: np.median(np.abs(v - np.median(v))),
     lambda v: np.quantile(v, [0.1, 0.9]),
+    lambda v: (np.quantile(v, []), np.percentile(v, np.array([])), np.nanquantile(v * 2, ())),
+    lambda v: np.quantile(v, [0.1, 0.9]) + v.max(),
     lambda v: np.histogram(v, bins=10, range=(-3, 3)),
     lambda v: np.cumsum(v)[-1],
     lambda v: np.sort(v * 2)[:5],

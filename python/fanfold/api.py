@@ -23,12 +23,13 @@ from fanfold.groups import Groups
 from fanfold.results import Ran, Results
 from fanfold.scheduler import PATIENCE
 from fanfold.shapes import Axis, Rows
+from fanfold.sources import NOTHING, Opening, Source, opened
 from fanfold.tracing.crew import SMALLEST, Crew, why_plain
 from fanfold.tracing.explain import explained
 from fanfold.tracing.plainly import lend
 
 NanPolicy = Literal["propagate", "omit", "raise"]
-Data = npt.NDArray[Any] | Mapping[str, npt.NDArray[Any]]
+Data = Any
 Out = Mapping[str, npt.NDArray[Any]]
 OnError = Literal["raise", "return"]
 
@@ -115,18 +116,19 @@ class Plan:
             data, where, weights, by = lend(None, (data, where, weights, by), "fanfold.run")
             out = lend(None, out, "fanfold.run", only_reads=False)
         given: dict[int, npt.NDArray[Any]] = {}
+        opening, is_table = NOTHING, False
         if not usual or self._joint or self._native.problems(cast("npt.NDArray[Any]", data)):
-            given = self._check(data, workers, on_error, timeout, out, [])
+            (data, by, opening, is_table), given = self._check(data, by, workers, on_error, timeout, out, [])
         deadline = UNLIMITED if timeout is None else Deadline(timeout)
         count = workers.workers if isinstance(workers, Pool) else int(workers or 0)
         taking: dict[str, Any] = {}
         if parted or not isinstance(data, np.ndarray):
             taking = {"axis": axis, "keepdims": keepdims, "where": where, "weights": weights, "by": by}
         if not usual and (refused := self._refused(data)):
-            return self._run_functions(data, taking, count, on_error, deadline, refused)
+            return self._run_functions(data, taking, count, on_error, deadline, refused, opening)
         if isinstance(data, Mapping):
-            return self._run_columns(data, taking, count, on_error, deadline)
-        return self._run_array(data if usual else _kept(data), taking, count, on_error, deadline, given)
+            return self._run_columns(data, taking, count, on_error, deadline, opening, is_table)
+        return self._run_array(data if usual else _kept(data), taking, count, on_error, deadline, given, opening)
 
     def _run_array(
         self,
@@ -136,10 +138,11 @@ class Plan:
         on_error: OnError,
         deadline: Deadline,
         given: Mapping[int, npt.NDArray[Any]],
+        opening: Opening = NOTHING,
     ) -> Results:
         """A run over one array; as a whole, if nothing says what is to be taken of it."""
         if taking:
-            return self._run_parts(data, taking, count, on_error, deadline, given)
+            return self._run_parts(data, taking, count, on_error, deadline, given, opening)
         how: dict[str, str] = self._how
         why: dict[str, str] = {}
         copied = 0
@@ -162,7 +165,7 @@ class Plan:
         if self._fills:
             values, wrong = joined(values, self._order)
             failures += [(self._keys.index(key), error) for key, error in wrong.items()]
-        ran = (passes, bytes_read, used, seconds, self._order, how, why, copied)
+        ran = (passes, bytes_read, used, seconds, self._order, how, why, copied, opening)
         if not failures:
             return Results(values, {}, ran)
         return self._failed(values, failures, ran, on_error)
@@ -183,16 +186,17 @@ class Plan:
         on_error: OnError,
         deadline: Deadline,
         refused: Mapping[str, Exception],
+        opening: Opening,
     ) -> Results:
         """A run without the kernels, which have failed."""
         plan = Plan({key: self._functions[key] for key in self._plain}, None, self._nan_policy)
         if isinstance(data, Mapping):
-            own = plan._run_columns(data, taking, count, "return", deadline)
+            own = plan._run_columns(data, taking, count, "return", deadline, NOTHING, False)
         else:
             own = plan._run_array(data, taking, count, "return", deadline, {})
         report = own.report
         values = dict.fromkeys(self._order) | own
-        ran = (*report[:2], *report[3:5], self._order, report.how, report.why, report.bytes_copied)
+        ran = (*report[:2], *report[3:5], self._order, report.how, report.why, report.bytes_copied, opening)
         failed = {**refused, **own.errors}
         return self._failed(values, [(self._keys.index(key), failed[key]) for key in failed], ran, on_error, own.groups)
 
@@ -205,6 +209,7 @@ class Plan:
         on_error: OnError,
         deadline: Deadline,
         out: Mapping[int, npt.NDArray[Any]],
+        opening: Opening,
     ) -> Results:
         """A run with an answer for each of many parts of the array, or of a part of it, or of elements with weights."""
         begun = time.perf_counter()
@@ -257,7 +262,7 @@ class Plan:
         values = {key: values[key] for key in self._order}
         why = _why(called, parts.why)
         copied = parts.bytes_copied + sum(each.bytes_copied for each in called.values())
-        ran = (passes, bytes_read, used, seconds, self._order, self._how, why, copied)
+        ran = (passes, bytes_read, used, seconds, self._order, self._how, why, copied, opening)
         if not failures:
             return Results(values, {}, ran, parts.groups)
         return self._failed(values, failures, ran, on_error, parts.groups)
@@ -270,15 +275,19 @@ class Plan:
         count: int,
         on_error: OnError,
         deadline: Deadline,
+        opening: Opening,
+        is_table: bool,
     ) -> Results:
         """A run over several arrays: all kernels together, then, for each array, what answers with one or is called."""
         begun = time.perf_counter()
         arrays = columns.columns(data, [])
         names, first = list(arrays), next(iter(arrays.values()))
         sequences = {self._keys[index] for array in arrays.values() for index, *_ in self._native.arrays(array)}
-        kernels = zip(self._keys, self._kernels, strict=False)
+        kernels = dict(zip(self._keys, self._kernels, strict=False))
+        without = columns.without(kernels, arrays, self._nan_policy) if is_table else set()
         problems: list[Exception] = []
-        calls = columns.Calls({key: kernel for key, kernel in kernels if key not in sequences}, names, problems)
+        own = {key: kernel for key, kernel in kernels.items() if key not in sequences}
+        calls = columns.Calls(own, names, problems, without)
         parts = self._parts(first, count, problems, several=True, **taking)
         native = _core.Plan(calls.kernels, self._nan_policy)
         if on_error == "raise":
@@ -301,20 +310,24 @@ class Plan:
         rest = {key: function for key, function in self._functions.items() if key in sequences or key in self._plain}
         how: dict[str, str] = {}
         why: dict[str, str] = {}
+        copied = parts.bytes_copied
         plan = Plan(rest, None, self._nan_policy)
         for name in arrays if rest else ():
-            own = plan._run_array(_kept(data[name]), taking, count, "return", deadline, {})
-            for key, value in own.items():
+            some = {key: function for key, function in rest.items() if (key, name) not in without}
+            each = plan if len(some) == len(rest) else Plan(some, None, self._nan_policy)
+            ran_alone = each._run_array(_kept(data[name]), taking, count, "return", deadline, {})
+            for key, value in ran_alone.items():
                 values.setdefault(key, {})[name] = value
-            for key, error in own.errors.items():
+            for key, error in ran_alone.errors.items():
                 columns.tell(error, name)
                 errors.setdefault(key, error)
-            report = own.report
+            report = ran_alone.report
+            copied += report.bytes_copied
             passes, bytes_read, used = passes + report.passes, bytes_read + report.bytes_read, max(used, report.workers)
             how, why = how | report.how, why | report.why
         values = {key: values.get(key) for key in self._order}
         seconds = time.perf_counter() - begun if rest else seconds
-        ran = (passes, bytes_read, used, seconds, self._order, how, why, parts.bytes_copied)
+        ran = (passes, bytes_read, used, seconds, self._order, how, why, copied, opening)
         if not errors:
             return Results(values, {}, ran, parts.groups)
         failures = [(self._keys.index(key), error) for key, error in errors.items()]
@@ -436,18 +449,20 @@ class Plan:
     def _check(
         self,
         data: Any,
+        by: Any,
         workers: Any,
         on_error: Any,
         timeout: Any,
         out: Any,
         problems: list[Exception],
-    ) -> dict[int, npt.NDArray[Any]]:
-        """Raises what is wrong with a run, if anything is; `problems` are its functions'. The arrays of `out`."""
+    ) -> tuple[Source, dict[int, npt.NDArray[Any]]]:
+        """The source and the arrays of `out`. Raises what is wrong with a run; `problems` are its functions'."""
         others: list[Exception] = []
-        is_dict = isinstance(data, Mapping)
+        source = opened(data, by, others)
+        data = None if source is None else source.data
+        is_dict, is_array = isinstance(data, Mapping), isinstance(data, np.ndarray)
         if is_dict:
             columns.columns(data, others)
-        is_array = not is_dict and checks.data(data, others)
         if is_array:
             columns.refuse_one(self._joint, others)
         elif is_dict and out is not None:
@@ -472,7 +487,9 @@ class Plan:
         problems += others
         others.clear()
         raise_problems(problems, message)
-        return given
+        if source is None:
+            raise AssertionError("what cannot be opened is a problem")
+        return source, given
 
     def _failed(
         self,
@@ -628,12 +645,13 @@ def run(
 
     Parameters
     ----------
-    data : numpy.ndarray, or dict of str to numpy.ndarray
+    data : numpy.ndarray, whatever else holds numbers, a table, or a dict of them
         The array, whose elements are taken as one sequence unless there is an ``axis``. It is read where it lies, never
         copied (but for ``by``) and never written to: any shape, strides, byte order and alignment, read-only and
-        memory-mapped arrays too. Callables take any dtype, kernels those of numbers and times. In a dict there are
-        several arrays of one shape: most functions then answer for each, with a dict, and kernels of two arrays
-        (``ff.corr("price", "size")``) or of all (``"cov_matrix"``) once.
+        memory-mapped arrays too. Callables take any dtype, kernels those of numbers and times. So are buffers, Series
+        of pandas and Polars, Arrow arrays and others; lists of numbers are copied (``docs/inputs.md``). In a table or a
+        dict there are several arrays of one shape: most functions then answer for each, with a dict, and kernels of two
+        arrays (``ff.corr("price", "size")``) or of all (``"cov_matrix"``) once.
     functions : str, Kernel, callable, or an iterable or dict of them
         What to compute. A string is the name of a kernel (`kernels` lists them); ``ff.std(ddof=1)`` is a kernel with
         parameters; any other callable is called with the array, read-only, and what it asks of NumPy is fused where it
@@ -659,7 +677,7 @@ def run(
         (``docs/shapes.md``); callables are called with ``weights=``.
     by : array_like or tuple of them, optional
         A label for each element (integers, floats, strings, times, a categorical; a masked array, a column of pandas,
-        Polars or Arrow), or several: the results have an answer for each label, of its elements alone, in the order of
+        Polars or Arrow), or several; of a table or dict also the name of a column. The results have an answer for each label, of its elements alone, in the order of
         ``results.groups``. Labels that are missing (NaN, NaT, None, NA, null, masked) make no group. The elements are
         copied, group by group. Callables are called with the elements of each.
     nan_policy : {"propagate", "omit", "raise"}
@@ -710,7 +728,7 @@ def run(
     problems: list[Exception] = []
     planned = _planned(functions, nan_policy, problems)
     if problems:
-        planned._check(data, workers, on_error, timeout, out, problems)
+        planned._check(data, by, workers, on_error, timeout, out, problems)
     if axis is None and where is None and weights is None and by is None and keepdims is False:
         return planned.run(data, workers=workers, on_error=on_error, timeout=timeout, out=out)
     how: dict[str, Any] = {"axis": axis, "keepdims": keepdims, "where": where, "weights": weights, "by": by}

@@ -133,23 +133,6 @@ def means_itself(value: Any, name: str, problems: Problems) -> None:
         problems.append(TypeError(f"{name} is a {kind}, and what that means would be lost: pass np.asarray({name})"))
 
 
-def data(value: Any, problems: Problems, name: str = "data") -> bool:
-    """Whether it is an array that can be handed on."""
-    if isinstance(value, np.ma.MaskedArray):
-        advice = f"pass {name}.compressed(), or {name}.filled(np.nan) with nan_policy='omit'"
-        problems.append(TypeError(f"{name} is a masked array, and its mask would be ignored: {advice}"))
-        return False
-    if not isinstance(value, np.ndarray):
-        kind = type(value).__name__
-        if hasattr(value, "columns") and hasattr(value, "to_numpy"):
-            advice = f"pass {{column: {name}[column].to_numpy() for column in {name}.columns}}"
-            problems.append(TypeError(f"{name} must be a numpy.ndarray or a dict of them, not {kind}: {advice}"))
-            return False
-        problems.append(TypeError(f"{name} must be a numpy.ndarray, not {kind}: pass np.asarray({name})"))
-        return False
-    return True
-
-
 def nan_policy(value: Any, problems: Problems) -> bool:
     """Whether it is one of the three words."""
     known = is_word(value, "propagate", "omit", "raise")

@@ -1,12 +1,12 @@
 """Several arrays: a dict of them, all of one shape. Most kernels answer for each; some go over two, or over all."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from fanfold import _core, checks
+from fanfold import _core
 from fanfold.checks import Problems, shown
 from fanfold.failures import answered, note
 
@@ -17,14 +17,11 @@ def columns(data: Mapping[Any, Any], problems: Problems) -> Columns:
     """The arrays by their keys, if they are right."""
     known = len(problems)
     if not data:
-        problems.append(ValueError("data is an empty dict: pass an array at least"))
+        problems.append(ValueError("data is a dict of no arrays: pass one at least"))
+        return {}
     found: dict[str, npt.NDArray[Any]] = {}
     for key, array in data.items():
-        name = f"data[{shown(key)}]"
-        if not isinstance(key, str):
-            problems.append(TypeError(f"data: the keys of a dict must be strings, not {shown(key)}"))
-        elif checks.data(array, problems, name):
-            found[key] = np.ndarray.view(array, np.ndarray)
+        found[key] = np.ndarray.view(array, np.ndarray)
     if len(problems) == known:
         first, *others = found
         for key in others:
@@ -48,11 +45,18 @@ def refuse_one(kernels: Mapping[str, _core.Kernel], problems: Problems) -> None:
 class Calls:
     """Kernels, each once for every array, or pair of arrays, that it goes over."""
 
-    def __init__(self, kernels: Mapping[str, _core.Kernel], names: Sequence[str], problems: Problems) -> None:
+    def __init__(
+        self,
+        kernels: Mapping[str, _core.Kernel],
+        names: Sequence[str],
+        problems: Problems,
+        without: Set[tuple[str, str]] = frozenset(),
+    ) -> None:
         self.kernels: list[_core.Kernel] = []
         self.over: list[Sequence[int]] = []
         self.keys: list[str] = []
         self._names = names
+        self._without = without
         for key, kernel in kernels.items():
             for over in self._each(key, kernel, problems):
                 self.kernels.append(kernel)
@@ -62,7 +66,7 @@ class Calls:
     def _each(self, key: str, kernel: _core.Kernel, problems: Problems) -> list[Sequence[int]]:
         names = self._names
         if kernel.arrays == "one":
-            return [(number,) for number in range(len(names))]
+            return [(number,) for number, name in enumerate(names) if (key, name) not in self._without]
         if kernel.arrays == "all":
             return [range(len(names))]
         pair = [kernel.parameters["x"], kernel.parameters["y"]]
@@ -113,6 +117,17 @@ class Calls:
                 tell(error, self._names[self.over[place][0]])
             failures.setdefault(self.keys[place], error)
         return failures
+
+
+def without(kernels: Mapping[str, _core.Kernel], arrays: Columns, nan_policy: Any) -> set[tuple[str, str]]:
+    """The keys of kernels and the columns of a table that they have no answer for, if they have one for another."""
+    found: set[tuple[str, str]] = set()
+    for key, kernel in kernels.items():
+        if kernel.arrays == "one":
+            plan = _core.Plan([kernel], nan_policy)
+            lacking = {(key, name) for name, array in arrays.items() if plan.problems(array)}
+            found |= lacking if len(lacking) < len(arrays) else set()
+    return found
 
 
 def wrong(plan: _core.Plan, arrays: Columns, calls: Calls, weights: npt.NDArray[Any] | None) -> list[Exception]:

@@ -67,6 +67,9 @@ def labels(by: Any, data: npt.NDArray[Any], workers: int, problems: Problems) ->
     if not by:
         problems.append(ValueError("by is an empty tuple: pass an array of labels, or a tuple of such"))
         return None
+    if len(by) == data.size and all(isinstance(key, str | bytes | int | float | np.generic) for key in by):
+        problems.append(TypeError("by is a tuple of labels, and a tuple holds several keys: pass list(by)"))
+        return None
     keys = [_key(key, data, workers, problems, f"by[{number}]") for number, key in enumerate(by)]
     found = [key for key in keys if key is not None]
     return None if len(found) < len(keys) else _joined(found, workers)
@@ -89,6 +92,8 @@ def _key(by: Any, data: npt.NDArray[Any], workers: int, problems: Problems, argu
         return None
     if shape not in (data.shape, (data.size,)):
         advice = f"pass a label for each element of data, whose shape is {data.shape}"
+        if isinstance(by, list) and len(by) == data.size:
+            advice = "for labels that are tuples, pass an array of dtype object; for several keys, a tuple of arrays"
         problems.append(ValueError(f"{argument} has shape {shape}: {advice}"))
         return None
     try:

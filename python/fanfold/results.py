@@ -6,6 +6,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from fanfold.sources import Opening
+
 
 class Histogram(NamedTuple):
     """The value of the kernel ``histogram``, as ``np.histogram`` gives it."""
@@ -59,8 +61,8 @@ class Report(NamedTuple):
     bytes_read: int
     """Bytes that those sweeps read, of the array or arrays, and of a mask and weights."""
     bytes_copied: int
-    """Bytes of the array that were copied: 0, but for `by`, which puts the elements of each group together, and for
-    functions that take no read-only array."""
+    """Bytes of the data that were copied: 0, but for `by`, which puts the elements of each group together, for
+    functions that take no read-only array, and for data that are no array yet: a list, a column in several chunks."""
     workers: int
     """Threads that computed; 1 is the calling thread."""
     seconds: float
@@ -69,11 +71,13 @@ class Report(NamedTuple):
     """For each key, ``"fused"`` (in the shared passes), ``"partly fused"`` or ``"plain"`` (called as it is)."""
     why: dict[str, str]
     """For the functions that are not fused as a whole, what kept them from it."""
+    left_out: dict[Any, str]
+    """Of a table, the columns that are not among the data, and why: text, say, and columns with missing elements."""
 
 
-Ran = tuple[int, int, int, float, tuple[str, ...], Mapping[str, str], Mapping[str, str], int]
-"""What a report is made from when it is asked for: passes, bytes read, workers, seconds, all keys, how, why, and bytes
-copied."""
+Ran = tuple[int, int, int, float, tuple[str, ...], Mapping[str, str], Mapping[str, str], int, Opening]
+"""What a report is made from when it is asked for: passes, bytes read, workers, seconds, all keys, how, why, bytes
+copied, and what it took to open the data."""
 
 
 class Results(dict[str, Any]):
@@ -113,10 +117,10 @@ class Results(dict[str, Any]):
     @property
     def report(self) -> Report:
         """What ran, and what it took."""
-        passes, bytes_read, workers, seconds, keys, how, why, copied = self._ran
-        return Report(
-            passes, bytes_read, copied, workers, seconds, {key: how.get(key, "fused") for key in keys}, dict(why)
-        )
+        passes, bytes_read, workers, seconds, keys, how, why, copied, opening = self._ran
+        each = {key: how.get(key, "fused") for key in keys}
+        copied += opening.bytes_copied
+        return Report(passes, bytes_read, copied, workers, seconds, each, dict(why), dict(opening.left_out))
 
     def __repr__(self) -> str:
         return f"Results({super().__repr__()})"

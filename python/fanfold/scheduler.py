@@ -303,7 +303,9 @@ class Scheduler:
     def _told(self, error: BaseException, left: list[str]) -> BaseException:
         """The exception, with word of the functions that were left behind."""
         names = ", ".join(f"'{key}'" for key in left[:5]) + (f" and {len(left) - 5} more" if len(left) > 5 else "")
-        told = f"{names} {'has' if len(left) == 1 else 'have'} not returned, and went on in threads of their own"
+        told = f"{names} have not returned, and went on in threads of their own"
+        if len(left) == 1:
+            told = f"{names} has not returned, and went on in a thread of its own"
         cause: BaseException = error.error if isinstance(error, Stopped) and error.error is not None else error
         if type(cause) is TimeoutError and self._deadline.passed() >= 0:
             return self._deadline.late(told)

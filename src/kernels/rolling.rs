@@ -138,7 +138,8 @@ pub(super) static ROLLING_SUM: Entry = Entry {
 pub(super) static ROLLING_MEAN: Entry = Entry {
     name: "rolling_mean",
     doc: "The mean of each window, as an array of float64.\n\n\
-          NaN and infinities are missing values, as to pandas. Each mean is that of the exact sum, rounded once. Several \
+          NaN and infinities are missing values, as to pandas. Each mean is that of the exact sum, rounded once; a sum beyond \
+          float64 makes it infinite. Several \
           statistics of the same windows are found in one walk.",
     numpy: "pd.Series(np.ravel(x)).rolling(window, min_periods, center).mean().to_numpy()",
     resolve: |arguments, input| total(Statistic::Mean, arguments, input),
@@ -150,7 +151,7 @@ pub(super) static ROLLING_VAR: Entry = Entry {
     doc: "The variance of each window, as an array of float64; NaN where ``n <= ddof``.\n\n\
           NaN and infinities are missing values, as to pandas. Each is as exact as if it were computed with twice the digits \
           and then rounded: never negative, 0 where all values are equal, however large, and no more than its own values \
-          say, whatever was in the windows before.",
+          say, whatever was in the windows before. Squares of deviations beyond 1e±154 leave float64, as NumPy's do.",
     parameters: &[WINDOW, MIN_PERIODS, CENTER, DDOF],
     numpy: "pd.Series(np.ravel(x)).rolling(window, min_periods, center).var(ddof=ddof).to_numpy()",
     examples: &["window=4, min_periods=1, center=True, ddof=0", "window=5"],

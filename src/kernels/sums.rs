@@ -267,8 +267,9 @@ fn sum(_: &Arguments, input: &Input) -> Result<Request, Error> {
 pub(super) static MEAN: Entry = Entry {
     name: "mean",
     doc: "The arithmetic mean: the sum over the number of elements; NaN of an empty array.\n\n\
-          Integers and timedelta64 are summed exactly, so that no mean is lost to overflow. Of timedelta64, whose mean has their \
-          unit, what is left of the division is dropped, as in NumPy.",
+          Integers and timedelta64 are summed exactly, so that no mean is lost to overflow; of floats, a sum beyond float64 \
+          makes it infinite, as in NumPy. Of timedelta64, whose mean has their unit, what is left of the division is dropped, \
+          as in NumPy.",
     numpy: "np.mean(x)",
     takes: Takes::Summed,
     weighted: true,
@@ -322,7 +323,8 @@ pub(super) static RMS: Entry = Entry {
 
 pub(super) static MEAN_ABS: Entry = Entry {
     name: "mean_abs",
-    doc: "The mean of the absolute values; NaN of an empty array.",
+    doc: "The mean of the absolute values; NaN of an empty array.\n\n\
+          A sum beyond float64 makes it infinite.",
     numpy: "np.mean(np.abs(x * 1.0))",
     takes: Takes::Reals,
     resolve: |_, input| Ok(of_sum(input, input.floats().then(Step::Absolute), MomentsState::mean)),

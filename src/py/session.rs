@@ -91,6 +91,9 @@ impl Session {
     fn constant(&self, number: &Bound<'_, PyUntypedArray>) -> PyResult<NodeId> {
         let py = number.py();
         let view = input::view(number)?;
+        if view.len() != 1 {
+            return Err(PyValueError::new_err(format!("a constant is one number, not {}", view.len())));
+        }
         let mut scratch = Buffer::new(view.dtype().item(), 1);
         let buffer = view.load(Level::current(), 0, 1, &mut scratch).to_buffer();
         let constant = Constant::new(buffer).ok_or_else(|| PyValueError::new_err("a constant is one number"))?;

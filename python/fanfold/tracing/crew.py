@@ -4,6 +4,7 @@ The scheduler decides when to call them, and when to sweep. With one worker, or 
 everything, one after the other: starting a thread takes as long as a sweep over a hundred thousand elements.
 """
 
+import os
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from types import MappingProxyType
@@ -153,6 +154,7 @@ class Crew:
         if nan_policy == "raise" and kernels:
             self.formulas.session.refuse_nan()
         self._workers = workers
+        self._process = os.getpid()
         self._most_swept = 1
         self._scheduler: Scheduler | None = None
         if workers > 1 and len(functions) > 1:
@@ -192,6 +194,10 @@ class Crew:
     def settle(self, nodes: list[Node]) -> None:
         """What a function does that needs values."""
         scheduler = self._scheduler
+        if os.getpid() != self._process:
+            # A function has forked: the others, and who sweeps for them, are not in the child.
+            self.formulas.settle_in_child(nodes)
+            return
         if scheduler is not None and scheduler.is_inside():
             scheduler.wait(nodes)
             return

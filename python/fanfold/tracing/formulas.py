@@ -258,6 +258,15 @@ class Formulas:
             while self.ask(nodes):
                 self.sweep(workers)
 
+    def settle_in_child(self, wanted: Iterable[Node]) -> None:
+        """The same in a process that was forked meanwhile: nobody answers here what was asked before it was."""
+        nodes = list(wanted)
+        self.session, self.one_at_a_time = _core.Session(self.array), threading.Lock()
+        self.flags, self._asked, self._along = {}, {}, []
+        for node in _ordered(nodes):
+            node.id, node.asked = None, False
+        self.settle(nodes, 1)
+
     def ask(self, wanted: Iterable[Node]) -> bool:
         """Asks the next sweep for what these need; whether there is something to sweep for."""
         waits = False
@@ -297,7 +306,9 @@ class Formulas:
                 node.error = error
             node.known = True
         if node.known:
-            if node.id is None and node.error is None and node.operation != "values" and node.dtype.kind in "biufc":
+            # Of several quantiles there is an array, which formulas do not go on from.
+            is_one = node.error is None and node.operation != "values" and np.ndim(node.value) == 0
+            if node.id is None and is_one and node.dtype.kind in "biufc":
                 node.id = self.session.constant(np.asarray(node.value, node.dtype))
             return False
         (of,) = node.inputs
