@@ -677,9 +677,10 @@ def run(
         (``docs/shapes.md``); callables are called with ``weights=``.
     by : array_like or tuple of them, optional
         A label for each element (integers, floats, strings, times, a categorical; a masked array, a column of pandas,
-        Polars or Arrow), or several; of a table or dict also the name of a column. The results have an answer for each label, of its elements alone, in the order of
-        ``results.groups``. Labels that are missing (NaN, NaT, None, NA, null, masked) make no group. The elements are
-        copied, group by group. Callables are called with the elements of each.
+        Polars or Arrow), or several; of a table or dict also the name of a column. The results have an answer for each
+        label, of its elements alone, in the order of ``results.groups``. Labels that are missing (NaN, NaT, None, NA,
+        null, masked) make no group. The elements are copied, group by group. Callables are called with the elements of
+        each.
     nan_policy : {"propagate", "omit", "raise"}
         What NaN (and NaT) values mean to every kernel: they make most results NaN, are left out, or raise
         ``ValueError``.

@@ -230,9 +230,9 @@ pub(super) static SUM: Entry = Entry {
     name: "sum",
     doc: "The sum; 0 of an empty array.\n\n\
           Floats are summed in float64 with their rounding errors carried along (Knuth's TwoSum), as if with twice the \
-          digits: the error is that of one rounding, unless nearly all digits cancel. Integers and timedelta64 are summed \
-          exactly: a sum that does not fit NumPy's result dtype raises \
-          ``OverflowError`` instead of wrapping.",
+          digits: the error is that of one rounding, unless nearly all digits cancel. Of float32 the errors are carried along \
+          for every eight elements, which float64 adds exactly unless they differ by more than 2**26. Integers and timedelta64 \
+          are summed exactly: a sum that does not fit NumPy's result dtype raises ``OverflowError`` instead of wrapping.",
     numpy: "np.sum(x)",
     takes: Takes::Summed,
     weighted: true,
