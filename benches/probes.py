@@ -25,9 +25,11 @@ print(len(os.listdir("/proc/self/task")) - before)
 
 
 def run_python(*arguments: str) -> str:
-    """The output of a fresh interpreter, started away from the sources."""
+    """The output of a fresh interpreter, started away from the sources. What it compiles it keeps, as is usual."""
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    how = {"capture_output": True, "text": True, "check": False, "env": environment}
     with tempfile.TemporaryDirectory() as directory:
-        done = subprocess.run([sys.executable, *arguments], capture_output=True, text=True, check=False, cwd=directory)
+        done = subprocess.run([sys.executable, *arguments], cwd=directory, **how)
     if done.returncode:
         raise RuntimeError(f"the probe failed:\n{done.stderr.strip()}")
     return done.stdout.strip()

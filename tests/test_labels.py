@@ -6,7 +6,8 @@ The oracle is a dict of Python's objects: no label goes through a float, and wha
 import datetime
 import decimal
 import fractions
-from collections.abc import Sequence
+import sys
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -422,6 +423,33 @@ def test_columns_of_another_length_are_refused() -> None:
     ):
         with pytest.raises(ValueError, match=r"by has shape \(2,\): pass a label for each element"):
             ff.run(np.arange(6.0), "mean", by=by)
+
+
+TEXTS: dict[str, Callable[[list[Any]], Any]] = {
+    "object": lambda names: np.array(names, object),
+    "U": lambda names: np.array(["" if name is None else name for name in names]),
+    "S": lambda names: np.array([b"" if name is None else name.encode() for name in names]),
+    "swapped": lambda names: np.array(["" if name is None else name for name in names]).astype(">U3")[::-1],
+    "Polars": lambda names: pl.Series(names, dtype=pl.String),
+}
+
+
+@pytest.mark.parametrize("kind", TEXTS)
+@pytest.mark.parametrize("width", [1, 2, 3, 20])
+def test_texts_are_grouped_with_pandas_and_without(kind: str, width: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(width)
+    letters = rng.choice(list("abÄz€"), (500, width))
+    names: list[Any] = ["".join(row[: 1 + number % width]) for number, row in enumerate(letters)]
+    names = [None if kind in ("object", "Polars") and number % 7 == 0 else name for number, name in enumerate(names)]
+    if kind == "S":
+        names = [name.encode("ascii", "replace").decode() for name in names]
+    by, x = TEXTS[kind](names), rng.normal(size=500)
+    want = pd.Series(x).groupby(pd.Series(by.to_list() if kind == "Polars" else by.tolist(), dtype=object)).sum()
+    for _ in range(2):
+        r = ff.run(x, "sum", by=by)
+        assert list(r.groups) == list(want.index)
+        np.testing.assert_allclose(r["sum"], want, atol=1e-12)
+        monkeypatch.delitem(sys.modules, "pandas", raising=False)
 
 
 def test_no_library_is_imported_for_labels() -> None:

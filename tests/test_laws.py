@@ -126,7 +126,7 @@ def digests_of(level: str) -> dict[str, str]:
         print(json.dumps(test_laws.digests()))
     """
     path = os.pathsep.join([str(Path(__file__).parent), *filter(None, [os.environ.get("PYTHONPATH")])])
-    printed = run_script(source, environment={"FANFOLD_SIMD": level, "PYTHONPATH": path})
+    printed = run_script(source, environment={"FANFOLD_SIMD": level, "PYTHONPATH": path}, timeout=250)
     return dict(json.loads(printed))
 
 

@@ -214,8 +214,14 @@ def _of_polars(series: Any) -> _Held:
     # Of an Object Polars panics; Python's times have no nanoseconds.
     if dtype == "Object" or series.dtype.is_nested() or (dtype.startswith("Datetime") and "'ns'" in dtype):
         raise _NoLabels(f"which makes no labels: {ADVICE}")
-    ranks = series.rank("dense").fill_null(0).to_numpy().astype(np.int64) - 1
-    return _Held(objects(series.drop_nulls().unique().sort().to_list()), codes=ranks, are_ordered=True)
+    distinct = series.drop_nulls().unique().sort()
+    if dtype == "String":
+        # By hash, a sixth of the time that ranks take.
+        ranks = series.cast(sys.modules["polars"].Enum(distinct)).to_physical()
+        codes = ranks.cast(int).fill_null(-1).to_numpy()
+    else:
+        codes = series.rank("dense").fill_null(0).to_numpy().astype(np.int64) - 1
+    return _Held(objects(distinct.to_list()), codes=codes, are_ordered=True)
 
 
 # --------------------------------------------------------------------------------------------- labels of each kind
@@ -296,21 +302,47 @@ def _ranked(array: npt.NDArray[Any], workers: int) -> Labels:
 
 def _distinct(flat: npt.NDArray[Any]) -> Labels:
     """Strings, and floats that no kernel takes."""
-    distinct, numbers = np.unique(flat, return_inverse=True)
-    distinct = distinct.astype(distinct.dtype.newbyteorder("="))
+    native = flat.dtype.newbyteorder("=")
+    bits = _BITS.get(native.itemsize) if native.kind in "US" else None
+    if bits is None:
+        distinct, numbers = np.unique(flat, return_inverse=True)
+        distinct = distinct.astype(native)
+    else:
+        # Short strings are told apart as the integers that their bytes are, and only the distinct ones put in order.
+        codes, found = _factorised(np.ascontiguousarray(flat, native).view(bits))
+        distinct, ranks = np.unique(found.view(native), return_inverse=True)
+        numbers = ranks[codes]
     return Labels(numbers, 0, distinct.size, lambda numbers: distinct[numbers])
+
+
+_BITS = {1: np.uint8, 2: np.uint16, 4: np.uint32, 8: np.uint64}
+
+
+def _factorised(flat: npt.NDArray[Any]) -> tuple[Numbers, npt.NDArray[Any]]:
+    """The number of each item among the distinct ones, below 0 if it is missing; by pandas' hash table if it is loaded."""
+    pandas = sys.modules.get("pandas")
+    if pandas is not None:
+        codes, distinct = pandas.factorize(flat)
+        return codes, distinct
+    if flat.dtype != object:
+        distinct, codes = np.unique(flat, return_inverse=True)
+        return codes, distinct
+    numbers: dict[Any, int] = {}
+    codes = np.fromiter((numbers.setdefault(one, len(numbers)) for one in flat.tolist()), np.int64)
+    return codes, objects(list(numbers))
 
 
 def _hashed(array: npt.NDArray[Any], missing: Any = None) -> Labels:
     """Objects that can be told apart by a hash, in their order."""
-    numbers: dict[Any, int] = {}
     with _refusal("and holds objects that cannot be told apart by a hash", "pass numbers, strings or tuples"):
-        codes = np.fromiter((numbers.setdefault(one, len(numbers)) for one in array.reshape(-1).tolist()), np.int64)
-    distinct = list(numbers)
+        flat = array.reshape(-1)
+        codes, found = _factorised(flat if flat.dtype == object else objects(flat.tolist()))
+    distinct = found.tolist()
     with _refusal("and holds objects that cannot be put in order", "pass labels of one kind, or as a categorical"):
         there = [number for number, one in enumerate(distinct) if one is not missing and _is_there(one)]
         there.sort(key=distinct.__getitem__)
-    ranks = np.full(len(distinct), -1)
+    # The last place is that of what pandas finds missing.
+    ranks = np.full(len(distinct) + 1, -1)
     ranks[there] = np.arange(len(there))
     ordered = objects([distinct[number] for number in there])
     return Labels(ranks[codes], 0, len(there), lambda numbers: ordered[numbers])
