@@ -141,7 +141,8 @@ MESSAGES = [
     ("ff.run(x, [lambda v: 1, lambda v: 2])", ValueError, TWO.format("<lambda>")),
     # workers
     ("ff.run(x, 'mean', workers=0)", ValueError, WORKERS.format("0")),
-    ("ff.run(x, 'mean', workers=-1)", ValueError, WORKERS.format("-1")),
+    ("ff.run(x, 'mean', workers=-1)", ValueError,
+     WORKERS.format("-1") + ": None is as many as there are processors"),
     ("ff.run(x, 'mean', workers=1025)", ValueError, WORKERS.format("1025")),
     ("ff.run(x, 'mean', workers=10**9)", ValueError, WORKERS.format("1000000000")),
     ("ff.run(x, 'mean', workers=2**64)", ValueError, WORKERS.format("18446744073709551616")),
@@ -368,6 +369,23 @@ def test_swapped_arguments_are_two_problems_not_one_for_each_element(swapped: An
         (TypeError, FUNCTIONS.format("ndarray: the array comes first: run(data, functions)")),
         (TypeError, what),
     ]
+
+
+@pytest.mark.parametrize("data", [[1.0, 2.0], np.arange(3.0), (1, 2)], ids=["list", "array", "tuple"])
+@pytest.mark.parametrize("name", ["mean", "std", "topk"])
+def test_data_in_the_place_of_a_parameter_are_told_where_they_belong(name: str, data: Any) -> None:
+    with pytest.raises(TypeError) as caught:
+        getattr(ff, name)(data)
+    assert f"as in ff.run(x, ff.{name}())" in caught.value.__notes__[0]
+
+
+def test_data_that_would_pass_for_a_parameter_are_told_too() -> None:
+    for kernel in (ff.quantile, ff.histogram):
+        with pytest.raises(TypeError, match=r"data are no parameter of it: pass both, as in ff.run\(x, ff"):
+            kernel(np.linspace(0, 1, 20_000))
+        kernel(np.linspace(0, 1, 10_000))
+    with pytest.raises(ValueError, match="'quantile': q must be"):
+        ff.quantile([2.0])
 
 
 @pytest.mark.parametrize("data", [x, large], ids=["small", "large"])

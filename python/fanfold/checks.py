@@ -155,7 +155,8 @@ def workers(value: Any, problems: Problems, pool: str = ", a Pool") -> None:
     if not _is_number(value, numbers.Integral):
         problems.append(TypeError(f"{expected}, not {shown(value)}"))
     elif not 1 <= int(value) <= MAX_WORKERS:
-        problems.append(ValueError(f"{expected}, not {shown(value)}"))
+        remedy = ": None is as many as there are processors" if value == -1 else ""
+        problems.append(ValueError(f"{expected}, not {shown(value)}{remedy}"))
 
 
 def timeout(value: Any, problems: Problems) -> None:

@@ -5,6 +5,7 @@ constructors' types are in ``kernels.pyi``, which ``make generate`` writes and `
 """
 
 import ast
+import math
 from typing import Any, NamedTuple
 
 from fanfold import _core
@@ -77,6 +78,18 @@ def _examples(texts: tuple[str, ...]) -> tuple[dict[str, Any], ...]:
     return tuple({str(word.arg): ast.literal_eval(word.value) for word in words} for words in keywords)
 
 
+MOST_IN_A_PARAMETER = 10_000
+"""Numbers that a parameter given by its place, quantiles or the edges of bins, may hold before it is taken for data."""
+
+
+def _is_data(value: Any, least: int) -> bool:
+    """Whether it looks like an array, a column, a table or a list, of so many elements at least."""
+    if isinstance(value, list | tuple):
+        return len(value) >= least
+    shape = getattr(value, "shape", (len(value),) if hasattr(value, "__len__") and not isinstance(value, str) else ())
+    return isinstance(shape, tuple) and len(shape) > 0 and math.prod(shape) >= least
+
+
 class Constructor:
     """Makes a `Kernel` of one name from parameters, given by position or by name."""
 
@@ -87,6 +100,19 @@ class Constructor:
         self._parameters = info.parameters
 
     def __call__(self, *args: Any, **parameters: Any) -> _core.Kernel:
+        call = f"ff.run(x, ff.{self.__name__}({'...' if len(args) > 1 or parameters else ''}))"
+        if args and _is_data(args[0], MOST_IN_A_PARAMETER + 1):
+            raise TypeError(
+                f"'{self.__name__}' makes a kernel, and data are no parameter of it: pass both, as in {call}"
+            )
+        try:
+            return self._made(args, parameters)
+        except (TypeError, ValueError) as error:
+            if args and _is_data(args[0], 1):
+                error.add_note(f"(If those are data: pass them and the kernel to run, as in {call}.)")
+            raise
+
+    def _made(self, args: tuple[Any, ...], parameters: dict[str, Any]) -> _core.Kernel:
         names = [parameter.name for parameter in self._parameters]
         if len(args) > len(names):
             takes = f"takes {', '.join(names)}" if names else "takes no parameters"

@@ -319,7 +319,7 @@ _BITS = {1: np.uint8, 2: np.uint16, 4: np.uint32, 8: np.uint64}
 
 
 def _factorised(flat: npt.NDArray[Any]) -> tuple[Numbers, npt.NDArray[Any]]:
-    """The number of each item among the distinct ones, below 0 if it is missing; by pandas' hash table if it is loaded."""
+    """Each item's number among the distinct ones, below 0 if it is missing; by pandas' hash table if there is one."""
     pandas = sys.modules.get("pandas")
     if pandas is not None:
         codes, distinct = pandas.factorize(flat)
