@@ -131,31 +131,74 @@ pub(crate) fn weighted() -> Vec<&'static str> {
     CATALOGUE.iter().filter(|entry| entry.weighted).map(|entry| entry.name).collect()
 }
 
-/// The kernel whose name is most like this one, if one is much like it.
+/// What others call the kernels.
+const SYNONYMS: &[(&str, &str)] = &[
+    ("amax", "max"),
+    ("amin", "min"),
+    ("avg", "mean"),
+    ("correlation", "corr"),
+    ("covariance", "cov"),
+    ("distinct", "n_unique"),
+    ("hist", "histogram"),
+    ("isna", "count_nan"),
+    ("isnan", "count_nan"),
+    ("isnull", "count_nan"),
+    ("kurt", "kurtosis"),
+    ("len", "count"),
+    ("mad", "median_abs_deviation"),
+    ("maximum", "max"),
+    ("minimum", "min"),
+    ("n_distinct", "n_unique"),
+    ("null_count", "count_nan"),
+    ("nunique", "n_unique"),
+    ("pearson", "corr"),
+    ("pearsonr", "corr"),
+    ("percentiles", "percentile"),
+    ("product", "prod"),
+    ("quantiles", "quantile"),
+    ("range", "ptp"),
+    ("size", "count"),
+    ("skewness", "skew"),
+    ("spearman", "corr"),
+    ("stddev", "std"),
+    ("stdev", "std"),
+    ("total", "sum"),
+    ("variance", "var"),
+];
+
+/// The kernel that others call so, or whose name is most like this one if that is much like it.
 pub fn nearest(name: &str) -> Option<&'static str> {
     let name = name.to_lowercase();
+    let part = name.strip_suffix('%').or_else(|| name.strip_prefix('p')).or_else(|| name.strip_prefix('q'));
+    if part.is_some_and(|part| part.parse::<f64>().is_ok()) {
+        return Some("quantile");
+    }
+    if let Some((_, found)) = SYNONYMS.iter().find(|(known, _)| *known == name) {
+        return Some(found);
+    }
+    // Few letters of difference make another statistic of a short name: `mad` is not `mae`.
     let near = CATALOGUE.iter().map(|entry| (distance(&name, entry.name), entry.name));
-    near.filter(|(distance, found)| *distance <= 1 + found.len() / 4).min().map(|(_, found)| found)
+    near.filter(|(distance, found)| *distance <= (found.len().min(name.len()) / 4).min(2)).min().map(|(_, found)| found)
 }
 
-/// Levenshtein's edit distance: the fewest insertions, deletions and replacements of a letter.
+/// The fewest insertions, deletions, replacements and swaps of neighbouring letters (optimal string alignment: L. Boytsov, ACM
+/// Journal of Experimental Algorithmics 16 (2011), 1.1, section 2.2).
 fn distance(left: &str, right: &str) -> usize {
-    let right: Vec<char> = right.chars().collect();
-    let mut row: Vec<usize> = (0..=right.len()).collect();
-    for (i, a) in left.chars().enumerate() {
-        let mut diagonal = i;
-        let mut before = i + 1;
-        for (place, &b) in row.iter_mut().skip(1).zip(&right) {
-            let replaced = diagonal + usize::from(a != b);
-            diagonal = *place;
-            before = replaced.min(diagonal + 1).min(before + 1);
-            *place = before;
-        }
-        if let Some(first) = row.first_mut() {
-            *first = i + 1;
+    let (left, right): (Vec<char>, Vec<char>) = (left.chars().collect(), right.chars().collect());
+    let mut table = vec![vec![0; right.len() + 1]; left.len() + 1];
+    for i in 0..=left.len() {
+        for j in 0..=right.len() {
+            table[i][j] = if i == 0 || j == 0 {
+                i + j
+            } else {
+                let differs = usize::from(left[i - 1] != right[j - 1]);
+                let best = (table[i - 1][j - 1] + differs).min(table[i - 1][j] + 1).min(table[i][j - 1] + 1);
+                let swapped = i > 1 && j > 1 && left[i - 1] == right[j - 2] && left[i - 2] == right[j - 1];
+                if swapped { best.min(table[i - 2][j - 2] + 1) } else { best }
+            };
         }
     }
-    row.last().copied().unwrap_or_default()
+    table[left.len()][right.len()]
 }
 
 #[cfg(test)]
@@ -182,8 +225,21 @@ mod tests {
         assert_eq!(nearest("meen"), Some("mean"));
         assert_eq!(nearest("Mean"), Some("mean"));
         assert_eq!(nearest("kurtsis"), Some("kurtosis"));
-        assert_eq!(nearest("stddev"), None);
+        assert_eq!(nearest("medain"), Some("median"));
         assert_eq!(nearest("something else"), None);
+        // Never another statistic.
+        assert_eq!(
+            [nearest("mab"), nearest("mex"), nearest("cumsam"), nearest("")],
+            [None, None, Some("cumsum"), None]
+        );
+        for (known, found) in SYNONYMS {
+            assert_eq!(nearest(known), Some(*found));
+            assert!(find(known).is_none() && find(found).is_some(), "{known}");
+        }
+        assert_eq!(
+            [nearest("p95"), nearest("25%"), nearest("99.9%"), nearest("pth")],
+            [Some("quantile"), Some("quantile"), Some("quantile"), None]
+        );
         assert_eq!(distance("kitten", "sitting"), 3);
         assert_eq!(distance("", "abc"), 3);
     }
