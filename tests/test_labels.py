@@ -7,6 +7,7 @@ import datetime
 import decimal
 import fractions
 import sys
+import types
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -449,7 +450,8 @@ def test_texts_are_grouped_with_pandas_and_without(kind: str, width: int, monkey
         r = ff.run(x, "sum", by=by)
         assert list(r.groups) == list(want.index)
         np.testing.assert_allclose(r["sum"], want, atol=1e-12)
-        monkeypatch.delitem(sys.modules, "pandas", raising=False)
+        loaded = {name: module for name, module in sys.modules.items() if name != "pandas"}
+        monkeypatch.setattr("fanfold.labels.sys", types.SimpleNamespace(modules=loaded))
 
 
 def test_no_library_is_imported_for_labels() -> None:
