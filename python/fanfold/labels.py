@@ -5,7 +5,6 @@ it stays an integer. Columns of pandas, Polars and Arrow are asked by their own 
 imported.
 """
 
-import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -15,19 +14,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fanfold.checks import Problems, shown
+from fanfold.checks import SIMPLE, Problems, shown
 from fanfold.failures import answered
 from fanfold.shapes import objects
 
 WIDEST = 1 << 20
 """How wide a range may be for the labels' own numbers to be used, if it is not a few times the number of elements: the
 grouping counts in a table of that length."""
-
-SIMPLE = re.compile(
-    r"U?Int(8|16|32|64)|Float\d+|Boolean|Date|Datetime\(.*time_zone=None\)|Duration\(.*\)"  # Polars
-    r"|u?int\d+|halffloat|float|double|bool|date\d+\[\w+\]|timestamp\[\w+\]|duration\[\w+\]"  # Arrow
-)
-"""The dtypes of Polars and Arrow that NumPy has too."""
 
 ADVICE = "pass integers, floats, strings, times or a categorical"
 

@@ -5,7 +5,6 @@ offer Arrow's protocol too, but copy for it, and an array with a lock would be c
 optional is imported: an object can only be one of pandas', say, if pandas is loaded.
 """
 
-import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -14,16 +13,12 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from fanfold.checks import Problems, shown
+from fanfold.checks import SIMPLE, Problems, shown
 
 Array = npt.NDArray[Any]
 
 KINDS = "biufcmM"
 """Of the dtypes that hold numbers or times."""
-
-
-NUMBERS = re.compile(r"u?int\d+$|halffloat|float|double|date\d+\[\w+\]|timestamp\[\w+\]$|duration\[\w+\]$")
-"""Arrow's words for such, without a time zone."""
 
 
 class _Refused(Exception):
@@ -137,7 +132,8 @@ def _columns(value: Any) -> dict[Any, Any] | None:
     if xarray is not None and isinstance(value, xarray.Dataset):
         return {name: value[name] for name in value.data_vars}
     if hasattr(value, "__arrow_c_stream__") and pyarrow is not None and not _is_column(value):
-        table = _loaded(lambda: pyarrow.table(value))
+        with _refusals():
+            table = pyarrow.table(value)
         return _unique(table.schema.names, table.columns)
     return None
 
@@ -181,11 +177,6 @@ def _refusals() -> Iterator[None]:
         raise
     except Exception as error:
         raise _Refused(f"could not be read as an array ({type(error).__name__}: {error})") from error
-
-
-def _loaded(read: Callable[[], Any]) -> Any:
-    with _refusals():
-        return read()
 
 
 def _of(module: str, *names: str) -> Callable[[Any], bool]:
@@ -256,7 +247,7 @@ def _arrow(value: Any, name: str) -> tuple[Array, int]:
     """An array of pyarrow's, in one piece or in chunks."""
     if value.null_count:
         raise _nulls(value.null_count, f"{name}.drop_null()", f"{name}.fill_null(float('nan'))")
-    if str(value.type) != "bool" and not NUMBERS.match(str(value.type)):
+    if not SIMPLE.fullmatch(str(value.type)):
         raise _Refused(f"has type {value.type}, which holds no numbers: pass a column of numbers or times")
     pieces = getattr(value, "chunks", [value])
     if len(pieces) == 1 and not str(value.type).startswith("date"):
