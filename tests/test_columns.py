@@ -313,7 +313,7 @@ def test_a_plan_and_a_pool_take_dicts() -> None:
 @pytest.mark.parametrize(
     ("data", "functions", "error", "message"),
     [
-        ({}, "mean", ValueError, "data is a dict of no arrays"),
+        ({}, "mean", ValueError, "data has no arrays"),
         ({"x": ["a"]}, "mean", TypeError, r"data\['x'\] is a list of which NumPy makes an array of dtype <U1"),
         ({"x": x, "y": y[1:]}, "mean", ValueError, r"data\['y'\] has shape \(1999,\), and data\['x'\] \(2000,\)"),
         ({"x": np.ma.masked_array(x, x > 0)}, "mean", TypeError, r"data\['x'\] is a masked array"),

@@ -17,7 +17,7 @@ def columns(data: Mapping[Any, Any], problems: Problems) -> Columns:
     """The arrays by their keys, if they are right."""
     known = len(problems)
     if not data:
-        problems.append(ValueError("data is a dict of no arrays: pass one at least"))
+        problems.append(ValueError("data has no arrays: pass at least one"))
         return {}
     found: dict[str, npt.NDArray[Any]] = {}
     for key, array in data.items():

@@ -147,7 +147,7 @@ def _unique(names: list[str], columns: list[Any]) -> dict[Any, Any]:
 
 def _is_column(value: Any) -> bool:
     """Whether it is one of the kinds of column that are known by themselves."""
-    return any(knows(value) for knows, _ in _WAYS[:_COLUMNS])
+    return any(knows(value) for knows, _ in _BY_CLASS)
 
 
 # ---------------------------------------------------------------------------------------------------------- arrays
@@ -313,7 +313,9 @@ def _is_buffer(value: Any) -> bool:
 
 _Way = Callable[[Any, str], tuple[Array, int]]
 
-_WAYS: tuple[tuple[Callable[[Any], bool], _Way], ...] = (
+_Ways = tuple[tuple[Callable[[Any], bool], _Way], ...]
+
+_BY_CLASS: _Ways = (
     (lambda value: isinstance(value, np.ma.MaskedArray), _masked),
     (lambda value: isinstance(value, np.ndarray), _numpy),
     (_of("multiprocessing.sharedctypes", "SynchronizedArray"), _with_lock),
@@ -322,6 +324,10 @@ _WAYS: tuple[tuple[Callable[[Any], bool], _Way], ...] = (
     (_of("xarray", "DataArray", "Variable"), _xarray),
     (_of("polars", "Series"), _polars),
     (_of("pyarrow", "Array", "ChunkedArray"), _arrow),
+)
+
+_WAYS: _Ways = (
+    *_BY_CLASS,
     (_has("__arrow_c_array__"), _arrow_capsule),
     (lambda value: isinstance(value, list | tuple | range), _sequence),
     (_has("__array_interface__", "__array_struct__"), _viewed),
@@ -329,6 +335,3 @@ _WAYS: tuple[tuple[Callable[[Any], bool], _Way], ...] = (
     (_has("__dlpack__"), _dlpack),
     (_has("__array__"), _viewed),
 )
-
-_COLUMNS = 8
-"""How many of these are known by their class."""
