@@ -514,8 +514,9 @@ def _delegating(name: str) -> Callable[..., Any]:
 
 
 # Everything else that an array can do it does as a plain one: what comes out is no view that we would have to follow.
+# What is private stays NumPy's own: since 2.5 `view` calls `_set_dtype`, to change the view itself.
 for _name in dir(np.ndarray):
-    if not _name.startswith("__") and callable(getattr(np.ndarray, _name)) and _name not in ("view", "setflags"):
+    if not _name.startswith("_") and callable(getattr(np.ndarray, _name)) and _name not in ("view", "setflags"):
         setattr(Traced, _name, _delegating(_name))
 delegate(DeferredArray, np.ndarray, np.empty(0))
 
