@@ -117,6 +117,19 @@ impl Plan {
     }
 }
 
+/// What the arrays of a run are, before any element is read.
+#[derive(Debug, Clone)]
+pub struct Given {
+    /// The dtype of each array.
+    pub dtypes: Vec<DType>,
+    /// Which arrays have bools beside their elements that say which of these are there: the value that says so.
+    pub present: Vec<Option<bool>>,
+    /// Whether there is a mask, which is true where elements count.
+    pub mask: bool,
+    /// The dtype of the elements' weights, if they have any.
+    pub weights: Option<DType>,
+}
+
 /// What the calls of a plan go over, of several arrays.
 #[derive(Debug, Clone)]
 pub struct Subjects {
@@ -124,35 +137,74 @@ pub struct Subjects {
     pub graph: Graph,
     /// What each call goes over, or why it cannot.
     pub of_calls: Vec<Result<Subject, Error>>,
-    /// The arrays themselves, without what a mask leaves out.
+    /// The arrays themselves, without what is missing or left out by a mask.
     pub arrays: Vec<Subject>,
 }
 
-impl Subjects {
-    /// The subjects of a plan's calls: for each the numbers of the arrays that it goes over. The arrays, of these dtypes, are
-    /// the first sources; then comes the mask, if there is one, and then the weights, of their dtype.
-    pub fn new(plan: &Plan, dtypes: &[DType], over: &[Vec<usize>], mask: bool, weights: Option<DType>) -> Subjects {
-        let first = dtypes.first().copied().unwrap_or(DType::Float64);
-        let mut graph = Graph::new(first);
-        let mask = mask.then(|| graph.source(dtypes.len(), DType::Bool, usize::MAX));
-        let source = |graph: &mut Graph, number: usize, dtype: DType| {
-            let array = graph.source(number, dtype, usize::MAX);
-            mask.map_or(array, |mask| graph.apply(Operation::Select, vec![mask, array]))
+/// The arrays of a run as nodes, and what decides which of their elements count.
+struct Sources {
+    arrays: Vec<(NodeId, DType)>,
+    /// Of each array: the node of bools, and the value of those that are there.
+    present: Vec<Option<(NodeId, bool)>>,
+    mask: Option<NodeId>,
+    weights: Option<(NodeId, DType)>,
+}
+
+impl Sources {
+    /// The sources in their order: the arrays, the bools of those that have some, the mask, the weights.
+    fn new(graph: &mut Graph, given: &Given) -> Sources {
+        let mut number = 0;
+        let mut source = |graph: &mut Graph, dtype: DType| {
+            let node = graph.source(number, dtype, usize::MAX);
+            number += 1;
+            node
         };
+        let arrays = given.dtypes.iter().map(|&dtype| (source(graph, dtype), dtype)).collect();
+        let bools = |value: Option<bool>| value.map(|value| (source(graph, DType::Bool), value));
+        let present = given.present.iter().copied().map(bools).collect();
+        let mask = given.mask.then(|| source(graph, DType::Bool));
+        let weights = given.weights.map(|dtype| (source(graph, dtype), dtype));
+        Sources { arrays, present, mask, weights }
+    }
+
+    /// The elements of a node that count, where those of these arrays are all there.
+    fn counting(&self, graph: &mut Graph, over: &[usize], node: NodeId) -> NodeId {
+        let present = over.iter().filter_map(|&array| *self.present.get(array)?);
+        let mut bools: Vec<(NodeId, bool)> = present.chain(self.mask.map(|mask| (mask, true))).collect();
+        bools.dedup();
+        let mask = match bools.as_slice() {
+            [] => return node,
+            [(only, true)] => *only,
+            several => {
+                let (nodes, values) = several.iter().copied().unzip();
+                graph.apply(Operation::Every(values), nodes)
+            }
+        };
+        graph.apply(Operation::Select, vec![mask, node])
+    }
+}
+
+impl Subjects {
+    /// The subjects of a plan's calls: for each the numbers of the arrays that it goes over. The sources are the arrays, the
+    /// bools of those that have some, the mask if there is one, and the weights.
+    pub fn new(plan: &Plan, given: &Given, over: &[Vec<usize>]) -> Subjects {
+        let first = given.dtypes.first().copied().unwrap_or(DType::Float64);
+        let mut graph = Graph::new(first);
+        let sources = Sources::new(&mut graph, given);
         let float = |graph: &mut Graph, node: NodeId, dtype: DType| {
             if dtype.item() == ItemType::Float64 { node } else { graph.step(Step::Float64, node) }
         };
-        let arrays: Vec<Subject> = dtypes
-            .iter()
-            .enumerate()
-            .map(|(number, &dtype)| Subject::of(source(&mut graph, number, dtype), dtype))
-            .collect();
-        let weights = weights.map(|dtype| {
-            let node = source(&mut graph, dtypes.len() + usize::from(mask.is_some()), dtype);
-            (float(&mut graph, node, dtype), dtype)
-        });
+        let subject = |graph: &mut Graph, number: usize, over: &[usize]| {
+            let (node, dtype) = *sources.arrays.get(number)?;
+            Some(Subject::of(sources.counting(graph, over, node), dtype))
+        };
+        let arrays = (0..given.dtypes.len()).filter_map(|number| subject(&mut graph, number, &[number])).collect();
         let mut of = |call: &Call, over: &[usize]| {
-            let own: Vec<Subject> = over.iter().filter_map(|&number| arrays.get(number).copied()).collect();
+            let own: Vec<Subject> = over.iter().filter_map(|&number| subject(&mut graph, number, over)).collect();
+            let weights = sources.weights.map(|(node, dtype)| {
+                let node = sources.counting(&mut graph, over, node);
+                (float(&mut graph, node, dtype), dtype)
+            });
             let takes = call.entry.takes;
             let accepted = takes.of_arrays();
             if let Some(other) = own.iter().find(|subject| !accepted.includes(subject.dtype)) {

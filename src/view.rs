@@ -13,6 +13,7 @@
 #![allow(unsafe_code)]
 
 mod pages;
+mod pieces;
 mod places;
 mod rows;
 
@@ -23,9 +24,10 @@ use std::sync::Arc;
 use num_complex::Complex;
 
 use crate::ahead::LINE;
-use crate::dtype::{Block, Bool8, Buffer, DType, Sealed, Time, for_each_item};
+use crate::dtype::{Block, Bool8, Buffer, DType, Item, Sealed, Time, for_each_item};
 use crate::simd::{Level, prefetch};
 
+use pieces::Layout;
 pub(crate) use places::{Places, Strip};
 pub use rows::{Rows, Tile};
 
@@ -78,7 +80,7 @@ pub struct Extent {
     pub bytes: usize,
 }
 
-/// Elements of one dtype at regular distances in memory, in a fixed order.
+/// Elements of one dtype in memory, in a fixed order: at regular distances, or as their [`Layout`] says.
 #[derive(Debug, Clone)]
 pub struct View<'a> {
     pointer: *const u8,
@@ -86,6 +88,7 @@ pub struct View<'a> {
     swapped: bool,
     len: usize,
     axes: Vec<Axis>,
+    layout: Layout<'a>,
     memory: PhantomData<&'a [u8]>,
 }
 
@@ -106,7 +109,8 @@ impl<'a> View<'a> {
     pub unsafe fn new(pointer: *const u8, dtype: DType, swapped: bool, shape: &[usize], strides: &[isize]) -> View<'a> {
         let len = shape.iter().product();
         let axes = shape.iter().zip(strides).map(|(&len, &stride)| Axis { len, stride }).collect();
-        View { pointer, dtype, swapped: swapped && dtype.size() > 1, len, axes: merge(axes), memory: PhantomData }
+        let swapped = swapped && dtype.size() > 1;
+        View { pointer, dtype, swapped, len, axes: merge(axes), layout: Layout::Strided, memory: PhantomData }
     }
 
     /// A view of a slice.
@@ -167,7 +171,7 @@ impl<'a> View<'a> {
     #[must_use]
     pub fn part(&self, elements: Range<usize>) -> View<'a> {
         assert!(
-            elements.start <= elements.end && elements.end <= self.len && self.axes.len() <= 1,
+            elements.start <= elements.end && elements.end <= self.len && self.axes.len() <= 1 && self.is_strided(),
             "a part of a sequence"
         );
         let stride = self.axes.first().map_or(0, |axis| axis.stride);
@@ -204,6 +208,9 @@ impl<'a> View<'a> {
 
     /// Whether the blocks are borrowed where they lie: nothing is gathered.
     pub fn is_borrowed(&self) -> bool {
+        if !self.is_strided() {
+            return false;
+        }
         let size = self.dtype.size();
         let contiguous = match self.axes.as_slice() {
             [] => true,
@@ -220,6 +227,9 @@ impl<'a> View<'a> {
     /// one after the other, at least as close as cache lines.
     pub fn memory(&self, start: usize, len: usize) -> Range<usize> {
         let end = start.saturating_add(len).min(self.len);
+        if let Some((place, piece)) = self.piece(start) {
+            return piece.memory(start - place, end.saturating_sub(start));
+        }
         match self.axes.as_slice() {
             [Axis { stride, .. }] if start < end && (1..=LINE.cast_signed()).contains(stride) => {
                 let address = |index: usize| self.pointer.addr().wrapping_add_signed(offset(index, *stride));
@@ -258,33 +268,68 @@ impl<'a> View<'a> {
         macro_rules! load {
             ($($dtype:ident: $item:ty, $native:expr, $swapped:expr;)*) => {
                 match self.dtype { $(DType::$dtype => {
-                    if self.is_borrowed() {
-                        self.borrow::<$item>(start, len)
-                    } else {
-                        let items = <$item as Sealed>::of_mut(scratch).and_then(|items| items.get_mut(..len));
-                        let Some(items) = items else { unreachable!("the scratch buffer fits the dtype") };
-                        if self.swapped {
-                            level.run(#[inline(always)] || self.gather(start, items, $swapped));
-                        } else {
-                            level.run(#[inline(always)] || self.gather(start, items, $native));
-                        }
-                        <$item as Sealed>::block(items)
+                    if let Some(items) = self.borrow::<$item>(start, len) {
+                        return <$item as Sealed>::block(items);
                     }
+                    let items = <$item as Sealed>::of_mut(scratch).and_then(|items| items.get_mut(..len));
+                    let Some(items) = items else { unreachable!("the scratch buffer fits the dtype") };
+                    self.gather_all::<_, $item>(level, start, items, $native, $swapped);
+                    <$item as Sealed>::block(items)
                 })* }
             };
         }
         for_each_dtype!(load)
     }
 
-    /// A slice of the array itself.
-    fn borrow<T: Sealed>(&self, start: usize, len: usize) -> Block<'_> {
-        debug_assert!(self.is_borrowed() && start + len <= self.len);
-        // SAFETY: `load` checked that the elements are within the view and that `is_borrowed` holds: they lie
+    /// A slice of the array itself, if the elements lie as items do.
+    fn borrow<T: Sealed>(&self, start: usize, len: usize) -> Option<&[T]> {
+        if let Some((place, piece)) = self.piece(start) {
+            let within = start - place + len <= piece.len;
+            return if within { piece.borrow(start - place, len) } else { None };
+        }
+        if !self.is_borrowed() {
+            return None;
+        }
+        // SAFETY: the callers checked that the elements are within the view, and `is_borrowed` that they lie
         // contiguous, aligned and in native order; `View::new`'s caller promised that they are allocated and initialised
         // for 'a, which outlives the borrow of self. Every bit pattern is a valid item. A racing write is outside
         // Rust's memory model; the module's rule (never index by a value read twice) bounds what it can do.
-        let items = unsafe { std::slice::from_raw_parts(self.pointer.cast::<T>().add(start), len) };
-        T::block(items)
+        Some(unsafe { std::slice::from_raw_parts(self.pointer.cast::<T>().add(start), len) })
+    }
+
+    /// Fills `items` with the elements from number `start` on, however they lie.
+    fn gather_all<W: Copy, T: Item>(
+        &self,
+        level: Level,
+        start: usize,
+        items: &mut [T],
+        native: impl Fn(W) -> T + Copy,
+        swapped: impl Fn(W) -> T + Copy,
+    ) {
+        match &self.layout {
+            Layout::Strided if self.swapped => level.run(
+                #[inline(always)]
+                || self.gather(start, items, swapped),
+            ),
+            Layout::Strided => level.run(
+                #[inline(always)]
+                || self.gather(start, items, native),
+            ),
+            Layout::Bits(first) => level.run(
+                #[inline(always)]
+                || self.unpack(start + first, items),
+            ),
+            Layout::Pieces(_) => {
+                let (mut start, mut rest) = (start, items);
+                while !rest.is_empty() {
+                    let Some((place, piece)) = self.piece(start) else { unreachable!("a piece has the element") };
+                    let count = rest.len().min(piece.len - (start - place));
+                    let (own, others) = rest.split_at_mut(count);
+                    piece.gather_all(level, start - place, own, native, swapped);
+                    (start, rest) = (start + count, others);
+                }
+            }
+        }
     }
 
     /// Fills `items` with the elements from number `start` on.

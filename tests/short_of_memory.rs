@@ -18,7 +18,7 @@ use fanfold::dtype::{Buffer, DType};
 use fanfold::engine::{CHUNK, Control, Groups, Labels, Prepared, Workers, run, run_rows};
 use fanfold::error::Error;
 use fanfold::kernel::{NanPolicy, Takes};
-use fanfold::plan::{Call, Plan, Subjects};
+use fanfold::plan::{Call, Given, Plan, Subjects};
 use fanfold::value::Value;
 use fanfold::view::{Rows, View};
 use support::arrays::{Array, Content};
@@ -211,7 +211,8 @@ fn rows_and_groups_survive_each_allocation_that_fails() {
         if Prepared::new(&plan, DType::Float64).arrays(1).next().is_some() || call.entry.takes == Takes::Any {
             continue;
         }
-        let subjects = Subjects::new(&plan, &[DType::Float64], &[vec![0], vec![0]], false, None);
+        let given = Given { dtypes: vec![DType::Float64], present: vec![None], mask: false, weights: None };
+        let subjects = Subjects::new(&plan, &given, &[vec![0], vec![0]]);
         let table = |elements: &Buffer, starts: &[usize]| {
             let rows = [Rows::behind(View::of_buffer(elements), starts)];
             run_rows(&plan, &subjects, &rows, &Workers::Caller, &Control::none())

@@ -316,7 +316,7 @@ def test_a_plan_and_a_pool_take_dicts() -> None:
         ({}, "mean", ValueError, "data has no arrays"),
         ({"x": ["a"]}, "mean", TypeError, r"data\['x'\] is a list of which NumPy makes an array of dtype <U1"),
         ({"x": x, "y": y[1:]}, "mean", ValueError, r"data\['y'\] has shape \(1999,\), and data\['x'\] \(2000,\)"),
-        ({"x": np.ma.masked_array(x, x > 0)}, "mean", TypeError, r"data\['x'\] is a masked array"),
+        ({"x": np.zeros(3, "i4,f8")}, "mean", TypeError, r"data has dtype \[\('f0'"),
         (
             DATA,
             "corr",
@@ -355,7 +355,7 @@ def test_wrong_arrays_are_told(data: Any, functions: Any, error: type[Exception]
 
 
 def test_other_wrong_arguments_are_told() -> None:
-    with pytest.raises(ValueError, match="out was given, and data is a dict: out goes with one array"):
+    with pytest.raises(ValueError, match="out was given, and data has several arrays: out goes with one array"):
         ff.run(DATA, "cumsum", out={"cumsum": np.empty(2_000)})
     with pytest.raises(ValueError, match="'corr' takes no weights"):
         ff.run(DATA, ff.corr("x", "y"), weights=np.ones(2_000))

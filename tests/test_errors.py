@@ -43,10 +43,6 @@ DTYPE = (
     "data has dtype {}, which has no kernels: convert it first, for example with data.astype(float), "
     "or pick one field of a structured array"
 )
-MASKED = (
-    "data is a masked array, and its mask would be ignored: "
-    "pass data.compressed(), or data.filled(np.nan) with nan_policy='omit'"
-)
 TAKES = "'{}' has no meaning for an array of dtype {}: it takes {}"
 FUNCTIONS = "functions must be names, kernels, callables, or a dict of them, not {}"
 NEITHER = "functions: {} is neither a name, a kernel nor a callable"
@@ -87,12 +83,10 @@ MESSAGES = [
     ("ff.run(np.float64(2), 'mean')", TypeError,
      "data is one number, np.float64(2.0): pass an array or a list of numbers"),
     ("ff.run({1, 2}, 'mean')", TypeError, "data is a set, which is no sequence of numbers: pass list(data)"),
-    ("ff.run(np.ma.array([1, 2], mask=[0, 1]), 'mean')", TypeError, MASKED),
     ("ff.run(array([None]), 'mean')", TypeError, DTYPE.format("object")),
     ("ff.run(array(['a']), 'mean')", TypeError, DTYPE.format("<U1")),
     ("ff.run(array([b'a']), 'mean')", TypeError, DTYPE.format("|S1")),
     ("ff.run(array([b'a'], 'V3'), 'mean')", TypeError, DTYPE.format("|V3")),
-    ("ff.run(np.zeros(2, 'f4,i2'), 'mean')", TypeError, DTYPE.format("[('f0', '<f4'), ('f1', '<i2')]")),
     ("ff.run(array(['a']), ['mean', len, 'std'])", TypeError, DTYPE.format("<U1")),
     ("ff.run(array(['a']), ['mean', 'std'], workers=2)", TypeError, DTYPE.format("<U1")),
     ("ff.plan('mean').run(['a'])", TypeError, LISTED.format("list", "<U1")),
@@ -408,7 +402,7 @@ def test_no_function_is_called_when_the_call_is_wrong(data: Any, functions: Any,
         ff.run(data, functions, **options)
 
 
-@pytest.mark.parametrize("data", [np.ma.array([1.0], mask=[1]), ["a"]], ids=["masked", "list"])
+@pytest.mark.parametrize("data", [["a"], {"x": ["a"]}], ids=["list", "dict"])
 def test_no_function_is_called_on_data_that_cannot_be(data: Any) -> None:
     with pytest.raises(TypeError):
         ff.run(data, never)
@@ -561,6 +555,9 @@ def test_functions_take_arrays_of_any_dtype(data: npt.NDArray[Any], options: Any
 def test_an_odd_dtype_fails_the_kernels_and_leaves_the_functions_their_results(data: Any, options: Any) -> None:
     r = ff.run(data, ["mean", len, "count"], on_error="return", **options)
     assert r["len"] == len(data)
+    if data.dtype.names:
+        assert r["mean"] == {"f0": 0.0, "f1": 0.0}
+        return
     assert [told(r[key]) for key in ("mean", "count")] == [[(TypeError, DTYPE.format(data.dtype))]] * 2
 
 

@@ -384,18 +384,18 @@ MASKED: dict[str, Callable[[], Any]] = {
 }
 
 
-@pytest.mark.parametrize("functions", ["mean", ["sum", len], np.ma.mean, []], ids=str)
+@pytest.mark.parametrize("functions", ["mean", ["sum", len], np.sum, []], ids=str)
 @pytest.mark.parametrize("case", MASKED)
 def test_a_mask_is_never_ignored(case: str, functions: Any) -> None:
     data = MASKED[case]()
-    for call in (
-        lambda: ff.run(data, functions),
-        lambda: ff.run(data, functions, workers=1, on_error="return"),
-        lambda: ff.plan(functions).run(data),
-        lambda: ff.Pool(workers=1).run(data, functions),
+    want = ff.run(data.compressed(), functions)
+    for got in (
+        ff.run(data, functions),
+        ff.run(data, functions, workers=1, on_error="return"),
+        ff.plan(functions).run(data),
+        ff.Pool(workers=1).run(data, functions),
     ):
-        with pytest.raises(TypeError, match=r"mask would be ignored: pass data\.compressed\(\)"):
-            call()
+        assert list(map(repr, got.items())) == list(map(repr, want.items()))
 
 
 def test_a_subclass_that_is_no_more_than_an_array_is_read_as_one() -> None:

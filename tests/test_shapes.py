@@ -228,8 +228,8 @@ def test_any_shape(x: Array, data: st.DataObject) -> None:
             right = function(x, axis=axis, keepdims=keepdims)
             assert np.shape(found[name]) == np.shape(right)
             np.testing.assert_array_equal(found[name], right)
-    if not isinstance(found["median"], Exception):
-        assert np.shape(found["median"]) == np.shape(np.sum(x, axis=axis, keepdims=keepdims))
+        if not isinstance(found["median"], Exception):
+            assert np.shape(found["median"]) == np.shape(np.sum(x, axis=axis, keepdims=keepdims))
 
 
 # --------------------------------------------------------------------------------------------------- masks
@@ -323,9 +323,29 @@ def test_bad_arguments_are_told(options: dict[str, Any], error: type[Exception],
             call(**options)
 
 
-def test_positions_take_no_mask() -> None:
-    with pytest.raises(ValueError, match="'argmin' answers with positions, and takes no where"):
-        ff.run(np.arange(4.0), "argmin", where=np.ones(4, bool))
+@pytest.mark.parametrize("axis", [None, 0, 1, (0, 2)])
+def test_positions_under_a_mask_are_those_of_the_whole_array(axis: Any) -> None:
+    rng = np.random.default_rng(3)
+    x = rng.normal(size=(40, 50, 60))
+    mask = rng.random(x.shape) < 0.7
+    r = ff.run(x, ["argmin", "argmax", ff.argtopk(k=3)], axis=axis, where=mask)
+    taken = tuple(range(3)) if axis is None else axis if isinstance(axis, tuple) else (axis,)
+    others = [each for each in range(3) if each not in taken]
+    rows = [np.where(mask, x, fill).transpose(*others, *taken) for fill in (np.inf, -np.inf)]
+    low, high = (own.reshape(*own.shape[: len(others)], -1) for own in rows)
+    np.testing.assert_array_equal(r["argmin"], low.argmin(-1))
+    np.testing.assert_array_equal(r["argmax"], high.argmax(-1))
+    top = np.argsort(-high, axis=-1, kind="stable")[..., :3]
+    np.testing.assert_array_equal(np.moveaxis(np.asarray(r["argtopk"]), taken[0] if len(taken) == 1 else -1, -1), top)
+
+
+def test_a_position_under_a_mask_is_found_in_any_block() -> None:
+    x = np.zeros(200_000)
+    mask = np.zeros(x.size, bool)
+    for place in (0, 65_535, 65_536, 131_072, 199_999):
+        mask[:] = False
+        mask[place] = True
+        assert ff.run(x, "argmax", where=mask)["argmax"] == place
 
 
 def test_a_row_that_fails_is_told() -> None:

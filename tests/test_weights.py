@@ -256,7 +256,7 @@ def test_a_plan_and_a_pool_take_weights() -> None:
         (2.0, TypeError, "not 2.0: one number weighs every element alike: leave it out, or pass a weight for each"),
         ([[1], [2, 3]], TypeError, r"weights must be an array, not \[\[1\], \[2, 3\]\] .*: pass np.asarray\(weights\)"),
         ({"x": w}, TypeError, "weights must be an array of real numbers, not {'x'"),
-        (np.ma.masked_array(w, w > 2), TypeError, r"weights is a masked array, .*: pass weights.filled\(...\)"),
+        (np.ma.masked_array(w, w > 2), TypeError, r"weights has missing elements \(\d+\): put 0 where"),
     ],
 )
 def test_wrong_weights_are_told(weights: Any, error: type[Exception], message: str) -> None:

@@ -24,7 +24,7 @@ COMPLEX = ("complex64", "complex128")
 TIMES = ("datetime64[D]", "datetime64[ns]", "timedelta64[25us]", "timedelta64[s]", "timedelta64")
 DTYPES = ("bool", *INTEGERS, *FLOATS, *COMPLEX, *TIMES)
 
-UNKNOWN = ("longdouble", "clongdouble", "U3", "S3", "O", "V8", "i4,f8")
+UNKNOWN = ("longdouble", "clongdouble", "U3", "S3", "O", "V8")
 """Dtypes that no kernel takes."""
 
 FEW = 61

@@ -4,27 +4,23 @@ All problems of a call are found, and told together, before any data is touched:
 """
 
 import math
-import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import replace
-from functools import partial
 from types import TracebackType
-from typing import Any, Literal, Self, cast
+from typing import Any, Literal, Self
 
 import numpy as np
 import numpy.typing as npt
 
-from fanfold import _core, checks, columns, groups, shapes
-from fanfold.calling import COPIED, Called, Sweep, Task, budget, call_all
+from fanfold import _core, checks, columns
+from fanfold.calling import budget
 from fanfold.deadline import UNLIMITED, Deadline
-from fanfold.failures import in_the_name_of_all, note, raise_failures, raise_problems, short_of_memory
-from fanfold.filling import filling, joined, remedy_for_dict, tell_what_is_missing, wants_dict
-from fanfold.groups import Groups
+from fanfold.failures import in_the_name_of_all, raise_failures, raise_problems
+from fanfold.filling import filling, wants_dict
 from fanfold.results import Ran, Results
-from fanfold.scheduler import PATIENCE
-from fanfold.shapes import Axis, Rows
-from fanfold.sources import NOTHING, Opening, Source, opened
-from fanfold.tracing.crew import SMALLEST, Crew, why_plain
+from fanfold.run import Run
+from fanfold.shapes import Axis
+from fanfold.sources import NOTHING, Opened, opened
+from fanfold.tracing.crew import Crew, why_plain
 from fanfold.tracing.explain import explained
 from fanfold.tracing.plainly import lend
 
@@ -85,7 +81,7 @@ class Plan:
         self._fills = [key for key, function in plain.items() if wants_dict(function)]
         self._plain = plain | {key: filling(plain[key]) for key in self._fills}
         # To call the functions with; kernels need no array to explain themselves.
-        self._array = _kept(like) if plain and isinstance(like, np.ndarray) else None
+        self._array = checks.kept(like) if plain and isinstance(like, np.ndarray) else None
         self._order = tuple(self._functions)
         self._keys = (*kernels, *self._plain)
         self._kernels = list(kernels.values())
@@ -111,405 +107,89 @@ class Plan:
         """Runs the functions over an array; the parameters are those of `run`."""
         usual = type(data) is np.ndarray and workers is None and timeout is None and on_error is _RAISE and out is None
         parted = axis is not None or where is not None or weights is not None or by is not None or keepdims is not False
-        if parted or not usual:
-            # Inside a traced function they may be deferred.
-            data, where, weights, by = lend(None, (data, where, weights, by), "fanfold.run")
-            out = lend(None, out, "fanfold.run", only_reads=False)
-        given: dict[int, npt.NDArray[Any]] = {}
-        opening, is_table = NOTHING, False
-        if not usual or self._joint or self._native.problems(cast("npt.NDArray[Any]", data)):
-            (data, by, opening, is_table), given = self._check(data, by, workers, on_error, timeout, out, [])
-        deadline = UNLIMITED if timeout is None else Deadline(timeout)
-        count = workers.workers if isinstance(workers, Pool) else int(workers or 0)
+        if usual and not parted and not self._plain and not self._joint and not self._native.problems(data):
+            return self._at_once(data)
+        # Inside a traced function they may be deferred.
+        data, where, weights, by = lend(None, (data, where, weights, by), "fanfold.run")
+        out = lend(None, out, "fanfold.run", only_reads=False)
+        opened, given = self._check(data, (by, where, weights), workers, on_error, timeout, out, [])
         taking: dict[str, Any] = {}
-        if parted or not isinstance(data, np.ndarray):
-            taking = {"axis": axis, "keepdims": keepdims, "where": where, "weights": weights, "by": by}
-        if not usual and (refused := self._refused(data)):
-            return self._run_functions(data, taking, count, on_error, deadline, refused, opening)
-        if isinstance(data, Mapping):
-            return self._run_columns(data, taking, count, on_error, deadline, opening, is_table)
-        return self._run_array(data if usual else _kept(data), taking, count, on_error, deadline, given, opening)
-
-    def _run_array(
-        self,
-        data: npt.NDArray[Any],
-        taking: Mapping[str, Any],
-        count: int,
-        on_error: OnError,
-        deadline: Deadline,
-        given: Mapping[int, npt.NDArray[Any]],
-        opening: Opening = NOTHING,
-    ) -> Results:
-        """A run over one array; as a whole, if nothing says what is to be taken of it."""
-        if taking:
-            return self._run_parts(data, taking, count, on_error, deadline, given, opening)
-        how: dict[str, str] = self._how
-        why: dict[str, str] = {}
-        copied = 0
-        reason = why_plain(data) if self._plain else None
-        if not self._plain:
-            answers, failures, passes, bytes_read, used, seconds = self._native.run(
-                data, count, deadline.seconds, dict(given)
-            )
-        elif reason is None:
-            answers, failures, passes, bytes_read, used, seconds, copied, how, why = self._trace(
-                data, count, deadline, given
-            )
-        else:
-            answers, failures, passes, bytes_read, used, seconds, copied, why = self._call(
-                data, count, deadline, given, reason
-            )
-        values = dict(zip(self._keys, answers, strict=True))
-        if self._plain:
-            values = {key: values[key] for key in self._order}
-        if self._fills:
-            values, wrong = joined(values, self._order)
-            failures += [(self._keys.index(key), error) for key, error in wrong.items()]
-        ran = (passes, bytes_read, used, seconds, self._order, how, why, copied, opening)
-        if not failures:
-            return Results(values, {}, ran)
-        return self._failed(values, failures, ran, on_error)
-
-    def _refused(self, data: Any) -> dict[str, Exception]:
-        """By their keys, why kernels do not take the data, if its class has a meaning that they would lose."""
-        kernels = self._keys[: len(self._kernels)]
-        if not isinstance(data, Mapping):
-            return checks.refused(kernels, data)
-        each = (checks.refused(kernels, array, f"data[{checks.shown(name)}]") for name, array in data.items())
-        return next(filter(None, each), {})
-
-    def _run_functions(
-        self,
-        data: Data,
-        taking: Mapping[str, Any],
-        count: int,
-        on_error: OnError,
-        deadline: Deadline,
-        refused: Mapping[str, Exception],
-        opening: Opening,
-    ) -> Results:
-        """A run without the kernels, which have failed."""
-        plan = Plan({key: self._functions[key] for key in self._plain}, None, self._nan_policy)
-        if isinstance(data, Mapping):
-            own = plan._run_columns(data, taking, count, "return", deadline, NOTHING, False)
-        else:
-            own = plan._run_array(data, taking, count, "return", deadline, {})
-        report = own.report
-        values = dict.fromkeys(self._order) | own
-        ran = (*report[:2], *report[3:5], self._order, report.how, report.why, report.bytes_copied, opening)
-        failed = {**refused, **own.errors}
-        return self._failed(values, [(self._keys.index(key), failed[key]) for key in failed], ran, on_error, own.groups)
+        if parted:
+            taking = {"axis": axis, "keepdims": keepdims}
+        count = workers.workers if isinstance(workers, Pool) else int(workers or 0)
+        deadline = UNLIMITED if timeout is None else Deadline(timeout)
+        return Run(self, opened, taking, count, deadline, given).results(on_error)
 
     @in_the_name_of_all
-    def _run_parts(
-        self,
-        data: npt.NDArray[Any],
-        taking: Mapping[str, Any],
-        count: int,
-        on_error: OnError,
-        deadline: Deadline,
-        out: Mapping[int, npt.NDArray[Any]],
-        opening: Opening,
-    ) -> Results:
-        """A run with an answer for each of many parts of the array, or of a part of it, or of elements with weights."""
-        begun = time.perf_counter()
-        kept, data = data, np.ndarray.view(data, np.ndarray)
-        parts = self._parts(data, count, [], **taking)
-        if parts.weights is not None:
-            over = [(0,)] * len(self._kernels)
-            wrong = self._native.problems_over([data], over, parts.weights) if on_error == "raise" else []
-            raise_problems(wrong, "the call cannot be run")
-            shapes.refuse_weights(parts.weights, count, deadline)
-        sequences = [] if parts.whole else [index for index, *_ in self._native.arrays(data)]
-        native, others = self._native, list(range(len(self._kernels)))
-        if sequences:
-            others = [index for index in others if index not in sequences]
-            native = _core.Plan([self._kernels[index] for index in others], self._nan_policy)
-        over = [(0,)] * len(others)
-        with deadline.within() as left:
-            found, failed, passes, bytes_read, used, seconds = parts.run(native, [data], over, count, left, out)
-        failures = [(others[place], error) for place, error in failed]
-        missing = {index for index, _ in failures}
-        answers: list[Any] = [None] * len(self._kernels)
-        for index, column in zip(others, found, strict=True):
-            try:
-                answers[index] = None if index in missing else parts.result(column, self._kernels[index])
-            except MemoryError as memory:
-                failures.append((index, short_of_memory(memory, [self._keys[index]])))
-        if sequences:
-            plan = _core.Plan([self._kernels[index] for index in sequences], self._nan_policy)
-            own = {place: out[index] for place, index in enumerate(sequences) if index in out}
-            try:
-                with deadline.within() as left:
-                    arrays, failed = parts.sequences(plan, data, count, left, own)
-            except MemoryError as memory:
-                short = short_of_memory(memory, [self._keys[index] for index in sequences])
-                arrays, failed = {}, dict.fromkeys(range(len(sequences)), short)
-            for place, error in failed.items():
-                index = sequences[place]
-                is_short = isinstance(error, MemoryError)
-                failures.append((index, short_of_memory(error, [self._keys[index]]) if is_short else error))
-            for place, index in enumerate(sequences):
-                answers[index] = None if place in failed else arrays[place]
-        called = {key: Called(function) for key, function in self._plain.items()}
-        tasks = [Task(key, parts.called(function), kept) for key, function in called.items()]
-        if tasks:
-            workers = 1 if data.size <= SMALLEST else budget(count)
-            used = max(used, call_all(tasks, Sweep(None, deadline), workers, deadline))
-            seconds = time.perf_counter() - begun
-        _take(tasks, answers, failures)
+    def _at_once(self, data: npt.NDArray[Any]) -> Results:
+        """Kernels over a whole array, with nothing else said: what `Run` gives, in a few microseconds less."""
+        answers, failures, passes, bytes_read, used, seconds = self._native.run(data, 0, None, {})
+        ran: Ran = (passes, bytes_read, used, seconds, self._order, self._how, {}, 0, NOTHING)
         values = dict(zip(self._keys, answers, strict=True))
-        values = {key: values[key] for key in self._order}
-        why = _why(called, parts.why)
-        copied = parts.bytes_copied + sum(each.bytes_copied for each in called.values())
-        ran = (passes, bytes_read, used, seconds, self._order, self._how, why, copied, opening)
-        if not failures:
-            return Results(values, {}, ran, parts.groups)
-        return self._failed(values, failures, ran, on_error, parts.groups)
+        if failures:
+            errors = {self._keys[index]: error for index, error in failures}
+            failures.clear()
+            good = {key: value for key, value in values.items() if key not in errors}
+            raise_failures(errors, (), Results(good, {}, ran))
+        return Results(values, {}, ran)
 
-    @in_the_name_of_all
-    def _run_columns(
-        self,
-        data: Mapping[str, npt.NDArray[Any]],
-        taking: Mapping[str, Any],
-        count: int,
-        on_error: OnError,
-        deadline: Deadline,
-        opening: Opening,
-        is_table: bool,
-    ) -> Results:
-        """A run over several arrays: all kernels together, then, for each array, what answers with one or is called."""
-        begun = time.perf_counter()
-        arrays = columns.columns(data, [])
-        names, first = list(arrays), next(iter(arrays.values()))
-        sequences = {self._keys[index] for array in arrays.values() for index, *_ in self._native.arrays(array)}
-        kernels = dict(zip(self._keys, self._kernels, strict=False))
-        without = columns.without(kernels, arrays, self._nan_policy) if is_table else set()
-        problems: list[Exception] = []
-        own = {key: kernel for key, kernel in kernels.items() if key not in sequences}
-        calls = columns.Calls(own, names, problems, without)
-        parts = self._parts(first, count, problems, several=True, **taking)
-        native = _core.Plan(calls.kernels, self._nan_policy)
-        if on_error == "raise":
-            wrong = columns.wrong(native, arrays, calls, parts.weights)
-            raise_problems(wrong, "the functions cannot be run on these arrays")
-        if parts.weights is not None:
-            shapes.refuse_weights(parts.weights, count, deadline)
-        with deadline.within() as left:
-            found, failed, passes, bytes_read, used, seconds = parts.run(
-                native, list(arrays.values()), calls.over, count, left, {}
-            )
-        missing = {place for place, _ in failed}
-        answers: list[Any] = [None] * len(found)
-        for place, (column, kernel) in enumerate(zip(found, calls.kernels, strict=True)):
-            try:
-                answers[place] = None if place in missing else parts.result(column, kernel)
-            except MemoryError as memory:
-                failed.append((place, short_of_memory(memory, [calls.keys[place]])))
-        values, errors = calls.values(answers), calls.failures(failed, arrays)
-        rest = {key: function for key, function in self._functions.items() if key in sequences or key in self._plain}
-        how: dict[str, str] = {}
-        why: dict[str, str] = {}
-        copied = parts.bytes_copied
-        plan = Plan(rest, None, self._nan_policy)
-        for name in arrays if rest else ():
-            some = {key: function for key, function in rest.items() if (key, name) not in without}
-            each = plan if len(some) == len(rest) else Plan(some, None, self._nan_policy)
-            ran_alone = each._run_array(_kept(data[name]), taking, count, "return", deadline, {})
-            for key, value in ran_alone.items():
-                values.setdefault(key, {})[name] = value
-            for key, error in ran_alone.errors.items():
-                columns.tell(error, name)
-                errors.setdefault(key, error)
-            report = ran_alone.report
-            copied += report.bytes_copied
-            passes, bytes_read, used = passes + report.passes, bytes_read + report.bytes_read, max(used, report.workers)
-            how, why = how | report.how, why | report.why
-        values = {key: values.get(key) for key in self._order}
-        seconds = time.perf_counter() - begun if rest else seconds
-        ran = (passes, bytes_read, used, seconds, self._order, how, why, copied, opening)
-        if not errors:
-            return Results(values, {}, ran, parts.groups)
-        failures = [(self._keys.index(key), error) for key, error in errors.items()]
-        return self._failed(values, failures, ran, on_error, parts.groups)
+    def _native_of(self, kernels: Mapping[str, _core.Kernel]) -> _core.Plan:
+        """Some of the kernels of the plan, as the compiled half runs them."""
+        if len(kernels) == len(self._kernels):
+            return self._native
+        return _core.Plan(list(kernels.values()), self._nan_policy)
 
-    def _parts(
-        self,
-        data: npt.NDArray[Any],
-        count: int,
-        problems: list[Exception],
-        *,
-        axis: Any,
-        keepdims: Any,
-        where: Any,
-        weights: Any,
-        by: Any,
-        several: bool = False,
-    ) -> "Rows | Groups":
-        """How the array is to be taken apart. Raises what is wrong with the arguments for that, and these problems."""
-        parts: Rows | Groups | None
-        sequences = {self._keys[index]: size for index, _, size in self._native.arrays(data)}
-        checks.means_itself(weights, "weights", problems)
-        for number, key in enumerate(by) if isinstance(by, tuple) else ():
-            checks.means_itself(key, f"by[{number}]", problems)
-        checks.means_itself(by, "by", problems)
-        if by is None:
-            parts = shapes.rows(data, axis, keepdims, where, weights, problems)
-            if parts is not None and several:
-                parts = replace(parts, several=True)
-            for key in self._plain if parts else ():
-                shapes.taking(self._functions[key], parts.given if parts else {}, key, problems)
-            if where is not None:
-                shapes.refuse_positions(self._kernels, problems)
-        else:
-            if axis is not None or keepdims is not False:
-                advice = "by takes the elements of all axes: leave axis and keepdims out"
-                other = "keepdims" if axis is None else "axis"
-                problems.append(ValueError(f"by and {other} were both given: {advice}"))
-            is_any = any(kernel.answers == "positions" for kernel in self._kernels)
-            positions = bool(self._plain or sequences or is_any)
-            parts = groups.groups(data, by, where, weights, positions, count, problems)
-        for key, size in sequences.items():
-            reason = parts.refuses(size, data) if parts else None
-            if reason is not None:
-                problems.append(ValueError(f"{checks.shown(key)} answers with an array of items, and {reason}"))
-        for key in self._fills:
-            wrong = TypeError(
-                f"functions: {checks.shown(key)} fills a dict, which has no parts: return a value instead"
-            )
-            note(wrong, remedy_for_dict(self._functions[key]))
-            problems.append(wrong)
-        raise_problems(problems, "the call cannot be run")
-        if parts is None:
-            raise AssertionError("what keeps an array from being taken apart is a problem")
-        return parts
-
-    def _trace(
-        self, data: npt.NDArray[Any], count: int, deadline: Deadline, out: Mapping[int, npt.NDArray[Any]]
-    ) -> tuple[Any, ...]:
-        """A run with functions that are traced; what `native.run` gives, and how and why for each function."""
-        begun = time.perf_counter()
-        crew = self._crew(data, count, deadline, out)
-        crew.run()
-        answers: list[Any] = []
-        failures: list[tuple[int, Exception]] = []
-        refused: tuple[Any, bool] = crew.formulas.answers.pop(_core.Session.NAN_CHECK, (None, True))
-        for index in range(len(self._kernels)):
-            value, good = crew.formulas.answers[index] if refused[1] else refused
-            if not good:
-                failures.append((index, value))
-            answers.append(value if good else None)
-        for call in crew.calls.values():
-            if call.error is not None:
-                failures.append((len(answers), call.error))
-            answers.append(call.result if call.error is None else None)
-            call.error = None
-        how = {key: call.how for key, call in crew.calls.items()}
-        why = {key: "; ".join(call.trace.reasons) for key, call in crew.calls.items() if call.trace.reasons}
-        sweeps = crew.formulas.sweeps
-        seconds = time.perf_counter() - begun
-        bytes_read = sum(sweep.bytes_read for sweep in sweeps)
-        return answers, failures, len(sweeps), bytes_read, crew.workers, seconds, crew.bytes_copied, how, why
-
-    def _call(
-        self,
-        data: npt.NDArray[Any],
-        count: int,
-        deadline: Deadline,
-        out: Mapping[int, npt.NDArray[Any]],
-        reason: str,
-    ) -> tuple[Any, ...]:
-        """A run with functions that are called as they stand; what `native.run` gives, the bytes copied, and why."""
-        begun = time.perf_counter()
-        called = {key: Called(function) for key, function in self._plain.items()}
-        tasks = [Task(key, function, data) for key, function in called.items()]
-        workers = 1 if data.size <= SMALLEST else budget(count)
-        elements = np.ndarray.view(data, np.ndarray)
-        run = partial(self._native.run, elements, out=dict(out)) if self._kernels else None
-        sweep = Sweep(run, deadline)
-        threads = call_all(tasks, sweep, workers, deadline)
-        nothing: tuple[Any, ...] = ([], [], 0, 0, 1, 0.0)
-        answers, failures, passes, bytes_read, used, _ = sweep.answer or nothing
-        _take(tasks, answers, failures)
-        copied = sum(each.bytes_copied for each in called.values())
-        seconds = time.perf_counter() - begun
-        return answers, failures, passes, bytes_read, max(used, threads), seconds, copied, _why(called, reason)
-
-    def _crew(
-        self,
-        data: npt.NDArray[Any],
-        count: int,
-        deadline: Deadline,
-        out: Mapping[int, npt.NDArray[Any]],
-        patience: float = PATIENCE,
-    ) -> Crew:
-        """Who calls the functions of an array that can be traced."""
-        return Crew(data, self._plain, self._kernels, self._nan_policy, budget(count), deadline, patience, out)
+    def _crew(self, data: npt.NDArray[Any], patience: float) -> Crew:
+        """Who calls the functions of an array that can be traced, to explain what they do."""
+        return Crew(data, self._plain, self._kernels, self._nan_policy, budget(0), UNLIMITED, patience, {})
 
     def _check(
         self,
         data: Any,
-        by: Any,
+        said: tuple[Any, Any, Any],
         workers: Any,
         on_error: Any,
         timeout: Any,
         out: Any,
         problems: list[Exception],
-    ) -> tuple[Source, dict[int, npt.NDArray[Any]]]:
-        """The source and the arrays of `out`. Raises what is wrong with a run; `problems` are its functions'."""
+    ) -> tuple[Opened, dict[str, npt.NDArray[Any]]]:
+        """The data, and the arrays of `out`. Raises what is wrong with a run; `problems` are its functions'."""
         others: list[Exception] = []
-        source = opened(data, by, others)
-        data = None if source is None else source.data
-        is_dict, is_array = isinstance(data, Mapping), isinstance(data, np.ndarray)
-        if is_dict:
-            columns.columns(data, others)
-        if is_array:
+        found = opened(data, *said, problems=others)
+        single = found.first if found is not None and found.is_single else None
+        if found is not None and not found.is_single:
+            columns.of_one_shape(found.arrays, others)
+        if single is not None:
             columns.refuse_one(self._joint, others)
-        elif is_dict and out is not None:
-            others.append(ValueError("out was given, and data is a dict: out goes with one array"))
+        elif found is not None and out is not None:
+            others.append(ValueError("out was given, and data has several arrays: out goes with one array"))
         if isinstance(workers, Pool):
             workers._check(others)
         else:
             checks.workers(workers, others)
         checks.on_error(on_error, others)
         checks.timeout(timeout, others)
-        given: dict[int, npt.NDArray[Any]] = {}
-        if out is not None and is_array and not problems:
-            arrays = {self._keys[found[0]]: found for found in self._native.arrays(data)}
-            wrong = bool(self._native.problems(data))
-            given = checks.out(out, arrays, () if wrong else self._keys, data, others)
+        given: dict[str, npt.NDArray[Any]] = {}
+        if out is not None and single is not None and not problems:
+            arrays = {self._keys[index]: each for index, *each in self._native.arrays(single)}
+            wrong = bool(self._native.problems(single))
+            given = checks.out(out, arrays, () if wrong else self._keys, single, others)
         message = "the call cannot be run" if problems or others else "the functions cannot be run on this array"
         # If failures are returned, then so is that of a kernel which has no meaning for the dtype.
-        if is_array and not self._joint and not checks.is_word(on_error, "return"):
-            problems += self._refused(data).values() or self._native.problems(data)
-        if is_dict and not checks.is_word(on_error, "return"):
-            problems += self._refused(data).values()
+        if found is not None and not checks.is_word(on_error, "return"):
+            kernels = self._keys[: len(self._kernels)]
+            names = {name: "data" if found.is_single else f"data[{checks.shown(name)}]" for name in found.arrays}
+            lost = (checks.refused(kernels, array, names[name]) for name, array in found.arrays.items())
+            refused = next(filter(None, lost), {})
+            problems += refused.values()
+            if single is not None and not refused and not self._joint:
+                problems += self._native.problems(single)
         problems += others
         others.clear()
         raise_problems(problems, message)
-        if source is None:
+        if found is None:
             raise AssertionError("what cannot be opened is a problem")
-        return source, given
-
-    def _failed(
-        self,
-        values: dict[str, Any],
-        failures: list[tuple[int, Exception]],
-        ran: Ran,
-        on_error: OnError,
-        groups: Any = None,
-    ) -> Results:
-        failed = {self._keys[index]: error for index, error in failures}
-        errors = {key: failed[key] for key in self._order if key in failed}
-        for key in errors.keys() & self._plain.keys():
-            tell_what_is_missing(errors[key], self._functions[key])
-        # The frames of `run` and of this may outlive it, in the exceptions' tracebacks.
-        failed.clear()
-        failures.clear()
-        if on_error == "raise":
-            good = {key: value for key, value in values.items() if key not in errors}
-            raise_failures(errors, self._plain, Results(good, {}, ran, groups))
-        return Results(values | errors, errors, ran, groups)
+        return found, given
 
     def explain(self) -> str:
         """The passes over memory, what shares what, and what keeps functions from it.
@@ -530,7 +210,7 @@ class Plan:
         if self._array is not None and reason is None:
             told: list[str] = []
             # Sweeps wait for everybody: which functions they serve does not depend on how long others take.
-            crew = self._crew(self._array, 0, UNLIMITED, {}, math.inf)
+            crew = self._crew(self._array, math.inf)
             crew.run(lambda: told.extend(explained(crew, list(zip(kernels, self._kernels, strict=True)))))
             return "\n".join(told)
         like = np.dtype(np.float64) if self._like is None else self._like
@@ -729,7 +409,7 @@ def run(
     problems: list[Exception] = []
     planned = _planned(functions, nan_policy, problems)
     if problems:
-        planned._check(data, by, workers, on_error, timeout, out, problems)
+        planned._check(data, (by, where, weights), workers, on_error, timeout, out, problems)
     if axis is None and where is None and weights is None and by is None and keepdims is False:
         return planned.run(data, workers=workers, on_error=on_error, timeout=timeout, out=out)
     how: dict[str, Any] = {"axis": axis, "keepdims": keepdims, "where": where, "weights": weights, "by": by}
@@ -787,22 +467,3 @@ _memory: dict[Any, Plan] = {}
 
 # What gives the same functions each time, unlike an iterator.
 _LASTING = (str, list, tuple, _core.Kernel)
-
-
-def _take(tasks: list[Task], answers: list[Any], failures: list[tuple[int, Exception]]) -> None:
-    """Adds what functions returned, and their failures by the answers' numbers; the tasks keep no exception."""
-    for task in tasks:
-        if task.error is not None:
-            failures.append((len(answers), task.error))
-        answers.append(task.result)
-        task.error = None
-
-
-def _why(called: Mapping[str, Called], reason: str) -> dict[str, str]:
-    """Why each function was called as it stands."""
-    return {key: f"{reason}; {COPIED}" if each.bytes_copied else reason for key, each in called.items()}
-
-
-def _kept(data: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """The array as functions get it: in its own class if that may mean something."""
-    return data if checks.own_class(data) else np.ndarray.view(data, np.ndarray)

@@ -3,7 +3,7 @@
 import numbers
 import re
 import reprlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any, cast
 
@@ -116,6 +116,11 @@ def own_class(value: Any) -> str | None:
     return kind.__name__ if any(name not in _NO_MEANING for name in own) else None
 
 
+def kept(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """The array as functions get it: in its own class if that may mean something."""
+    return array if own_class(array) else np.ndarray.view(array, np.ndarray)
+
+
 _NO_MEANING = frozenset(vars(type("Empty", (), {"__slots__": ()}))) | {
     *("__dict__", "__weakref__", "__annotations__", "__orig_bases__", "__parameters__", "__annotate__"),
     *("__annotate_func__", "__annotations_cache__", "__classcell__", "__classdictcell__"),
@@ -179,13 +184,13 @@ def timeout(value: Any, problems: Problems) -> None:
 
 def out(
     value: Any,
-    arrays: Mapping[str, tuple[int, np.dtype[Any], int]],
+    arrays: Mapping[str, Sequence[Any]],
     keys: Iterable[str],
-    data: npt.NDArray[Any],
+    data: npt.NDArray[Any] | _core.Source,
     problems: Problems,
-) -> dict[int, npt.NDArray[Any]]:
-    """The arrays to write results to, by the numbers of `arrays`, which are the results that are arrays."""
-    given: dict[int, npt.NDArray[Any]] = {}
+) -> dict[str, npt.NDArray[Any]]:
+    """The arrays to write results to; of the results that are arrays, `arrays` has the dtype and the size."""
+    given: dict[str, npt.NDArray[Any]] = {}
     if not isinstance(value, Mapping):
         problems.append(TypeError(f"out must be a dict {{name: array}} or None, not {shown(value)}"))
         return given
@@ -200,19 +205,19 @@ def out(
         elif not isinstance(array, np.ndarray) or isinstance(array, np.ma.MaskedArray):
             problems.append(TypeError(f"{name} must be a numpy.ndarray, not {type(array).__name__}"))
         else:
-            index, dtype, size = arrays[key]
+            dtype, size = arrays[key]
             wrong = _unsuited(name, array, dtype, size, data)
             if wrong is None and any(_overlap(array, other) for other in given.values()):
                 wrong = ValueError(f"{name} shares memory with another array of out: pass arrays of their own")
             if wrong is None:
-                given[index] = array
+                given[key] = array
             else:
                 problems.append(wrong)
     return given
 
 
 def _unsuited(
-    name: str, array: npt.NDArray[Any], dtype: np.dtype[Any], size: int, data: npt.NDArray[Any]
+    name: str, array: npt.NDArray[Any], dtype: np.dtype[Any], size: int, data: npt.NDArray[Any] | _core.Source
 ) -> Exception | None:
     """Why a result of this dtype and size cannot be written to the array, if it cannot."""
     if array.dtype != dtype:
@@ -225,7 +230,7 @@ def _unsuited(
         return ValueError(f"{name} is read-only: pass an array that can be written to")
     if _overlaps_itself(array):
         return ValueError(f"{name} has elements that share memory: pass an array with one place for each")
-    if _overlap(array, data):
+    if isinstance(data, np.ndarray) and _overlap(array, data):
         return ValueError(f"{name} shares memory with data, which is being read: pass an array of its own")
     return None
 

@@ -3,34 +3,26 @@
 from collections.abc import Mapping, Sequence, Set
 from typing import Any
 
-import numpy as np
 import numpy.typing as npt
 
 from fanfold import _core
 from fanfold.checks import Problems, shown
 from fanfold.failures import answered, note
+from fanfold.sources import Elements
 
-Columns = Mapping[str, npt.NDArray[Any]]
+Columns = Mapping[Any, Elements]
 
 
-def columns(data: Mapping[Any, Any], problems: Problems) -> Columns:
-    """The arrays by their keys, if they are right."""
-    known = len(problems)
-    if not data:
+def of_one_shape(arrays: Columns, problems: Problems) -> None:
+    """That the arrays of a table are of one shape, and that there are any."""
+    if not arrays:
         problems.append(ValueError("data has no arrays: pass at least one"))
-        return {}
-    found: dict[str, npt.NDArray[Any]] = {}
-    for key, array in data.items():
-        found[key] = np.ndarray.view(array, np.ndarray)
-    if len(problems) == known:
-        first, *others = found
-        for key in others:
-            if found[key].shape != found[first].shape:
-                shapes = (
-                    f"data[{shown(key)}] has shape {found[key].shape}, and data[{shown(first)}] {found[first].shape}"
-                )
-                problems.append(ValueError(f"{shapes}: the arrays of a dict must have one shape"))
-    return found
+        return
+    first, *others = arrays
+    for key in others:
+        if arrays[key].shape != arrays[first].shape:
+            shapes = f"data[{shown(key)}] has shape {arrays[key].shape}, and data[{shown(first)}] {arrays[first].shape}"
+            problems.append(ValueError(f"{shapes}: the arrays of a dict must have one shape"))
 
 
 def refuse_one(kernels: Mapping[str, _core.Kernel], problems: Problems) -> None:
@@ -48,7 +40,7 @@ class Calls:
     def __init__(
         self,
         kernels: Mapping[str, _core.Kernel],
-        names: Sequence[str],
+        names: Sequence[Any],
         problems: Problems,
         without: Set[tuple[str, str]] = frozenset(),
     ) -> None:
@@ -105,7 +97,7 @@ class Calls:
         return values
 
     def failures(self, failed: Sequence[tuple[int, Exception]], arrays: Columns) -> dict[str, Exception]:
-        """The first failure of each key, which says of which array it is."""
+        """The first failure of each key, which says of which of these arrays it is."""
         failures: dict[str, Exception] = {}
         # NaN that was not wanted is everybody's failure, whichever array has it.
         of_all = str(failed[0][1]).startswith("nan_policy=") if failed else False
@@ -113,7 +105,7 @@ class Calls:
         for place, error in failed:
             for name in holed:
                 tell(error, name)
-            if not of_all and self.kernels[place].arrays == "one":
+            if arrays and not of_all and self.kernels[place].arrays == "one":
                 tell(error, self._names[self.over[place][0]])
             failures.setdefault(self.keys[place], error)
         return failures
@@ -130,9 +122,11 @@ def without(kernels: Mapping[str, _core.Kernel], arrays: Columns, nan_policy: An
     return found
 
 
-def wrong(plan: _core.Plan, arrays: Columns, calls: Calls, weights: npt.NDArray[Any] | None) -> list[Exception]:
-    """What keeps kernels from running, each said once."""
-    for name, array in arrays.items():
+def wrong(
+    plan: _core.Plan, arrays: Columns, several: Columns, calls: Calls, weights: npt.NDArray[Any] | None
+) -> list[Exception]:
+    """What keeps kernels from running, each said once; of `several` arrays also which it is of."""
+    for name, array in several.items():
         # An array without kernels fails by itself, and should say which it is.
         for error in _core.Plan([_core.Kernel("count")], "propagate").problems(array):
             tell(error, name)
@@ -143,11 +137,11 @@ def wrong(plan: _core.Plan, arrays: Columns, calls: Calls, weights: npt.NDArray[
     return list(told.values())
 
 
-def _has_nan(array: npt.NDArray[Any]) -> bool:
+def _has_nan(array: Elements) -> bool:
     (count,) = answered(["count_nan"], "propagate", array, 0)
     return bool(count)
 
 
-def tell(error: Exception, name: str) -> None:
+def tell(error: Exception, name: Any) -> None:
     """Says of which array a failure is."""
     note(error, f"of data[{shown(name)}]")

@@ -64,7 +64,7 @@ _Run = TypeVar("_Run", bound=Callable[..., Results])
 def answered(
     kernels: Sequence[str],
     nan_policy: str,
-    array: npt.NDArray[Any],
+    array: npt.NDArray[Any] | _core.Source,
     workers: int,
     timeout: float | None = None,
 ) -> list[Any]:

@@ -11,6 +11,7 @@ from fanfold.calling import Called
 from fanfold.checks import Problems
 from fanfold.labels import Labels, labels
 from fanfold.shapes import Arrays, Out, Over, objects
+from fanfold.sources import Elements, missing
 
 
 class Groups:
@@ -36,16 +37,15 @@ class Groups:
         """The labels that occur, in order, once the kernels have run."""
         self.bytes_copied = 0
 
-    def run(self, plan: _core.Plan, arrays: Arrays, over: Over, workers: int, timeout: float | None, out: Out) -> Any:
+    def run(self, plan: _core.Plan, arrays: Arrays, over: Over, workers: int, timeout: float | None) -> Any:
         """Runs the kernels, each over its arrays; what `_core.Plan.run` gives."""
-        del out
         labels = self._labels
         how = self._mask, self._weights, self._wants_positions, workers, timeout
         grouping, found = plan.run_groups(arrays, over, labels.numbers, labels.low, labels.range, *how)
         present, self._starts, self._positions = grouping
         self.groups = labels.names(present)
         copied = [*arrays] if self._weights is None else [*arrays, self._weights]
-        self.bytes_copied = int(self._starts[-1]) * sum(array.itemsize for array in copied)
+        self.bytes_copied = int(self._starts[-1]) * sum(array.dtype.itemsize for array in copied)
         return found
 
     @property
@@ -53,24 +53,34 @@ class Groups:
         """What each element weighs, if they have weights."""
         return self._weights
 
-    def result(self, column: Any, kernel: _core.Kernel) -> Any:
-        """A kernel's answers, in the order of the groups."""
+    def result(self, column: Any, kernel: _core.Kernel, elements: Elements) -> Any:
+        """A kernel's answers for these elements, in the order of the groups."""
         if isinstance(column, tuple):
-            return type(column)(*(self.result(field, kernel) for field in column))
+            return type(column)(*(self.result(field, kernel, elements) for field in column))
         if kernel.answers == "matrix":
             return shapes.square(column)
         if kernel.answers == "positions" and self._positions is not None:
-            return self._of_all(column, self._positions)
+            return self._of_all(column, self._positions, elements)
         return column if isinstance(column, np.ndarray) else shapes.together(column)
 
-    def _of_all(self, column: Any, positions: npt.NDArray[np.int64]) -> npt.NDArray[Any]:
+    def _of_all(self, column: Any, positions: npt.NDArray[np.int64], elements: Elements) -> npt.NDArray[Any]:
         """Positions in the groups as positions in the array."""
         starts = self._starts[:-1]
+        if missing(elements) and isinstance(elements, _core.Source):
+            present = elements.is_present().reshape(-1)
+            pairs = zip(self._of_groups(), column, strict=True)
+            found = [own[shapes.places(present[own], numbers)] for own, numbers in pairs]
+            return np.array(found) if isinstance(column, np.ndarray) else objects(found)
         if isinstance(column, np.ndarray):
             return positions[column + starts.reshape(-1, *(1,) * (column.ndim - 1))]
         return objects([positions[own + start] for own, start in zip(column, starts, strict=True)])
 
-    def refuses(self, size: int, data: npt.NDArray[Any]) -> str | None:
+    def _of_groups(self) -> list[npt.NDArray[np.int64]]:
+        """The positions of each group's elements."""
+        positions = np.zeros(0, np.int64) if self._positions is None else self._positions
+        return np.split(positions, self._starts[1:-1]) if self._starts.size > 1 else []
+
+    def refuses(self, size: int, data: Elements) -> str | None:
         """What keeps a kernel from answering with an array of items, if anything does."""
         if self._weights is not None:
             return "takes no weights"
@@ -79,7 +89,7 @@ class Groups:
         return None if size == data.size else "not with one for each element: it takes no by"
 
     def sequences(
-        self, plan: _core.Plan, data: npt.NDArray[Any], workers: int, timeout: float | None, out: Out
+        self, plan: _core.Plan, data: Elements, workers: int, timeout: float | None, out: Out
     ) -> tuple[dict[int, npt.NDArray[Any]], dict[int, Exception]]:
         """The kernels' arrays of items, each in its element's place, a group at a time; and the kernels' failures.
 
@@ -98,28 +108,35 @@ class Groups:
                 continue
             array[...] = np.nan if dtype.kind == "f" else "NaT" if dtype.kind in "mM" else 0
             arrays[place] = array
-        arranged = data.reshape(-1)[positions]
+        flat = data.gathered() if isinstance(data, _core.Source) else data
+        arranged = flat.reshape(-1)[positions]
         failures = plan.run_each(arranged, 0, self._starts, targets, workers, timeout)
         for place, array in arrays.items():
             array.flat[positions] = targets[place]
         return arrays, dict(failures) | short
 
-    def called(self, function: Called) -> Callable[[npt.NDArray[Any]], Any]:
-        """A user's function, to be called with the array: it is called with the elements of each group."""
+    def called(self, function: Called, elements: Elements) -> Callable[[npt.NDArray[Any]], Any]:
+        """A user's function, to be called with the array of these elements: it is called with those of each group."""
 
-        def parts(array: npt.NDArray[Any]) -> list[npt.NDArray[Any]]:
-            positions = np.zeros(0, np.int64) if self._positions is None else self._positions
+        def parts(array: npt.NDArray[Any], positions: list[npt.NDArray[np.int64]]) -> list[npt.NDArray[Any]]:
             # A matrix has two axes whatever is done to it.
-            elements = [array.take(own) for own in np.split(positions, self._starts[1:-1])] if self._starts[-1] else []
-            for own in elements:
-                own.flags.writeable = False
-            return elements
+            own = [array.take(each) for each in positions]
+            for part in own:
+                part.flags.writeable = False
+            return own
 
         def called(data: npt.NDArray[Any]) -> Any:
+            places = kept = self._of_groups()
+            if missing(elements) and isinstance(elements, _core.Source):
+                # The array has only those that are there: their numbers among these.
+                present = elements.is_present().reshape(-1)
+                kept = [own[present[own]] for own in places]
+                numbers = np.cumsum(present) - 1
+                places = [numbers[own] for own in kept]
             if self._weights is None:
-                values = [function.on(part) for part in parts(data)]
+                values = [function.on(part) for part in parts(data, places)]
             else:
-                pairs = zip(parts(data), parts(self._weights), strict=True)
+                pairs = zip(parts(data, places), parts(self._weights, kept), strict=True)
                 values = [function.on(part, weights=weights) for part, weights in pairs]
             return shapes.returned(values)
 
@@ -127,7 +144,7 @@ class Groups:
 
 
 def groups(
-    data: npt.NDArray[Any], by: Any, where: Any, weights: Any, positions: bool, workers: int, problems: Problems
+    data: Elements, by: Any, where: Any, weights: Any, positions: bool, workers: int, problems: Problems
 ) -> Groups | None:
     """The array's groups, if the arguments are right."""
     known = len(problems)

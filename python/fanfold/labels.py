@@ -17,6 +17,7 @@ import numpy.typing as npt
 from fanfold.checks import SIMPLE, Problems, shown
 from fanfold.failures import answered
 from fanfold.shapes import objects
+from fanfold.sources import Elements
 
 WIDEST = 1 << 20
 """How wide a range may be for the labels' own numbers to be used, if it is not a few times the number of elements: the
@@ -53,7 +54,7 @@ class Labels:
         return counted if own is numbers else np.where(inside, counted, -1)
 
 
-def labels(by: Any, data: npt.NDArray[Any], workers: int, problems: Problems) -> Labels | None:
+def labels(by: Any, data: Elements, workers: int, problems: Problems) -> Labels | None:
     """The labels, if they are such; several keys in a tuple are one label."""
     if not isinstance(by, tuple):
         return _key(by, data, workers, problems, "by")
@@ -68,7 +69,7 @@ def labels(by: Any, data: npt.NDArray[Any], workers: int, problems: Problems) ->
     return None if len(found) < len(keys) else _joined(found, workers)
 
 
-def _key(by: Any, data: npt.NDArray[Any], workers: int, problems: Problems, argument: str) -> Labels | None:
+def _key(by: Any, data: Elements, workers: int, problems: Problems, argument: str) -> Labels | None:
     wrong = f"{argument} must be an array with a label for each element, or a tuple of such, not"
     if hasattr(by, "columns") and not hasattr(by, "dtype"):
         advice = "pass its columns, several of them as a tuple"

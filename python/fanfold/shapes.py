@@ -8,9 +8,9 @@ import inspect
 import math
 import operator
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -20,10 +20,11 @@ from fanfold.calling import Called
 from fanfold.checks import Problems, shown
 from fanfold.deadline import Deadline
 from fanfold.failures import answered
+from fanfold.sources import Elements, missing
 
 Axis = int | tuple[int, ...] | None
 
-Arrays = Sequence[npt.NDArray[Any]]
+Arrays = Sequence[Elements]
 """Arrays of one shape."""
 
 Over = Sequence[Sequence[int]]
@@ -47,8 +48,8 @@ class Rows:
     given: dict[str, Any]
     """The arguments of the run that a user's function is called with."""
 
-    several: bool = False
-    """Whether there are several arrays, all of this shape."""
+    is_apart: bool = False
+    """Whether there are several arrays of this shape, or some elements are missing."""
 
     groups: None = None
     bytes_copied: int = 0
@@ -71,18 +72,22 @@ class Rows:
     @property
     def whole(self) -> bool:
         """Whether all elements are one row, as they lie."""
-        return not self.others and self.mask is None and self.weights is None and not self.several
+        return not self.others and self.mask is None and self.weights is None and not self.is_apart
 
-    def run(self, plan: _core.Plan, arrays: Arrays, over: Over, workers: int, timeout: float | None, out: Out) -> Any:
+    def apart(self) -> Self:
+        """The same of several arrays, or of one of which elements are missing."""
+        return replace(self, is_apart=True)
+
+    def run(self, plan: _core.Plan, arrays: Arrays, over: Over, workers: int, timeout: float | None) -> Any:
         """Runs the kernels, each over its arrays; what `_core.Plan.run` gives."""
         if self.whole:
-            return plan.run(arrays[0], workers, timeout, dict(out))
+            return plan.run(arrays[0], workers, timeout, {})
         axes = self.others + self.taken
         turned = [array.transpose(axes) for array in arrays]
         mask, weights = (None if one is None else one.transpose(axes) for one in (self.mask, self.weights))
         return plan.run_rows(turned, over, self.along, mask, weights, workers, timeout)
 
-    def refuses(self, size: int, data: npt.NDArray[Any]) -> str | None:
+    def refuses(self, size: int, data: Elements) -> str | None:
         """What keeps a kernel from answering with an array of items, if anything does."""
         del size, data
         if self.weights is not None:
@@ -92,9 +97,14 @@ class Rows:
         return None if self.whole or len(self.taken) == 1 else "goes along one axis: pass one"
 
     def sequences(
-        self, plan: _core.Plan, data: npt.NDArray[Any], workers: int, timeout: float | None, out: Out
+        self, plan: _core.Plan, data: Elements, workers: int, timeout: float | None, out: Out
     ) -> tuple[dict[int, npt.NDArray[Any]], dict[int, Exception]]:
         """The kernels' arrays of items along the axis, a row at a time; and the kernels' failures."""
+        if not self.others:
+            answers, failures, *_ = plan.run(data, workers, timeout, dict(out))
+            return dict(enumerate(answers)), dict(failures)
+        if not isinstance(data, np.ndarray):
+            raise TypeError("of several axes all elements are there, or are refused before")
         (axis,) = self.taken
         arrays: dict[int, npt.NDArray[Any]] = {}
         short: dict[int, Exception] = {}
@@ -109,19 +119,31 @@ class Rows:
         failures = plan.run_each(data.transpose(axes), self.along, None, targets, workers, timeout)
         return {place: out.get(place, array) for place, array in arrays.items()}, dict(failures) | short
 
-    def called(self, function: Called) -> Callable[[npt.NDArray[Any]], Any]:
-        """A user's function, to be called with the array: it takes the axis itself."""
-        return partial(function, **self.given)
+    def called(self, function: Called, elements: Elements) -> Callable[[npt.NDArray[Any]], Any]:
+        """A user's function, to be called with the array of these elements: it takes the axis itself."""
+        if not missing(elements) or not isinstance(elements, _core.Source):
+            return partial(function, **self.given)
+        present = elements.is_present()
+        if self.others and elements.array is not None:
+            values, there = elements.array, present if self.mask is None else present & self.mask
+            return lambda _: function(values, **{**self.given, "where": there})
+        # What is said of each element is said of those that are there.
+        told = {"where": self.mask, "weights": self.weights}
+        own = {name: array[present] for name, array in told.items() if name in self.given and array is not None}
+        kept = {name: value for name, value in self.given.items() if name not in ("axis", *told)}
+        return partial(function, **kept, **own)
 
-    def result(self, column: Any, kernel: _core.Kernel) -> Any:
-        """A kernel's answers, laid out as NumPy does."""
+    def result(self, column: Any, kernel: _core.Kernel, elements: Elements) -> Any:
+        """A kernel's answers for these elements, laid out as NumPy does."""
         if self.whole:
             return _kept(column, kernel, self.ndim) if self.keepdims else column
         if isinstance(column, tuple):
-            return type(column)(*(self.result(field, kernel) for field in column))
+            return type(column)(*(self.result(field, kernel, elements) for field in column))
         values = column if isinstance(column, np.ndarray) else together(column)
         if kernel.answers == "matrix":
             values = square(values)
+        if kernel.answers == "positions" and (missing(elements) or self.mask is not None):
+            values = self._of_all(values, elements)
         answers = values.reshape(tuple(self.shape[axis] for axis in self.others) + values.shape[1:])
         # From the order of memory to that of the array.
         order = sorted(range(self.along), key=lambda place: self.others[place])
@@ -136,11 +158,34 @@ class Rows:
         answers = self._kept(answers, 0)
         return answers[()] if answers.ndim == 0 else answers
 
+    def _of_all(self, values: npt.NDArray[Any], elements: Elements) -> npt.NDArray[Any]:
+        """Positions among the elements that count as positions among all of a row."""
+        counts = np.True_ if self.mask is None else self.mask
+        if isinstance(elements, _core.Source):
+            counts = counts & elements.is_present()
+        rows = np.broadcast_to(counts, self.shape).transpose(self.others + self.taken).reshape(len(values), -1)
+        found = [places(row, own) for row, own in zip(rows, values, strict=True)]
+        return together(found) if values.dtype == object else np.array(found).reshape(values.shape)
+
     def _kept(self, answers: npt.NDArray[Any], inner: int) -> npt.NDArray[Any]:
         if not self.keepdims:
             return answers
         kept = tuple(1 if axis in self.taken else self.shape[axis] for axis in range(self.ndim))
         return answers.reshape(kept + answers.shape[answers.ndim - inner :])
+
+
+def places(counts: npt.NDArray[np.bool_], numbers: Any) -> Any:
+    """Where elements are, by the numbers that the compiled half gives them if only some count: those of a block are
+    counted from its start.
+    """
+    block = _core.Source.BLOCK
+
+    def place(number: int) -> int:
+        start = number // block * block
+        return start + int(np.flatnonzero(counts[start : start + block])[number - start])
+
+    found = np.array([place(int(number)) for number in np.ravel(numbers)], np.int64)
+    return found.reshape(np.shape(numbers))[()]
 
 
 def objects(values: list[Any]) -> npt.NDArray[Any]:
@@ -187,7 +232,7 @@ def square(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
     return values.reshape(*values.shape[:-1], side, side)
 
 
-def rows(data: npt.NDArray[Any], axis: Any, keepdims: Any, where: Any, weights: Any, problems: Problems) -> Rows | None:
+def rows(data: Elements, axis: Any, keepdims: Any, where: Any, weights: Any, problems: Problems) -> Rows | None:
     """The array's rows, if the arguments are right."""
     known = len(problems)
     if not isinstance(keepdims, bool | np.bool_):
@@ -202,7 +247,7 @@ def rows(data: npt.NDArray[Any], axis: Any, keepdims: Any, where: Any, weights: 
     return Rows(data.ndim, taken, _others(data, taken), data.shape, bool(keepdims), chosen, weighed, given)
 
 
-def _others(data: npt.NDArray[Any], taken: tuple[int, ...]) -> tuple[int, ...]:
+def _others(data: Elements, taken: tuple[int, ...]) -> tuple[int, ...]:
     """The axes that number the rows, in the order of memory."""
     return tuple(sorted(set(range(data.ndim)).difference(taken), key=lambda axis: -abs(data.strides[axis])))
 
@@ -231,7 +276,7 @@ def _axes(axis: Any, ndim: int, problems: Problems) -> tuple[int, ...] | None:
     return tuple(sorted(found))
 
 
-def mask(where: Any, data: npt.NDArray[Any], problems: Problems) -> npt.NDArray[np.bool_] | None:
+def mask(where: Any, data: Elements, problems: Problems) -> npt.NDArray[np.bool_] | None:
     """The mask for each element of the array, if there is one."""
     if where is None:
         return None
@@ -252,7 +297,7 @@ def mask(where: Any, data: npt.NDArray[Any], problems: Problems) -> npt.NDArray[
         return None
 
 
-def weighing(weights: Any, data: npt.NDArray[Any], axis: Any, problems: Problems) -> npt.NDArray[Any] | None:
+def weighing(weights: Any, data: Elements, axis: Any, problems: Problems) -> npt.NDArray[Any] | None:
     """What each element of the array weighs, if they have weights."""
     if weights is None:
         return None
@@ -310,14 +355,6 @@ def refuse_weights(weights: npt.NDArray[Any], workers: int, deadline: Deadline) 
         raise ValueError(f"weights holds {least}: a weight is a finite number >= 0")
     if np.isinf(most):
         raise ValueError("weights holds inf: a weight is a finite number >= 0")
-
-
-def refuse_positions(kernels: list[_core.Kernel], problems: Problems) -> None:
-    """A mask leaves no positions to answer with."""
-    for kernel in kernels:
-        if kernel.answers == "positions":
-            advice = "put NaN where elements are to be left out, and pass nan_policy='omit'"
-            problems.append(ValueError(f"'{kernel.name}' answers with positions, and takes no where: {advice}"))
 
 
 def taking(function: Callable[..., Any], given: dict[str, Any], key: str, problems: Problems) -> None:

@@ -13,7 +13,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from fanfold.checks import SIMPLE, Problems, shown
+from fanfold import _core
+from fanfold.checks import Problems, shown
 
 Array = npt.NDArray[Any]
 
@@ -21,8 +22,19 @@ KINDS = "biufcmM"
 """Of the dtypes that hold numbers or times."""
 
 
+_ARROW = ("__arrow_c_array__", "__arrow_c_stream__")
+
+
 class _Refused(Exception):
     """Why an object is not taken, said behind the name of the argument, with the remedy."""
+
+    def __init__(self, why: str, argument: str = "data") -> None:
+        super().__init__(why)
+        self.argument = argument
+
+
+class _Unread(str):
+    """Why the elements of a column are none that we know."""
 
 
 class Opening(NamedTuple):
@@ -36,53 +48,124 @@ class Opening(NamedTuple):
 
 NOTHING = Opening(0, {})
 
+Elements = Array | _core.Source
+"""An array; or elements of which some are missing, or that lie in pieces or as bits."""
 
-class Source(NamedTuple):
-    """The data of a call, opened."""
 
-    data: Any
-    """An array, or arrays by the names of columns."""
-    by: Any
-    """The labels; where they were the name of a column, that column."""
+class Opened(NamedTuple):
+    """The data of a call, opened, and what was said of the elements by the name of a column."""
+
+    arrays: dict[Any, Elements]
+    """By the names of columns; a single array has the name None."""
+    is_single: bool = True
+    by: Any = None
+    where: Any = None
+    weights: Any = None
     opening: Opening = NOTHING
     is_table: bool = False
     """Whether it is a table, which may have columns that some functions have no answer for."""
+    record: Array | None = None
+    """The structured array of which these are the fields: functions get it as it is."""
+
+    @property
+    def first(self) -> Elements:
+        """Whose shape all have."""
+        return next(iter(self.arrays.values()))
 
 
-def opened(value: Any, by: Any, problems: Problems) -> Source | None:
-    """The source of these data; if there is none, its problems are added."""
-    if type(value) is np.ndarray:
-        return Source(value, by)
+def missing(elements: Elements) -> int:
+    """How many elements are missing."""
+    return elements.missing if isinstance(elements, _core.Source) else 0
+
+
+def as_array(elements: Elements) -> tuple[Array, str]:
+    """The elements that are there as an array; and why they had to be copied, if they had to."""
+    if not isinstance(elements, _core.Source):
+        return elements, ""
+    count = elements.missing
+    why = f"{count:,} elements are missing" if count else "they do not lie side by side"
+    return elements.gathered(), f"its elements were copied: {why}"
+
+
+def opened(value: Any, by: Any = None, where: Any = None, weights: Any = None, *, problems: Problems) -> Opened | None:
+    """The data of a call as arrays; if there are none, its problems are added."""
+    if type(value) is np.ndarray and value.dtype.fields is None and where is None and weights is None:
+        return Opened({None: value}, by=by)
     known = len(problems)
     try:
         columns = value if isinstance(value, Mapping) else _columns(value)
-        if columns is None:
-            array, copied = _array(value, "data")
-            return Source(array, by, Opening(copied, {}))
-        columns, by = _by_name(columns, by)
-        source = _dict(columns, by, problems) if isinstance(value, Mapping) else _table(columns, by)
+        if not isinstance(columns, Mapping):
+            array, copied = _array(columns, "data")
+            found = Opened({None: array}, by=by, opening=Opening(copied, {}))
+        else:
+            columns, (by, where, weights) = _by_name(columns, by, where, weights)
+            if isinstance(value, np.ndarray):
+                found = _record(value, columns)
+            else:
+                found = _dict(columns, problems) if isinstance(value, Mapping) else _table(columns)
+        where, more = _where(where)
+        weights, most = _weights(weights)
+        opening = Opening(found.opening.bytes_copied + more + most, found.opening.left_out)
+        found = found._replace(by=by, where=where, weights=weights, opening=opening)
     except _Refused as refused:
-        problems.append(TypeError(f"data {refused}"))
-    return source if len(problems) == known else None
+        problems.append(TypeError(f"{refused.argument} {refused}"))
+    return found if len(problems) == known else None
 
 
-def _by_name(columns: Mapping[Any, Any], by: Any) -> tuple[Mapping[Any, Any], Any]:
-    """Labels in place of the names of columns that hold them; these columns are then no data."""
-    keys = by if isinstance(by, tuple) else (by,)
-    known = {key for key in keys if isinstance(key, str) and key in columns}
-    if not known:
-        return columns, by
-    found = [columns[key] if isinstance(key, str) and key in known else key for key in keys]
-    rest = {name: column for name, column in columns.items() if name not in known}
-    return rest, tuple(found) if isinstance(by, tuple) else found[0]
+def _by_name(columns: Mapping[Any, Any], *arguments: Any) -> tuple[Mapping[Any, Any], list[Any]]:
+    """Columns in place of their names in `by`, `where` and `weights`; these columns are then no data."""
+    known: set[Any] = set()
+
+    def found(key: Any) -> Any:
+        if not isinstance(key, str) or key not in columns:
+            return key
+        known.add(key)
+        return columns[key]
+
+    arguments_ = [tuple(map(found, each)) if isinstance(each, tuple) else found(each) for each in arguments]
+    for name, argument in zip(("by", "where", "weights"), arguments_, strict=True):
+        if isinstance(argument, str):
+            names = ", ".join(map(shown, list(columns)[:20]))
+            raise _Refused(f"is {shown(argument)}, which is no column of data: those are {names}", name)
+    return {name: column for name, column in columns.items() if name not in known}, arguments_
+
+
+def _where(where: Any) -> tuple[Any, int]:
+    """A mask as an array; what is missing does not count."""
+    if not _is_foreign(where):
+        return where, 0
+    found, copied = _array(where, "where", "where")
+    if not isinstance(found, _core.Source):
+        return found, copied
+    if found.dtype != bool:
+        return found.gathered(), copied
+    mask = found.is_present()
+    mask[mask] = found.gathered()
+    return mask, copied + mask.nbytes
+
+
+def _weights(weights: Any) -> tuple[Any, int]:
+    """What elements weigh, as an array."""
+    if not _is_foreign(weights):
+        return weights, 0
+    found, copied = _array(weights, "weights", "weights")
+    if missing(found):
+        raise _Refused(f"has missing elements ({missing(found):,}): put 0 where an element is not to count", "weights")
+    array, _ = as_array(found)
+    return array, copied + (array.nbytes if array is not found else 0)
+
+
+def _is_foreign(value: Any) -> bool:
+    """Whether an argument has to be opened; lists and numbers are made arrays by who reads them."""
+    return value is not None and any(knows(value) for knows, _ in (*_BY_CLASS, (_has(*_ARROW), _arrow)))
 
 
 # ---------------------------------------------------------------------------------------------------------- tables
 
 
-def _dict(columns: Mapping[Any, Any], by: Any, problems: Problems) -> Source:
+def _dict(columns: Mapping[Any, Any], problems: Problems) -> Opened:
     """A dict: every column is to be an array, and all faults are told."""
-    arrays: dict[Any, Array] = {}
+    arrays: dict[Any, Elements] = {}
     copied = 0
     for key, column in columns.items():
         name = f"data[{shown(key)}]"
@@ -91,12 +174,12 @@ def _dict(columns: Mapping[Any, Any], by: Any, problems: Problems) -> Source:
             copied += more
         except _Refused as refused:
             problems.append(TypeError(f"{name} {refused}"))
-    return Source(arrays, by, Opening(copied, {}))
+    return Opened(arrays, is_single=False, opening=Opening(copied, {}))
 
 
-def _table(columns: Mapping[Any, Any], by: Any) -> Source:
+def _table(columns: Mapping[Any, Any]) -> Opened:
     """A table: its columns of numbers and times, and why the others are left out."""
-    arrays: dict[Any, Array] = {}
+    arrays: dict[Any, Elements] = {}
     left_out: dict[Any, str] = {}
     copied = 0
     for key, column in columns.items():
@@ -112,17 +195,25 @@ def _table(columns: Mapping[Any, Any], by: Any) -> Source:
             left_out[key] = f"has dtype {getattr(column, 'dtype', array.dtype)}, which holds no numbers"
     if not arrays:
         raise _Refused(f"is a table without a column of numbers: {left_out or 'it has no columns'}")
-    return Source(arrays, by, Opening(copied, left_out), is_table=True)
+    return Opened(arrays, is_single=False, opening=Opening(copied, left_out), is_table=True)
 
 
-def _columns(value: Any) -> dict[Any, Any] | None:
-    """A table's columns by their names, if it is one."""
+def _record(value: Array, columns: Mapping[Any, Any]) -> Opened:
+    """A structured array: the fields of numbers and times, if it has any, and the array as functions get it."""
+    try:
+        return _table(columns)._replace(record=value)
+    except _Refused:
+        return Opened({None: value})
+
+
+def _columns(value: Any) -> Any:
+    """A table's columns by their names; what is no table as it is, or what was read of it."""
     pandas, polars, pyarrow, xarray = (sys.modules.get(name) for name in ("pandas", "polars", "pyarrow", "xarray"))
+    if isinstance(value, np.ndarray):
+        fields = value.dtype.names
+        return value if fields is None else {name: np.ndarray.view(value, np.ndarray)[name] for name in fields}
     if pandas is not None and isinstance(value, pandas.DataFrame):
-        if not value.columns.is_unique:
-            twice = value.columns[value.columns.duplicated()][0]
-            raise _Refused(f"has two columns of the name {shown(twice)}: give them names of their own")
-        return {name: value[name] for name in value.columns}
+        return _unique(list(value.columns), [column for _, column in value.items()])
     if polars is not None and isinstance(value, polars.LazyFrame):
         raise _Refused("is a LazyFrame, which has not been computed: pass data.collect()")
     if polars is not None and isinstance(value, polars.DataFrame):
@@ -131,18 +222,26 @@ def _columns(value: Any) -> dict[Any, Any] | None:
         return _unique(value.schema.names, value.columns)
     if xarray is not None and isinstance(value, xarray.Dataset):
         return {name: value[name] for name in value.data_vars}
-    if hasattr(value, "__arrow_c_stream__") and pyarrow is not None and not _is_column(value):
+    if any(hasattr(type(value), name) for name in _ARROW) and not _is_column(value):
         with _refusals():
-            table = pyarrow.table(value)
-        return _unique(table.schema.names, table.columns)
-    return None
+            is_table, columns = _core.arrow_columns(value)
+        names, sources = [name for name, _ in columns], [_read(source) for _, source in columns]
+        is_reader = not any(hasattr(type(value), name) for name in ("__len__", "__arrow_c_array__"))
+        if is_reader and not any(getattr(source, "size", 1) for source in sources):
+            raise _Refused("gives no rows, as a reader that was read before: make it again, or pass what it reads")
+        # What is no table is not read again: it may give its elements only once.
+        return _unique(names, sources) if is_table else sources[0]
+    return value
 
 
-def _unique(names: list[str], columns: list[Any]) -> dict[Any, Any]:
-    for name in names:
-        if names.count(name) > 1:
+def _unique(names: list[Any], columns: list[Any]) -> dict[Any, Any]:
+    """Columns by their names, of which there are no two equal ones."""
+    found: dict[Any, Any] = {}
+    for name, column in zip(names, columns, strict=True):
+        if name in found:
             raise _Refused(f"has two columns of the name {shown(name)}: give them names of their own")
-    return dict(zip(names, columns, strict=True))
+        found[name] = column
+    return found
 
 
 def _is_column(value: Any) -> bool:
@@ -153,19 +252,23 @@ def _is_column(value: Any) -> bool:
 # ---------------------------------------------------------------------------------------------------------- arrays
 
 
-def _array(value: Any, name: str) -> tuple[Array, int]:
-    """An object's elements as an array, and how many bytes of them had to be copied."""
+def _array(value: Any, name: str, argument: str = "data") -> tuple[Elements, int]:
+    """An object's elements, and how many bytes of them had to be copied."""
+    if isinstance(value, _Unread):
+        raise _Refused(f"{value}: pass a column of numbers or times", argument)
     if isinstance(value, str | complex | float | int | np.generic):
         kind = "a str" if isinstance(value, str) else "one number"
-        raise _Refused(f"is {kind}, {shown(value)}: pass an array or a list of numbers")
+        raise _Refused(f"is {kind}, {shown(value)}: pass an array or a list of numbers", argument)
     for knows, way in _WAYS:
         if knows(value):
             with _refusals():
                 return way(value, name)
     kind = type(value).__name__
     if isinstance(value, Iterable) and not hasattr(value, "read"):
-        raise _Refused(f"is a {kind}, which is no sequence of numbers: pass list({name})")
-    raise _Refused(f"is a {kind}, which holds no numbers: pass an array, a list of numbers, a column or a table")
+        raise _Refused(f"is a {kind}, which is no sequence of numbers: pass list({name})", argument)
+    raise _Refused(
+        f"is a {kind}, which holds no numbers: pass an array, a list of numbers, a column or a table", argument
+    )
 
 
 @contextmanager
@@ -190,29 +293,40 @@ def _of(module: str, *names: str) -> Callable[[Any], bool]:
     return knows
 
 
-def _numpy(value: Any, name: str) -> tuple[Array, int]:
+def _numpy(value: Any, name: str) -> tuple[Elements, int]:
     del name
     return value, 0
 
 
-def _masked(value: Any, name: str) -> tuple[Array, int]:
-    if np.ma.getmaskarray(value).any():
-        advice = f"pass {name}.compressed(), or {name}.filled(np.nan) with nan_policy='omit'"
-        raise _Refused(f"is a masked array, and its mask would be ignored: {advice}")
-    return np.ma.getdata(value), 0
+def _source(value: _core.Source, name: str) -> tuple[Elements, int]:
+    """As an array, if one can show the elements where they lie."""
+    del name
+    return (np.asarray(value) if value.is_plain else value), value.bytes_copied
 
 
-def _with_lock(value: Any, name: str) -> tuple[Array, int]:
+def _masked(value: Any, name: str) -> tuple[Elements, int]:
+    del name
+    values = np.ndarray.view(np.ma.getdata(value), np.ndarray)
+    # Of nothing that is masked there may be no mask.
+    mask = np.ma.getmask(value)
+    if mask is np.ma.nomask or not mask.any():
+        return values, 0
+    if mask.dtype != bool:
+        raise _Refused("is a masked structured array: pass one of its fields")
+    return _core.Source(values, np.broadcast_to(mask, values.shape)), 0
+
+
+def _with_lock(value: Any, name: str) -> tuple[Elements, int]:
     """The array within; whoever else writes to it has to be kept from it by the caller, who has the lock."""
     return _viewed(value.get_obj(), name)
 
 
-def _shared_memory(value: Any, name: str) -> tuple[Array, int]:
+def _shared_memory(value: Any, name: str) -> tuple[Elements, int]:
     del value
     raise _Refused(f"is a SharedMemory, whose dtype is not known: pass np.ndarray(shape, dtype, {name}.buf)")
 
 
-def _pandas(value: Any, name: str) -> tuple[Array, int]:
+def _pandas(value: Any, name: str) -> tuple[Elements, int]:
     """A Series or an Index; extension arrays by what they hold."""
     dtype = value.dtype
     if isinstance(dtype, np.dtype):
@@ -220,58 +334,41 @@ def _pandas(value: Any, name: str) -> tuple[Array, int]:
     if hasattr(dtype, "pyarrow_dtype"):
         return _arrow(value.array.__arrow_array__(), name)
     if hasattr(dtype, "numpy_dtype"):
-        if value.hasnans:
-            raise _nulls(int(value.isna().sum()), f"{name}.dropna()", f"{name}.to_numpy(float, na_value=np.nan)")
-        array = value.array.to_numpy(dtype=dtype.numpy_dtype)
-        return array, 0
+        array = value.array.to_numpy(dtype=dtype.numpy_dtype, na_value=dtype.numpy_dtype.type(0))
+        if not value.hasnans:
+            return value.array.to_numpy(dtype=dtype.numpy_dtype), 0
+        # What pandas keeps beside the elements, where it does so.
+        data, mask = (getattr(value.array, each, None) for each in ("_data", "_mask"))
+        if isinstance(data, np.ndarray) and isinstance(mask, np.ndarray):
+            return _core.Source(data, mask), 0
+        return _core.Source(array, value.isna().to_numpy()), array.nbytes
+    if hasattr(dtype, "tz"):
+        # Instants, which pandas keeps in UTC.
+        array = np.asarray(value.array, dtype=f"M8[{dtype.unit}]")
+        return array, array.nbytes if array.base is None else 0
     raise _Refused(f"has dtype {dtype}, which holds no numbers: pass a column of numbers or times")
 
 
-def _nulls(count: int, without: str, filled: str) -> _Refused:
-    advice = f"pass {without}, or {filled} with nan_policy='omit'"
-    return _Refused(f"has missing elements ({count:,} null), for which a NumPy array has no place: {advice}")
+def _arrow(value: Any, name: str) -> tuple[Elements, int]:
+    """What offers Arrow's protocol, in one piece or in chunks."""
+    is_table, columns = _core.arrow_columns(value)
+    if is_table:
+        raise _Refused("is a table within a table: pass its columns")
+    return _array(_read(columns[0][1]), name)
 
 
-def _polars(value: Any, name: str) -> tuple[Array, int]:
-    if value.null_count():
-        raise _nulls(value.null_count(), f"{name}.drop_nulls()", f"{name}.fill_null(float('nan'))")
-    try:
-        return value.to_numpy(allow_copy=False), 0
-    except RuntimeError:
-        # In several chunks, or bits.
-        array = value.to_numpy()
-        return array, array.nbytes
+def _read(source: _core.Source | str) -> _core.Source | str:
+    """What was read of a column, or why nothing was."""
+    return _Unread(source) if isinstance(source, str) else source
 
 
-def _arrow(value: Any, name: str) -> tuple[Array, int]:
-    """An array of pyarrow's, in one piece or in chunks."""
-    if value.null_count:
-        raise _nulls(value.null_count, f"{name}.drop_null()", f"{name}.fill_null(float('nan'))")
-    if not SIMPLE.fullmatch(str(value.type)):
-        raise _Refused(f"has type {value.type}, which holds no numbers: pass a column of numbers or times")
-    pieces = getattr(value, "chunks", [value])
-    if len(pieces) == 1 and not str(value.type).startswith("date"):
-        # Bits of bools are unpacked.
-        array = pieces[0].to_numpy(zero_copy_only=False)
-        return array, array.nbytes if array.dtype == bool else 0
-    array = value.to_numpy()
-    return array, array.nbytes
-
-
-def _arrow_capsule(value: Any, name: str) -> tuple[Array, int]:
-    pyarrow = sys.modules.get("pyarrow")
-    if pyarrow is None:
-        raise _Refused("offers Arrow's protocol, which is read by pyarrow: import pyarrow first")
-    return _arrow(pyarrow.array(value), name)
-
-
-def _xarray(value: Any, name: str) -> tuple[Array, int]:
+def _xarray(value: Any, name: str) -> tuple[Elements, int]:
     if not isinstance(value.data, np.ndarray):
         raise _Refused(f"holds a {type(value.data).__name__}, which has not been computed: pass {name}.compute()")
     return value.data, 0
 
 
-def _viewed(value: Any, name: str) -> tuple[Array, int]:
+def _viewed(value: Any, name: str) -> tuple[Elements, int]:
     """What NumPy can look at where it lies, or else has to copy."""
     del name
     if isinstance(value, bytes | bytearray):
@@ -283,12 +380,12 @@ def _viewed(value: Any, name: str) -> tuple[Array, int]:
         return array, array.nbytes
 
 
-def _dlpack(value: Any, name: str) -> tuple[Array, int]:
+def _dlpack(value: Any, name: str) -> tuple[Elements, int]:
     del name
     return np.from_dlpack(value), 0
 
 
-def _sequence(value: Any, name: str) -> tuple[Array, int]:
+def _sequence(value: Any, name: str) -> tuple[Elements, int]:
     """Numbers, or sequences of numbers of one length."""
     kind = type(value).__name__
     array = np.array(value)
@@ -311,7 +408,7 @@ def _is_buffer(value: Any) -> bool:
     return True
 
 
-_Way = Callable[[Any, str], tuple[Array, int]]
+_Way = Callable[[Any, str], tuple[Elements, int]]
 
 _Ways = tuple[tuple[Callable[[Any], bool], _Way], ...]
 
@@ -322,13 +419,14 @@ _BY_CLASS: _Ways = (
     (_of("multiprocessing.shared_memory", "SharedMemory"), _shared_memory),
     (_of("pandas", "Series", "Index"), _pandas),
     (_of("xarray", "DataArray", "Variable"), _xarray),
-    (_of("polars", "Series"), _polars),
+    (_of("polars", "Series"), _arrow),
     (_of("pyarrow", "Array", "ChunkedArray"), _arrow),
+    (lambda value: isinstance(value, _core.Source), _source),
 )
 
 _WAYS: _Ways = (
     *_BY_CLASS,
-    (_has("__arrow_c_array__"), _arrow_capsule),
+    (_has(*_ARROW), _arrow),
     (lambda value: isinstance(value, list | tuple | range), _sequence),
     (_has("__array_interface__", "__array_struct__"), _viewed),
     (_is_buffer, _viewed),

@@ -63,6 +63,8 @@ pub enum Operation {
     Where,
     /// The second operand's items where the first is true: `x[mask]`.
     Select,
+    /// Whether each of some bools is what is said here for it.
+    Every(Vec<bool>),
     /// Conversion: `astype`.
     Cast(ItemType),
     /// Two float64 as one complex number.
@@ -79,6 +81,7 @@ impl Operation {
         match self {
             Operation::Ufunc(Loop(function)) => function.item(),
             Operation::Where | Operation::Select => of.nth(1).unwrap_or(ItemType::Float64),
+            Operation::Every(_) => ItemType::Bool,
             Operation::Cast(item) => *item,
             Operation::Pair | Operation::Keys => ItemType::Complex128,
             Operation::Columns(_) => ItemType::Float64,
@@ -89,7 +92,12 @@ impl Operation {
     pub(super) fn keeps_all(&self) -> bool {
         match self {
             Operation::Select | Operation::Columns(_) => false,
-            Operation::Ufunc(_) | Operation::Where | Operation::Cast(_) | Operation::Pair | Operation::Keys => true,
+            Operation::Ufunc(_)
+            | Operation::Where
+            | Operation::Every(_)
+            | Operation::Cast(_)
+            | Operation::Pair
+            | Operation::Keys => true,
         }
     }
 
@@ -121,6 +129,10 @@ impl Operation {
                 len
             }
             (Operation::Select, [mask, values]) => select_any(level, mask.block, values.block, output, len),
+            (Operation::Every(expected), operands) => {
+                every(level, expected, operands, output, len);
+                len
+            }
             (Operation::Cast(_), [values]) => {
                 flags.add(cast(level, values.block, output));
                 len
@@ -226,6 +238,25 @@ fn choose<T: Sealed>(
     );
 }
 
+/// Whether each operand, which is bool, is what is expected of it.
+#[inline(always)]
+fn every(level: Level, expected: &[bool], operands: &[Operand<'_>], output: &mut Buffer, len: usize) {
+    let Some(output) = Bool8::of_mut(output).and_then(|output| output.get_mut(..len)) else {
+        unreachable!("it is a bool whether all are as expected");
+    };
+    output.fill(Bool8(1));
+    for (&expected, &operand) in expected.iter().zip(operands) {
+        level.run(
+            #[inline(always)]
+            || {
+                for (all, own) in output.iter_mut().zip(items::<Bool8>(operand)) {
+                    all.0 &= u8::from((own.0 != 0) == expected);
+                }
+            },
+        );
+    }
+}
+
 /// Moves the items whose mask is true to the front.
 #[inline(always)]
 fn select<T: Sealed>(level: Level, mask: Block<'_>, values: Block<'_>, output: &mut Buffer, len: usize) -> usize {
@@ -235,6 +266,12 @@ fn select<T: Sealed>(level: Level, mask: Block<'_>, values: Block<'_>, output: &
     level.run(
         #[inline(always)]
         || {
+            let (chosen, items) = (mask.get(..len).unwrap_or_default(), values.get(..len).unwrap_or_default());
+            // In most blocks nothing is missing.
+            if let (true, Some(all)) = (chosen.iter().all(|chosen| chosen.0 != 0), output.get_mut(..items.len())) {
+                all.copy_from_slice(items);
+                return items.len();
+            }
             // Every item is written, the next over it if it is not chosen: no branch to mispredict.
             let mut kept = 0;
             for (&chosen, &item) in mask.iter().zip(values).take(len) {

@@ -1,4 +1,4 @@
-//! The input gate: a NumPy array becomes a [`View`], or an error that says what to do.
+//! The input gate: a NumPy array, or a [`Source`], becomes a [`View`] or [`Rows`], or an error that says what to do.
 #![allow(unsafe_code)]
 
 use numpy::{PyArrayDescr, PyArrayDescrMethods, PyUntypedArray, PyUntypedArrayMethods};
@@ -7,7 +7,95 @@ use pyo3::prelude::*;
 
 use crate::dtype::DType;
 use crate::error::Error;
+use crate::py::source::Source;
 use crate::view::{Output, OutputRows, Rows, View};
+
+/// What a run reads.
+#[derive(FromPyObject)]
+pub(super) enum Input<'py> {
+    /// An array.
+    Array(Bound<'py, PyUntypedArray>),
+    /// Elements that no array can show where they lie.
+    Source(Bound<'py, Source>),
+}
+
+impl<'py> Input<'py> {
+    pub(super) fn py(&self) -> Python<'py> {
+        match self {
+            Input::Array(array) => array.py(),
+            Input::Source(source) => source.py(),
+        }
+    }
+
+    /// The dtype.
+    pub(super) fn dtype(&self) -> Result<DType, Error> {
+        match self {
+            Input::Array(array) => Ok(dtype(&array.dtype())?.0),
+            Input::Source(source) => source.get().element(source.py()),
+        }
+    }
+
+    /// NumPy's dtype, which has a time's unit.
+    pub(super) fn descr(&self) -> PyResult<Bound<'py, PyAny>> {
+        match self {
+            Input::Array(array) => Ok(array.dtype().into_any()),
+            Input::Source(source) => source.getattr("dtype"),
+        }
+    }
+
+    /// How many elements there are along each axis.
+    pub(super) fn shape(&self) -> &[usize] {
+        match self {
+            Input::Array(array) => array.shape(),
+            Input::Source(source) => source.get().lengths(),
+        }
+    }
+
+    /// How many elements.
+    pub(super) fn len(&self) -> usize {
+        self.shape().iter().product()
+    }
+
+    /// The elements, those that are missing included.
+    pub(super) fn view(&self) -> Result<View<'_>, Error> {
+        match self {
+            Input::Array(array) => view(array),
+            Input::Source(source) => source.get().values(source.py()),
+        }
+    }
+
+    /// The elements as rows along the first `along` axes.
+    pub(super) fn rows(&self, along: usize) -> Result<Rows<'_>, Error> {
+        match self {
+            Input::Array(array) => array_rows(array, along),
+            Input::Source(source) => source.get().rows(source.py(), along),
+        }
+    }
+
+    /// The value of the bools that tell where an element is there, if some are missing.
+    pub(super) fn present(&self) -> Option<bool> {
+        match self {
+            Input::Array(_) => None,
+            Input::Source(source) => source.get().present_value(),
+        }
+    }
+
+    /// These bools.
+    pub(super) fn present_view(&self) -> Result<Option<View<'_>>, Error> {
+        match self {
+            Input::Array(_) => Ok(None),
+            Input::Source(source) => Ok(source.get().present(source.py())?.map(|(view, _)| view)),
+        }
+    }
+
+    /// These bools as rows along the first `along` axes.
+    pub(super) fn present_rows(&self, along: usize) -> Result<Option<Rows<'_>>, Error> {
+        match self {
+            Input::Array(_) => Ok(None),
+            Input::Source(source) => source.get().present_rows(source.py(), along),
+        }
+    }
+}
 
 /// A view of the array's memory. Nothing is copied; any strides, byte order and alignment will do.
 ///
@@ -26,7 +114,7 @@ pub(super) fn view<'a>(array: &'a Bound<'_, PyUntypedArray>) -> Result<View<'a>,
 }
 
 /// The array as rows along its first `along` axes, as [`view`].
-pub(super) fn rows<'a>(array: &'a Bound<'_, PyUntypedArray>, along: usize) -> Result<Rows<'a>, Error> {
+pub(super) fn array_rows<'a>(array: &'a Bound<'_, PyUntypedArray>, along: usize) -> Result<Rows<'a>, Error> {
     let (dtype, swapped) = dtype(&array.dtype())?;
     // SAFETY: as in `view`.
     let pointer = unsafe { (*array.as_array_ptr()).fields.data };

@@ -3,6 +3,7 @@
 // PyO3 hands arguments over by value.
 #![allow(clippy::needless_pass_by_value)]
 
+mod arrow;
 mod errors;
 mod input;
 mod kernel;
@@ -10,6 +11,7 @@ mod output;
 mod plan;
 mod rows;
 mod session;
+mod source;
 mod ufunc;
 mod waiting;
 
@@ -26,6 +28,8 @@ mod _core {
     use super::plan::Plan;
     #[pymodule_export]
     use super::session::{Session, can_cast};
+    #[pymodule_export]
+    use super::source::{Source, arrow_columns};
     #[pymodule_export]
     use super::ufunc::UfuncLoop;
     #[pymodule_export]

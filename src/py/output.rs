@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use numpy::{PyUntypedArray, PyUntypedArrayMethods};
+use numpy::PyUntypedArray;
 use pyo3::exceptions::PyMemoryError;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
@@ -10,18 +10,19 @@ use pyo3::types::{PyComplex, PyTuple};
 
 use crate::dtype::{Buffer, DType, Number};
 use crate::error::Error;
+use crate::py::input::Input;
 use crate::value::Value;
 use crate::view::Output;
 
 /// A value as Python sees it. `array` is the input, whose unit a time needs.
-pub(super) fn object<'py>(value: &Value, array: &Bound<'py, PyUntypedArray>) -> PyResult<Bound<'py, PyAny>> {
+pub(super) fn object<'py>(value: &Value, array: &Input<'py>) -> PyResult<Bound<'py, PyAny>> {
     let py = array.py();
     match value {
         Value::Scalar(Number::Int(ticks), dtype) if dtype.is_time() => time(*ticks, *dtype, array),
         // Rounded here, because NumPy warns when a cast overflows, and an infinite result is no accident.
         Value::Scalar(Number::Float(value), dtype) => scalar_type(py, *dtype)?.call1((dtype.round(*value),)),
         Value::Scalar(number, dtype) => scalar_type(py, *dtype)?.call1((plain(py, *number)?,)),
-        Value::Array { items, dtype } => self::array(items, *dtype, array),
+        Value::Array { items, dtype } => self::array(py, items, *dtype, Some(array)),
         Value::Record(name, fields) => {
             let fields = fields.iter().map(|field| object(field, array)).collect::<PyResult<Vec<_>>>()?;
             record(py, name, fields)
@@ -39,12 +40,13 @@ pub(super) fn record<'py>(py: Python<'py>, name: &str, fields: Vec<Bound<'py, Py
 
 /// Items as a fresh array of a dtype. `array` is the input, as for [`object`].
 pub(super) fn array<'py>(
+    py: Python<'py>,
     buffer: &Buffer,
     dtype: DType,
-    array: &Bound<'py, PyUntypedArray>,
+    array: Option<&Input<'py>>,
 ) -> PyResult<Bound<'py, PyAny>> {
-    let items = items(array.py(), buffer)?;
-    if dtype.is_time() {
+    let items = items(py, buffer)?;
+    if let (true, Some(array)) = (dtype.is_time(), array) {
         items.call_method1("view", (format!("{}{}", dtype.name(), unit(array)?),))
     } else if buffer.item().dtype() == dtype {
         Ok(items)
@@ -79,7 +81,7 @@ pub(super) fn failure(
 
 /// The arrays that are answers, by the functions' numbers: those of `out`, and fresh ones, as far as there is memory.
 pub(super) fn arrays<'py>(
-    array: &Bound<'py, PyUntypedArray>,
+    array: &Input<'py>,
     wanted: impl Iterator<Item = (usize, DType, usize)>,
     mut out: HashMap<usize, Bound<'py, PyUntypedArray>>,
 ) -> PyResult<HashMap<usize, Bound<'py, PyUntypedArray>>> {
@@ -94,17 +96,13 @@ pub(super) fn arrays<'py>(
 }
 
 /// An array that nobody has written to. `array` is the input, whose unit a time needs.
-pub(super) fn fresh<'py>(
-    array: &Bound<'py, PyUntypedArray>,
-    dtype: DType,
-    len: usize,
-) -> PyResult<Bound<'py, PyUntypedArray>> {
+pub(super) fn fresh<'py>(array: &Input<'py>, dtype: DType, len: usize) -> PyResult<Bound<'py, PyUntypedArray>> {
     let empty = array.py().import("numpy")?.call_method1("empty", (len, self::dtype(array, dtype)?))?;
     Ok(empty.cast_into::<PyUntypedArray>()?)
 }
 
 /// NumPy's dtype. `array` is the input, whose unit a time needs.
-pub(super) fn dtype<'py>(array: &Bound<'py, PyUntypedArray>, dtype: DType) -> PyResult<Bound<'py, PyAny>> {
+pub(super) fn dtype<'py>(array: &Input<'py>, dtype: DType) -> PyResult<Bound<'py, PyAny>> {
     let unit = if dtype.is_time() { unit(array)? } else { String::new() };
     array.py().import("numpy")?.call_method1("dtype", (format!("{}{unit}", dtype.name()),))
 }
@@ -150,15 +148,15 @@ fn scalar_type(py: Python<'_>, dtype: DType) -> PyResult<&Bound<'_, PyAny>> {
 }
 
 /// A datetime64 or timedelta64 in the unit of the input.
-fn time<'py>(ticks: i64, dtype: DType, array: &Bound<'py, PyUntypedArray>) -> PyResult<Bound<'py, PyAny>> {
+fn time<'py>(ticks: i64, dtype: DType, array: &Input<'py>) -> PyResult<Bound<'py, PyAny>> {
     let py = array.py();
     let name = format!("{}{}", dtype.name(), unit(array)?);
     py.import("numpy")?.call_method1("int64", (ticks,))?.call_method1("view", (name,))
 }
 
 /// The unit of the input's times, in brackets; nothing if they have none.
-fn unit(array: &Bound<'_, PyUntypedArray>) -> PyResult<String> {
+fn unit(array: &Input<'_>) -> PyResult<String> {
     let numpy = array.py().import("numpy")?;
-    let (unit, step): (String, i64) = numpy.call_method1("datetime_data", (array.dtype(),))?.extract()?;
+    let (unit, step): (String, i64) = numpy.call_method1("datetime_data", (array.descr()?,))?.extract()?;
     Ok(if unit == "generic" { String::new() } else { format!("[{step}{unit}]") })
 }

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
-use numpy::{PyArrayDescr, PyUntypedArray, PyUntypedArrayMethods};
+use numpy::{PyArrayDescr, PyUntypedArray};
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 use pyo3::types::PyList;
@@ -14,10 +14,11 @@ use crate::engine::{self, Control, Outcome, Prepared, Workers};
 use crate::error::Error;
 use crate::kernel::NanPolicy;
 use crate::plan::Plan as CorePlan;
+use crate::py::input::{self, Input};
 use crate::py::kernel::Kernel;
+use crate::py::output;
 use crate::py::rows::{Columns, Given, Grouping};
 use crate::py::waiting::How;
-use crate::py::{input, output};
 
 /// Elements up to which a run is over before another thread could make use of the interpreter. NumPy draws the same line,
 /// lower.
@@ -57,11 +58,9 @@ impl Plan {
     }
 
     /// What keeps kernels from having a meaning for this array: an exception each, or one for all. Touches no data.
-    fn problems(&self, py: Python<'_>, array: &Bound<'_, PyUntypedArray>) -> Vec<Py<PyAny>> {
-        match input::dtype(&array.dtype()) {
-            Ok((dtype, _)) => {
-                self.prepared(dtype).errors().iter().map(|(_, error)| exception(py, error.clone())).collect()
-            }
+    fn problems(&self, py: Python<'_>, array: Input<'_>) -> Vec<Py<PyAny>> {
+        match array.dtype() {
+            Ok(dtype) => self.prepared(dtype).errors().iter().map(|(_, error)| exception(py, error.clone())).collect(),
             Err(error) => self.plan.calls().iter().take(1).map(|_| exception(py, error.clone())).collect(),
         }
     }
@@ -71,20 +70,20 @@ impl Plan {
     fn problems_over<'py>(
         &self,
         py: Python<'py>,
-        arrays: Vec<Bound<'py, PyUntypedArray>>,
+        arrays: Vec<Input<'py>>,
         over: Vec<Vec<usize>>,
-        weights: Option<&Bound<'py, PyUntypedArray>>,
+        weights: Option<Input<'py>>,
     ) -> PyResult<Vec<Py<PyAny>>> {
-        let given = Given { arrays: &arrays, over: &over, mask: None, weights };
+        let given = Given { arrays: &arrays, over: &over, mask: None, weights: weights.as_ref() };
         Ok(given.problems(&self.plan)?.into_iter().map(|error| exception(py, error)).collect())
     }
 
     /// The arrays that kernels' answers over such an array are: the kernel's number, the dtype and the length.
-    fn arrays<'py>(&self, array: &Bound<'py, PyUntypedArray>) -> PyResult<Vec<(usize, Bound<'py, PyAny>, usize)>> {
-        let Ok((dtype, _)) = input::dtype(&array.dtype()) else { return Ok(Vec::new()) };
+    fn arrays<'py>(&self, array: Input<'py>) -> PyResult<Vec<(usize, Bound<'py, PyAny>, usize)>> {
+        let Ok(dtype) = array.dtype() else { return Ok(Vec::new()) };
         let prepared = self.prepared(dtype);
         let arrays = prepared.arrays(array.len());
-        arrays.map(|(index, dtype, len)| Ok((index, output::dtype(array, dtype)?, len))).collect()
+        arrays.map(|(index, dtype, len)| Ok((index, output::dtype(&array, dtype)?, len))).collect()
     }
 
     /// Runs the kernels over the array. `workers` of 0 are as many as there are processors. Answers that are arrays are
@@ -92,7 +91,7 @@ impl Plan {
     #[pyo3(signature = (array, workers, timeout, out))]
     fn run<'py>(
         &self,
-        array: &Bound<'py, PyUntypedArray>,
+        array: Input<'py>,
         workers: usize,
         timeout: Option<f64>,
         out: HashMap<usize, Bound<'py, PyUntypedArray>>,
@@ -100,9 +99,9 @@ impl Plan {
         let py = array.py();
         let started = Instant::now();
         // While attached: a fork, which Python does attached, can then not catch the lock.
-        let prepared = input::view(array).map(|view| (self.prepared(view.dtype()), view));
+        let prepared = array.view().map(|view| (self.prepared(view.dtype()), view));
         let arrays = match &prepared {
-            Ok((prepared, view)) => output::arrays(array, prepared.arrays(view.len()), out)?,
+            Ok((prepared, view)) => output::arrays(&array, prepared.arrays(view.len()), out)?,
             Err(_) => HashMap::new(),
         };
         let outputs = output::memory(&arrays)?;
@@ -128,7 +127,7 @@ impl Plan {
                 for (index, (value, call)) in values.into_iter().zip(self.plan.calls()).enumerate() {
                     let object = |value| match arrays.get(&index) {
                         Some(written) => Ok(written.clone().into_any()),
-                        None => output::object(&value, array)
+                        None => output::object(&value, &array)
                             .map_err(|error| output::failure(py, error, [call.entry.name], output::bytes(&value))),
                     };
                     append(value.map_err(PyErr::from).and_then(object))?;
@@ -156,15 +155,15 @@ impl Plan {
     #[allow(clippy::too_many_arguments)] // private, and called by one function of the Python half
     fn run_rows<'py>(
         &self,
-        arrays: Vec<Bound<'py, PyUntypedArray>>,
+        arrays: Vec<Input<'py>>,
         over: Vec<Vec<usize>>,
         along: usize,
-        mask: Option<&Bound<'py, PyUntypedArray>>,
-        weights: Option<&Bound<'py, PyUntypedArray>>,
+        mask: Option<Input<'py>>,
+        weights: Option<Input<'py>>,
         workers: usize,
         timeout: Option<f64>,
     ) -> PyResult<Columns<'py>> {
-        let given = Given { arrays: &arrays, over: &over, mask, weights };
+        let given = Given { arrays: &arrays, over: &over, mask: mask.as_ref(), weights: weights.as_ref() };
         super::rows::run(&self.plan, &given, along, &How { workers, timeout })
     }
 
@@ -193,19 +192,19 @@ impl Plan {
     #[allow(clippy::too_many_arguments)] // private, and called by one function of the Python half
     fn run_groups<'py>(
         &self,
-        arrays: Vec<Bound<'py, PyUntypedArray>>,
+        arrays: Vec<Input<'py>>,
         over: Vec<Vec<usize>>,
-        labels: &Bound<'py, PyUntypedArray>,
+        labels: Input<'py>,
         low: i128,
         range: usize,
-        mask: Option<&Bound<'py, PyUntypedArray>>,
-        weights: Option<&Bound<'py, PyUntypedArray>>,
+        mask: Option<Input<'py>>,
+        weights: Option<Input<'py>>,
         positions: bool,
         workers: usize,
         timeout: Option<f64>,
     ) -> PyResult<(Grouping<'py>, Columns<'py>)> {
-        let given = Given { arrays: &arrays, over: &over, mask, weights };
-        super::rows::run_groups(&self.plan, &given, (labels, low, range), positions, &How { workers, timeout })
+        let given = Given { arrays: &arrays, over: &over, mask: mask.as_ref(), weights: weights.as_ref() };
+        super::rows::run_groups(&self.plan, &given, (&labels, low, range), positions, &How { workers, timeout })
     }
 }
 

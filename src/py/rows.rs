@@ -15,9 +15,10 @@ use crate::engine::{self, Groups, Labels, Table};
 use crate::error::Error;
 use crate::kernel::Takes;
 use crate::memory;
-use crate::plan::{Plan as CorePlan, Subjects};
+use crate::plan::{self, Plan as CorePlan, Subjects};
+use crate::py::input::{self, Input};
+use crate::py::output;
 use crate::py::waiting::How;
-use crate::py::{input, output};
 use crate::simd::Level;
 use crate::view::{OutputRows, Rows, View};
 
@@ -32,34 +33,33 @@ pub(super) type Grouping<'py> = (Bound<'py, PyAny>, Bound<'py, PyAny>, Option<Bo
 /// What a run over parts is given.
 pub(super) struct Given<'a, 'py> {
     /// The arrays that kernels go over, all of one shape.
-    pub(super) arrays: &'a [Bound<'py, PyUntypedArray>],
+    pub(super) arrays: &'a [Input<'py>],
     /// The numbers of the arrays that each kernel goes over.
     pub(super) over: &'a [Vec<usize>],
     /// Which elements count, and what each weighs: of the arrays' shape too.
-    pub(super) mask: Option<&'a Bound<'py, PyUntypedArray>>,
-    pub(super) weights: Option<&'a Bound<'py, PyUntypedArray>>,
+    pub(super) mask: Option<&'a Input<'py>>,
+    pub(super) weights: Option<&'a Input<'py>>,
 }
 
 impl<'a, 'py> Given<'a, 'py> {
     /// The first of the arrays, of which there is one at least.
-    fn first(&self) -> PyResult<&'a Bound<'py, PyUntypedArray>> {
+    fn first(&self) -> PyResult<&'a Input<'py>> {
         self.arrays.first().ok_or_else(|| PyRuntimeError::new_err("there is an array"))
     }
 
     /// All arrays, the mask and the weights.
-    fn all(&self) -> impl Iterator<Item = &'a Bound<'py, PyUntypedArray>> {
+    fn all(&self) -> impl Iterator<Item = &'a Input<'py>> {
         self.arrays.iter().chain(self.mask).chain(self.weights)
     }
 
     /// What each kernel of the plan goes over.
     fn subjects(&self, plan: &CorePlan) -> PyResult<Subjects> {
         let first = self.first()?;
-        let dtype = |array: &Bound<'py, PyUntypedArray>| Ok(input::dtype(&array.dtype())?.0);
-        let dtypes = self.arrays.iter().map(dtype).collect::<PyResult<Vec<DType>>>()?;
-        let weights = self.weights.map(dtype).transpose()?;
+        let dtypes = self.arrays.iter().map(Input::dtype).collect::<Result<Vec<DType>, Error>>()?;
+        let weights = self.weights.map(Input::dtype).transpose()?;
         check(self.all().all(|array| array.shape() == first.shape()), "all arrays are of one shape")?;
         check(
-            self.mask.is_none_or(|mask| dtype(mask).is_ok_and(|dtype| dtype == DType::Bool)),
+            self.mask.is_none_or(|mask| mask.dtype().is_ok_and(|dtype| dtype == DType::Bool)),
             "a mask is of dtype bool",
         )?;
         check(weights.is_none_or(|dtype| Takes::Reals.includes(dtype)), "weights are real numbers")?;
@@ -73,14 +73,32 @@ impl<'a, 'py> Given<'a, 'py> {
             plan.calls().len() == self.over.len() && self.over.iter().all(counted) && matched,
             "each kernel goes over as many arrays as it takes",
         )?;
-        Ok(Subjects::new(plan, &dtypes, self.over, self.mask.is_some(), weights))
+        let present = self.arrays.iter().map(Input::present).collect();
+        let given = plan::Given { dtypes, present, mask: self.mask.is_some(), weights };
+        Ok(Subjects::new(plan, &given, self.over))
+    }
+
+    /// The sources of its subjects, in their order.
+    fn sources<T>(
+        &self,
+        values: impl Fn(&'a Input<'py>) -> Result<T, Error>,
+        present: impl Fn(&'a Input<'py>) -> Result<Option<T>, Error>,
+    ) -> Result<Vec<T>, Error> {
+        let mut sources = self.arrays.iter().map(&values).collect::<Result<Vec<T>, Error>>()?;
+        for array in self.arrays {
+            sources.extend(present(array)?);
+        }
+        for other in self.mask.into_iter().chain(self.weights) {
+            sources.push(values(other)?);
+        }
+        Ok(sources)
     }
 }
 
 impl Given<'_, '_> {
     /// What keeps kernels of the plan from running, one after the other.
     pub(super) fn problems(&self, plan: &CorePlan) -> PyResult<Vec<Error>> {
-        let foreign = self.all().find_map(|array| input::dtype(&array.dtype()).err());
+        let foreign = self.all().find_map(|array| array.dtype().err());
         if let Some(error) = foreign {
             return Ok(vec![error]);
         }
@@ -94,7 +112,7 @@ impl Given<'_, '_> {
 pub(super) fn run<'py>(plan: &CorePlan, given: &Given<'_, 'py>, along: usize, how: &How) -> PyResult<Columns<'py>> {
     let started = Instant::now();
     let (subjects, array) = (given.subjects(plan)?, given.first()?);
-    let sources = given.all().map(|array| input::rows(array, along)).collect::<Result<Vec<_>, _>>()?;
+    let sources = given.sources(|array| array.rows(along), |array| array.present_rows(along))?;
     let (outcome, workers) = how.detached(array.py(), array.len(), |workers, control| {
         engine::run_rows(plan, &subjects, &sources, workers, control)
     })?;
@@ -106,7 +124,7 @@ pub(super) fn run<'py>(plan: &CorePlan, given: &Given<'_, 'py>, along: usize, ho
 pub(super) fn run_groups<'py>(
     plan: &CorePlan,
     given: &Given<'_, 'py>,
-    (labels, low, range): (&Bound<'py, PyUntypedArray>, i128, usize),
+    (labels, low, range): (&Input<'py>, i128, usize),
     positions: bool,
     how: &How,
 ) -> PyResult<(Grouping<'py>, Columns<'py>)> {
@@ -114,8 +132,8 @@ pub(super) fn run_groups<'py>(
     let py = array.py();
     let without_mask = Given { mask: None, ..*given };
     let subjects = without_mask.subjects(plan)?;
-    let views = without_mask.all().map(input::view).collect::<Result<Vec<_>, _>>()?;
-    let (label_view, mask_view) = (input::view(labels)?, given.mask.map(input::view).transpose()?);
+    let views = without_mask.sources(Input::view, Input::present_view)?;
+    let (label_view, mask_view) = (labels.view()?, given.mask.map(Input::view).transpose()?);
     let same = |other: &View<'_>| other.len() == array.len();
     let is_mask = |mask: &View<'_>| same(mask) && mask.dtype() == DType::Bool;
     check(same(&label_view) && mask_view.as_ref().is_none_or(is_mask), "labels and mask are as long as the array")?;
@@ -137,7 +155,7 @@ pub(super) fn run_groups<'py>(
     })?;
     let (present, starts, positions, table) = outcome?;
     let numbers = |numbers: &Buffer| {
-        output::array(numbers, DType::Int64, array).map_err(|error| {
+        output::array(py, numbers, DType::Int64, None).map_err(|error| {
             let kernels = plan.calls().iter().map(|call| call.entry.name);
             let bytes = numbers.len().saturating_mul(DType::Int64.size());
             output::failure(py, error, kernels, bytes)
@@ -167,7 +185,7 @@ pub(super) fn run_each<'py>(
     check(starts.as_ref().is_none_or(within), "rows lie within their array")?;
     let rows = match &starts {
         Some(starts) => Rows::behind(view, starts),
-        None => input::rows(array, along)?,
+        None => input::array_rows(array, along)?,
     };
     let output = |(&index, array): (&usize, &Bound<'py, PyUntypedArray>)| {
         let long = starts.as_ref().is_none_or(|starts| starts.last().is_none_or(|&end| end <= array.len()));
@@ -255,13 +273,13 @@ fn bytes(column: &Column) -> usize {
 
 /// A column as Python sees it: an array with a row for each value, a named tuple of such, or a list of values that
 /// have no common form.
-fn object<'py>(column: &Column, array: &Bound<'py, PyUntypedArray>) -> PyResult<Bound<'py, PyAny>> {
+fn object<'py>(column: &Column, array: &Input<'py>) -> PyResult<Bound<'py, PyAny>> {
     let py = array.py();
     match column {
         Column::Empty => Ok(PyList::empty(py).into_any()),
-        Column::Numbers { items, dtype } => output::array(items, *dtype, array),
+        Column::Numbers { items, dtype } => output::array(py, items, *dtype, Some(array)),
         Column::Arrays { items, dtype, width, count } => {
-            output::array(items, *dtype, array)?.call_method1("reshape", (*count, *width))
+            output::array(py, items, *dtype, Some(array))?.call_method1("reshape", (*count, *width))
         }
         Column::Record(name, columns) => {
             let fields = columns.iter().map(|field| object(field, array)).collect::<PyResult<Vec<_>>>()?;

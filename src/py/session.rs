@@ -12,9 +12,10 @@ use crate::dtype::{Buffer, Constant, DType, ItemType, Number};
 use crate::engine::{self, Control, Told, Workers};
 use crate::error::Error;
 use crate::expr::{self, Loop, NodeId, Operation, Step};
-use crate::kernel::{Input, NanPolicy, Request, Subject};
+use crate::kernel::{Input as Elements, NanPolicy, Request, Subject};
 use crate::kernels;
 use crate::plan::Who;
+use crate::py::input::Input;
 use crate::py::kernel::Kernel;
 use crate::py::ufunc::UfuncLoop;
 use crate::py::waiting;
@@ -152,7 +153,7 @@ impl Session {
         let dtype = self.dtype(&mut state, node);
         let mut request = call.entry.request(&call.arguments, Subject::of(node, dtype), nan_policy)?;
         if let Request::Array(unwritten) = &request {
-            let input = state.arrays[0].bind(py).clone();
+            let input = Input::Array(state.arrays[0].bind(py).clone());
             let len = (unwritten.len)(state.session.graph().len(node).unwrap_or(0));
             let bytes = len.saturating_mul(unwritten.dtype.size());
             let array = out
@@ -170,7 +171,7 @@ impl Session {
     /// `nan_policy="raise"`: the next sweep counts the array's NaN values, and fails if there are any.
     fn refuse_nan(&self, py: Python<'_>) {
         if self.dtype.has_missing() {
-            let input = Input::new("nan_policy", Subject::of(0, self.dtype), NanPolicy::Raise);
+            let input = Elements::new("nan_policy", Subject::of(0, self.dtype), NanPolicy::Raise);
             self.state(py).session.add(Who::NanCheck, kernels::missing(&input));
         }
     }
@@ -222,6 +223,7 @@ impl Session {
         sources.sort_unstable();
         sources.dedup();
         let bytes = bytes(sources.iter().filter_map(|&source| views.get(source)).map(View::extent));
+        let first = Input::Array(arrays[0].clone());
         let answers = answers.into_iter().map(|(who, answer)| {
             let (who, answer) = match (who, answer) {
                 (Who::Call(who), answer) => (who, answer),
@@ -233,7 +235,7 @@ impl Session {
             let kernel = kernels.remove(&who);
             let object = answer.map_err(|error| error.of(kernel).into()).and_then(|value| match written.get(&who) {
                 Some(array) => Ok(array.bind(py).clone().into_any()),
-                None => output::object(&value, &arrays[0])
+                None => output::object(&value, &first)
                     .map_err(|error| output::failure(py, error, kernel, output::bytes(&value))),
             });
             match object {

@@ -63,6 +63,11 @@ impl<'a> Rows<'a> {
         Rows { first, along, count, across, starts: None }
     }
 
+    /// One row, however its elements lie.
+    pub fn one(row: View<'a>) -> Rows<'a> {
+        Rows { first: row, along: Vec::new(), count: 1, across: 1, starts: None }
+    }
+
     /// Rows of several lengths, one behind the other: where each starts, and where the last one ends.
     pub fn behind(all: View<'a>, starts: &'a [usize]) -> Rows<'a> {
         let count = starts.len().saturating_sub(1);

@@ -392,7 +392,7 @@ class Formulas:
         plan, over = _core.Plan(kernels, "propagate"), [(0,)] * len(nodes)
         try:
             with self.deadline.within() as left:
-                columns, failed, passes, size, *_ = parts.run(plan, [array], over, workers, left, {})
+                columns, failed, passes, size, *_ = parts.run(plan, [array], over, workers, left)
         except Exception as error:  # noqa: BLE001 - as in a sweep
             raise Stopped(error) from None
         self.sweeps += [Sweep(size // passes, [], [] if number else nodes) for number in range(passes)]
@@ -401,7 +401,7 @@ class Formulas:
             operation = node.operation
             laid_out = replace(parts, keepdims=operation.keepdims)
             try:
-                value: Any = None if place in wrong else laid_out.result(column, operation.kernel)
+                value: Any = None if place in wrong else laid_out.result(column, operation.kernel, array)
                 doubtful = (
                     value is None or value.dtype != node.dtype or (operation.doubts_nan and np.isnan(value).any())
                 )

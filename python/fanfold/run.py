@@ -1,0 +1,375 @@
+"""The one way of a run: arrays → what is taken together → kernels, then functions → results.
+
+Every call comes through here, but for kernels alone over one whole array, which are over in a few microseconds
+(`api.Plan.run`). A single array is a table of one column without a name.
+"""
+
+import time
+from collections.abc import Iterable, Mapping
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from fanfold import _core, checks, columns
+from fanfold.calling import COPIED, Called, Sweep, Task, budget, call_all
+from fanfold.deadline import Deadline
+from fanfold.failures import in_the_name_of_all, raise_failures, raise_problems, short_of_memory
+from fanfold.filling import joined, tell_what_is_missing
+from fanfold.partition import Parts, parts, refuse_weights
+from fanfold.results import Ran, Results
+from fanfold.sources import Elements, Opened, as_array, missing
+from fanfold.tracing.crew import SMALLEST, Crew, why_plain
+
+if TYPE_CHECKING:
+    from fanfold.api import Plan
+
+_NO_ELEMENTS = np.empty(0)
+
+_RECORD = object()
+"""The name of a structured array, of which each field is a column."""
+
+Out = Mapping[str, npt.NDArray[Any]]
+"""Arrays of the caller's, by the keys of the kernels that are to write to them."""
+
+
+class Run:
+    """One run of a plan."""
+
+    def __init__(
+        self, plan: "Plan", data: Opened, taking: Mapping[str, Any], workers: int, deadline: Deadline, out: Out
+    ) -> None:
+        self._plan = plan
+        self._data = data
+        self._taking = taking
+        self._workers = workers
+        self._deadline = deadline
+        self._out = out
+        self._order = plan._order
+        self._begun = time.perf_counter()
+        self._values: dict[str, Any] = {}
+        self._errors: dict[str, Exception] = {}
+        self._how: dict[str, str] = {}
+        self._why: dict[str, str] = {}
+        self._passes = self._bytes_read = self._bytes_copied = 0
+        self._used = 1
+        self._groups: Any = None
+        self._gathered: dict[Any, tuple[npt.NDArray[Any], str]] = {}
+        # What a class means is lost on kernels: they fail, and functions get the array in its class.
+        self._kernels = dict(zip(plan._keys, plan._kernels, strict=False))
+        for name, array in data.arrays.items():
+            for key, error in checks.refused(self._kernels, array, self._called(name)).items():
+                self._errors.setdefault(key, error)
+        self._kernels = {key: kernel for key, kernel in self._kernels.items() if key not in self._errors}
+        self._arrays: dict[Any, Elements] = {
+            name: np.ndarray.view(array, np.ndarray) if isinstance(array, np.ndarray) else array
+            for name, array in data.arrays.items()
+        }
+
+    @in_the_name_of_all
+    def results(self, on_error: str) -> Results:
+        """Runs everything."""
+        is_whole = not self._taking and self._data.is_single
+        if is_whole and not missing(self._data.first):
+            self._whole(None, self._kernels, self._plan._plain)
+        else:
+            self._parted(on_error)
+        return self._results(on_error)
+
+    # ---------------------------------------------------------------------------------------------- whole arrays
+
+    def _whole(self, name: Any, kernels: Mapping[str, _core.Kernel], functions: Mapping[str, Any]) -> None:
+        """Kernels and functions over all elements of an array, in passes that they share."""
+        if not kernels and not functions:
+            return
+        array: Elements = self._arrays[name] if name is not _RECORD else _NO_ELEMENTS
+        if missing(array) and kernels:
+            self._refuse_items(name, kernels)
+            kernels = {}
+        data, why = self._as_array(name) if functions else (array, "")
+        keys = [*kernels, *functions]
+        native = self._plan._native_of(kernels)
+        out = {place: self._out[key] for place, key in enumerate(kernels) if key in self._out}
+        reason = why_plain(data) if functions and isinstance(data, np.ndarray) else None
+        if not functions:
+            with self._deadline.within() as left:
+                found = native.run(array, self._workers, left, out)
+            self._take_over(keys, name, *found)
+        elif reason is None:
+            self._trace(keys, name, kernels, functions, data, out)
+        else:
+            self._call(keys, name, native if kernels else None, functions, data, reason, out)
+        for key in functions if why else ():
+            self._why[key] = f"{self._why[key]}; {why}" if key in self._why else why
+
+    def _trace(
+        self,
+        keys: list[str],
+        name: Any,
+        kernels: Mapping[str, _core.Kernel],
+        functions: Mapping[str, Any],
+        data: Any,
+        out: Mapping[int, npt.NDArray[Any]],
+    ) -> None:
+        """Functions that are traced, and kernels in the same passes."""
+        workers = budget(self._workers)
+        policy = self._plan._nan_policy
+        crew = Crew(data, functions, list(kernels.values()), policy, workers, self._deadline, out=out)
+        crew.run()
+        failures: list[tuple[int, Exception]] = []
+        answers: list[Any] = []
+        refused: tuple[Any, bool] = crew.formulas.answers.pop(_core.Session.NAN_CHECK, (None, True))
+        for index in range(len(kernels)):
+            value, good = crew.formulas.answers[index] if refused[1] else refused
+            if not good:
+                failures.append((index, value))
+            answers.append(value if good else None)
+        for call in crew.calls.values():
+            if call.error is not None:
+                failures.append((len(answers), call.error))
+            answers.append(call.result if call.error is None else None)
+            call.error = None
+        self._how |= {key: call.how for key, call in crew.calls.items()}
+        self._why |= {key: "; ".join(call.trace.reasons) for key, call in crew.calls.items() if call.trace.reasons}
+        self._bytes_copied += crew.bytes_copied
+        sweeps = crew.formulas.sweeps
+        self._take_over(keys, name, answers, failures, len(sweeps), sum(s.bytes_read for s in sweeps), crew.workers)
+
+    def _call(
+        self,
+        keys: list[str],
+        name: Any,
+        native: _core.Plan | None,
+        functions: Mapping[str, Any],
+        data: Any,
+        reason: str,
+        out: Mapping[int, npt.NDArray[Any]],
+    ) -> None:
+        """Functions that are called as they stand, beside the kernels' run."""
+        called = {key: Called(function) for key, function in functions.items()}
+        tasks = [Task(key, function, data) for key, function in called.items()]
+        run = None if native is None else partial(native.run, self._arrays[name], out=dict(out))
+        sweep = Sweep(run, self._deadline)
+        self._used = max(self._used, call_all(tasks, sweep, self._threads(data), self._deadline))
+        failures: list[tuple[int, Exception]] = []
+        answers, failures, *figures = sweep.answer or ([], failures)
+        for task in tasks:
+            if task.error is not None:
+                failures.append((len(answers), task.error))
+            answers.append(task.result)
+            task.error = None
+        for key, each in called.items():
+            self._why[key] = reason
+            self._told(key, each)
+        self._take_over(keys, name, answers, failures, *figures)
+
+    # ------------------------------------------------------------------------------------------ parts of arrays
+
+    def _parted(self, on_error: str) -> None:
+        """An answer for each of many parts, of each of many columns, or of the elements that are there."""
+        plan, arrays = self._plan, self._arrays
+        items = {self._plan._keys[index] for array in arrays.values() for index, *_ in plan._native.arrays(array)}
+        items &= self._kernels.keys()
+        kernels = {key: kernel for key, kernel in self._kernels.items() if key not in items}
+        policy = plan._nan_policy
+        # Of a table a kernel answers for those columns that it has a meaning for.
+        lacking = columns.without(self._kernels, arrays, policy) if self._data.is_table else set()
+        problems: list[Exception] = []
+        calls = columns.Calls(kernels, list(arrays), problems, lacking)
+        asked = parts(self._data, arrays, plan, self._taking, self._workers, problems)
+        native = _core.Plan(calls.kernels, policy)
+        if on_error == "raise":
+            several = {} if self._data.is_single else arrays
+            wrong = columns.wrong(native, arrays, several, calls, asked.weights)
+            raise_problems(wrong, "the functions cannot be run on these arrays")
+        if asked.weights is not None:
+            refuse_weights(asked.weights, self._workers, self._deadline)
+        self._sweep(asked, calls, native)
+        self._bytes_copied += asked.bytes_copied
+        self._groups = asked.groups
+        # Functions get a structured array as it is, and of other tables each column.
+        for_functions = list(arrays) if self._data.record is None else [_RECORD]
+        for name in arrays:
+            chosen = {key: self._kernels[key] for key in self._kernels if key in items and (key, name) not in lacking}
+            if self._taking:
+                self._items(asked, name, chosen)
+            else:
+                self._whole(name, chosen, plan._plain if name in for_functions else {})
+        if self._taking:
+            self._apart(asked, [(name, key) for name in for_functions for key in plan._plain])
+        elif self._data.record is not None:
+            self._whole(_RECORD, {}, plan._plain)
+
+    def _sweep(self, asked: Parts, calls: columns.Calls, native: _core.Plan) -> None:
+        """The kernels, over all arrays at once."""
+        arrays = list(self._arrays.values())
+        with self._deadline.within() as left:
+            found, failed, *figures = asked.run(native, arrays, calls.over, self._workers, left)
+        lost = {place for place, _ in failed}
+        answers: list[Any] = [None] * len(found)
+        for place, (column, kernel) in enumerate(zip(found, calls.kernels, strict=True)):
+            try:
+                if place not in lost:
+                    answers[place] = asked.result(column, kernel, arrays[calls.over[place][0]])
+            except MemoryError as memory:
+                failed.append((place, short_of_memory(memory, [calls.keys[place]])))
+        self._figures(*figures)
+        self._values |= (
+            calls.values(answers) if not self._data.is_single else dict(zip(calls.keys, answers, strict=True))
+        )
+        for key, error in calls.failures(failed, {} if self._data.is_single else self._arrays).items():
+            self._errors.setdefault(key, error)
+
+    def _items(self, asked: Parts, name: Any, kernels: Mapping[str, _core.Kernel]) -> None:
+        """Kernels that answer with arrays of items, over the parts of an array."""
+        array = self._arrays[name]
+        if not kernels:
+            return
+        if missing(array):
+            self._refuse_items(name, kernels)
+            return
+        plan, keys = self._plan._native_of(kernels), list(kernels)
+        out = {place: self._out[key] for place, key in enumerate(keys) if key in self._out}
+        found: dict[int, Any] = {}
+        failed: dict[int, Exception] = {}
+        try:
+            with self._deadline.within() as left:
+                found, failed = asked.sequences(plan, array, self._workers, left, out)
+        except MemoryError as memory:
+            failed = dict.fromkeys(range(len(keys)), short_of_memory(memory, keys))
+        for place, key in enumerate(keys):
+            error = failed.get(place)
+            if error is not None:
+                self._fail(key, name, short_of_memory(error, [key]) if isinstance(error, MemoryError) else error)
+            self._put(key, name, None if error is not None else found[place])
+
+    def _apart(self, asked: Parts, functions: list[tuple[Any, str]]) -> None:
+        """Functions over the parts of arrays, of all columns together."""
+        tasks: list[Task] = []
+        called: list[Called] = []
+        for name, key in functions:
+            function = Called(self._plan._plain[key])
+            data, why = self._as_array(name)
+            self._why[key] = "; ".join(filter(None, (asked.why, why)))
+            called.append(function)
+            tasks.append(Task(key, asked.called(function, self._own(name)), data))
+        workers = self._threads(self._data.first)
+        self._used = max(self._used, call_all(tasks, Sweep(None, self._deadline), workers, self._deadline))
+        for (name, key), function, task in zip(functions, called, tasks, strict=True):
+            self._told(key, function)
+            if task.error is not None:
+                self._fail(key, name, task.error)
+            self._put(key, name, task.result)
+            task.error = None
+
+    # --------------------------------------------------------------------------------------------------- results
+
+    def _results(self, on_error: str) -> Results:
+        plan = self._plan
+        seconds = time.perf_counter() - self._begun
+        values = {key: self._values.get(key) for key in self._order if key not in plan._fills}
+        values = self._filled(values)
+        ran: Ran = (
+            *(self._passes, self._bytes_read, self._used, seconds, self._order),
+            *(plan._how | self._how, self._why, self._bytes_copied, self._data.opening),
+        )
+        if not self._errors:
+            return Results(values, {}, ran, self._groups)
+        errors = {key: self._errors[key] for key in self._order if key in self._errors}
+        for key in errors.keys() & plan._plain.keys():
+            tell_what_is_missing(errors[key], plan._functions[key])
+        # The frames of `run` and of this may outlive it, in the exceptions' tracebacks.
+        self._errors.clear()
+        if on_error == "raise":
+            good = {key: value for key, value in values.items() if key not in errors}
+            raise_failures(errors, plan._plain, Results(good, {}, ran, self._groups))
+        return Results(values | errors, errors, ran, self._groups)
+
+    def _filled(self, values: dict[str, Any]) -> dict[str, Any]:
+        """The results with the entries of the dicts that functions have filled."""
+        fills = self._plan._fills
+        if not fills:
+            return values
+        if self._data.is_single or self._data.record is not None:
+            entries, wrong = joined({key: self._values.get(key) for key in self._order}, self._order)
+            for key, error in wrong.items():
+                self._fail(key, _RECORD, error)
+            return entries
+        for name in self._arrays:
+            own = {key: self._values.get(key, {}).get(name) for key in fills}
+            entries, wrong = joined(own, fills)
+            for key, error in wrong.items():
+                self._fail(key, name, error)
+            for key, value in entries.items():
+                values.setdefault(key, {})[name] = value
+        return values
+
+    def _take_over(
+        self,
+        keys: list[str],
+        name: Any,
+        answers: Iterable[Any],
+        failures: list[tuple[int, Exception]],
+        *figures: Any,
+    ) -> None:
+        """What a run of a whole array gave."""
+        self._figures(*figures)
+        for key, answer in zip(keys, answers, strict=True):
+            self._put(key, name, answer)
+        for index, error in failures:
+            self._fail(keys[index], name, error)
+        failures.clear()
+
+    def _figures(self, passes: int = 0, bytes_read: int = 0, workers: int = 1, seconds: float = 0) -> None:
+        del seconds
+        self._passes += passes
+        self._bytes_read += bytes_read
+        self._used = max(self._used, workers)
+
+    def _put(self, key: str, name: Any, value: Any) -> None:
+        if self._data.is_single or name is _RECORD:
+            self._values[key] = value
+        else:
+            self._values.setdefault(key, {})[name] = value
+
+    def _fail(self, key: str, name: Any, error: Exception) -> None:
+        if not self._data.is_single and name is not _RECORD:
+            columns.tell(error, name)
+        self._errors.setdefault(key, error)
+
+    def _told(self, key: str, called: Called) -> None:
+        """Whether a function was called with a copy."""
+        if called.bytes_copied:
+            self._why[key] = f"{self._why[key]}; {COPIED}"
+            self._bytes_copied += called.bytes_copied
+
+    def _refuse_items(self, name: Any, kernels: Iterable[str]) -> None:
+        """What is missing has no item among an array's."""
+        count = missing(self._arrays[name])
+        for key in kernels:
+            why = f"answers with an array of items, and {count:,} elements of {self._called(name)} are missing"
+            self._fail(key, name, TypeError(f"{checks.shown(key)} {why}: drop them, or put NaN in their place"))
+            self._put(key, name, None)
+
+    def _own(self, name: Any) -> Elements:
+        """A column as functions get it: in its class, if that may mean something."""
+        record = self._data.record
+        own = record if name is _RECORD and record is not None else self._data.arrays[name]
+        return checks.kept(own) if isinstance(own, np.ndarray) else own
+
+    def _as_array(self, name: Any) -> tuple[Any, str]:
+        """The elements of a column as functions get them, and why they are copied, if they are."""
+        elements = self._own(name)
+        if isinstance(elements, np.ndarray):
+            return elements, ""
+        if name not in self._gathered:
+            self._gathered[name] = as_array(elements)
+            self._bytes_copied += self._gathered[name][0].nbytes
+        return self._gathered[name]
+
+    def _called(self, name: Any) -> str:
+        return "data" if self._data.is_single else f"data[{checks.shown(name)}]"
+
+    def _threads(self, data: Elements) -> int:
+        return 1 if data.size <= SMALLEST else budget(self._workers)

@@ -1,0 +1,311 @@
+//! `Source`: elements that no NumPy array can show where they lie, because some are missing, or they are bits, or in pieces.
+
+use std::sync::Arc;
+
+use numpy::{PyUntypedArray, PyUntypedArrayMethods};
+use pyo3::exceptions::PyValueError;
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyTuple};
+
+use crate::dtype::{Block, Bool8, Buffer, DType, ItemType, Sealed, for_each_item};
+use crate::error::{Error, guarded};
+use crate::memory;
+use crate::py::arrow::{self, Column, Kind};
+use crate::py::{input, output};
+use crate::simd::Level;
+use crate::view::{BLOCK, Rows, View};
+
+/// Elements of which some may be missing, read where they lie.
+#[pyclass(frozen, module = "fanfold._core")]
+pub(super) struct Source {
+    held: Held,
+    shape: Vec<usize>,
+    missing: usize,
+}
+
+/// Whose memory it is.
+enum Held {
+    /// An array and, of the same shape, bools that are true where an element is missing.
+    Masked { values: Py<PyUntypedArray>, missing: Py<PyUntypedArray> },
+    /// A column of Arrow's.
+    Arrow { kind: Kind, column: Arc<Column> },
+}
+
+#[pymethods]
+impl Source {
+    /// Elements of a block: where some of them do not count, positions are counted from the start of each.
+    #[classattr]
+    const BLOCK: usize = BLOCK;
+
+    /// The elements of an array without those where `missing` is true.
+    #[new]
+    fn new(values: &Bound<'_, PyUntypedArray>, missing: &Bound<'_, PyUntypedArray>) -> PyResult<Source> {
+        let (_, is_bool) = (input::dtype(&values.dtype())?, input::dtype(&missing.dtype())?.0 == DType::Bool);
+        if !is_bool || values.shape() != missing.shape() {
+            return Err(PyValueError::new_err("there is a bool for each element"));
+        }
+        let view = input::view(missing)?;
+        let mut count = 0;
+        each_block(&view, &mut |block| {
+            count += Bool8::of(block).unwrap_or_default().iter().filter(|is_missing| is_missing.0 != 0).count();
+        })?;
+        let held = Held::Masked { values: values.clone().unbind(), missing: missing.clone().unbind() };
+        Ok(Source { held, shape: values.shape().to_vec(), missing: count })
+    }
+
+    /// How many elements there are along each axis, those that are missing included.
+    #[getter]
+    fn shape<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyTuple>> {
+        PyTuple::new(py, &self.shape)
+    }
+
+    /// How many elements there are, those that are missing included.
+    #[getter]
+    fn size(&self) -> usize {
+        self.shape.iter().product()
+    }
+
+    /// How many axes there are.
+    #[getter]
+    fn ndim(&self) -> usize {
+        self.shape.len()
+    }
+
+    /// How many bytes lie between the elements along each axis; those of bits are said to be bytes.
+    #[getter]
+    fn strides<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        match &self.held {
+            Held::Masked { values, .. } => values.bind(py).getattr("strides"),
+            Held::Arrow { kind, .. } => Ok(PyTuple::new(py, [kind.dtype.size()])?.into_any()),
+        }
+    }
+
+    /// The same elements with the axes in another order.
+    fn transpose(&self, py: Python<'_>, axes: Vec<usize>) -> PyResult<Source> {
+        let turned = |array: &Py<PyUntypedArray>| {
+            Ok::<_, PyErr>(array.bind(py).call_method1("transpose", (&axes,))?.cast_into::<PyUntypedArray>()?.unbind())
+        };
+        let held = match &self.held {
+            Held::Masked { values, missing } => Held::Masked { values: turned(values)?, missing: turned(missing)? },
+            // A column has one axis.
+            Held::Arrow { kind, column } => Held::Arrow { kind: kind.clone(), column: Arc::clone(column) },
+        };
+        let shape = axes.iter().filter_map(|&axis| self.shape.get(axis).copied()).collect();
+        Ok(Source { held, shape, missing: self.missing })
+    }
+
+    /// The element type.
+    #[getter]
+    fn dtype<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        match &self.held {
+            Held::Masked { values, .. } => Ok(values.bind(py).dtype().into_any()),
+            Held::Arrow { kind, .. } => {
+                py.import("numpy")?.call_method1("dtype", (format!("{}{}", kind.dtype.name(), kind.unit),))
+            }
+        }
+    }
+
+    /// How many elements are missing.
+    #[getter]
+    fn missing(&self) -> usize {
+        self.missing
+    }
+
+    /// The bytes that were copied, of elements that are not stored as such.
+    #[getter]
+    fn bytes_copied(&self) -> usize {
+        match &self.held {
+            Held::Masked { .. } => 0,
+            Held::Arrow { column, .. } => column.pieces.iter().map(arrow::Piece::copied).sum(),
+        }
+    }
+
+    /// Whether an array can show the elements where they lie.
+    #[getter]
+    fn is_plain(&self) -> bool {
+        match &self.held {
+            Held::Masked { .. } => false,
+            Held::Arrow { kind, column } => self.missing == 0 && kind.is_plain() && column.pieces.len() <= 1,
+        }
+    }
+
+    /// NumPy's word for it, if it is plain: an array over this memory keeps the source alive.
+    #[getter(__array_interface__)]
+    fn array_interface<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        let Held::Arrow { kind, column } = &self.held else {
+            return Err(pyo3::exceptions::PyAttributeError::new_err("__array_interface__"));
+        };
+        if !self.is_plain() {
+            return Err(pyo3::exceptions::PyAttributeError::new_err("__array_interface__"));
+        }
+        let interface = PyDict::new(py);
+        interface.set_item("version", 3)?;
+        interface.set_item("shape", self.shape(py)?)?;
+        interface.set_item("typestr", self.dtype(py)?.getattr("str")?)?;
+        // Of no elements the address is never read, but has to be one.
+        let address = column.pieces.first().filter(|piece| piece.len() > 0).map_or(64, |piece| piece.address(kind));
+        interface.set_item("data", (address, true))?;
+        Ok(interface)
+    }
+
+    /// The array whose elements these are, those that are missing included, if there is one.
+    #[getter]
+    fn array(&self, py: Python<'_>) -> Option<Py<PyUntypedArray>> {
+        match &self.held {
+            Held::Masked { values, .. } => Some(values.clone_ref(py)),
+            Held::Arrow { .. } => None,
+        }
+    }
+
+    /// The elements that are there, in order, as a fresh array.
+    fn gathered<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        let (values, present) = (self.values(py)?, self.present(py)?);
+        let items = guarded(|| gathered(&values, present.as_ref()))?;
+        let descr = self.dtype(py)?;
+        match values.dtype() {
+            dtype if dtype.is_time() => output::items(py, &items)?.call_method1("view", (descr,)),
+            dtype if items.item().dtype() != dtype => output::items(py, &items)?.call_method1("astype", (descr,)),
+            _ => output::items(py, &items),
+        }
+    }
+
+    /// Whether each element is there, as a fresh array.
+    fn is_present<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        let Some((view, value)) = self.present(py)? else {
+            return py.import("numpy")?.call_method1("ones", (self.shape(py)?, "bool"));
+        };
+        let items = guarded(|| {
+            let mut items: Vec<Bool8> = Vec::new();
+            each_block(&view, &mut |block| {
+                let bools = Bool8::of(block).unwrap_or_default();
+                memory::extend(&mut items, bools.iter().map(|own| Bool8(u8::from((own.0 != 0) == value))));
+            })
+            .map(|()| Bool8::buffer(items))
+        })
+        .flatten()?;
+        output::items(py, &items)?.call_method1("reshape", (self.shape(py)?,))
+    }
+}
+
+impl Source {
+    /// The shape.
+    pub(super) fn lengths(&self) -> &[usize] {
+        &self.shape
+    }
+
+    /// The dtype.
+    pub(super) fn element(&self, py: Python<'_>) -> Result<DType, Error> {
+        match &self.held {
+            Held::Masked { values, .. } => Ok(input::dtype(&values.bind(py).dtype())?.0),
+            Held::Arrow { kind, .. } => Ok(kind.dtype),
+        }
+    }
+
+    /// The elements, those that are missing included.
+    pub(super) fn values<'a>(&'a self, py: Python<'a>) -> Result<View<'a>, Error> {
+        match &self.held {
+            Held::Masked { values, .. } => input::view(values.bind(py)),
+            Held::Arrow { kind, column } => {
+                Ok(View::of_pieces(column.pieces.iter().map(|piece| piece.view(kind)).collect(), kind.dtype))
+            }
+        }
+    }
+
+    /// Bools that tell which elements are there, and the value of those that are; `None` if nothing is missing.
+    pub(super) fn present<'a>(&'a self, py: Python<'a>) -> Result<Option<(View<'a>, bool)>, Error> {
+        if self.missing == 0 {
+            return Ok(None);
+        }
+        Ok(Some(match &self.held {
+            Held::Masked { missing, .. } => (input::view(missing.bind(py))?, false),
+            Held::Arrow { column, .. } => {
+                (View::of_pieces(column.pieces.iter().map(arrow::Piece::present).collect(), DType::Bool), true)
+            }
+        }))
+    }
+
+    /// Its elements as rows along the first `along` axes.
+    pub(super) fn rows<'a>(&'a self, py: Python<'a>, along: usize) -> Result<Rows<'a>, Error> {
+        match &self.held {
+            Held::Masked { values, .. } => input::array_rows(values.bind(py), along),
+            Held::Arrow { .. } => Ok(Rows::one(self.values(py)?)),
+        }
+    }
+
+    /// What tells which elements are there, as rows.
+    pub(super) fn present_rows<'a>(&'a self, py: Python<'a>, along: usize) -> Result<Option<Rows<'a>>, Error> {
+        match &self.held {
+            Held::Masked { missing, .. } if self.missing > 0 => input::array_rows(missing.bind(py), along).map(Some),
+            _ => Ok(self.present(py)?.map(|(view, _)| Rows::one(view))),
+        }
+    }
+
+    /// The value of bools where an element is there, if some are missing.
+    pub(super) fn present_value(&self) -> Option<bool> {
+        (self.missing > 0).then_some(matches!(self.held, Held::Arrow { .. }))
+    }
+}
+
+/// Shows every block of a view.
+fn each_block(view: &View<'_>, take: &mut dyn FnMut(Block<'_>)) -> Result<(), Error> {
+    guarded(|| {
+        let mut scratch = Buffer::new(view.dtype().item(), BLOCK.min(view.len()));
+        for start in (0..view.len()).step_by(BLOCK) {
+            take(view.load(Level::current(), start, BLOCK.min(view.len() - start), &mut scratch));
+        }
+    })
+}
+
+/// The elements of a view that are there.
+fn gathered(values: &View<'_>, present: Option<&(View<'_>, bool)>) -> Buffer {
+    let level = Level::current();
+    let mut own = Buffer::new(values.dtype().item(), BLOCK.min(values.len()));
+    let mut bools = Buffer::new(ItemType::Bool, BLOCK.min(values.len()));
+    macro_rules! gather {
+        ($($variant:ident: $item:ty,)*) => {
+            match values.dtype().item() { $(ItemType::$variant => {
+                let mut items: Vec<$item> = Vec::new();
+                for start in (0..values.len()).step_by(BLOCK) {
+                    let len = BLOCK.min(values.len() - start);
+                    let block = <$item>::of(values.load(level, start, len, &mut own)).unwrap_or_default();
+                    match present {
+                        None => memory::extend(&mut items, block.iter().copied()),
+                        Some((view, value)) => {
+                            let block_of_bools = view.load(level, start, len, &mut bools);
+                            let there = Bool8::of(block_of_bools).unwrap_or_default().iter();
+                            let chosen = block.iter().zip(there).filter(|(_, there)| (there.0 != 0) == *value);
+                            memory::extend(&mut items, chosen.map(|(item, _)| *item));
+                        }
+                    }
+                }
+                <$item>::buffer(items)
+            })* }
+        };
+    }
+    for_each_item!(gather)
+}
+
+/// The name of each column, and its source, or why there is none.
+type Columns<'py> = Vec<(String, Bound<'py, PyAny>)>;
+
+/// The columns of an object that offers Arrow's protocol: whether it is a table, and for each column its name and its source, or
+/// why its elements are none of ours.
+#[pyfunction]
+pub(super) fn arrow_columns<'py>(value: &Bound<'py, PyAny>) -> PyResult<(bool, Columns<'py>)> {
+    let py = value.py();
+    let (columns, is_table) = arrow::columns(value)?;
+    let made = |mut column: Column| {
+        let name = std::mem::take(&mut column.name);
+        let kind = match &column.kind {
+            Ok(kind) => kind.clone(),
+            Err(why) => return Ok((name, why.into_pyobject(py)?.into_any())),
+        };
+        column.pieces.retain(|piece| piece.len() > 0);
+        let len = column.pieces.iter().map(arrow::Piece::len).sum();
+        let missing = column.pieces.iter().map(arrow::Piece::missing).sum();
+        let held = Held::Arrow { kind, column: Arc::new(column) };
+        let source = Source { held, shape: vec![len], missing };
+        Ok((name, Bound::new(py, source)?.into_any()))
+    };
+    Ok((is_table, columns.into_iter().map(made).collect::<PyResult<_>>()?))
+}
