@@ -685,3 +685,28 @@ def test_a_nonsense_instruction_set_is_told_and_does_not_stop_runs() -> None:
         """,
         environment={"FANFOLD_SIMD": "nonsense"},
     )
+
+
+def test_kernels_of_one_name_are_told_apart_by_their_calls() -> None:
+    kernels = [ff.quantile(0.1), ff.quantile(0.5), ff.quantile([0.1, 0.9], method="lower"), "std", ff.std(ddof=1)]
+    r = ff.run(np.arange(10.0), [*kernels, ff.rolling_mean(7), ff.rolling_mean(3, center=True), "mean"])
+    assert list(r) == [
+        *("quantile(0.1)", "quantile(0.5)", "quantile([0.1, 0.9], method='lower')", "std", "std(ddof=1)"),
+        *("rolling_mean(7)", "rolling_mean(3, center=True)", "mean"),
+    ]
+    assert list(ff.run(np.arange(3.0), ff.quantile(0.1))) == ["quantile"]
+    named = [key for key in r if "(" in key]
+    x = np.arange(10.0)
+    for key in named:
+        np.testing.assert_array_equal(ff.run(x, {"it": eval(f"ff.{key}")})["it"], r[key])
+
+
+def test_keys_may_be_anything_hashable() -> None:
+    keys: list[Any] = [7, None, ("a", 1), frozenset({2}), 2.5, "text"]
+    for x in (np.arange(5.0), np.arange(200_000.0)):
+        for functions in (dict.fromkeys(keys, "mean"), dict.fromkeys(keys, np.mean)):
+            r = ff.run(x, functions)
+            assert dict(r) == dict.fromkeys(keys, x.mean()) and list(r.report.how) == keys
+        with pytest.raises(ZeroDivisionError, match="division"):
+            ff.run(x, {("a", 1): lambda v: 1 / 0, 2: "mean"})
+    assert ff.run({"x": np.ones(2)}, {1: "sum"}) == {1: {"x": 2.0}}

@@ -6,7 +6,7 @@ All problems of a call are found, and told together, before any data is touched:
 import math
 from collections.abc import Callable, Iterable, Mapping
 from types import TracebackType
-from typing import Any, Literal, Self
+from typing import Any, Literal, Never, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -26,11 +26,11 @@ from fanfold.tracing.plainly import lend
 
 NanPolicy = Literal["propagate", "omit", "raise"]
 Data = Any
-Out = Mapping[str, npt.NDArray[Any]]
+Out = Mapping[Any, npt.NDArray[Any]]
 OnError = Literal["raise", "return"]
 
 Function = str | _core.Kernel | Callable[[npt.NDArray[Any]], Any] | Callable[[npt.NDArray[Any], dict[str, Any]], Any]
-Functions = Function | Iterable[Function] | Mapping[str, Function]
+Functions = Function | Iterable[Function] | Mapping[Any, Function]
 
 # The default of `on_error`, to be recognised by identity: any other object, of whatever type, is looked at closely.
 _RAISE = "raise"
@@ -103,8 +103,13 @@ class Plan:
         on_error: OnError = "raise",
         timeout: float | None = None,
         out: Out | None = None,
+        **others: Never,
     ) -> Results:
         """Runs the functions over an array; the parameters are those of `run`."""
+        if others:
+            problems: list[Exception] = []
+            checks.unknown(others, "run", problems)
+            raise_problems(problems, "the call cannot be run")
         usual = type(data) is np.ndarray and workers is None and timeout is None and on_error is _RAISE and out is None
         parted = axis is not None or where is not None or weights is not None or by is not None or keepdims is not False
         if usual and not parted and not self._plain and not self._joint and not self._native.problems(data):
@@ -214,7 +219,7 @@ class Plan:
             crew.run(lambda: told.extend(explained(crew, list(zip(kernels, self._kernels, strict=True)))))
             return "\n".join(told)
         like = np.dtype(np.float64) if self._like is None else self._like
-        lines = [self._native.explain(list(kernels), like).rstrip()]
+        lines = [self._native.explain(list(map(str, kernels)), like).rstrip()]
         if reason is None:
             lines += [f"function: {key}, called to see what it asks for (like=x shows it)" for key in self._plain]
         else:
@@ -279,11 +284,12 @@ class Pool:
         on_error: OnError = "raise",
         timeout: float | None = None,
         out: Out | None = None,
+        **others: Never,
     ) -> Results:
         """`fanfold.run` with this pool's workers."""
         options: dict[str, Any] = {"axis": axis, "keepdims": keepdims, "where": where, "weights": weights, "by": by}
         options |= {"on_error": on_error, "timeout": timeout, "out": out}
-        return run(data, functions, workers=self, nan_policy=nan_policy, **options)
+        return run(data, functions, workers=self, nan_policy=nan_policy, **options, **others)
 
     def _check(self, problems: list[Exception]) -> None:
         if self._closed:
@@ -320,6 +326,7 @@ def run(
     on_error: OnError = "raise",
     timeout: float | None = None,
     out: Out | None = None,
+    **others: Never,
 ) -> Results:
     """Runs all functions over one array: native kernels together in as few passes as can be, without the GIL.
 
@@ -407,6 +414,8 @@ def run(
     {'spread': 3.0, 'largest': np.float64(4.0)}
     """
     problems: list[Exception] = []
+    if others:
+        checks.unknown(others, "run", problems)
     planned = _planned(functions, nan_policy, problems)
     if problems:
         planned._check(data, (by, where, weights), workers, on_error, timeout, out, problems)

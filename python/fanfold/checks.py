@@ -4,7 +4,6 @@ import numbers
 import re
 import reprlib
 from collections.abc import Iterable, Mapping, Sequence
-from functools import partial
 from typing import Any, cast
 
 import numpy as np
@@ -12,6 +11,7 @@ import numpy.typing as npt
 
 from fanfold import _core
 from fanfold.kernels import Constructor
+from fanfold.names import keys
 
 MAX_WORKERS = 1024
 
@@ -24,14 +24,13 @@ SIMPLE = re.compile(
 """The dtypes of Polars and Arrow that NumPy has too."""
 
 
-def functions(value: Any, problems: Problems) -> dict[str, Any]:
+def functions(value: Any, problems: Problems) -> dict[Any, Any]:
     """The functions by key, names turned into kernels."""
-    named: dict[str, Any] = {}
+    named: dict[Any, Any] = {}
     if isinstance(value, Mapping):
         for key, function in value.items():
-            if not isinstance(key, str):
-                problems.append(TypeError(f"functions: the keys of a dict must be strings, not {shown(key)}"))
-            elif (resolved := _resolved(function, problems, f" (of the key {shown(key)})")) is not None:
+            resolved = _resolved(function, problems, f" (of the key {shown(key)})")
+            if resolved is not None:
                 named[key] = resolved
         return named
     expected = "functions must be names, kernels, callables, or a dict of them"
@@ -47,15 +46,13 @@ def functions(value: Any, problems: Problems) -> dict[str, Any]:
     if not single and not isinstance(value, Iterable):
         problems.append(TypeError(f"{expected}, not {shown(value)}"))
         return named
-    for function in [value] if single else value:
-        resolved = _resolved(function, problems)
-        if resolved is None:
-            continue
-        key = _key(resolved)
+    resolved = [_resolved(function, problems) for function in ([value] if single else value)]
+    found = [function for function in resolved if function is not None]
+    for key, function in zip(keys(found), found, strict=True):
         if key in named:
             advice = "pass a dict {name: function} instead"
             problems.append(ValueError(f"functions: two have the key {shown(key)}; {advice}"))
-        named[key] = resolved
+        named[key] = function
     return named
 
 
@@ -74,17 +71,6 @@ def _resolved(function: Any, problems: Problems, place: str = "") -> Any:
         return function
     problems.append(TypeError(f"functions: {shown(function)}{place} is neither a name, a kernel nor a callable"))
     return None
-
-
-def _key(function: Any) -> str:
-    if isinstance(function, _core.Kernel):
-        return function.name
-    if isinstance(function, partial):
-        return _key(function.func)
-    try:
-        return str(getattr(function, "__name__", type(function).__name__))
-    except Exception:  # noqa: BLE001 - a property can fail in any way
-        return type(function).__name__
 
 
 class _Memory:
@@ -143,6 +129,37 @@ def means_itself(value: Any, name: str, problems: Problems) -> None:
     kind = own_class(value)
     if kind is not None and not isinstance(value, np.ma.MaskedArray):
         problems.append(TypeError(f"{name} is a {kind}, and what that means would be lost: pass np.asarray({name})"))
+
+
+def unknown(given: Iterable[str], call: str, problems: Problems) -> None:
+    """Parameters that a call does not have; those of other libraries are answered with ours."""
+    for name in given:
+        remedy = _ELSEWHERE.get(name)
+        problems.append(TypeError(f"{call} takes no {name}" + (f": pass {remedy}" if remedy else "")))
+
+
+_ELSEWHERE = {
+    "skipna": "nan_policy='omit' for skipna=True; 'propagate' is as skipna=False",
+    "ignore_nulls": "nothing: nulls are left out; for NaN, nan_policy='omit'",
+    "dropna": "nan_policy='omit'",
+    "numeric_only": "nothing: columns without numbers are left out",
+    **dict.fromkeys(("dim", "dims", "axes"), "axis="),
+    **dict.fromkeys(
+        ("n_jobs", "num_workers", "max_workers", "threads", "num_threads", "nthreads", "processes"), "workers="
+    ),
+    **dict.fromkeys(("groupby", "group_by", "groups", "keys"), "by="),
+    **dict.fromkeys(("mask", "filter"), "where="),
+    **dict.fromkeys(("aweights", "fweights", "sample_weight"), "weights="),
+    **dict.fromkeys(("errors", "raise_errors"), "on_error="),
+    "nan_policy": "it to plan, as in ff.plan('mean', nan_policy='omit')",
+    "ddof": "it to the kernel, as in ff.std(ddof=1)",
+    "q": "it to the kernel, as in ff.quantile([0.1, 0.9])",
+    "bins": "it to the kernel, as in ff.histogram(bins=20)",
+    "window": "it to the kernel, as in ff.rolling_mean(7)",
+    "func": "functions=",
+    "agg": "functions=",
+}
+"""Other libraries' words for parameters, and what to pass here."""
 
 
 def nan_policy(value: Any, problems: Problems) -> bool:

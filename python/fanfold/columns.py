@@ -46,7 +46,7 @@ class Calls:
     ) -> None:
         self.kernels: list[_core.Kernel] = []
         self.over: list[Sequence[int]] = []
-        self.keys: list[str] = []
+        self.keys: list[Any] = []
         self._names = names
         self._without = without
         for key, kernel in kernels.items():
@@ -86,9 +86,9 @@ class Calls:
                 return []
         return [[names.index(name) for name in pair]]
 
-    def values(self, answers: Sequence[Any]) -> dict[str, Any]:
+    def values(self, answers: Sequence[Any]) -> dict[Any, Any]:
         """The answers by the kernels' keys; of kernels that answer for each array, a dict."""
-        values: dict[str, Any] = {}
+        values: dict[Any, Any] = {}
         for key, kernel, over, answer in zip(self.keys, self.kernels, self.over, answers, strict=True):
             if kernel.arrays == "one":
                 values.setdefault(key, {})[self._names[over[0]]] = answer
@@ -96,9 +96,9 @@ class Calls:
                 values[key] = answer
         return values
 
-    def failures(self, failed: Sequence[tuple[int, Exception]], arrays: Columns) -> dict[str, Exception]:
+    def failures(self, failed: Sequence[tuple[int, Exception]], arrays: Columns) -> dict[Any, Exception]:
         """The first failure of each key, which says of which of these arrays it is."""
-        failures: dict[str, Exception] = {}
+        failures: dict[Any, Exception] = {}
         # NaN that was not wanted is everybody's failure, whichever array has it.
         of_all = str(failed[0][1]).startswith("nan_policy=") if failed else False
         holed = [name for name in arrays if of_all and _has_nan(arrays[name])]
@@ -131,7 +131,7 @@ def wrong(
         for error in _core.Plan([_core.Kernel("count")], "propagate").problems(array):
             tell(error, name)
             return [error]
-    told: dict[str, Exception] = {}
+    told: dict[Any, Exception] = {}
     for error in plan.problems_over(list(arrays.values()), calls.over, weights):
         told.setdefault(str(error), error)
     return list(told.values())

@@ -61,6 +61,9 @@ class Groups:
             return shapes.square(column)
         if kernel.answers == "positions" and self._positions is not None:
             return self._of_all(column, self._positions, elements)
+        if kernel.answers == "quantiles" and isinstance(column, np.ndarray) and column.ndim > 1:
+            # First, as along axes.
+            return np.moveaxis(column, -1, 0)
         return column if isinstance(column, np.ndarray) else shapes.together(column)
 
     def _of_all(self, column: Any, positions: npt.NDArray[np.int64], elements: Elements) -> npt.NDArray[Any]:

@@ -67,20 +67,20 @@ class Report(NamedTuple):
     """Threads that computed; 1 is the calling thread."""
     seconds: float
     """From the call to the result."""
-    how: dict[str, str]
+    how: dict[Any, str]
     """For each key, ``"fused"`` (in the shared passes), ``"partly fused"`` or ``"plain"`` (called as it is)."""
-    why: dict[str, str]
+    why: dict[Any, str]
     """For the functions that are not fused as a whole, what kept them from it."""
     left_out: dict[Any, str]
     """Of a table, the columns that are not among the data, and why: text, say, and columns with missing elements."""
 
 
-Ran = tuple[int, int, int, float, tuple[str, ...], Mapping[str, str], Mapping[str, str], int, Opening]
+Ran = tuple[int, int, int, float, tuple[Any, ...], Mapping[Any, str], Mapping[Any, str], int, Opening]
 """What a report is made from when it is asked for: passes, bytes read, workers, seconds, all keys, how, why, bytes
 copied, and what it took to open the data."""
 
 
-class Results(dict[str, Any]):
+class Results(dict[Any, Any]):
     """The results by key, in the order asked: a real ``dict``, with a report.
 
     >>> import numpy as np, fanfold as ff
@@ -98,14 +98,14 @@ class Results(dict[str, Any]):
     groups: Any
     """The labels of a run with ``by=`` in the order of the results, an array for each key of several; else ``None``."""
 
-    errors: dict[str, Exception]
+    errors: dict[Any, Exception]
     """The exception of each key that failed; empty unless ``on_error="return"``, or taken from an exception. (The
     results that a lone exception carries hold a copy of it: the exception itself would keep the array alive.)"""
 
     def __init__(
         self,
         values: Mapping[str, Any],
-        errors: dict[str, Exception],
+        errors: dict[Any, Exception],
         ran: Ran,
         groups: Any = None,
     ) -> None:

@@ -48,10 +48,10 @@ class Run:
         self._out = out
         self._order = plan._order
         self._begun = time.perf_counter()
-        self._values: dict[str, Any] = {}
-        self._errors: dict[str, Exception] = {}
-        self._how: dict[str, str] = {}
-        self._why: dict[str, str] = {}
+        self._values: dict[Any, Any] = {}
+        self._errors: dict[Any, Exception] = {}
+        self._how: dict[Any, str] = {}
+        self._why: dict[Any, str] = {}
         self._passes = self._bytes_read = self._bytes_copied = 0
         self._used = 1
         self._groups: Any = None
@@ -105,7 +105,7 @@ class Run:
 
     def _trace(
         self,
-        keys: list[str],
+        keys: list[Any],
         name: Any,
         kernels: Mapping[str, _core.Kernel],
         functions: Mapping[str, Any],
@@ -138,7 +138,7 @@ class Run:
 
     def _call(
         self,
-        keys: list[str],
+        keys: list[Any],
         name: Any,
         native: _core.Plan | None,
         functions: Mapping[str, Any],
@@ -286,7 +286,7 @@ class Run:
             raise_failures(errors, plan._plain, Results(good, {}, ran, self._groups))
         return Results(values | errors, errors, ran, self._groups)
 
-    def _filled(self, values: dict[str, Any]) -> dict[str, Any]:
+    def _filled(self, values: dict[Any, Any]) -> dict[Any, Any]:
         """The results with the entries of the dicts that functions have filled."""
         fills = self._plan._fills
         if not fills:
@@ -307,7 +307,7 @@ class Run:
 
     def _take_over(
         self,
-        keys: list[str],
+        keys: list[Any],
         name: Any,
         answers: Iterable[Any],
         failures: list[tuple[int, Exception]],
