@@ -286,7 +286,9 @@ def test_groups_survive() -> None:
         ({"by": 3}, TypeError, "by must be an array with a label for each element"),
         ({"by": np.ones(4, complex)}, TypeError, "by has dtype complex128, which makes no labels"),
         ({"by": np.array([1, "a", 2, "b"], object)}, TypeError, "cannot be put in order"),
-        ({"by": [1, 2, 1, 2], "axis": 0}, ValueError, "by and axis were both given"),
+        ({"by": [1, 2, 1], "axis": 0}, ValueError, r"by has shape \(3,\)"),
+        ({"by": [1, 2, 1, 2], "axis": 1}, np.exceptions.AxisError, "axis 1 is out of bounds"),
+        ({"by": [1, 2, 1, 2], "axis": ()}, ValueError, r"axis is \(\), and by goes along one axis"),
         ({"by": [1, 2, 1, 2], "keepdims": True}, ValueError, "by and keepdims were both given"),
         ({"by": [1, 2, 1, 2], "where": np.ones(3, bool)}, ValueError, r"where has shape \(3,\)"),
     ],
@@ -315,3 +317,72 @@ def test_long_groups_among_short_ones() -> None:
         masks = [by == label for label in range(len(sizes))]
         functions = {name: ff.Kernel(name) for name in [*QUICK[:-1], "n_unique", "iqr"]}
         assert_groups(x, by, masks, functions, nan_policy=nan_policy)
+
+
+# ---- along an axis ----
+
+
+@pytest.mark.parametrize("axis", [0, 1, 2, -2])
+def test_groups_along_an_axis_are_those_of_each_sequence(axis: int) -> None:
+    rng = np.random.default_rng(12)
+    x = rng.standard_normal((30, 40, 50))
+    x[rng.random(x.shape) < 0.05] = np.nan
+    size = x.shape[axis]
+    by, weights = rng.integers(0, 4, size), rng.random(size)
+    functions: dict[str, Any] = {
+        **{name: ff.Kernel(name) for name in ("mean", "nanmax", "count", "nanargmin", "n_unique", "mode")},
+        "quantiles": ff.nanquantile([0.1, 0.9]),
+        "histogram": ff.histogram(bins=3, range=(-1, 1)),
+        "one": ff.nanquantile(0.5),
+        "own": lambda v, axis: np.nansum(v, axis=axis),
+    }
+    found = ff.run(x, functions, by=by, axis=axis, workers=2)
+    rest = np.delete(x.shape, axis)
+    for at in np.ndindex(*rest):
+        sequence = np.moveaxis(x, axis, -1)[at]
+        alone = ff.run(sequence, {key: own for key, own in functions.items() if key != "own"}, by=by)
+        for key, answer in alone.items():
+            for own, right in zip(*([each] if not isinstance(each, tuple) else each for each in (found[key], answer))):
+                lead = int(key == "quantiles")
+                moved = np.moveaxis(own, lead + axis % 3, lead)
+                np.testing.assert_array_equal(moved[(slice(None),) * (lead + 1) + at], right, err_msg=key)
+        sums = [np.nansum(sequence[by == label]) for label in range(4)]
+        np.testing.assert_allclose(np.moveaxis(found["own"], axis, 0)[(slice(None), *at)], sums, rtol=1e-12, atol=1e-12)
+    weighed = ff.run(x, "nanmean", by=by, axis=axis, weights=weights)["nanmean"]
+    first = np.moveaxis(x, axis, -1)[0, 0]
+    np.testing.assert_array_equal(
+        np.moveaxis(weighed, axis, 0)[:, 0, 0], ff.run(first, "nanmean", by=by, weights=weights)["nanmean"]
+    )
+
+
+def test_class_means_of_a_table_of_features() -> None:
+    rng = np.random.default_rng(13)
+    x, by = rng.standard_normal((500, 6)), rng.choice(np.array(["a", "b", "c"]), 500)
+    frame = pd.DataFrame(x)
+    r = ff.run(x, ["mean", ff.std(ddof=1), "argmax", "max"], by=by, axis=0)
+    np.testing.assert_allclose(r["mean"], frame.groupby(by).mean())
+    np.testing.assert_allclose(r["std"], frame.groupby(by).std())
+    np.testing.assert_array_equal(r["argmax"], frame.groupby(by).idxmax())
+    where = x > -1
+    r = ff.run(
+        x,
+        ["mean", "argmin", {"f": lambda v, axis, where: v.sum(axis=axis, where=where)}["f"]],
+        by=by,
+        axis=0,
+        where=where,
+    )
+    right = frame.where(where).groupby(by)
+    np.testing.assert_allclose(r["mean"], right.mean())
+    np.testing.assert_array_equal(r["argmin"], right.idxmin())
+    np.testing.assert_allclose(r["<lambda>"], right.sum())
+    masked = ff.run(np.ma.masked_array(x, ~where), ["mean", "argmin"], by=by, axis=0)
+    np.testing.assert_array_equal(masked["mean"], r["mean"])
+    several = ff.run({"x": x, "y": x * 2}, ["mean", ff.corr("x", "y")], by=by, axis=0)
+    np.testing.assert_array_equal(several["mean"]["x"], ff.run(x, "mean", by=by, axis=0)["mean"])
+    np.testing.assert_allclose(several["corr"], np.ones((3, 6)))
+    assert ff.run(x[:, :0], "mean", by=by, axis=0)["mean"].shape == (3, 0)
+    assert ff.run(x, ["mean", ff.quantile([0.1])], by=np.full(500, np.nan), axis=0)["mean"].shape == (0, 6)
+    with pytest.raises(ValueError, match="'cumsum' answers with an array of items, and takes by or axis, not both"):
+        ff.run(x, "cumsum", by=by, axis=0)
+    with pytest.raises(ValueError, match="weights differ along other axes"):
+        ff.run(x, "mean", by=by, axis=0, weights=rng.random(x.shape))

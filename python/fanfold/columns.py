@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence, Set
 from typing import Any
 
+import numpy as np
 import numpy.typing as npt
 
 from fanfold import _core
@@ -132,7 +133,10 @@ def wrong(
             tell(error, name)
             return [error]
     told: dict[Any, Exception] = {}
-    for error in plan.problems_over(list(arrays.values()), calls.over, weights):
+    first = next(iter(arrays.values()))
+    # Of weights only the dtype counts here.
+    like = None if weights is None else np.broadcast_to(np.zeros((), weights.dtype), first.shape)
+    for error in plan.problems_over(list(arrays.values()), calls.over, like):
         told.setdefault(str(error), error)
     return list(told.values())
 

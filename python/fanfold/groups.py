@@ -1,6 +1,7 @@
 """`by=`: the elements of each label together. Labels become integers of a range, which the compiled half groups."""
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -8,7 +9,7 @@ import numpy.typing as npt
 
 from fanfold import _core, shapes
 from fanfold.calling import Called
-from fanfold.checks import Problems
+from fanfold.checks import Problems, shown
 from fanfold.labels import Labels, labels
 from fanfold.shapes import Arrays, Out, Over, objects
 from fanfold.sources import Elements, missing
@@ -37,6 +38,10 @@ class Groups:
         """The labels that occur, in order, once the kernels have run."""
         self.bytes_copied = 0
 
+    def plan(self, kernels: Sequence[_core.Kernel], nan_policy: str) -> _core.Plan:
+        """The kernels, as `run` takes them."""
+        return _core.Plan(list(kernels), nan_policy)
+
     def run(self, plan: _core.Plan, arrays: Arrays, over: Over, workers: int, timeout: float | None) -> Any:
         """Runs the kernels, each over its arrays; what `_core.Plan.run` gives."""
         labels = self._labels
@@ -55,8 +60,11 @@ class Groups:
 
     def result(self, column: Any, kernel: _core.Kernel, elements: Elements) -> Any:
         """A kernel's answers for these elements, in the order of the groups."""
+        return self._of_each(column, kernel, elements)
+
+    def _of_each(self, column: Any, kernel: _core.Kernel, elements: Elements) -> Any:
         if isinstance(column, tuple):
-            return type(column)(*(self.result(field, kernel, elements) for field in column))
+            return type(column)(*(self._of_each(field, kernel, elements) for field in column))
         if kernel.answers == "matrix":
             return shapes.square(column)
         if kernel.answers == "positions" and self._positions is not None:
@@ -146,12 +154,140 @@ class Groups:
         return called
 
 
+class GroupsAlong(Groups):
+    """The elements of each label along an axis, for each place along the other axes: the axis becomes the groups."""
+
+    why = "called for each group, with axis"
+
+    def __init__(
+        self,
+        labels: Labels,
+        axis: int,
+        shape: tuple[int, ...],
+        mask: npt.NDArray[np.bool_] | None,
+        weights: npt.NDArray[Any] | None,
+        positions: bool,
+    ) -> None:
+        super().__init__(labels, None, weights, positions)
+        self._axis = axis
+        self._rest = shape[:axis] + shape[axis + 1 :]
+        self._chosen = mask
+
+    @property
+    def _count(self) -> int:
+        return math.prod(self._rest)
+
+    def plan(self, kernels: Sequence[_core.Kernel], nan_policy: str) -> _core.Plan:
+        """The kernels, each as often as there are sequences along the axis."""
+        return _core.Plan([kernel for kernel in kernels for _ in range(self._count)], nan_policy)
+
+    def run(self, plan: _core.Plan, arrays: Arrays, over: Over, workers: int, timeout: float | None) -> Any:
+        """Runs the kernels over every sequence; what `_core.Plan.run` gives, with a list for each kernel."""
+        count = self._count
+        sequences = [sequence for array in arrays for sequence in self._sequences(array)]
+        each = [[array * count + place for array in own] for own in over for place in range(count)]
+        found, failed, *figures = super().run(plan, sequences or [np.empty(self._size, float)], each, workers, timeout)
+        columns = [found[start : start + count] for start in range(0, len(found), count or 1)]
+        columns += [[]] * (len(over) - len(columns))
+        failures = {place // count: error for place, error in reversed(failed)}
+        return columns, list(failures.items()), *figures
+
+    @property
+    def _size(self) -> int:
+        return int(self._labels.numbers.size)
+
+    def _sequences(self, elements: Elements) -> list[Elements]:
+        """The elements along the axis, for each place along the others."""
+        present = elements.is_present() if isinstance(elements, _core.Source) and elements.missing else None
+        if self._chosen is not None:
+            present = self._chosen if present is None else present & self._chosen
+        array = elements if isinstance(elements, np.ndarray) else elements.array
+        if array is None:
+            raise TypeError("what has several axes is an array")
+        values = np.moveaxis(array, self._axis, -1)
+        there = None if present is None else np.moveaxis(~present, self._axis, -1)
+        places = np.ndindex(*self._rest)
+        return [values[at] if there is None else _core.Source(values[at], there[at]) for at in places]
+
+    def result(self, column: Any, kernel: _core.Kernel, elements: Elements) -> Any:
+        """A kernel's answers, with the groups where the axis was."""
+        sequences = self._sequences(elements)
+        each = [self._of_each(own, kernel, sequence) for own, sequence in zip(column, sequences, strict=True)]
+        if each and isinstance(each[0], tuple):
+            return type(each[0])(*(self._laid_out(list(field), kernel) for field in zip(*each, strict=True)))
+        return self._laid_out(each, kernel)
+
+    def _laid_out(self, each: list[Any], kernel: _core.Kernel) -> npt.NDArray[Any]:
+        if not each:
+            groups = self._starts.size - 1
+            return np.moveaxis(np.empty((groups, *self._rest)), 0, self._axis)
+        if not all(isinstance(own, np.ndarray) and own.dtype == each[0].dtype for own in each):
+            each = [objects(list(own)) for own in each]
+        place = int(kernel.answers == "quantiles" and each[0].ndim > 1)
+        stacked = np.stack(each, axis=place + 1)
+        shape = stacked.shape[: place + 1] + self._rest + stacked.shape[place + 2 :]
+        return np.moveaxis(stacked.reshape(shape), place, place + self._axis)
+
+    def refuses(self, size: int, data: Elements) -> str | None:
+        """What keeps a kernel from answering with an array of items: it always is."""
+        del size, data
+        return "takes by or axis, not both"
+
+    def called(self, function: Called, elements: Elements) -> Callable[[npt.NDArray[Any]], Any]:
+        """A user's function, to be called with the elements of each group, which have all axes."""
+        given: dict[str, Any] = {"axis": self._axis}
+
+        def called(data: npt.NDArray[Any]) -> Any:
+            own = elements.array if isinstance(elements, _core.Source) and elements.array is not None else data
+            counts = elements.is_present() if isinstance(elements, _core.Source) and elements.missing else None
+            if self._chosen is not None:
+                counts = self._chosen if counts is None else counts & self._chosen
+            values = []
+            for positions in self._of_groups() if self._starts[-1] else []:
+                part = own.take(positions, axis=self._axis)
+                part.flags.writeable = False
+                told = given if counts is None else given | {"where": counts.take(positions, axis=self._axis)}
+                told = told if self._weights is None else told | {"weights": self._weights[positions]}
+                values.append(function.on(part, **told))
+            if values and all(isinstance(value, np.ndarray) and value.shape == self._rest for value in values):
+                return np.stack(values, axis=self._axis)
+            return shapes.returned(values)
+
+        return called
+
+
 def groups(
-    data: Elements, by: Any, where: Any, weights: Any, positions: bool, workers: int, problems: Problems
+    data: Elements,
+    by: Any,
+    axis: Any,
+    where: Any,
+    weights: Any,
+    positions: bool,
+    workers: int,
+    problems: Problems,
 ) -> Groups | None:
     """The array's groups, if the arguments are right."""
     known = len(problems)
     mask = shapes.mask(where, data, problems)
-    weighed = shapes.weighing(weights, data, None, problems)
-    found = labels(by, data, workers, problems)
-    return None if found is None or len(problems) > known else Groups(found, mask, weighed, positions)
+    weighed = shapes.weighing(weights, data, axis, problems)
+    if axis is None:
+        found = labels(by, data, workers, problems)
+        return None if found is None or len(problems) > known else Groups(found, mask, weighed, positions)
+    axes = shapes.axes(axis, data.ndim, problems)
+    if axes is None:
+        return None
+    if len(axes) != 1:
+        advice = "pass one of its axes, along which the labels go"
+        problems.append(ValueError(f"axis is {shown(axis)}, and by goes along one axis: {advice}"))
+        return None
+    (along,) = axes
+    found = labels(by, np.broadcast_to(np.empty(()), (data.shape[along],)), workers, problems)
+    if weighed is not None:
+        # A weight for each place along the axis; by elements they would need to be put together with them.
+        first = np.moveaxis(weighed, along, 0).reshape(data.shape[along], -1)[:, :1]
+        if not (np.moveaxis(weighed, along, 0).reshape(data.shape[along], -1) == first).all():
+            problems.append(ValueError("weights differ along other axes than by goes along: pass one for each label"))
+        weighed = np.ascontiguousarray(first[:, 0])
+    if found is None or len(problems) > known:
+        return None
+    return GroupsAlong(found, along, tuple(data.shape), mask, weighed, positions)

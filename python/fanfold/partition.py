@@ -43,13 +43,13 @@ def parts(
             if key in plan._plain:
                 shapes.taking(function, found.given if found else {}, key, problems)
     else:
-        if axis is not None or keepdims is not False:
-            advice = "by takes the elements of all axes: leave axis and keepdims out"
-            other = "keepdims" if axis is None else "axis"
-            problems.append(ValueError(f"by and {other} were both given: {advice}"))
+        if keepdims is not False:
+            problems.append(ValueError("by and keepdims were both given: the groups are an axis, leave keepdims out"))
         is_any = any(kernel.answers == "positions" for kernel in plan._kernels)
         positions = bool(plan._plain or items or is_any)
-        found = groups.groups(first, data.by, data.where, data.weights, positions, workers, problems)
+        found = groups.groups(first, data.by, axis, data.where, data.weights, positions, workers, problems)
+        for key, function in plan._plain.items() if axis is not None else ():
+            shapes.taking(function, {"axis": axis}, key, problems)
     for key, size in items.items() if taking else ():
         reason = found.refuses(size, first) if found else None
         if reason is not None:

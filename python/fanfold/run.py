@@ -185,7 +185,7 @@ class Run:
             raise_problems(wrong, "the functions cannot be run on these arrays")
         if asked.weights is not None:
             refuse_weights(asked.weights, self._workers, self._deadline)
-        self._sweep(asked, calls, native)
+        self._sweep(asked, calls, asked.plan(calls.kernels, policy))
         self._bytes_copied += asked.bytes_copied
         self._groups = asked.groups
         # Functions get a structured array as it is, and of other tables each column.

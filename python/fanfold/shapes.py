@@ -78,6 +78,10 @@ class Rows:
         """The same of several arrays, or of one of which elements are missing."""
         return replace(self, is_apart=True)
 
+    def plan(self, kernels: Sequence[_core.Kernel], nan_policy: str) -> _core.Plan:
+        """The kernels, as `run` takes them."""
+        return _core.Plan(list(kernels), nan_policy)
+
     def run(self, plan: _core.Plan, arrays: Arrays, over: Over, workers: int, timeout: float | None) -> Any:
         """Runs the kernels, each over its arrays; what `_core.Plan.run` gives."""
         if self.whole:
@@ -237,7 +241,7 @@ def rows(data: Elements, axis: Any, keepdims: Any, where: Any, weights: Any, pro
     known = len(problems)
     if not isinstance(keepdims, bool | np.bool_):
         problems.append(TypeError(f"keepdims must be True or False, not {shown(keepdims)}"))
-    taken = _axes(axis, data.ndim, problems)
+    taken = axes(axis, data.ndim, problems)
     chosen = mask(where, data, problems)
     weighed = weighing(weights, data, axis, problems)
     if taken is None or len(problems) > known:
@@ -252,7 +256,7 @@ def _others(data: Elements, taken: tuple[int, ...]) -> tuple[int, ...]:
     return tuple(sorted(set(range(data.ndim)).difference(taken), key=lambda axis: -abs(data.strides[axis])))
 
 
-def _axes(axis: Any, ndim: int, problems: Problems) -> tuple[int, ...] | None:
+def axes(axis: Any, ndim: int, problems: Problems) -> tuple[int, ...] | None:
     """The axes to be taken together, in order; all of them if ``None``."""
     if axis is None:
         return tuple(range(ndim))
@@ -312,11 +316,11 @@ def weighing(weights: Any, data: Elements, axis: Any, problems: Problems) -> npt
         what = "one number weighs every element alike: leave it out, or pass a weight for each"
         problems.append(TypeError(f"weights must be an array of real numbers, not {shown(weights)}: {what}"))
         return None
-    axes = axis if isinstance(axis, tuple) else (axis,)
-    are_axes = all(hasattr(each, "__index__") and -data.ndim <= operator.index(each) < data.ndim for each in axes)
-    if are_axes and found.ndim == len(axes) < data.ndim:
+    wanted = axis if isinstance(axis, tuple) else (axis,)
+    are_axes = all(hasattr(each, "__index__") and -data.ndim <= operator.index(each) < data.ndim for each in wanted)
+    if are_axes and found.ndim == len(wanted) < data.ndim:
         # One for each place along the axes, in the order in which they are named, as for np.average.
-        places = [operator.index(each) % data.ndim for each in axes]
+        places = [operator.index(each) % data.ndim for each in wanted]
         if found.shape == tuple(data.shape[place] for place in places):
             order = np.argsort(places)
             found = found.transpose(order).reshape([data.shape[a] if a in places else 1 for a in range(data.ndim)])
