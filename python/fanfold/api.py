@@ -117,10 +117,8 @@ class Plan:
         # Inside a traced function they may be deferred.
         data, where, weights, by = lend(None, (data, where, weights, by), "fanfold.run")
         out = lend(None, out, "fanfold.run", only_reads=False)
-        opened, given = self._check(data, (by, where, weights), workers, on_error, timeout, out, [])
-        taking: dict[str, Any] = {}
-        if parted:
-            taking = {"axis": axis, "keepdims": keepdims}
+        opened, given = self._check(data, (by, where, weights, axis), workers, on_error, timeout, out, [])
+        taking = {"axis": opened.axis, "keepdims": keepdims} if parted else {}
         count = workers.workers if isinstance(workers, Pool) else int(workers or 0)
         deadline = UNLIMITED if timeout is None else Deadline(timeout)
         return Run(self, opened, taking, count, deadline, given).results(on_error)
@@ -151,7 +149,7 @@ class Plan:
     def _check(
         self,
         data: Any,
-        said: tuple[Any, Any, Any],
+        said: tuple[Any, Any, Any, Any],
         workers: Any,
         on_error: Any,
         timeout: Any,
@@ -352,20 +350,22 @@ def run(
     axis : int or tuple of int, optional
         The axes along which elements are taken together, as in NumPy: the results are arrays, with an answer for each
         place along the other axes; along one axis it is that of its elements alone, to the last bit. All elements are
-        taken together if ``None``. Callables are called with ``axis=``, and have to have such a parameter.
+        taken together if ``None``. Callables are called with ``axis=``, and have to have such a parameter. Names of
+        dimensions will do for arrays that have them (xarray's).
     keepdims : bool
         Whether the axes that were taken together stay, with one place each.
     where : numpy.ndarray of bool, optional
-        The elements that count: a mask of the data's shape, or one that broadcasts to it. The others are left out, as
-        if they were not there. Callables are called with ``where=``.
+        The elements that count: a mask of the data's shape, or one that broadcasts to it; of a table also the name of a
+        column. The others are left out, as if they were not there. Callables are called with ``where=``.
     weights : array_like, optional
         How often each element counts: finite numbers from 0 on, of the data's shape or one that broadcasts to it, or
-        one for each place along a single ``axis``. Taken by ``mean``, ``var``, ``quantile`` and others
+        one for each place along a single ``axis``; of a table also the name of a column. Taken by ``mean``, ``var``,
+        ``quantile`` and others
         (``docs/shapes.md``); callables are called with ``weights=``.
     by : array_like or tuple of them, optional
         A label for each element (integers, floats, strings, times, a categorical; a masked array, a column of pandas,
-        Polars or Arrow), or several; of a table or dict also the name of a column. The results have an answer for each
-        label, of its elements alone, in the order of ``results.groups``. Labels that are missing (NaN, NaT, None, NA,
+        Polars or Arrow), or several; of a table or dict also the name of a column. With ``axis`` there is a label for
+        each place along that axis, and the groups take its place. The results have an answer for each label, of its elements alone, in the order of ``results.groups``. Labels that are missing (NaN, NaT, None, NA,
         null, masked) make no group. The elements are copied, group by group. Callables are called with the elements of
         each.
     nan_policy : {"propagate", "omit", "raise"}
@@ -418,7 +418,7 @@ def run(
         checks.unknown(others, "run", problems)
     planned = _planned(functions, nan_policy, problems)
     if problems:
-        planned._check(data, (by, where, weights), workers, on_error, timeout, out, problems)
+        planned._check(data, (by, where, weights, axis), workers, on_error, timeout, out, problems)
     if axis is None and where is None and weights is None and by is None and keepdims is False:
         return planned.run(data, workers=workers, on_error=on_error, timeout=timeout, out=out)
     how: dict[str, Any] = {"axis": axis, "keepdims": keepdims, "where": where, "weights": weights, "by": by}

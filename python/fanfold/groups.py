@@ -10,6 +10,7 @@ import numpy.typing as npt
 from fanfold import _core, shapes
 from fanfold.calling import Called
 from fanfold.checks import Problems, shown
+from fanfold.dimensions import Asked
 from fanfold.labels import Labels, labels
 from fanfold.shapes import Arrays, Out, Over, objects
 from fanfold.sources import Elements, missing
@@ -37,6 +38,10 @@ class Groups:
         self.groups: Any = None
         """The labels that occur, in order, once the kernels have run."""
         self.bytes_copied = 0
+
+    def asked(self, group: Any) -> Asked:
+        """Where the groups go."""
+        return Asked((), group=group)
 
     def plan(self, kernels: Sequence[_core.Kernel], nan_policy: str) -> _core.Plan:
         """The kernels, as `run` takes them."""
@@ -176,6 +181,10 @@ class GroupsAlong(Groups):
     @property
     def _count(self) -> int:
         return math.prod(self._rest)
+
+    def asked(self, group: Any) -> Asked:
+        """Where the groups go."""
+        return Asked((), group=group, along=self._axis)
 
     def plan(self, kernels: Sequence[_core.Kernel], nan_policy: str) -> _core.Plan:
         """The kernels, each as often as there are sequences along the axis."""

@@ -15,6 +15,7 @@ import numpy.typing as npt
 from fanfold import _core, checks, columns
 from fanfold.calling import COPIED, Called, Sweep, Task, budget, call_all
 from fanfold.deadline import Deadline
+from fanfold.dimensions import Asked, Dimensions
 from fanfold.failures import in_the_name_of_all, raise_failures, raise_problems, short_of_memory
 from fanfold.filling import joined, tell_what_is_missing
 from fanfold.partition import Parts, parts, refuse_weights
@@ -55,6 +56,8 @@ class Run:
         self._passes = self._bytes_read = self._bytes_copied = 0
         self._used = 1
         self._groups: Any = None
+        # Which axes are taken, for the names of those that are left.
+        self._asked = Asked(tuple(range(data.first.ndim)))
         self._gathered: dict[Any, tuple[npt.NDArray[Any], str]] = {}
         # What a class means is lost on kernels: they fail, and functions get the array in its class.
         self._kernels = dict(zip(plan._keys, plan._kernels, strict=False))
@@ -188,6 +191,7 @@ class Run:
         self._sweep(asked, calls, asked.plan(calls.kernels, policy))
         self._bytes_copied += asked.bytes_copied
         self._groups = asked.groups
+        self._asked = asked.asked(self._data.group)
         # Functions get a structured array as it is, and of other tables each column.
         for_functions = list(arrays) if self._data.record is None else [_RECORD]
         for name in arrays:
@@ -270,6 +274,8 @@ class Run:
         seconds = time.perf_counter() - self._begun
         values = {key: self._values.get(key) for key in self._order if key not in plan._fills}
         values = self._filled(values)
+        if self._data.dimensions is not None:
+            values = {key: self._named(key, value, self._data.dimensions) for key, value in values.items()}
         ran: Ran = (
             *(self._passes, self._bytes_read, self._used, seconds, self._order),
             *(plan._how | self._how, self._why, self._bytes_copied, self._data.opening),
@@ -285,6 +291,13 @@ class Run:
             good = {key: value for key, value in values.items() if key not in errors}
             raise_failures(errors, plan._plain, Results(good, {}, ran, self._groups))
         return Results(values | errors, errors, ran, self._groups)
+
+    def _named(self, key: Any, value: Any, dimensions: Dimensions) -> Any:
+        """An answer with the names of the axes that are left, and their coordinates."""
+        kernel = self._kernels.get(key)
+        if not self._data.is_single and isinstance(value, dict):
+            return {name: dimensions.named(own, kernel, self._asked, self._groups) for name, own in value.items()}
+        return dimensions.named(value, kernel, self._asked, self._groups)
 
     def _filled(self, values: dict[Any, Any]) -> dict[Any, Any]:
         """The results with the entries of the dicts that functions have filled."""

@@ -19,6 +19,7 @@ from fanfold import _core
 from fanfold.calling import Called
 from fanfold.checks import Problems, shown
 from fanfold.deadline import Deadline
+from fanfold.dimensions import Asked
 from fanfold.failures import answered
 from fanfold.sources import Elements, missing
 
@@ -77,6 +78,11 @@ class Rows:
     def apart(self) -> Self:
         """The same of several arrays, or of one of which elements are missing."""
         return replace(self, is_apart=True)
+
+    def asked(self, group: Any) -> Asked:
+        """Which axes are left."""
+        del group
+        return Asked(self.taken, self.keepdims)
 
     def plan(self, kernels: Sequence[_core.Kernel], nan_policy: str) -> _core.Plan:
         """The kernels, as `run` takes them."""

@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from fanfold import _core
 from fanfold.checks import Problems, shown
+from fanfold.dimensions import Dimensions, is_named
 
 Array = npt.NDArray[Any]
 
@@ -61,7 +62,13 @@ class Opened(NamedTuple):
     by: Any = None
     where: Any = None
     weights: Any = None
+    axis: Any = None
+    """By its number."""
     opening: Opening = NOTHING
+    dimensions: Dimensions | None = None
+    """The names of the axes, if they have names."""
+    group: Any = None
+    """The name of what the labels are, if the axes have names."""
     is_table: bool = False
     """Whether it is a table, which may have columns that some functions have no answer for."""
     record: Array | None = None
@@ -87,26 +94,38 @@ def as_array(elements: Elements) -> tuple[Array, str]:
     return elements.gathered(), f"its elements were copied: {why}"
 
 
-def opened(value: Any, by: Any = None, where: Any = None, weights: Any = None, *, problems: Problems) -> Opened | None:
+def opened(
+    value: Any, by: Any = None, where: Any = None, weights: Any = None, axis: Any = None, *, problems: Problems
+) -> Opened | None:
     """The data of a call as arrays; if there are none, its problems are added."""
     if type(value) is np.ndarray and value.dtype.fields is None and where is None and weights is None:
-        return Opened({None: value}, by=by)
+        return Opened({None: value}, by=by, axis=axis)
     known = len(problems)
     try:
-        columns = value if isinstance(value, Mapping) else _columns(value)
+        columns = _columns(value)
+        dimensions, group = _dimensions(value, columns), None
+        if dimensions is not None:
+            axis = dimensions.axis(axis, problems)
+            where = dimensions.aligned(where, "where", problems)
+            weights = dimensions.aligned(weights, "weights", problems)
+            if by is not None and not (isinstance(by, str) and isinstance(columns, Mapping) and by in columns):
+                by, along, group = dimensions.labels(by, problems)
+                axis = along if axis is None and len(dimensions.names) > 1 else axis
         if not isinstance(columns, Mapping):
             array, copied = _array(columns, "data")
             found = Opened({None: array}, by=by, opening=Opening(copied, {}))
         else:
+            is_dict = columns is value
             columns, (by, where, weights) = _by_name(columns, by, where, weights)
             if isinstance(value, np.ndarray):
                 found = _record(value, columns)
             else:
-                found = _dict(columns, problems) if isinstance(value, Mapping) else _table(columns)
+                found = _dict(columns, problems) if is_dict else _table(columns)
         where, more = _where(where)
         weights, most = _weights(weights)
         opening = Opening(found.opening.bytes_copied + more + most, found.opening.left_out)
-        found = found._replace(by=by, where=where, weights=weights, opening=opening)
+        found = found._replace(by=by, where=where, weights=weights, axis=axis, opening=opening)
+        found = found._replace(dimensions=dimensions, group=group)
     except _Refused as refused:
         problems.append(TypeError(f"{refused.argument} {refused}"))
     return found if len(problems) == known else None
@@ -221,7 +240,7 @@ def _columns(value: Any) -> Any:
     if pyarrow is not None and isinstance(value, pyarrow.Table | pyarrow.RecordBatch):
         return _unique(value.schema.names, value.columns)
     if xarray is not None and isinstance(value, xarray.Dataset):
-        return {name: value[name] for name in value.data_vars}
+        return _of_one_shape({name: value[name] for name in value.data_vars})
     if any(hasattr(type(value), name) for name in _ARROW) and not _is_column(value):
         with _refusals():
             is_table, columns = _core.arrow_columns(value)
@@ -232,6 +251,21 @@ def _columns(value: Any) -> Any:
         # What is no table is not read again: it may give its elements only once.
         return _unique(names, sources) if is_table else sources[0]
     return value
+
+
+def _of_one_shape(variables: dict[Any, Any]) -> dict[Any, Any]:
+    """The variables of a dataset that have the dimensions of the largest of them."""
+    sizes = [variable.sizes for variable in variables.values() if variable.dtype.kind in KINDS]
+    most: Mapping[Any, int] = max(sizes, key=len, default={})
+    wrong = f"has other dimensions than {tuple(most)}: pass it by itself"
+    return {name: own if dict(own.sizes) == dict(most) else _Unread(wrong) for name, own in variables.items()}
+
+
+def _dimensions(value: Any, columns: Any) -> Dimensions | None:
+    """The names of the axes of an array or a dataset of xarray's."""
+    if isinstance(columns, Mapping) and columns is not value:
+        value = next((column for column in columns.values() if is_named(column)), None)
+    return Dimensions.of(value) if is_named(value) else None
 
 
 def _unique(names: list[Any], columns: list[Any]) -> dict[Any, Any]:
@@ -255,7 +289,7 @@ def _is_column(value: Any) -> bool:
 def _array(value: Any, name: str, argument: str = "data") -> tuple[Elements, int]:
     """An object's elements, and how many bytes of them had to be copied."""
     if isinstance(value, _Unread):
-        raise _Refused(f"{value}: pass a column of numbers or times", argument)
+        raise _Refused(value if ": pass" in value else f"{value}: pass a column of numbers or times", argument)
     if isinstance(value, str | complex | float | int | np.generic):
         kind = "a str" if isinstance(value, str) else "one number"
         raise _Refused(f"is {kind}, {shown(value)}: pass an array or a list of numbers", argument)

@@ -1,0 +1,130 @@
+"""Names of axes: what xarray's arrays have beside their elements, and what answers keep of it.
+
+xarray is never imported here: an array can only be one of its own if it is loaded.
+"""
+
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from fanfold import _core
+from fanfold.checks import Problems, shown
+
+
+@dataclass(frozen=True)
+class Dimensions:
+    """The names of an array's axes, and its coordinates."""
+
+    names: tuple[Any, ...]
+    coordinates: Mapping[Any, Any]
+
+    @classmethod
+    def of(cls, array: Any) -> "Dimensions":
+        """Those of an array of xarray's."""
+        return cls(tuple(array.dims), dict(getattr(array, "coords", {})))
+
+    def axis(self, axis: Any, problems: Problems) -> Any:
+        """An axis by its number, where it was given by its name."""
+        if isinstance(axis, tuple):
+            return tuple(self.axis(each, problems) for each in axis)
+        if not isinstance(axis, str):
+            return axis
+        if axis not in self.names:
+            problems.append(
+                ValueError(f"axis is {shown(axis)}, which is no dimension of data: those are {self._known()}")
+            )
+            return None
+        return self.names.index(axis)
+
+    def labels(self, by: Any, problems: Problems) -> tuple[Any, int | None, Any]:
+        """Labels, the axis along which they go, if it is one, and the name of what they are.
+
+        They may be given by the name of a coordinate, or as an array with names of its own.
+        """
+        found: Any = self.coordinates.get(by) if isinstance(by, str) else by
+        if isinstance(by, str) and (found is None or len(found.dims) != 1):
+            known = ", ".join(shown(name) for name, own in self.coordinates.items() if len(own.dims) == 1)
+            problems.append(
+                ValueError(f"by is {shown(by)}, which is no coordinate along a dimension: those are {known}")
+            )
+            return None, None, None
+        if not is_named(found):
+            return by, None, "group"
+        name = getattr(found, "name", None) or "group"
+        if len(found.dims) == 1 and found.dims[0] in self.names:
+            return found.values, self.names.index(found.dims[0]), name
+        return self.aligned(found, "by", problems), None, name
+
+    def aligned(self, value: Any, name: str, problems: Problems) -> Any:
+        """An array whose axes have names, with its axes where those of the data are."""
+        if not is_named(value):
+            return value
+        foreign = [each for each in value.dims if each not in self.names]
+        if foreign:
+            problems.append(
+                ValueError(f"{name} has the dimension {shown(foreign[0])}: those of data are {self._known()}")
+            )
+            return None
+        order = [value.dims.index(each) for each in self.names if each in value.dims]
+        places = tuple(slice(None) if each in value.dims else np.newaxis for each in self.names)
+        return np.asarray(value.data).transpose(order)[places]
+
+    def _known(self) -> str:
+        return ", ".join(map(shown, self.names))
+
+    def named(self, answer: Any, kernel: _core.Kernel | None, asked: "Asked", groups: Any) -> Any:
+        """An answer with the names and coordinates of the dimensions that are left; as it is if it has others."""
+        if isinstance(answer, tuple) and hasattr(answer, "_fields"):
+            return type(answer)(*(self.named(field, kernel, asked, groups) for field in answer))
+        xarray = sys.modules.get("xarray")
+        if not isinstance(answer, np.ndarray) or answer.ndim == 0 or xarray is None:
+            return answer
+        names = asked.left(self.names)
+        if answer.ndim == len(names) + 1 and kernel is not None and kernel.answers == "quantiles":
+            names = ("quantile", *names)
+        elif answer.ndim != len(names) and answer.ndim == len(self.names) and asked.group is None:
+            # With an item for each element, or for some.
+            names = self.names
+        if answer.ndim != len(names):
+            return answer
+        sizes = dict(zip(names, answer.shape, strict=True))
+        coordinates: dict[Any, Any] = {}
+        for name, own in self.coordinates.items():
+            fits = all(sizes.get(each) == size for each, size in zip(own.dims, own.shape, strict=True))
+            if fits and (asked.group is None or asked.group not in (name, *own.dims)):
+                coordinates[name] = own
+        if kernel is not None and kernel.answers == "quantiles" and names[0] == "quantile":
+            levels = next(iter(kernel.parameters.values()))
+            coordinates["quantile"] = np.asarray(levels)
+        if asked.group is not None:
+            coordinates[asked.group] = groups
+        return xarray.DataArray(answer, coordinates, names)
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a run asks of an array with names: the axes that it takes, and where its groups go."""
+
+    taken: tuple[int, ...]
+    keepdims: bool = False
+    group: Any = None
+    """The name of the axis that the groups are."""
+    along: int | None = None
+    """The axis whose place the groups take; of all elements if there is none."""
+
+    def left(self, names: tuple[Any, ...]) -> tuple[Any, ...]:
+        """The dimensions of an answer."""
+        if self.group is not None:
+            return (self.group,) if self.along is None else (*names[: self.along], self.group, *names[self.along + 1 :])
+        if self.keepdims:
+            return names
+        return tuple(name for place, name in enumerate(names) if place not in self.taken)
+
+
+def is_named(value: Any) -> bool:
+    """Whether it is an array of xarray's."""
+    xarray = sys.modules.get("xarray")
+    return xarray is not None and isinstance(value, xarray.DataArray | xarray.Variable)
