@@ -360,14 +360,13 @@ def run(
     weights : array_like, optional
         How often each element counts: finite numbers from 0 on, of the data's shape or one that broadcasts to it, or
         one for each place along a single ``axis``; of a table also the name of a column. Taken by ``mean``, ``var``,
-        ``quantile`` and others
-        (``docs/shapes.md``); callables are called with ``weights=``.
+        ``quantile`` and others (``docs/shapes.md``); callables are called with ``weights=``.
     by : array_like or tuple of them, optional
         A label for each element (integers, floats, strings, times, a categorical; a masked array, a column of pandas,
         Polars or Arrow), or several; of a table or dict also the name of a column. With ``axis`` there is a label for
-        each place along that axis, and the groups take its place. The results have an answer for each label, of its elements alone, in the order of ``results.groups``. Labels that are missing (NaN, NaT, None, NA,
-        null, masked) make no group. The elements are copied, group by group. Callables are called with the elements of
-        each.
+        each place along that axis, and the groups take its place. The results have an answer for each label, of its
+        elements alone, in the order of ``results.groups``. Labels that are missing (NaN, NaT, None, NA, null, masked)
+        make no group. The elements are copied, group by group. Callables are called with the elements of each.
     nan_policy : {"propagate", "omit", "raise"}
         What NaN (and NaT) values mean to every kernel: they make most results NaN, are left out, or raise
         ``ValueError``.
