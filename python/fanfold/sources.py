@@ -6,8 +6,7 @@ optional is imported: an object can only be one of pandas', say, if pandas is lo
 """
 
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -73,6 +72,14 @@ class Opened(NamedTuple):
     """Whether it is a table, which may have columns that some functions have no answer for."""
     record: Array | None = None
     """The structured array of which these are the fields: functions get it as it is."""
+
+    @property
+    def is_an_array(self) -> bool:
+        """Whether it is one array without more to it: nothing is missing, and nobody minds its class or its axes."""
+        if not self.is_single or self.dimensions is not None:
+            return False
+        first = self.first
+        return type(first) is np.ndarray or (isinstance(first, _core.Source) and not first.missing)
 
     @property
     def first(self) -> Elements:
@@ -227,6 +234,9 @@ def _record(value: Array, columns: Mapping[Any, Any]) -> Opened:
 
 def _columns(value: Any) -> Any:
     """A table's columns by their names; what is no table as it is, or what was read of it."""
+    if type(value) in _known_ways and not isinstance(value, np.ndarray):
+        # Known as an array.
+        return value
     pandas, polars, pyarrow, xarray = (sys.modules.get(name) for name in ("pandas", "polars", "pyarrow", "xarray"))
     if isinstance(value, np.ndarray):
         fields = value.dtype.names
@@ -242,8 +252,12 @@ def _columns(value: Any) -> Any:
     if xarray is not None and isinstance(value, xarray.Dataset):
         return _of_one_shape({name: value[name] for name in value.data_vars})
     if any(hasattr(type(value), name) for name in _ARROW) and not _is_column(value):
-        with _refusals():
+        try:
             is_table, columns = _core.arrow_columns(value)
+        except MemoryError:
+            raise
+        except Exception as error:
+            raise _unreadable(error) from error
         names, sources = [name for name, _ in columns], [_read(source) for _, source in columns]
         is_reader = not any(hasattr(type(value), name) for name in ("__len__", "__arrow_c_array__"))
         if is_reader and not any(getattr(source, "size", 1) for source in sources):
@@ -293,10 +307,14 @@ def _array(value: Any, name: str, argument: str = "data") -> tuple[Elements, int
     if isinstance(value, str | complex | float | int | np.generic):
         kind = "a str" if isinstance(value, str) else "one number"
         raise _Refused(f"is {kind}, {shown(value)}: pass an array or a list of numbers", argument)
-    for knows, way in _WAYS:
-        if knows(value):
-            with _refusals():
-                return way(value, name)
+    own = _known_ways.get(type(value)) or _way(value)
+    if own is not None:
+        try:
+            return own(value, name)
+        except (_Refused, MemoryError):
+            raise
+        except Exception as error:
+            raise _unreadable(error) from error
     kind = type(value).__name__
     if isinstance(value, Iterable) and not hasattr(value, "read"):
         raise _Refused(f"is a {kind}, which is no sequence of numbers: pass list({name})", argument)
@@ -305,15 +323,23 @@ def _array(value: Any, name: str, argument: str = "data") -> tuple[Elements, int
     )
 
 
-@contextmanager
-def _refusals() -> Iterator[None]:
+def _way(value: Any) -> "_Way | None":
+    """The way of an object, which is that of all of its type."""
+    way = next((way for knows, way in _WAYS if knows(value)), None)
+    if way is not None:
+        if len(_known_ways) >= 256:
+            _known_ways.clear()
+        _known_ways[type(value)] = way
+    return way
+
+
+_known_ways: dict[type, "_Way"] = {}
+"""By the types that have been seen: to ask all ways took 15 us."""
+
+
+def _unreadable(error: Exception) -> _Refused:
     """Other libraries, in any version, have many ways to say no."""
-    try:
-        yield
-    except (_Refused, MemoryError):
-        raise
-    except Exception as error:
-        raise _Refused(f"could not be read as an array ({type(error).__name__}: {error})") from error
+    return _Refused(f"could not be read as an array ({type(error).__name__}: {error})")
 
 
 def _of(module: str, *names: str) -> Callable[[Any], bool]:
