@@ -550,3 +550,53 @@ def test_nothing_is_imported_that_nobody_has_imported() -> None:
         assert not optional & set(sys.modules)
         """
     )
+
+
+# ---- every kernel ----
+
+USES = [ff.Kernel(info.name, **example) for info in ff.kernels() for example in info.examples if info.arrays == "one"]
+
+
+def refused(error: Any) -> str:
+    return f"{type(error).__name__}: {error}" if isinstance(error, Exception) else ""
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32", "int32", "uint8", "bool", "datetime64[s]"])
+def test_every_kernel_has_the_bits_of_the_whole_over_pieces(dtype: str) -> None:
+    x = (rng.normal(size=150_000) * 20).astype("i8").astype(dtype)
+    data = pa.chunked_array([pa.array(part) for part in np.split(x, [1, 4_095, 4_097, 65_537, 140_000])])
+    functions = dict(enumerate(USES))
+    r = ff.run(data, functions, on_error="return", workers=2)
+    want = ff.run(x, functions, on_error="return")
+    for number, kernel in functions.items():
+        assert refused(r[number]) == refused(want[number]), kernel
+        if not isinstance(r[number], Exception):
+            np.testing.assert_equal(r[number], want[number], err_msg=str(kernel))
+
+
+@pytest.mark.parametrize("nan_policy", ["propagate", "omit"])
+@pytest.mark.parametrize("dtype", ["float64", "float32", "int32", "uint8", "bool", "datetime64[s]"])
+def test_every_kernel_leaves_nulls_out(dtype: str, nan_policy: Any) -> None:
+    x = (rng.normal(size=30_000) * 20).astype("i8").astype(dtype)
+    if dtype[0] == "f":
+        x[[5, 20_000]] = np.nan
+    gone = rng.random(x.size) < 0.2
+    left, places = x[~gone], np.flatnonzero(~gone)
+    data = pa.chunked_array([pa.array(x[:9_999], mask=gone[:9_999]), pa.array(x[9_999:], mask=gone[9_999:])])
+    functions = dict(enumerate(USES))
+    r = ff.run(data, functions, on_error="return", workers=2, nan_policy=nan_policy)
+    want = ff.run(left, functions, on_error="return", nan_policy=nan_policy)
+    items = {number for number, error in r.errors.items() if "an array of items" in str(error)}
+    some = {number: kernel for number, kernel in functions.items() if number not in items}
+    masked = ff.run(x, some, on_error="return", nan_policy=nan_policy, where=~gone)
+    for number, kernel in functions.items():
+        if number in items:
+            continue
+        assert refused(r[number]) == refused(want[number]), kernel
+        if isinstance(r[number], Exception):
+            continue
+        np.testing.assert_equal(r[number], masked[number], err_msg=str(kernel))
+        if kernel.answers == "positions":
+            np.testing.assert_array_equal(r[number], places[want[number]], err_msg=str(kernel))
+        elif kernel.answers in ("number", "quantiles") and dtype[0] == "f":
+            np.testing.assert_allclose(r[number], want[number], rtol=1e-5 if dtype == "float32" else 1e-9)
