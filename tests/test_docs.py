@@ -14,6 +14,8 @@ from types import ModuleType
 
 import pytest
 
+from fresh import run_script
+
 ROOT = Path(__file__).parent.parent
 TEXTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
 # By name: as an attribute, `fanfold.kernels` is the function.
@@ -94,6 +96,43 @@ def test_unsafe_code_is_where_it_is_said_to_be() -> None:
     for file in sorted(ROOT.glob("src/**/*.rs")):
         if re.search(r"\bunsafe (\{|fn|impl|extern|trait)", file.read_text(encoding="utf-8")):
             assert file.relative_to(ROOT).as_posix().startswith(named), file
+
+
+def test_the_worked_rule_and_the_worked_input_work(tmp_path: Path) -> None:
+    rule = re.search(r"^```python\n(@_rule.*?)^```", CONTRIBUTING, re.MULTILINE | re.DOTALL)
+    entry = re.search(r"^```python\n(\(_of.*?)^```", CONTRIBUTING, re.MULTILINE | re.DOTALL)
+    assert rule and entry
+    package = tmp_path / "fanfold"
+    shutil.copytree(Path(importlib.import_module("fanfold").__file__ or "").parent, package)
+    with (package / "tracing" / "rules.py").open("a", encoding="utf-8") as rules:
+        rules.write("\n\n" + rule[1])
+    sources = package / "sources.py"
+    before, start, entries = sources.read_text(encoding="utf-8").partition("_BY_CLASS: _Ways = (\n")
+    assert start
+    sources.write_text(f"{before}{start}    {entry[1]}{entries}", encoding="utf-8")
+    run_script(
+        """
+        import types
+        recorder = types.ModuleType("recorder")
+        class Track:
+            samples = np.array([1.0, 5.0, 6.0])
+        recorder.Track = Track
+        assert ff.__file__.startswith(os.environ["PYTHONPATH"])
+        try:
+            ff.run(Track(), "mean")
+        except TypeError:
+            pass
+        else:
+            raise AssertionError
+        sys.modules["recorder"] = recorder
+        assert ff.run(Track(), ["mean", len]) == {"mean": 4.0, "len": 3}
+        x = np.full(200_000, np.inf)
+        x[::3] = -1.0
+        r = ff.run(x, {"infinite": lambda v: np.isposinf(v).sum()})
+        assert r["infinite"] == np.isposinf(x).sum() and r.report.how == {"infinite": "fused"}, r.report
+        """,
+        environment={"PYTHONPATH": str(tmp_path)},
+    )
 
 
 def test_the_worked_kernel_compiles() -> None:
