@@ -11,6 +11,7 @@
 
 mod short;
 
+use std::borrow::Cow;
 use std::ops::Range;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -500,7 +501,7 @@ impl<'a> Run<'a> {
         columns: &mut [Column],
     ) -> Result<(), Error> {
         let len = views.first().map_or(0, View::len);
-        let mut session = Session::from(self.graph.clone(), stage, len);
+        let mut session = Session::from(self.graph.clone(), Cow::Owned(stage), len);
         let mut sweeps = 0;
         while session.waits() {
             let told = session.sweep(views, workers, control)?;

@@ -1,14 +1,14 @@
-//! Runs a plan: stage after stage, until every function has its answer.
+//! Runs a plan over one whole array, until every function has its answer.
 
 use std::borrow::Cow;
 
 use crate::dtype::{DType, Number};
 use crate::engine::control::Control;
-use crate::engine::pass::{Pass, States};
+use crate::engine::pass::Pass;
 use crate::engine::pool::Workers;
+use crate::engine::session::Session;
 use crate::error::Error;
 use crate::expr::Graph;
-use crate::kernel::{Answer, SAMPLE, Sink};
 use crate::plan::{Plan, Stage, Who};
 use crate::value::Value;
 use crate::view::{Output, View};
@@ -26,12 +26,8 @@ impl Prepared {
     /// Prepares a plan's first stage.
     pub fn new(plan: &Plan, dtype: DType) -> Prepared {
         let (stage, errors) = plan.stage(dtype);
-        Prepared { errors, ..Prepared::of(stage, dtype) }
-    }
-
-    fn of(stage: Stage, dtype: DType) -> Prepared {
         let pass = Pass::new(&mut Graph::new(dtype), stage.sinks().to_vec());
-        Prepared { stage, pass, errors: Vec::new() }
+        Prepared { stage, pass, errors }
     }
 
     /// The arrays that the answers are, for so many elements: the function's number, the dtype and the length. The caller
@@ -106,55 +102,27 @@ fn stage_by_stage(
             place(Who::Call(index), Err(Error::Memory { kernels: Vec::new(), bytes }))?;
         }
     }
-    let mut passes = 0;
-    let mut prepared = Cow::Borrowed(first);
+    let mut prepared = Some(&first.pass);
+    let mut stage = Cow::Borrowed(&first.stage);
     if first.stage.arrays().next().is_some() {
-        let mut stage = first.stage.clone();
-        stage.write(|who, _| {
+        prepared = None;
+        stage.to_mut().write(|who, _| {
             let output = outputs.iter().find(|(index, _)| who == Who::Call(*index));
             output.map(|(_, output)| output.clone())
         });
-        prepared = Cow::Owned(Prepared::of(stage, view.dtype()));
     }
-    loop {
+    let mut session = Session::from(Graph::new(view.dtype()), stage, view.len());
+    let mut passes = 0;
+    while session.waits() {
         // A pass of a small array is over before it looks around, and a plan may have many of them.
         if passes > 0 {
             control.check()?;
         }
-        if view.len() > SAMPLE && prepared.stage.is_sampled() {
-            let mut stage = prepared.into_owned().stage;
-            let sampled = stage.take_sampled();
-            let states = sampled.sinks().iter().map(|sink| {
-                let pass = Pass::new(&mut Graph::new(view.dtype()), vec![sink.clone()]);
-                pass.sample(std::slice::from_ref(view), control).map(|swept| swept.states)
-            });
-            let states: Vec<States> = states.collect::<Result<_, _>>()?;
-            let states: States = states.into_iter().flatten().collect();
-            for (who, answer) in sampled.finish(&states) {
-                match answer {
-                    Ok(Answer::Value(value)) => place(who, Ok(value))?,
-                    Ok(Answer::Next(request)) => stage.add(who, request),
-                    Err(error) => place(who, Err(error))?,
-                }
-            }
-            prepared = Cow::Owned(Prepared::of(stage, view.dtype()));
+        let told = session.step(prepared.take(), std::slice::from_ref(view), workers, control)?;
+        passes += told.passes;
+        for (who, answer) in told.answers {
+            place(who, answer)?;
         }
-        for (who, value) in prepared.stage.known(len) {
-            place(who, Ok(value))?;
-        }
-        if prepared.stage.is_done() {
-            break;
-        }
-        let states = sweep(&prepared, view, workers, control, &mut passes)?;
-        let mut next = Stage::default();
-        for (who, answer) in prepared.stage.finish(&states) {
-            match answer {
-                Ok(Answer::Value(value)) => place(who, Ok(value))?,
-                Ok(Answer::Next(request)) => next.add(who, request),
-                Err(error) => place(who, Err(error))?,
-            }
-        }
-        prepared = Cow::Owned(Prepared::of(next, view.dtype()));
     }
     let values = values.into_iter().map(|value| match value {
         Some(value) => value,
@@ -162,42 +130,6 @@ fn stage_by_stage(
     });
     let bytes_read = passes as u64 * len * view.dtype().size() as u64;
     Ok(Outcome { values: values.collect(), passes, bytes_read })
-}
-
-/// One stage's sweep. Where the array does not lie in its own order, the sinks that mind the order get a sweep of their
-/// own, and the others go through memory as it lies.
-fn sweep(
-    prepared: &Prepared,
-    view: &View<'_>,
-    workers: &Workers,
-    control: &Control<'_>,
-    passes: &mut usize,
-) -> Result<States, Error> {
-    let Some(reordered) = view.in_memory_order() else {
-        *passes += 1;
-        return prepared.pass.run(std::slice::from_ref(view), workers, control).map(|swept| swept.states);
-    };
-    let positional = |sink: &&Sink| sink.accumulator.positional();
-    let (by_position, others): (Vec<Sink>, Vec<Sink>) =
-        prepared.stage.sinks().iter().cloned().partition(|sink| positional(&sink));
-    let mut sweep = |sinks: Vec<Sink>, view: &View<'_>| {
-        if sinks.is_empty() {
-            return Ok(Vec::new());
-        }
-        *passes += 1;
-        let pass = Pass::new(&mut Graph::new(view.dtype()), sinks);
-        pass.run(std::slice::from_ref(view), workers, control).map(|swept| swept.states)
-    };
-    let mut by_position = sweep(by_position, view)?.into_iter();
-    let mut others = sweep(others, &reordered)?.into_iter();
-    let states = prepared.stage.sinks().iter().map(|sink| {
-        let state = if positional(&sink) { by_position.next() } else { others.next() };
-        match state {
-            Some(state) => state,
-            None => unreachable!("each sink was swept for once"),
-        }
-    });
-    Ok(states.collect())
 }
 
 /// Whether the calling thread does everything: handing work to sleeping threads takes longer than two chunks do.

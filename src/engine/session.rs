@@ -1,4 +1,9 @@
-//! Sweeps over one array and what belongs to it, for functions that ask for more as they learn more.
+//! The loop of all runs: who waits for what, the sweep that answers them, and what they ask next.
+//!
+//! A whole array's run ([`run`](super::run)) goes through it until nobody waits; the functions of a traced call add to it
+//! as they learn more; a row that has to ask for more goes on in one of its own ([`rows`](super::rows)).
+
+use std::borrow::Cow;
 
 use crate::dtype::DType;
 use crate::engine::control::Control;
@@ -6,15 +11,15 @@ use crate::engine::pass::{Pass, States, Swept};
 use crate::engine::pool::Workers;
 use crate::error::{Error, guarded};
 use crate::expr::{Flags, Graph, NodeId};
-use crate::kernel::{Answer, Request, SAMPLE};
+use crate::kernel::{Answer, Request, SAMPLE, Sink};
 use crate::plan::{Stage, Who};
 use crate::value::Value;
 use crate::view::View;
 
-/// The formulas of a run, and who waits for the next sweep.
-pub struct Session {
+/// The formulas of a run, and who waits for the next sweep. A stage that was prepared is borrowed.
+pub struct Session<'p> {
     graph: Graph,
-    stage: Stage,
+    stage: Cow<'p, Stage>,
     len: u64,
 }
 
@@ -38,16 +43,18 @@ pub struct Told {
     pub flags: Vec<(NodeId, Flags)>,
     /// The numbers of the arrays that were read; empty if no sweep was needed.
     pub sources: Vec<usize>,
+    /// How often memory was swept over.
+    pub passes: usize,
 }
 
-impl Session {
+impl<'p> Session<'p> {
     /// A session for an array, which is source 0 and node 0.
-    pub fn new(dtype: DType, len: usize) -> Session {
-        Session { graph: Graph::with_len(dtype, len), stage: Stage::default(), len: len as u64 }
+    pub fn new(dtype: DType, len: usize) -> Session<'p> {
+        Session { graph: Graph::with_len(dtype, len), stage: Cow::default(), len: len as u64 }
     }
 
     /// A session that goes on from here: with these formulas, for who waits in this stage.
-    pub(super) fn from(graph: Graph, stage: Stage, len: usize) -> Session {
+    pub(super) fn from(graph: Graph, stage: Cow<'p, Stage>, len: usize) -> Session<'p> {
         Session { graph, stage, len: len as u64 }
     }
 
@@ -58,42 +65,85 @@ impl Session {
 
     /// Somebody waits.
     pub fn add(&mut self, who: Who, request: Request) {
-        self.stage.add(who, request);
+        self.stage.to_mut().add(who, request);
     }
 
     /// Sweeps for all who wait. Those who need another sweep, now that this is known, wait on.
     pub fn sweep(&mut self, views: &[View<'_>], workers: &Workers, control: &Control<'_>) -> Result<Told, Error> {
-        let stage = std::mem::take(&mut self.stage);
-        let waiting: Vec<Who> = stage.everybody().collect();
-        guarded(|| self.sweep_for(stage, views, workers, control)).unwrap_or_else(|error| {
+        let waiting: Vec<Who> = self.stage.everybody().collect();
+        guarded(|| self.step(None, views, workers, control)).unwrap_or_else(|error| {
             // What there is no memory for is the failure of all who waited, and not of those who come later.
-            self.stage = Stage::default();
+            self.stage = Cow::default();
             let answers = waiting.into_iter().map(|who| (who, Err(error.clone())));
             Ok(Told { answers: answers.collect(), ..Told::default() })
         })
     }
 
-    fn sweep_for(
+    /// The same, by the pass that was prepared for the stage, if there is one; short of memory it panics.
+    pub(super) fn step(
         &mut self,
-        mut stage: Stage,
+        mut prepared: Option<&Pass>,
         views: &[View<'_>],
         workers: &Workers,
         control: &Control<'_>,
     ) -> Result<Told, Error> {
+        let mut stage = std::mem::take(&mut self.stage);
         let mut told = Told::default();
         if self.len > SAMPLE as u64 && stage.is_sampled() {
-            self.sample(&mut stage, views, control, &mut told)?;
+            prepared = None;
+            self.sample(stage.to_mut(), views, control, &mut told)?;
         }
         told.answers.extend(stage.known(self.len).map(|(who, value)| (who, Ok(value))));
         if stage.is_done() {
             return Ok(told);
         }
-        let pass = Pass::new(&mut self.graph, stage.sinks().to_vec());
-        let Swept { states, flags } = pass.run(views, workers, control)?;
-        told.flags.extend(flags);
-        told.sources.extend(pass.sources());
-        answer(&stage, &states, &mut self.stage, &mut told);
+        let mut next = Stage::default();
+        let states = match (views, prepared) {
+            // An array that does not lie in its own order.
+            ([view], _) if view.in_memory_order().is_some() => {
+                self.in_both_orders(&stage, view, workers, control, &mut told)?
+            }
+            (_, Some(pass)) => told.take(pass, views, workers, control)?,
+            (_, None) => {
+                let pass = Pass::new(&mut self.graph, stage.sinks().to_vec());
+                told.take(&pass, views, workers, control)?
+            }
+        };
+        answer(&stage, &states, &mut next, &mut told);
+        self.stage = Cow::Owned(next);
         Ok(told)
+    }
+
+    /// The sinks that mind the order of elements get a sweep of their own; the others go through memory as it lies.
+    fn in_both_orders(
+        &mut self,
+        stage: &Stage,
+        view: &View<'_>,
+        workers: &Workers,
+        control: &Control<'_>,
+        told: &mut Told,
+    ) -> Result<States, Error> {
+        let Some(reordered) = view.in_memory_order() else { return Ok(States::new()) };
+        let positional = |sink: &&Sink| sink.accumulator.positional();
+        let (by_position, others): (Vec<Sink>, Vec<Sink>) =
+            stage.sinks().iter().cloned().partition(|sink| positional(&sink));
+        let mut sweep = |sinks: Vec<Sink>, view: &View<'_>| {
+            if sinks.is_empty() {
+                return Ok(States::new());
+            }
+            let pass = Pass::new(&mut self.graph, sinks);
+            told.take(&pass, std::slice::from_ref(view), workers, control)
+        };
+        let mut by_position = sweep(by_position, view)?.into_iter();
+        let mut others = sweep(others, &reordered)?.into_iter();
+        let states = stage.sinks().iter().map(|sink| {
+            let state = if positional(&sink) { by_position.next() } else { others.next() };
+            match state {
+                Some(state) => state,
+                None => unreachable!("each sink was swept for once"),
+            }
+        });
+        Ok(states.collect())
     }
 
     /// Takes samples for those who wait for one. What they need then joins the stage.
@@ -119,5 +169,22 @@ impl Session {
     /// Whether somebody waits for another sweep.
     pub fn waits(&self) -> bool {
         !self.stage.is_empty()
+    }
+}
+
+impl Told {
+    /// Sweeps, and keeps what is told of it.
+    fn take(
+        &mut self,
+        pass: &Pass,
+        views: &[View<'_>],
+        workers: &Workers,
+        control: &Control<'_>,
+    ) -> Result<States, Error> {
+        let Swept { states, flags } = pass.run(views, workers, control)?;
+        self.flags.extend(flags);
+        self.sources.extend(pass.sources());
+        self.passes += 1;
+        Ok(states)
     }
 }

@@ -34,7 +34,7 @@ pub(super) struct Session {
 }
 
 struct State {
-    session: engine::Session,
+    session: engine::Session<'static>,
     /// The arrays that are read; the first is the call's.
     arrays: Vec<Py<PyUntypedArray>>,
     /// What is written to, until the sweep that does it.
@@ -219,7 +219,7 @@ impl Session {
         *most_workers = workers.count().max(*most_workers);
         let told = waiting::detached(py, |go_on| session.sweep(&views, &workers, &Control::new(timeout, go_on)));
         outputs.clear();
-        let Told { answers, flags, mut sources } = told??;
+        let Told { answers, flags, mut sources, .. } = told??;
         sources.sort_unstable();
         sources.dedup();
         let bytes = bytes(sources.iter().filter_map(|&source| views.get(source)).map(View::extent));
