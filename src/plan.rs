@@ -139,6 +139,8 @@ pub struct Subjects {
     pub of_calls: Vec<Result<Subject, Error>>,
     /// The arrays themselves, without what is missing or left out by a mask.
     pub arrays: Vec<Subject>,
+    /// The bools that stand beside arrays, as sources behind these: the value of elements that are there.
+    pub present: Vec<bool>,
 }
 
 /// The arrays of a run as nodes, and what decides which of their elements count.
@@ -245,7 +247,8 @@ impl Subjects {
             Ok(subject)
         };
         let of_calls = plan.calls.iter().zip(over).map(|(call, over)| of(call, over)).collect();
-        Subjects { graph, of_calls, arrays }
+        let present = given.present.iter().copied().flatten().collect();
+        Subjects { graph, of_calls, arrays, present }
     }
 
     /// A dtype that has missing values, if there is one.

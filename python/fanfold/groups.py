@@ -86,7 +86,8 @@ class Groups:
             present = elements.is_present().reshape(-1)
             pairs = zip(self._of_groups(), column, strict=True)
             found = [own[shapes.places(present[own], numbers)] for own, numbers in pairs]
-            return np.array(found) if isinstance(column, np.ndarray) else objects(found)
+            is_array = isinstance(column, np.ndarray)
+            return np.array(found, np.int64).reshape(column.shape) if is_array else objects(found)
         if isinstance(column, np.ndarray):
             return positions[column + starts.reshape(-1, *(1,) * (column.ndim - 1))]
         return objects([positions[own + start] for own, start in zip(column, starts, strict=True)])

@@ -70,6 +70,17 @@ def labels(by: Any, data: Elements, workers: int, problems: Problems) -> Labels 
 
 
 def _key(by: Any, data: Elements, workers: int, problems: Problems, argument: str) -> Labels | None:
+    try:
+        return _labels(by, data, workers, problems, argument)
+    except MemoryError:
+        raise
+    except Exception as error:  # noqa: BLE001 - objects have many ways to fail when they are asked what they are
+        why = f"could not be read as labels ({type(error).__name__}: {error})"
+        problems.append(TypeError(f"{argument} {why}: {ADVICE}"))
+        return None
+
+
+def _labels(by: Any, data: Elements, workers: int, problems: Problems, argument: str) -> Labels | None:
     wrong = f"{argument} must be an array with a label for each element, or a tuple of such, not"
     if hasattr(by, "columns") and not hasattr(by, "dtype"):
         advice = "pass its columns, several of them as a tuple"

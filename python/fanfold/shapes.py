@@ -346,7 +346,9 @@ def _array(value: Any, name: str, problems: Problems) -> npt.NDArray[Any] | None
         return None
     try:
         return np.asarray(value)
-    except (TypeError, ValueError) as error:
+    except MemoryError:
+        raise
+    except Exception as error:  # noqa: BLE001 - objects have many ways to be no array
         problems.append(TypeError(f"{name} must be an array, not {shown(value)} ({error}): pass np.asarray({name})"))
         return None
 

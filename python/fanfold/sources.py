@@ -6,6 +6,7 @@ optional is imported: an object can only be one of pandas', say, if pandas is lo
 """
 
 import sys
+import weakref
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
@@ -135,6 +136,10 @@ def opened(
         found = found._replace(dimensions=dimensions, group=group)
     except _Refused as refused:
         problems.append(TypeError(f"{refused.argument} {refused}"))
+    except MemoryError:
+        raise
+    except Exception as error:  # noqa: BLE001 - objects have many ways to fail when they are asked what they are
+        problems.append(TypeError(f"data {_unreadable(error)}"))
     return found if len(problems) == known else None
 
 
@@ -253,15 +258,11 @@ def _columns(value: Any) -> Any:
         return _of_one_shape({name: value[name] for name in value.data_vars})
     if any(hasattr(type(value), name) for name in _ARROW) and not _is_column(value):
         try:
-            is_table, columns = _core.arrow_columns(value)
-        except MemoryError:
+            is_table, names, sources = _arrow_columns(value)
+        except (_Refused, MemoryError):
             raise
         except Exception as error:
             raise _unreadable(error) from error
-        names, sources = [name for name, _ in columns], [_read(source) for _, source in columns]
-        is_reader = not any(hasattr(type(value), name) for name in ("__len__", "__arrow_c_array__"))
-        if is_reader and not any(getattr(source, "size", 1) for source in sources):
-            raise _Refused("gives no rows, as a reader that was read before: make it again, or pass what it reads")
         # What is no table is not read again: it may give its elements only once.
         return _unique(names, sources) if is_table else sources[0]
     return value
@@ -325,15 +326,15 @@ def _array(value: Any, name: str, argument: str = "data") -> tuple[Elements, int
 
 def _way(value: Any) -> "_Way | None":
     """The way of an object, which is that of all of its type."""
+    kind = type(value)
     way = next((way for knows, way in _WAYS if knows(value)), None)
-    if way is not None:
-        if len(_known_ways) >= 256:
-            _known_ways.clear()
-        _known_ways[type(value)] = way
+    # What offers no more than Arrow's protocol may hold a table the next time.
+    if way is not None and (way is not _arrow or _is_column(value)):
+        _known_ways[kind] = way
     return way
 
 
-_known_ways: dict[type, "_Way"] = {}
+_known_ways: "weakref.WeakKeyDictionary[type, _Way]" = weakref.WeakKeyDictionary()
 """By the types that have been seen: to ask all ways took 15 us."""
 
 
@@ -411,15 +412,22 @@ def _pandas(value: Any, name: str) -> tuple[Elements, int]:
 
 def _arrow(value: Any, name: str) -> tuple[Elements, int]:
     """What offers Arrow's protocol, in one piece or in chunks."""
-    is_table, columns = _core.arrow_columns(value)
+    is_table, _, sources = _arrow_columns(value)
     if is_table:
         raise _Refused("is a table within a table: pass its columns")
-    return _array(_read(columns[0][1]), name)
+    return _array(sources[0], name)
 
 
-def _read(source: _core.Source | str) -> _core.Source | str:
-    """What was read of a column, or why nothing was."""
-    return _Unread(source) if isinstance(source, str) else source
+def _arrow_columns(value: Any) -> tuple[bool, list[str], list[_core.Source | str]]:
+    """Whether it is a table, the names of its columns, and what was read of each, or why nothing was."""
+    is_table, columns = _core.arrow_columns(value)
+    sources: list[_core.Source | str] = [
+        _Unread(source) if isinstance(source, str) else source for _, source in columns
+    ]
+    is_reader = not any(hasattr(type(value), name) for name in ("__len__", "__arrow_c_array__"))
+    if is_reader and not any(getattr(source, "size", 1) for source in sources):
+        raise _Refused("gives no rows, as a reader that was read before: make it again, or pass what it reads")
+    return is_table, [name for name, _ in columns], sources
 
 
 def _xarray(value: Any, name: str) -> tuple[Elements, int]:

@@ -118,9 +118,12 @@ fn of_made_up_rows(
     let made_up = |(number, source): (usize, &Rows<'_>)| {
         let mut items = Buffer::new(source.dtype().item(), 0);
         for place in 0..ends[2] {
-            // A mask and weights, which come behind the arrays, leave nothing out.
-            let other = lens[1] > 1 && place + 1 == ends[2] && number < subjects.arrays.len();
-            items.push(Number::Int(i64::from(!other)));
+            let value = match number.checked_sub(subjects.arrays.len()) {
+                None => lens[1] == 1 || place + 1 < ends[2],
+                // Nothing is missing, and a mask and weights leave nothing out.
+                Some(behind) => subjects.present.get(behind).copied().unwrap_or(true),
+            };
+            items.push(Number::Int(value.into()));
         }
         items
     };

@@ -286,11 +286,12 @@ impl Kind {
             Ok(Kind { dtype, unit: if unit.is_empty() { String::new() } else { format!("[{unit}]") }, stored })
         };
         let simple = |dtype| time(dtype, "", Stored::Items);
-        let unit = |letter: &str| match letter {
-            "s" => "s",
-            "m" => "ms",
-            "u" => "us",
-            _ => "ns",
+        let unit = |letter: Option<&str>| match letter {
+            Some("s") => Some("s"),
+            Some("m") => Some("ms"),
+            Some("u") => Some("us"),
+            Some("n") => Some("ns"),
+            _ => None,
         };
         match format.as_str() {
             "c" => simple(DType::Int8),
@@ -315,8 +316,14 @@ impl Kind {
             "u" | "U" | "vu" => named("string"),
             "z" | "Z" | "vz" => named("binary"),
             other => match other.split_at_checked(2) {
-                Some(("ts", rest)) => time(DType::Datetime64, unit(rest.get(..1).unwrap_or("n")), Stored::Items),
-                Some(("tD", rest)) => time(DType::Timedelta64, unit(rest.get(..1).unwrap_or("n")), Stored::Items),
+                Some((kind @ ("ts" | "tD"), rest)) => match unit(rest.get(..1)) {
+                    // A zone may follow: instants are in UTC.
+                    Some(unit) if kind == "ts" && rest.get(1..2) == Some(":") => {
+                        time(DType::Datetime64, unit, Stored::Items)
+                    }
+                    Some(unit) if kind == "tD" && rest.len() == 1 => time(DType::Timedelta64, unit, Stored::Items),
+                    _ => named(other),
+                },
                 Some(("d:", _)) => named("decimal"),
                 Some(("+l" | "+L" | "+v", _)) => named("list"),
                 Some(("+s", _)) => named("struct"),
@@ -420,6 +427,9 @@ fn column(schema: &ArrowSchema, arrays: Vec<Chunk<'_>>) -> PyResult<Column> {
 }
 
 fn piece(kind: &Kind, (owner, array, parent): Chunk<'_>) -> PyResult<Piece> {
+    if array.is_released() {
+        return Err(PyValueError::new_err("a field of it was released: make it again"));
+    }
     let size =
         |number: i64| usize::try_from(number).map_err(|_| PyValueError::new_err("it says that it has < 0 items"));
     let outer =
@@ -472,9 +482,6 @@ fn piece(kind: &Kind, (owner, array, parent): Chunk<'_>) -> PyResult<Piece> {
 
 /// A buffer of an array; null if there is none of this number.
 fn buffer(array: &ArrowArray, number: u8) -> PyResult<*const u8> {
-    if array.is_released() && array.buffers.is_null() {
-        return Err(PyValueError::new_err("it has been released: make it again"));
-    }
     if i64::from(number) >= array.n_buffers || array.buffers.is_null() {
         return Ok(std::ptr::null());
     }

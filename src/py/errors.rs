@@ -26,7 +26,13 @@ impl From<Error> for PyErr {
             | Error::Empty { .. }
             | Error::AllNan { .. }
             | Error::FoundNan { .. }
-            | Error::HistogramRange { .. } => PyValueError::new_err(message),
+            | Error::HistogramRange { .. }
+            // The Rust face's own.
+            | Error::SeveralArrays { .. }
+            | Error::SameKey { .. }
+            | Error::NoAnswer { .. }
+            | Error::OtherAnswer { .. }
+            | Error::NoAxis { .. } => PyValueError::new_err(message),
             Error::Overflow { .. } | Error::Inexact { .. } => PyOverflowError::new_err(message),
             Error::Timeout { .. } => PyTimeoutError::new_err(message),
             Error::Memory { .. } => PyMemoryError::new_err(message),
