@@ -129,6 +129,39 @@ pub enum Error {
         /// How many bytes it was.
         bytes: usize,
     },
+    /// A kernel of several arrays, asked for of one.
+    SeveralArrays {
+        /// The kernel's name.
+        kernel: &'static str,
+    },
+    /// Two answers would have one key.
+    SameKey {
+        /// The key.
+        key: String,
+    },
+    /// No answer has this key.
+    NoAnswer {
+        /// The key asked for.
+        key: String,
+        /// The keys that there are.
+        known: Vec<String>,
+    },
+    /// The answer is not what it was asked for as.
+    OtherAnswer {
+        /// Its key.
+        key: String,
+        /// What it is.
+        found: String,
+        /// What it was asked for as.
+        wanted: String,
+    },
+    /// The array has no such axis.
+    NoAxis {
+        /// The axis asked for.
+        axis: usize,
+        /// How many axes the array has.
+        axes: usize,
+    },
     /// The deadline passed before the work was done.
     Timeout {
         /// The limit, in seconds.
@@ -139,6 +172,7 @@ pub enum Error {
 }
 
 impl fmt::Display for Error {
+    #[allow(clippy::too_many_lines)] // a line or two for each
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Error::UnknownKernel { name, nearest } => {
@@ -220,6 +254,21 @@ impl fmt::Display for Error {
                     if kernels.is_empty() { "" } else { ": " },
                     grouped(*bytes)
                 )
+            }
+            Error::SeveralArrays { kernel } => {
+                write!(f, "'{kernel}' goes over several arrays, and there is one: leave it out")
+            }
+            Error::SameKey { key } => {
+                write!(f, "two answers would be called \"{key}\": give one another key, with Kernel::named")
+            }
+            Error::NoAnswer { key, known } => {
+                write!(f, "no answer is called \"{key}\": there are {}", known.join(", "))
+            }
+            Error::OtherAnswer { key, found, wanted } => {
+                write!(f, "the answer \"{key}\" is {found}, not {wanted}: Answers::get gives it as it is")
+            }
+            Error::NoAxis { axis, axes } => {
+                write!(f, "there is no axis {axis}: the array has {axes}, numbered from 0")
             }
             Error::Timeout { seconds } => {
                 write!(

@@ -16,6 +16,7 @@
 //! | [`kernels`] | the kernels, a file per family; `mod.rs` is the list |
 //! | [`plan`] | functions → sinks and who waits for them; touches no data |
 //! | [`engine`] | passes, chunks, workers, the fixed combine tree; the only part with threads |
+//! | [`array`] | the Rust face: views of `ndarray` go in, its arrays come out |
 //! | `py` | the Python face: convert, detach, call, convert back |
 //!
 //! A module uses only what stands before it here, as `tests/test_map.py` checks. The core knows no Python: `cargo test --no-default-features` tests it.
@@ -28,6 +29,7 @@
 //! * Whatever a user or the environment can influence ends in an [`error::Error`], never in a panic.
 
 pub mod ahead;
+pub mod array;
 pub mod column;
 pub mod dtype;
 pub mod engine;

@@ -1,5 +1,6 @@
 //! The parameters of kernels: what an argument may be, what a parameter accepts, and the checked arguments of one use.
 
+use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
@@ -45,6 +46,84 @@ impl PartialEq for Argument {
             (Argument::Pair(left, _), Argument::Pair(right, _)) => left == right,
             (Argument::Text(left), Argument::Text(right)) => left == right,
             _ => false,
+        }
+    }
+}
+
+impl From<bool> for Argument {
+    fn from(value: bool) -> Argument {
+        Argument::Bool(value)
+    }
+}
+
+impl From<i32> for Argument {
+    fn from(value: i32) -> Argument {
+        Argument::Int(value.into())
+    }
+}
+
+impl From<i64> for Argument {
+    fn from(value: i64) -> Argument {
+        Argument::Int(value)
+    }
+}
+
+impl From<usize> for Argument {
+    fn from(value: usize) -> Argument {
+        i64::try_from(value).map_or(Argument::Huge, Argument::Int)
+    }
+}
+
+impl From<f64> for Argument {
+    fn from(value: f64) -> Argument {
+        Argument::Float(value)
+    }
+}
+
+impl From<&str> for Argument {
+    fn from(value: &str) -> Argument {
+        Argument::Text(value.to_owned())
+    }
+}
+
+impl From<Vec<f64>> for Argument {
+    fn from(values: Vec<f64>) -> Argument {
+        Argument::Floats(Arc::new(values), DType::Float64)
+    }
+}
+
+impl From<&[f64]> for Argument {
+    fn from(values: &[f64]) -> Argument {
+        values.to_vec().into()
+    }
+}
+
+impl<const N: usize> From<[f64; N]> for Argument {
+    fn from(values: [f64; N]) -> Argument {
+        values.to_vec().into()
+    }
+}
+
+/// A lower and an upper end.
+impl From<(f64, f64)> for Argument {
+    fn from((low, high): (f64, f64)) -> Argument {
+        [low, high].into()
+    }
+}
+
+/// As Python writes it.
+impl fmt::Display for Argument {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Argument::None => f.write_str("None"),
+            Argument::Bool(value) => f.write_str(if *value { "True" } else { "False" }),
+            Argument::Int(value) => write!(f, "{value}"),
+            Argument::Float(value) => write!(f, "{value:?}"),
+            Argument::Text(value) => write!(f, "'{value}'"),
+            Argument::Floats(values, _) => write!(f, "{values:?}"),
+            Argument::Pair([low, high], _) => write!(f, "({low:?}, {high:?})"),
+            Argument::Huge => f.write_str("an integer beyond 64 bits"),
+            Argument::Other => f.write_str("something else"),
         }
     }
 }

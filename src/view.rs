@@ -12,6 +12,7 @@
 //! memory unsafe.
 #![allow(unsafe_code)]
 
+mod foreign;
 mod pages;
 mod pieces;
 mod places;
@@ -27,6 +28,8 @@ use crate::ahead::LINE;
 use crate::dtype::{Block, Bool8, Buffer, DType, Item, Sealed, Time, for_each_item};
 use crate::simd::{Level, prefetch};
 
+pub(crate) use foreign::Fresh;
+pub use foreign::{Datetime64, Element, Timedelta64};
 use pieces::Layout;
 pub(crate) use places::{Places, Strip};
 pub use rows::{Rows, Tile};
@@ -418,15 +421,15 @@ impl OutputRows {
     /// If there is none of this number.
     pub fn row(&self, row: usize) -> Output {
         assert!(row < self.count(), "there is such a row");
-        let Output { pointer, dtype, len, .. } = self.first;
+        let first = self.first.clone();
         let Some(starts) = &self.starts else {
-            let pointer = pointer.wrapping_offset(offset_of(&self.along, row));
-            return Output { pointer, dtype, len, axes: self.first.axes.clone() };
+            let pointer = first.pointer.wrapping_offset(offset_of(&self.along, row));
+            return Output { pointer, ..first };
         };
         let (start, end) = (starts[row], starts[row + 1]);
-        let stride = self.first.axes.last().map_or(0, |axis| axis.stride);
+        let stride = first.axes.last().map_or(0, |axis| axis.stride);
         let axes = vec![Axis { len: end - start, stride }];
-        Output { pointer: pointer.wrapping_offset(offset(start, stride)), dtype, len: end - start, axes }
+        Output { pointer: first.pointer.wrapping_offset(offset(start, stride)), len: end - start, axes, ..first }
     }
 }
 
@@ -437,6 +440,8 @@ pub struct Output {
     dtype: DType,
     len: usize,
     axes: Vec<Axis>,
+    /// What the memory belongs to, if it is to be kept for as long as there is this.
+    owner: Option<Arc<Buffer>>,
 }
 
 // SAFETY: `Output::new`'s promise (nobody else uses the memory) does not depend on the thread.
@@ -453,12 +458,12 @@ impl Output {
     /// last sweep that writes to them is over, and used by nobody else until then. They may be misaligned.
     pub unsafe fn new(pointer: *mut u8, dtype: DType, shape: &[usize], strides: &[isize]) -> Output {
         let axes = shape.iter().zip(strides).map(|(&len, &stride)| Axis { len, stride }).collect();
-        Output { pointer, dtype, len: shape.iter().product(), axes: merge(axes) }
+        Output { pointer, dtype, len: shape.iter().product(), axes: merge(axes), owner: None }
     }
 
     /// Memory for no elements.
     pub fn none(dtype: DType) -> Output {
-        Output { pointer: std::ptr::null_mut(), dtype, len: 0, axes: Vec::new() }
+        Output { pointer: std::ptr::null_mut(), dtype, len: 0, axes: Vec::new(), owner: None }
     }
 
     /// What they are.
