@@ -4,6 +4,7 @@ All problems of a call are found, and told together, before any data is touched:
 """
 
 import math
+import time
 from collections.abc import Callable, Iterable, Mapping
 from types import TracebackType
 from typing import Any, Literal, Never, Self
@@ -115,6 +116,7 @@ class Plan:
         at_once = usual and not parted and not self._plain and not self._joint
         if at_once and type(data) is np.ndarray and not self._native.problems(data):
             return self._at_once(data, NOTHING)
+        begun = time.perf_counter()
         # Inside a traced function they may be deferred. (Numbers in a list are numbers then.)
         data = data if type(data) is list else lend(None, data, "fanfold.run")
         where, weights, by = lend(None, (where, weights, by), "fanfold.run")
@@ -129,7 +131,7 @@ class Plan:
         taking = {"axis": found.axis, "keepdims": keepdims} if parted else {}
         count = workers.workers if isinstance(workers, Pool) else int(workers or 0)
         deadline = UNLIMITED if timeout is None else Deadline(timeout)
-        return Run(self, found, taking, count, deadline, given).results(on_error)
+        return Run(self, found, taking, count, deadline, given, begun).results(on_error)
 
     @in_the_name_of_all
     def _at_once(self, data: Elements, opening: Opening) -> Results:

@@ -39,7 +39,14 @@ class Run:
     """One run of a plan."""
 
     def __init__(
-        self, plan: "Plan", data: Opened, taking: Mapping[str, Any], workers: int, deadline: Deadline, out: Out
+        self,
+        plan: "Plan",
+        data: Opened,
+        taking: Mapping[str, Any],
+        workers: int,
+        deadline: Deadline,
+        out: Out,
+        begun: float,
     ) -> None:
         self._plan = plan
         self._data = data
@@ -48,7 +55,8 @@ class Run:
         self._deadline = deadline
         self._out = out
         self._order = plan._order
-        self._begun = time.perf_counter()
+        # When the call was made: to open the data is part of it.
+        self._begun = begun
         self._values: dict[Any, Any] = {}
         self._errors: dict[Any, Exception] = {}
         self._how: dict[Any, str] = {}
