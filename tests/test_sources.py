@@ -370,7 +370,7 @@ def test_nulls_in_groups_and_under_masks(kind: str) -> None:
     by, chosen = rng.integers(0, 7, x.size), rng.random(x.size) < 0.5
     data = NULLED[kind](x, gone)
     frame = pd.Series(np.where(gone, np.nan, x))
-    r = ff.run(data, ["mean", "argmax", {"f": lambda v: v.sum()}["f"]], by=by)
+    r = ff.run(data, ["mean", "argmax", lambda v: v.sum()], by=by)
     np.testing.assert_allclose(r["mean"], frame.groupby(by).mean(), rtol=1e-12)
     np.testing.assert_array_equal(r["argmax"], frame.groupby(by).idxmax())
     np.testing.assert_allclose(r["<lambda>"], frame.groupby(by).sum(), rtol=1e-9)
@@ -402,6 +402,24 @@ def test_an_array_of_items_has_no_place_for_a_null() -> None:
     assert r["sum"] == {"a": 3, "b": 1}
     with pytest.raises(TypeError, match="'cumsum' answers with an array of items, and 1 elements of data are missing"):
         ff.run(pa.array([1, None]), "cumsum")
+
+
+def test_what_is_wrong_with_a_mask_or_weights_is_said_of_them() -> None:
+    x = np.arange(2.0)
+    for name in ("where", "weights"):
+        with pytest.raises(TypeError, match=f"^{name} has Arrow's type string, which holds no numbers"):
+            ff.run(x, "mean", **{name: pa.array(["a", "b"])})
+        with pytest.raises(TypeError, match=f"^{name} has dtype category"):
+            ff.run(x, "mean", **{name: pd.Series(["a", "b"], dtype="category")})
+    with pytest.raises(TypeError, match=r"data is a masked array of dtype object.*pass data.compressed\(\)"):
+        ff.run(np.ma.masked_array(["a", None], [False, True]), len)
+
+
+def test_nan_beneath_a_mask_is_nobodys() -> None:
+    hidden = np.ma.masked_array([1.0, np.nan], [False, True])
+    with pytest.raises(ValueError) as info:
+        ff.run({"hidden": hidden, "shown": np.array([1.0, np.nan])}, "mean", nan_policy="raise")
+    assert info.value.__notes__ == ["of data['shown']"]
 
 
 def test_nothing_but_nulls_is_an_empty_array() -> None:
@@ -465,7 +483,7 @@ def test_dates_and_durations_of_arrow() -> None:
 def test_a_structured_array_is_a_table_to_kernels() -> None:
     data = np.zeros(1_000, [("name", "U3"), ("x", ">f8"), ("n", "i2")])
     data["x"], data["n"] = rng.normal(size=1_000), np.arange(1_000)
-    r = ff.run(data, ["mean", "max", {"f": lambda v: v["x"].sum()}["f"]])
+    r = ff.run(data, ["mean", "max", lambda v: v["x"].sum()])
     assert r["mean"] == {"x": ff.run(data["x"], "mean")["mean"], "n": 499.5} and r["max"]["n"] == 999
     assert r["<lambda>"] == data["x"].sum() and list(r.report.left_out) == ["name"]
     by = ff.run(data.view(np.recarray), "count", by="n")
