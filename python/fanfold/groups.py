@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Sequence
+from itertools import repeat
 from typing import Any
 
 import numpy as np
@@ -221,8 +222,9 @@ class GroupsAlong(Groups):
 
     def result(self, column: Any, kernel: _core.Kernel, elements: Elements) -> Any:
         """A kernel's answers, with the groups where the axis was."""
-        sequences = self._sequences(elements)
-        each = [self._of_each(own, kernel, sequence) for own, sequence in zip(column, sequences, strict=True)]
+        # Only positions are told otherwise where elements are missing.
+        sequences = self._sequences(elements) if kernel.answers == "positions" else repeat(elements)
+        each = [self._of_each(own, kernel, sequence) for own, sequence in zip(column, sequences, strict=False)]
         if each and isinstance(each[0], tuple):
             return type(each[0])(*(self._laid_out(list(field), kernel) for field in zip(*each, strict=True)))
         return self._laid_out(each, kernel)
@@ -294,10 +296,12 @@ def groups(
     found = labels(by, np.broadcast_to(np.empty(()), (data.shape[along],)), workers, problems)
     if weighed is not None:
         # A weight for each place along the axis; by elements they would need to be put together with them.
-        first = np.moveaxis(weighed, along, 0).reshape(data.shape[along], -1)[:, :1]
-        if not (np.moveaxis(weighed, along, 0).reshape(data.shape[along], -1) == first).all():
+        moved = np.moveaxis(weighed, along, -1)
+        others = tuple(slice(0, 1) if stride == 0 else slice(None) for stride in moved.strides[:-1])
+        own = moved[others]
+        if own.size != own.shape[-1] and own.size and (own != own[(0,) * (own.ndim - 1)]).any():
             problems.append(ValueError("weights differ along other axes than by goes along: pass one for each label"))
-        weighed = np.ascontiguousarray(first[:, 0])
+        weighed = own[(0,) * (own.ndim - 1)] if own.size else np.zeros(data.shape[along])
     if found is None or len(problems) > known:
         return None
     return GroupsAlong(found, along, tuple(data.shape), mask, weighed, positions)
