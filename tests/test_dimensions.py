@@ -88,6 +88,16 @@ def test_groups_go_by_coordinates() -> None:
     assert list(ff.run(series, "max", by="time")["max"].indexes["time"]) == list(TIMES)
 
 
+def test_several_keys_make_groups_without_a_coordinate() -> None:
+    series, half = DATA[:, 0, 0], np.arange(40) % 2
+    r = ff.run(series, "mean", by=("month", half))
+    want = ff.run(series.values, "mean", by=(DATA.month.values, half))
+    assert r["mean"].dims == ("group",) and "group" not in r["mean"].coords
+    np.testing.assert_array_equal(r["mean"].values, want["mean"])
+    both = ff.run(DATA, "mean", by=("month", DATA.month % 2))
+    assert both["mean"].dims == ("group", "lat", "lon")
+
+
 def test_masks_and_weights_go_by_names() -> None:
     weights, chosen = xr.DataArray(rng.random(5), dims="lat"), DATA.lat > 15
     r = ff.run(DATA, "mean", axis=("lat", "lon"), weights=weights, where=chosen)

@@ -44,6 +44,10 @@ class Dimensions:
 
         They may be given by the name of a coordinate, or as an array with names of its own.
         """
+        if isinstance(by, tuple):
+            each = [self.labels(key, problems) for key in by]
+            along = {axis for _, axis, _ in each}
+            return tuple(key for key, *_ in each), along.pop() if len(along) == 1 else None, "group"
         found: Any = self.coordinates.get(by) if isinstance(by, str) else by
         if isinstance(by, str) and (found is None or len(found.dims) != 1):
             known = ", ".join(shown(name) for name, own in self.coordinates.items() if len(own.dims) == 1)
@@ -99,7 +103,8 @@ class Dimensions:
         if kernel is not None and kernel.answers == "quantiles" and names[0] == "quantile":
             levels = next(iter(kernel.parameters.values()))
             coordinates["quantile"] = np.asarray(levels)
-        if asked.group is not None:
+        if asked.group is not None and np.ndim(groups) == 1:
+            # Several keys are no one coordinate.
             coordinates[asked.group] = groups
         return xarray.DataArray(answer, coordinates, names)
 
