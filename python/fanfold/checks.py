@@ -1,7 +1,6 @@
 """What can be wrong with the arguments of a call. Each check adds what it finds to a list, to be told together."""
 
 import numbers
-import re
 import reprlib
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, cast
@@ -16,12 +15,6 @@ from fanfold.names import keys
 MAX_WORKERS = 1024
 
 Problems = list[Exception]
-
-SIMPLE = re.compile(
-    r"U?Int(8|16|32|64)|Float\d+|Boolean|Date|Datetime\(.*time_zone=None\)|Duration\(.*\)"  # Polars
-    r"|u?int\d+|halffloat|float|double|bool|date\d+\[\w+\]|timestamp\[\w+\]|duration\[\w+\]"  # Arrow
-)
-"""The dtypes of Polars and Arrow that NumPy has too."""
 
 
 def functions(value: Any, problems: Problems) -> dict[Any, Any]:

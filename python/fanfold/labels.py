@@ -5,6 +5,7 @@ it stays an integer. Columns of pandas, Polars and Arrow are asked by their own 
 imported.
 """
 
+import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -14,7 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fanfold.checks import SIMPLE, Problems, shown
+from fanfold.checks import Problems, shown
 from fanfold.failures import answered
 from fanfold.shapes import objects
 from fanfold.sources import Elements
@@ -24,6 +25,12 @@ WIDEST = 1 << 20
 grouping counts in a table of that length."""
 
 ADVICE = "pass integers, floats, strings, times or a categorical"
+
+_SIMPLE = re.compile(
+    r"U?Int(8|16|32|64)|Float\d+|Boolean|Date|Datetime\(.*time_zone=None\)|Duration\(.*\)"  # Polars
+    r"|u?int\d+|halffloat|float|double|bool|date\d+\[\w+\]|timestamp\[\w+\]|duration\[\w+\]"  # Arrow
+)
+"""The dtypes of Polars and Arrow that NumPy has too."""
 
 Names = Callable[[npt.NDArray[np.int64]], Any]
 Numbers = npt.NDArray[np.int64]
@@ -204,7 +211,7 @@ def _of_pandas(values: Any) -> _Held:
 def _of_arrow(array: Any) -> _Held:
     """An array of pyarrow's, in one piece or in chunks."""
     there = np.asarray(array.is_valid(), bool)
-    if SIMPLE.fullmatch(str(array.type)):
+    if _SIMPLE.fullmatch(str(array.type)):
         return _Held(np.asarray(array.drop_null()), there)
     encoded = array.dictionary_encode()
     encoded = encoded.combine_chunks() if hasattr(encoded, "combine_chunks") else encoded
@@ -214,7 +221,7 @@ def _of_arrow(array: Any) -> _Held:
 
 def _of_polars(series: Any) -> _Held:
     dtype = str(series.dtype)
-    if SIMPLE.fullmatch(dtype):
+    if _SIMPLE.fullmatch(dtype):
         return _Held(series.drop_nulls().to_numpy(), series.is_not_null().to_numpy())
     # Of an Object Polars panics; Python's times have no nanoseconds.
     if dtype == "Object" or series.dtype.is_nested() or (dtype.startswith("Datetime") and "'ns'" in dtype):
