@@ -366,7 +366,7 @@ def test_class_means_of_a_table_of_features() -> None:
     where = x > -1
     r = ff.run(
         x,
-        ["mean", "argmin", {"f": lambda v, axis, where: v.sum(axis=axis, where=where)}["f"]],
+        ["mean", "argmin", lambda v, axis, where: v.sum(axis=axis, where=where)],
         by=by,
         axis=0,
         where=where,

@@ -7,13 +7,11 @@ from fanfold import checks, groups, shapes
 from fanfold.failures import note, raise_problems
 from fanfold.filling import remedy_for_dict
 from fanfold.groups import Groups
-from fanfold.shapes import Rows, refuse_weights
+from fanfold.shapes import Rows
 from fanfold.sources import Elements, Opened, missing
 
 if TYPE_CHECKING:
     from fanfold.api import Plan
-
-__all__ = ["Parts", "parts", "refuse_weights"]
 
 Parts = Rows | Groups
 

@@ -18,8 +18,9 @@ from fanfold.deadline import Deadline
 from fanfold.dimensions import Asked, Dimensions
 from fanfold.failures import in_the_name_of_all, raise_failures, raise_problems, short_of_memory
 from fanfold.filling import joined, tell_what_is_missing
-from fanfold.partition import Parts, parts, refuse_weights
+from fanfold.partition import Parts, parts
 from fanfold.results import Ran, Results
+from fanfold.shapes import refuse_weights
 from fanfold.sources import Elements, Opened, as_array, missing
 from fanfold.tracing.crew import SMALLEST, Crew, why_plain
 
@@ -70,7 +71,7 @@ class Run:
         # What a class means is lost on kernels: they fail, and functions get the array in its class.
         self._kernels = dict(zip(plan._keys, plan._kernels, strict=False))
         for name, array in data.arrays.items():
-            for key, error in checks.refused(self._kernels, array, self._called(name)).items():
+            for key, error in checks.refused(self._kernels, array, self._word_for(name)).items():
                 self._errors.setdefault(key, error)
         self._kernels = {key: kernel for key, kernel in self._kernels.items() if key not in self._errors}
         self._arrays: dict[Any, Elements] = {
@@ -189,10 +190,10 @@ class Run:
         problems: list[Exception] = []
         calls = columns.Calls(kernels, list(arrays), problems, lacking)
         asked = parts(self._data, arrays, plan, self._taking, self._workers, problems)
-        native = _core.Plan(calls.kernels, policy)
-        if on_error == "raise":
-            several = {} if self._data.is_single else arrays
-            wrong = columns.wrong(native, arrays, several, calls, asked.weights)
+        several = {} if self._data.is_single else arrays
+        # Of one array without weights the call has been asked already.
+        if on_error == "raise" and (several or asked.weights is not None):
+            wrong = columns.wrong(_core.Plan(calls.kernels, policy), arrays, several, calls, asked.weights)
             raise_problems(wrong, "the functions cannot be run on these arrays")
         if asked.weights is not None:
             refuse_weights(asked.weights, self._workers, self._deadline)
@@ -227,10 +228,13 @@ class Run:
             except MemoryError as memory:
                 failed.append((place, short_of_memory(memory, [calls.keys[place]])))
         self._figures(*figures)
-        self._values |= (
-            calls.values(answers) if not self._data.is_single else dict(zip(calls.keys, answers, strict=True))
-        )
-        for key, error in calls.failures(failed, {} if self._data.is_single else self._arrays).items():
+        if self._data.is_single:
+            self._values |= dict(zip(calls.keys, answers, strict=True))
+            told = calls.failures(failed, {})
+        else:
+            self._values |= calls.values(answers)
+            told = calls.failures(failed, self._arrays)
+        for key, error in told.items():
             self._errors.setdefault(key, error)
 
     def _items(self, asked: Parts, name: Any, kernels: Mapping[str, _core.Kernel]) -> None:
@@ -369,7 +373,7 @@ class Run:
         """What is missing has no item among an array's."""
         count = missing(self._arrays[name])
         for key in kernels:
-            why = f"answers with an array of items, and {count:,} elements of {self._called(name)} are missing"
+            why = f"answers with an array of items, and {count:,} elements of {self._word_for(name)} are missing"
             self._fail(key, name, TypeError(f"{checks.shown(key)} {why}: drop them, or put NaN in their place"))
             self._put(key, name, None)
 
@@ -389,7 +393,8 @@ class Run:
             self._bytes_copied += self._gathered[name][0].nbytes
         return self._gathered[name]
 
-    def _called(self, name: Any) -> str:
+    def _word_for(self, name: Any) -> str:
+        """A column, as messages call it."""
         return "data" if self._data.is_single else f"data[{checks.shown(name)}]"
 
     def _threads(self, data: Elements) -> int:
