@@ -349,6 +349,8 @@ macro_rules! define_blocks {
         }
 
         $(
+            impl closed::Closed for $item {}
+
             impl Sealed for $item {
                 const TYPE: ItemType = ItemType::$variant;
 
@@ -434,8 +436,13 @@ impl Hash for Constant {
     }
 }
 
-/// The links between an item and the enums that list them.
-pub trait Sealed: Copy + Default + Send + Sync + fmt::Debug + PartialEq + 'static {
+mod closed {
+    /// What nobody outside can implement: memory is read as the items that are listed here.
+    pub trait Closed {}
+}
+
+/// The links between an item and the enums that list them. The list is closed.
+pub trait Sealed: closed::Closed + Copy + Default + Send + Sync + fmt::Debug + PartialEq + 'static {
     /// The item's place in the list.
     const TYPE: ItemType;
     /// The block's items, if they are of this type.
