@@ -98,13 +98,15 @@ impl<'p> Session<'p> {
             return Ok(told);
         }
         let mut next = Stage::default();
-        let states = match (views, prepared) {
-            // An array that does not lie in its own order.
-            ([view], _) if view.in_memory_order().is_some() => {
-                self.in_both_orders(&stage, view, workers, control, &mut told)?
+        // An array that does not lie in its own order.
+        let reordered = if let [view] = views { view.in_memory_order() } else { None };
+        let states = match (reordered, prepared) {
+            (Some(reordered), _) => {
+                let orders = [views, std::slice::from_ref(&reordered)];
+                self.in_both_orders(&stage, orders, workers, control, &mut told)?
             }
-            (_, Some(pass)) => told.take(pass, views, workers, control)?,
-            (_, None) => {
+            (None, Some(pass)) => told.take(pass, views, workers, control)?,
+            (None, None) => {
                 let pass = Pass::new(&mut self.graph, stage.sinks().to_vec());
                 told.take(&pass, views, workers, control)?
             }
@@ -114,28 +116,28 @@ impl<'p> Session<'p> {
         Ok(told)
     }
 
-    /// The sinks that mind the order of elements get a sweep of their own; the others go through memory as it lies.
+    /// The sinks that mind the order of elements get a sweep of their own, in the first of these orders; the others go through
+    /// memory as it lies, in the second.
     fn in_both_orders(
         &mut self,
         stage: &Stage,
-        view: &View<'_>,
+        [own, reordered]: [&[View<'_>]; 2],
         workers: &Workers,
         control: &Control<'_>,
         told: &mut Told,
     ) -> Result<States, Error> {
-        let Some(reordered) = view.in_memory_order() else { return Ok(States::new()) };
         let positional = |sink: &&Sink| sink.accumulator.positional();
         let (by_position, others): (Vec<Sink>, Vec<Sink>) =
             stage.sinks().iter().cloned().partition(|sink| positional(&sink));
-        let mut sweep = |sinks: Vec<Sink>, view: &View<'_>| {
+        let mut sweep = |sinks: Vec<Sink>, views: &[View<'_>]| {
             if sinks.is_empty() {
                 return Ok(States::new());
             }
             let pass = Pass::new(&mut self.graph, sinks);
-            told.take(&pass, std::slice::from_ref(view), workers, control)
+            told.take(&pass, views, workers, control)
         };
-        let mut by_position = sweep(by_position, view)?.into_iter();
-        let mut others = sweep(others, &reordered)?.into_iter();
+        let mut by_position = sweep(by_position, own)?.into_iter();
+        let mut others = sweep(others, reordered)?.into_iter();
         let states = stage.sinks().iter().map(|sink| {
             let state = if positional(&sink) { by_position.next() } else { others.next() };
             match state {
