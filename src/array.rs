@@ -553,7 +553,7 @@ macro_rules! define_any_array {
         /// # Ok::<(), fanfold::error::Error>(())
         /// ```
         #[derive(Debug, Clone, PartialEq)]
-        #[allow(missing_docs)]
+        #[allow(missing_docs)] // the variants are the dtypes
         pub enum AnyArray { $($variant(ArrayD<$element>),)* }
 
         impl AnyArray {

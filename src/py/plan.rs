@@ -97,6 +97,9 @@ impl Plan {
         out: HashMap<usize, Bound<'py, PyUntypedArray>>,
     ) -> PyResult<Answers<'py>> {
         let py = array.py();
+        if array.present().is_some() {
+            return Err(PyRuntimeError::new_err("an array of which elements are missing is run as one row"));
+        }
         let started = Instant::now();
         // While attached: a fork, which Python does attached, can then not catch the lock.
         let prepared = array.view().map(|view| (self.prepared(view.dtype()), view));
