@@ -8,7 +8,6 @@
 use fearless_simd::{f32x8, f32x16, f64x8, prelude::*};
 
 use crate::ahead::Ahead;
-use crate::rounding::quotient;
 pub(crate) use crate::rounding::two_sum;
 use crate::simd::Simd;
 
@@ -59,15 +58,18 @@ impl Double {
         Double { high: self.high * factor, low: self.low * factor }
     }
 
-    /// Over a number: the nearest float, and what that lacks.
+    /// Over a number: the nearest float, and what that lacks. By division, as what is a float is then found to be one: with
+    /// the inverse, 49 ones over 49 lacked 1e-33, and their variance was below 0.
     #[inline(always)]
     pub(crate) fn over(self, n: f64) -> Double {
         if !self.high.is_finite() {
             return Double { high: self.high / n, low: 0.0 };
         }
         let (high, low) = two_sum(self.high, self.low);
-        let (high, low) = quotient(high, low, n, 1.0 / n);
-        Double { high, low }
+        let first = high / n;
+        let second = (low - first.mul_add(n, -high)) / n;
+        let rounded = first + second;
+        Double { high: rounded, low: (first - rounded) + second }
     }
 
     /// The sum of floats, each of which is taken in with Knuth's TwoSum, so that no rounding error is lost: what is added up

@@ -672,3 +672,26 @@ def test_means_of_extremes() -> None:
     assert one(np.full(5000, 1e300), "hmean") == pytest.approx(1e300, rel=4 * UNIT)
     assert one(np.full(5000, 5e-324), "gmean") == 5e-324
     assert one(np.full(300, 6e4, np.float16), "gmean") == np.float16(6e4)
+
+
+@pytest.mark.parametrize("dtype", ["?", "i1", "i8", "f2", "f4", "f8"])
+def test_equal_values_have_a_variance_of_zero(dtype: str) -> None:
+    values = [1] if dtype == "?" else [1, 3, 100] if dtype[0] == "i" else [1, 3, 0.1, 1e3]
+    for value in values:
+        for n in (*range(1, 300), 1_755, 4_095, 4_096, 4_097, 70_001):
+            x = np.full(n, value, dtype)
+            r = ff.run(x, ["var", "std", "nanstd", "min"])
+            assert (r["var"], r["std"], r["nanstd"]) == (0, 0, 0), (value, n, r)
+            rows = np.full((3, n), value, dtype)
+            assert not ff.run(rows, "std", axis=1)["std"].any(), (value, n)
+            if dtype != "?" and n < 300:
+                assert ff.run(x.astype(float), "var", weights=np.full(n, 0.1))["var"] <= 1e-28 * value**2
+
+
+@given(st.floats(-1e100, 1e100), st.integers(1, 5_000), st.floats(0.01, 10))
+def test_variances_are_never_below_zero(value: float, n: int, weight: float) -> None:
+    x = np.full(n, value)
+    x[-1] = np.nextafter(value, np.inf)
+    r = ff.run(x, ["var", "std", "sem"], on_error="return")
+    assert r["var"] >= 0 and r["std"] >= 0
+    assert ff.run(x, "std", weights=np.full(n, weight))["std"] >= 0

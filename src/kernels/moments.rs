@@ -72,7 +72,7 @@ impl MomentsState {
             count: n,
             sum,
             mean: Double { high, low },
-            m2: plus(s2, -n * e * e),
+            m2: not_below_zero(plus(s2, -n * e * e)),
             m3: plus(s3, -3.0 * e * s2 + 2.0 * n * e * e * e),
             m4: plus(s4, -4.0 * e * s3 + 6.0 * e * e * s2 - 3.0 * n * e * e * e * e),
             noticed: Noticed::default(),
@@ -290,6 +290,12 @@ impl Accumulator for WeightedMoments {
 #[inline(always)]
 fn plus(sum: f64, correction: f64) -> f64 {
     if sum.is_infinite() { sum } else { sum + correction }
+}
+
+/// A sum of squares, which what was taken out of it may have left below 0 by a rounding.
+#[inline(always)]
+fn not_below_zero(squares: f64) -> f64 {
+    if squares < 0.0 { 0.0 } else { squares }
 }
 
 /// What follows from the moments of the elements that count, up to an order, which may be those of elements in a scale.
