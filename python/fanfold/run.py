@@ -98,7 +98,8 @@ class Run:
         array: Elements = self._arrays[name] if name is not _RECORD else _NO_ELEMENTS
         if missing(array) and kernels:
             self._refuse_items(name, kernels)
-            return self._whole(name, {}, functions)
+            self._whole(name, {}, functions)
+            return
         data, why = self._as_array(name) if functions else (array, "")
         keys = [*kernels, *functions]
         native = self._plan._native_of(kernels)
