@@ -194,7 +194,7 @@ impl Run {
     /// ```
     #[allow(clippy::needless_pass_by_value)] // a view is handed over as one, as to ndarray's own functions
     pub fn over<T: Element, D: Dimension>(&self, array: ArrayView<'_, T, D>) -> Result<Answers, Error> {
-        let plan = self.plan(|_| true);
+        let plan = self.plan();
         plan.whole(|| {
             let view = View::of_array(&array);
             let prepared = Prepared::new(&plan, T::DTYPE);
@@ -253,88 +253,40 @@ impl Run {
         others.sort_by_key(|&other| Reverse(array.strides()[other].unsigned_abs()));
         let turned = array.permuted_axes([others.as_slice(), &[axis.index()]].concat());
         let form = Form { rows: &turned.shape()[..others.len()], others: &others, axis: axis.index() };
-        let plan = self.plan(|_| true);
+        let plan = self.plan();
         plan.whole(|| {
             let rows = Rows::of_array(&turned);
-            let workers = self.team(turned.len());
             let prepared = Prepared::new(&plan, T::DTYPE);
-            let is_written = |call: usize| prepared.arrays(rows.len()).any(|(index, ..)| index == call);
-            let mut told = Run::of_rows(&self.plan(|call| !is_written(call)), &rows, &workers, &form)?.into_iter();
-            let mut written = self.written(&self.plan(is_written), &rows, &workers, &form)?.into_iter();
-            let next = |call| if is_written(call) { written.next() } else { told.next() };
-            Ok(self.answers((0..self.calls.len()).filter_map(next)))
+            // A kernel without memory for its arrays fails by itself.
+            let fresh = |dtype, width: usize| guarded(|| Fresh::new(dtype, width.saturating_mul(rows.count())));
+            let mut arrays: Vec<(usize, usize, Result<Fresh, Error>)> =
+                prepared.arrays(rows.len()).map(|(call, dtype, width)| (call, width, fresh(dtype, width))).collect();
+            let output = |(call, width, fresh): &(usize, usize, Result<Fresh, Error>)| {
+                fresh.as_ref().ok().map(|fresh| (*call, fresh.rows(rows.count(), *width)))
+            };
+            let outputs: Vec<(usize, OutputRows)> = arrays.iter().filter_map(output).collect();
+            let given = Given { dtypes: vec![T::DTYPE], present: vec![None], mask: false, weights: None };
+            let subjects = Subjects::new(&plan, &given, &vec![vec![0]; plan.calls().len()]);
+            let (workers, control) = (self.team(turned.len()), Control::none());
+            let table = engine::run_rows(&plan, &subjects, std::slice::from_ref(&rows), &outputs, &workers, &control)?;
+            drop(outputs);
+            let answers = table.columns.into_iter().zip(plan.calls()).enumerate().map(|(index, (column, call))| {
+                let column = column?;
+                let Some(place) = arrays.iter().position(|(known, ..)| *known == index) else {
+                    return Ok(form.answer(column, call.entry.answers == Shape::Quantiles));
+                };
+                let (_, width, fresh) = arrays.swap_remove(place);
+                let fresh = fresh.map_err(|error| error.of([call.entry.name]))?;
+                let shape = [form.rows, &[width]].concat();
+                Ok(Answer::Array(form.laid_out(AnyArray::written(fresh, &shape), false)))
+            });
+            Ok(self.answers(answers))
         })
     }
 
-    /// The answers that are kept for each row, of all kernels of a plan.
-    fn of_rows(
-        plan: &Plan,
-        rows: &Rows<'_>,
-        workers: &Workers,
-        form: &Form<'_>,
-    ) -> Result<Vec<Result<Answer, Error>>, Error> {
-        if plan.calls().is_empty() {
-            return Ok(Vec::new());
-        }
-        let given = Given { dtypes: vec![rows.dtype()], present: vec![None], mask: false, weights: None };
-        let subjects = Subjects::new(plan, &given, &vec![vec![0]; plan.calls().len()]);
-        let table = engine::run_rows(plan, &subjects, std::slice::from_ref(rows), workers, &Control::none())?;
-        let answers = table.columns.into_iter().zip(plan.calls()).map(|(column, call)| {
-            let is_first = call.entry.answers == Shape::Quantiles;
-            column.map(|column| form.answer(column, is_first))
-        });
-        Ok(answers.collect())
-    }
-
-    /// The answers that are written for each row, of a plan of kernels that all do that.
-    fn written(
-        &self,
-        plan: &Plan,
-        rows: &Rows<'_>,
-        workers: &Workers,
-        form: &Form<'_>,
-    ) -> Result<Vec<Result<Answer, Error>>, Error> {
-        let wanted: Vec<(usize, DType, usize)> = Prepared::new(plan, rows.dtype()).arrays(rows.len()).collect();
-        let mut memory: Vec<Result<(Fresh, usize), Error>> = wanted
-            .into_iter()
-            .map(|(_, dtype, width)| {
-                guarded(|| Fresh::new(dtype, width.saturating_mul(rows.count()))).map(|fresh| (fresh, width))
-            })
-            .collect();
-        // Only those that there is memory for are run.
-        let kept = |call: usize| memory.get(call).is_some_and(Result::is_ok);
-        let calls = plan.calls().iter().enumerate().filter(|(call, _)| kept(*call)).map(|(_, call)| call.clone());
-        let some = Plan::new(calls.collect(), self.nan_policy);
-        let fresh = memory.iter().filter_map(|fresh| fresh.as_ref().ok()).enumerate();
-        let outputs: Vec<(usize, OutputRows)> =
-            fresh.map(|(index, (fresh, width))| (index, fresh.rows(rows.count(), *width))).collect();
-        let failures = if outputs.is_empty() {
-            Vec::new()
-        } else {
-            engine::run_each(&some, rows, &outputs, workers, &Control::none())?
-        };
-        drop(outputs);
-        if let Some((_, error)) = failures.iter().find(|(_, error)| matches!(error, Error::FoundNan { .. })) {
-            return Err(error.clone());
-        }
-        let mut number = 0;
-        let answers = memory.drain(..).zip(plan.calls()).map(|(fresh, call)| {
-            let (fresh, width) = fresh.map_err(|error| error.of([call.entry.name]))?;
-            let failure = failures.iter().find(|(failed, _)| *failed == number);
-            number += 1;
-            if let Some((_, error)) = failure {
-                return Err(error.clone());
-            }
-            let shape = [form.rows, &[width]].concat();
-            Ok(Answer::Array(form.laid_out(AnyArray::written(fresh, &shape), false)))
-        });
-        Ok(answers.collect())
-    }
-
-    /// The plan of some of the kernels.
-    fn plan(&self, is_one: impl Fn(usize) -> bool) -> Plan {
-        let calls = self.calls.iter().enumerate().filter(|(index, _)| is_one(*index));
-        Plan::new(calls.map(|(_, call)| call.clone()).collect(), self.nan_policy)
+    /// The plan of the kernels.
+    fn plan(&self) -> Plan {
+        Plan::new(self.calls.clone(), self.nan_policy)
     }
 
     /// The workers for so many elements: handing work over takes longer than a few of them do.

@@ -313,6 +313,12 @@ impl Stage {
         self.arrays.iter().map(|(who, unwritten)| (*who, unwritten.as_ref()))
     }
 
+    /// Takes out who waits for arrays.
+    #[must_use]
+    pub fn take_arrays(&mut self) -> Stage {
+        Stage { arrays: std::mem::take(&mut self.arrays), ..Stage::default() }
+    }
+
     /// Gives those who wait for arrays the memory to write them to; who gets none waits no longer.
     pub fn write(&mut self, mut memory: impl FnMut(Who, &Unwritten) -> Option<Output>) {
         for (who, unwritten) in std::mem::take(&mut self.arrays) {

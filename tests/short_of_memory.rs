@@ -215,7 +215,7 @@ fn rows_and_groups_survive_each_allocation_that_fails() {
         let subjects = Subjects::new(&plan, &given, &[vec![0], vec![0]]);
         let table = |elements: &Buffer, starts: &[usize]| {
             let rows = [Rows::behind(View::of_buffer(elements), starts)];
-            run_rows(&plan, &subjects, &rows, &Workers::Caller, &Control::none())
+            run_rows(&plan, &subjects, &rows, &[], &Workers::Caller, &Control::none())
         };
         let grouped = || {
             let groups = Groups::new(

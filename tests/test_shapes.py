@@ -288,9 +288,97 @@ def test_functions_are_called_with_the_axis() -> None:
     np.testing.assert_array_equal(found["mean"], x.mean(axis=1))
     np.testing.assert_array_equal(found["spread"], np.ptp(x, axis=1))
     assert found.report.how == {"mean": "plain", "spread": "plain"}
-    assert found.report.why["spread"] == "called with axis"
+    assert found.report.why["spread"] == "the array has fewer than 131,072 elements"
     with pytest.raises(TypeError, match="'spread' has no parameter keepdims"):
         ff.run(x, spread, axis=1, keepdims=True)
+
+
+LARGE = np.random.default_rng(5).standard_normal((1000, 200))
+
+
+def spread(v: Array, axis: Any, keepdims: bool = False) -> Any:
+    return v.max(axis=axis, keepdims=keepdims) - v.min(axis=axis, keepdims=keepdims)
+
+
+@pytest.mark.parametrize("workers", [1, 2, 5])
+@pytest.mark.parametrize("axis", [0, 1, (0, 1)])
+def test_functions_are_traced_with_the_axis(axis: Any, workers: int) -> None:
+    functions: dict[str, Any] = {
+        "middle": lambda v, axis: np.median(v, axis=axis),
+        "spread": spread,
+        "typed": lambda v, axis: np.asarray(v).sum(axis=axis),
+        "whole": lambda v, axis: v.mean(),
+    }
+    found = ff.run(LARGE, functions, axis=axis, workers=workers)
+    for key, function in functions.items():
+        if key == "whole":
+            np.testing.assert_allclose(found[key], LARGE.mean(), rtol=1e-14)
+        else:
+            np.testing.assert_array_equal(found[key], function(LARGE, axis))
+        assert type(found[key]) is type(function(LARGE, axis))
+    assert found.report.how == {"middle": "fused", "spread": "partly fused", "typed": "plain", "whole": "fused"} or (
+        axis == (0, 1) and found.report.how["spread"] == "fused"
+    )
+
+
+@pytest.mark.parametrize("axis", [0, 1])
+def test_functions_along_an_axis_share_the_kernels_sweep(axis: int) -> None:
+    functions: dict[str, Any] = {"own": lambda v, axis: v.std(axis=axis), "mean": "mean", "least": "min"}
+    found = ff.run(LARGE, functions, axis=axis)
+    assert found.report.passes == 1
+    assert found.report.how["own"] == "fused"
+    np.testing.assert_array_equal(found["own"], ff.run(LARGE, "std", axis=axis)["std"])
+    np.testing.assert_array_equal(found["mean"], ff.run(LARGE, "mean", axis=axis)["mean"])
+    # Under a policy, a mask or weights the kernels go over other elements.
+    for options in ({"nan_policy": "omit"}, {"weights": np.ones(LARGE.shape[axis])}):
+        apart: dict[str, Any] = {"own": lambda v, axis, weights=None: v.std(axis=axis), "mean": "mean"}
+        told = ff.run(LARGE, apart, axis=axis, **options)
+        np.testing.assert_array_equal(told["own"], found["own"])
+        np.testing.assert_allclose(told["mean"], found["mean"], rtol=1e-12)
+
+
+def test_functions_get_all_arguments_of_the_call() -> None:
+    mask = LARGE > 0
+
+    def fill(v: Array, axis: int, keepdims: bool, where: Array) -> Any:
+        return v.sum(axis=axis, keepdims=keepdims, where=where)
+
+    found = ff.run(LARGE, {"sum": "sum", "own": fill}, axis=1, keepdims=True, where=mask)
+    np.testing.assert_allclose(found["own"], fill(LARGE, 1, True, mask))
+    np.testing.assert_allclose(found["sum"], found["own"])
+    assert found["own"].shape == (1000, 1)
+
+
+def test_a_function_that_fails_along_an_axis_fails_alone() -> None:
+    def fails(v: Array, axis: int) -> Any:
+        raise ValueError(f"not along {axis}, where the mean is {float(v.mean()):.3f}")
+
+    found = ff.run(LARGE, {"spread": spread, "fails": fails, "mean": "mean"}, axis=0, on_error="return")
+    assert str(found["fails"]).startswith("not along 0")
+    np.testing.assert_array_equal(found["spread"], np.ptp(LARGE, axis=0))
+    np.testing.assert_allclose(found["mean"], LARGE.mean(axis=0))
+
+
+def test_functions_of_tables_are_traced_with_the_axis() -> None:
+    table = {"one": LARGE, "two": LARGE[::-1].copy(), "odd": LARGE[:, ::-1]}
+    found = ff.run(table, {"spread": spread, "mean": "mean", "sort": "sort"}, axis=0)
+    for name, array in table.items():
+        np.testing.assert_array_equal(found["spread"][name], np.ptp(array, axis=0))
+        np.testing.assert_allclose(found["mean"][name], array.mean(axis=0))
+        np.testing.assert_array_equal(found["sort"][name], np.sort(array, axis=0))
+
+
+def test_kernels_of_a_column_share_the_passes_of_its_functions() -> None:
+    table = {"one": LARGE.ravel(), "two": LARGE.T.ravel()}
+    functions: dict[str, Any] = {"spread": lambda v: v.max() - v.min(), "mean": "mean", "sum": "sum"}
+    found = ff.run(table, functions)
+    assert found.report.passes == len(table)
+    for name, array in table.items():
+        assert found["mean"][name] == ff.run(array, "mean")["mean"]
+        assert found["spread"][name] == np.ptp(array)
+    both = ff.run(table, functions | {"corr": ff.corr("one", "two")})
+    assert both.report.passes == len(table) + 1
+    assert both["corr"] == ff.run(table, ff.corr("one", "two"))["corr"]
 
 
 # ------------------------------------------------------------------------------------------------ bad input

@@ -1,6 +1,6 @@
 """The compiled half. Private: use the names of `fanfold`."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, ClassVar, Literal, final
 
 import numpy as np
@@ -84,18 +84,10 @@ class Plan:
         along: int,
         mask: npt.NDArray[np.bool_] | None,
         weights: npt.NDArray[Any] | None,
+        targets: dict[int, npt.NDArray[Any]],
         workers: int,
         timeout: float | None,
     ) -> tuple[list[Any], list[tuple[int, Exception]], int, int, int, float]: ...
-    def run_each(
-        self,
-        array: npt.NDArray[Any],
-        along: int,
-        starts: npt.NDArray[np.int64] | None,
-        outputs: Mapping[int, npt.NDArray[Any]],
-        workers: int,
-        timeout: float | None,
-    ) -> list[tuple[int, Exception]]: ...
     def run_groups(
         self,
         arrays: Sequence[_Elements],
@@ -106,6 +98,7 @@ class Plan:
         mask: npt.NDArray[np.bool_] | None,
         weights: npt.NDArray[Any] | None,
         positions: bool,
+        targets: dict[int, npt.NDArray[Any]],
         workers: int,
         timeout: float | None,
     ) -> tuple[

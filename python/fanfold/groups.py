@@ -1,8 +1,9 @@
 """`by=`: the elements of each label together. Labels become integers of a range, which the compiled half groups."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import repeat
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from fanfold.calling import Called
 from fanfold.checks import Problems, shown
 from fanfold.dimensions import Asked
 from fanfold.labels import Labels, labels
-from fanfold.shapes import Arrays, Out, Over, objects
+from fanfold.shapes import Arrays, Out, Over, Written, objects
 from fanfold.sources import Elements, missing
 
 
@@ -48,10 +49,18 @@ class Groups:
         """The kernels, as `run` takes them."""
         return _core.Plan(list(kernels), nan_policy)
 
-    def run(self, plan: _core.Plan, arrays: Arrays, over: Over, workers: int, timeout: float | None) -> Any:
+    def run(
+        self,
+        plan: _core.Plan,
+        arrays: Arrays,
+        over: Over,
+        workers: int,
+        timeout: float | None,
+        targets: Mapping[int, npt.NDArray[Any]] = MappingProxyType({}),
+    ) -> Any:
         """Runs the kernels, each over its arrays; what `_core.Plan.run` gives."""
         labels = self._labels
-        how = self._mask, self._weights, self._wants_positions, workers, timeout
+        how = self._mask, self._weights, self._wants_positions, dict(targets), workers, timeout
         grouping, found = plan.run_groups(arrays, over, labels.numbers, labels.low, labels.range, *how)
         present, self._starts, self._positions = grouping
         self.groups = labels.names(present)
@@ -106,32 +115,31 @@ class Groups:
             return "takes no where: pass labels that are NaN where elements are to be left out"
         return None if size == data.size else "not with one for each element: it takes no by"
 
-    def sequences(
-        self, plan: _core.Plan, data: Elements, workers: int, timeout: float | None, out: Out
-    ) -> tuple[dict[int, npt.NDArray[Any]], dict[int, Exception]]:
-        """The kernels' arrays of items, each in its element's place, a group at a time; and the kernels' failures.
+    def written(self, plan: _core.Plan, arrays: Arrays, over: Over, out: Out) -> Written:
+        """Memory for the answers that are arrays of items, each in its element's place.
 
         What belongs to no group is NaN, NaT, or 0 where there is no such.
         """
-        positions = np.zeros(0, np.int64) if self._positions is None else self._positions
-        arrays: dict[int, npt.NDArray[Any]] = {}
-        targets: dict[int, npt.NDArray[Any]] = {}
-        short: dict[int, Exception] = {}
-        for place, dtype, _ in plan.arrays(data):
-            try:
-                array = out[place] if place in out else np.empty(data.size, dtype)
-                targets[place] = np.empty(positions.size, dtype)
-            except MemoryError as error:
-                short[place] = error
-                continue
-            array[...] = np.nan if dtype.kind == "f" else "NaT" if dtype.kind in "mM" else 0
-            arrays[place] = array
-        flat = data.gathered() if isinstance(data, _core.Source) else data
-        arranged = flat.reshape(-1)[positions]
-        failures = plan.run_each(arranged, 0, self._starts, targets, workers, timeout)
-        for place, array in arrays.items():
-            array.flat[positions] = targets[place]
-        return arrays, dict(failures) | short
+        found = Written()
+        for number, elements in enumerate(arrays):
+            for place, dtype, _ in plan.arrays(elements):
+                if list(over[place]) != [number]:
+                    continue
+                try:
+                    array = out[place] if place in out else np.empty(elements.size, dtype)
+                    found.targets[place] = np.empty(elements.size, dtype)
+                except MemoryError as error:
+                    found.failed[place] = error
+                    continue
+                array[...] = np.nan if dtype.kind == "f" else "NaT" if dtype.kind in "mM" else 0
+                found.arrays[place] = array
+        return found
+
+    def settle(self, written: Written) -> None:
+        """Brings the items, which were written group by group, to the places of their elements."""
+        for place, array in written.arrays.items():
+            if self._positions is not None:
+                array.flat[self._positions] = written.targets[place][: self._positions.size]
 
     def called(self, function: Called, elements: Elements) -> Callable[[npt.NDArray[Any]], Any]:
         """A user's function, to be called with the array of these elements: it is called with those of each group."""
@@ -192,8 +200,17 @@ class GroupsAlong(Groups):
         """The kernels, each as often as there are sequences along the axis."""
         return _core.Plan([kernel for kernel in kernels for _ in range(self._count)], nan_policy)
 
-    def run(self, plan: _core.Plan, arrays: Arrays, over: Over, workers: int, timeout: float | None) -> Any:
+    def run(
+        self,
+        plan: _core.Plan,
+        arrays: Arrays,
+        over: Over,
+        workers: int,
+        timeout: float | None,
+        targets: Mapping[int, npt.NDArray[Any]] = MappingProxyType({}),
+    ) -> Any:
         """Runs the kernels over every sequence; what `_core.Plan.run` gives, with a list for each kernel."""
+        del targets
         count = self._count
         sequences = [sequence for array in arrays for sequence in self._sequences(array)]
         each = [[array * count + place for array in own] for own in over for place in range(count)]
@@ -239,6 +256,11 @@ class GroupsAlong(Groups):
         stacked = np.stack(each, axis=place + 1)
         shape = stacked.shape[: place + 1] + self._rest + stacked.shape[place + 2 :]
         return np.moveaxis(stacked.reshape(shape), place, place + self._axis)
+
+    def written(self, plan: _core.Plan, arrays: Arrays, over: Over, out: Out) -> Written:
+        """No answer is an array of items, see `refuses`."""
+        del plan, arrays, over, out
+        return Written()
 
     def refuses(self, size: int, data: Elements) -> str | None:
         """What keeps a kernel from answering with an array of items: it always is."""

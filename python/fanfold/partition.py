@@ -1,12 +1,15 @@
-"""Which elements are taken together: all of them, those along axes, those of a label; and what keeps a call from it."""
+"""Which elements are taken together (all, those along axes, those of a label), and the kernels that go over them."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from fanfold import checks, groups, shapes
-from fanfold.failures import note, raise_problems
+from fanfold import _core, checks, groups, shapes
+from fanfold.columns import Calls
+from fanfold.deadline import Deadline
+from fanfold.failures import note, raise_problems, short_of_memory
 from fanfold.filling import remedy_for_dict
 from fanfold.groups import Groups
+from fanfold.scheduler import Wait
 from fanfold.shapes import Rows
 from fanfold.sources import Elements, Opened, missing
 
@@ -60,3 +63,76 @@ def parts(
     if found is None:
         raise AssertionError("what keeps an array from being taken apart is a problem")
     return found
+
+
+class Kernels:
+    """The kernels of a run over parts: the calling thread's work, once, beside the functions."""
+
+    def __init__(
+        self,
+        parts: Parts,
+        arrays: Sequence[Elements],
+        calls: Calls,
+        nan_policy: str,
+        out: Mapping[Any, Any],
+        deadline: Deadline,
+    ) -> None:
+        self.figures: tuple[Any, ...] = ()
+        """Passes, bytes read and workers."""
+        self.answers: list[Any] = [None] * len(calls.kernels)
+        """An answer for each call, None where it failed."""
+        self.failed: list[tuple[int, Exception]] = []
+        self._parts = parts
+        self._arrays = arrays
+        self._calls = calls
+        self._nan_policy = nan_policy
+        self._out = {place: out[key] for place, key in enumerate(calls.keys) if key in out}
+        self._deadline = deadline
+        # What groups there are is found by the run.
+        self._is_wanted = bool(calls.kernels) or isinstance(parts, Groups)
+
+    def check(self) -> None:
+        """Raises if the time is up."""
+        self._deadline.left()
+
+    def is_wanted(self) -> bool:
+        """Whether they have not been run."""
+        return self._is_wanted
+
+    def takes_along(self, axes: tuple[int, ...]) -> bool:
+        """Whether kernels of functions that go along these axes can be run with them."""
+        parts = self._parts
+        is_alike = isinstance(parts, Rows) and parts.taken == axes and parts.mask is None and parts.weights is None
+        return is_alike and len(self._arrays) == 1 and not missing(self._arrays[0]) and self._nan_policy == "propagate"
+
+    def sweep(self, waiting: list[Wait], workers: int) -> list[Wait]:
+        """Runs them; all who wait go on."""
+        self.run(workers)
+        return waiting
+
+    def run(self, workers: int, more: Sequence[_core.Kernel] = ()) -> tuple[list[Any], set[int]]:
+        """Runs them; the columns of these further kernels, and the numbers of those that failed."""
+        self._is_wanted = False
+        parts, calls, arrays = self._parts, self._calls, self._arrays
+        count = len(calls.kernels)
+        plan = parts.plan([*calls.kernels, *more], self._nan_policy)
+        over = [*calls.over, *[(0,)] * len(more)]
+        written = parts.written(plan, arrays, over, self._out)
+        with self._deadline.within() as left:
+            columns, failed, *self.figures = parts.run(plan, arrays, over, workers, left, written.targets)
+        lost = {place for place, _ in failed}
+        self.failed = [(place, error) for place, error in failed if place < count]
+        for place, error in written.failed.items():
+            if place not in lost:
+                self.failed.append((place, short_of_memory(error, [calls.keys[place]])))
+                lost.add(place)
+        parts.settle(written)
+        for place, (column, kernel) in enumerate(zip(columns[:count], calls.kernels, strict=True)):
+            try:
+                if place in written.arrays and place not in lost:
+                    self.answers[place] = written.arrays[place]
+                elif place not in lost:
+                    self.answers[place] = parts.result(column, kernel, arrays[over[place][0]])
+            except MemoryError as memory:
+                self.failed.append((place, short_of_memory(memory, [calls.keys[place]])))
+        return columns[count:], {place - count for place in lost if place >= count}

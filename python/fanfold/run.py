@@ -5,7 +5,7 @@ Every call comes through here, but for kernels alone over one whole array, which
 """
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -16,11 +16,12 @@ from fanfold import _core, checks, columns
 from fanfold.calling import COPIED, Called, Sweep, Task, budget, call_all
 from fanfold.deadline import Deadline
 from fanfold.dimensions import Asked, Dimensions
-from fanfold.failures import in_the_name_of_all, raise_failures, raise_problems, short_of_memory
+from fanfold.failures import in_the_name_of_all, raise_failures, raise_problems
 from fanfold.filling import joined, tell_what_is_missing
-from fanfold.partition import Parts, parts
+from fanfold.groups import Groups
+from fanfold.partition import Kernels, Parts, parts
 from fanfold.results import Ran, Results
-from fanfold.shapes import refuse_weights
+from fanfold.shapes import Rows, refuse_weights
 from fanfold.sources import Elements, Opened, as_array, missing
 from fanfold.tracing.crew import SMALLEST, Crew, why_plain
 
@@ -96,10 +97,6 @@ class Run:
         if not kernels and not functions:
             return
         array: Elements = self._arrays[name] if name is not _RECORD else _NO_ELEMENTS
-        if missing(array) and kernels:
-            self._refuse_items(name, kernels)
-            self._whole(name, {}, functions)
-            return
         data, why = self._as_array(name) if functions else (array, "")
         keys = [*kernels, *functions]
         native = self._plan._native_of(kernels)
@@ -124,11 +121,12 @@ class Run:
         functions: Mapping[str, Any],
         data: Any,
         out: Mapping[int, npt.NDArray[Any]],
+        beside: Kernels | None = None,
     ) -> None:
-        """Functions that are traced, and kernels in the same passes."""
+        """Functions that are traced, and kernels in the same passes; and those that go beside them."""
         workers = budget(self._workers)
         policy = self._plan._nan_policy
-        crew = Crew(data, functions, list(kernels.values()), policy, workers, self._deadline, out=out)
+        crew = Crew(data, functions, list(kernels.values()), policy, workers, self._deadline, out=out, beside=beside)
         crew.run()
         failures: list[tuple[int, Exception]] = []
         answers: list[Any] = []
@@ -182,14 +180,15 @@ class Run:
     def _parted(self, on_error: str) -> None:
         """An answer for each of many parts, of each of many columns, or of the elements that are there."""
         plan, arrays = self._plan, self._arrays
-        items = {self._plan._keys[index] for array in arrays.values() for index, *_ in plan._native.arrays(array)}
-        items &= self._kernels.keys()
-        kernels = {key: kernel for key, kernel in self._kernels.items() if key not in items}
         policy = plan._nan_policy
         # Of a table a kernel answers for those columns that it has a meaning for.
         lacking = columns.without(self._kernels, arrays, policy) if self._data.is_table else set()
+        self._refuse_items(lacking)
         problems: list[Exception] = []
-        calls = columns.Calls(kernels, list(arrays), problems, lacking)
+        # The kernels of a column that its functions are traced over share their passes.
+        shared = {name: self._shared(name, lacking) for name in arrays} if not self._taking else {}
+        elsewhere = {(key, name) for name, kernels in shared.items() for key in kernels}
+        calls = columns.Calls(self._kernels, list(arrays), problems, lacking | elsewhere)
         asked = parts(self._data, arrays, plan, self._taking, self._workers, problems)
         several = {} if self._data.is_single else arrays
         # Of one array without weights the call has been asked already.
@@ -198,82 +197,65 @@ class Run:
             raise_problems(wrong, "the functions cannot be run on these arrays")
         if asked.weights is not None:
             refuse_weights(asked.weights, self._workers, self._deadline)
-        self._sweep(asked, calls, asked.plan(calls.kernels, policy))
+        kernels = Kernels(asked, list(arrays.values()), calls, policy, self._out, self._deadline)
+        # Functions get a structured array as it is, and of other tables each column.
+        for_functions = list(arrays) if self._data.record is None else [_RECORD]
+        if self._taking:
+            self._apart(asked, kernels, for_functions if plan._plain else [])
+        if kernels.is_wanted():
+            kernels.run(self._workers)
+        self._take_answers(asked, kernels, calls)
+        for name in for_functions if not self._taking else []:
+            self._whole(name, shared.get(name, {}), plan._plain)
+
+    def _shared(self, name: Any, lacking: Set[tuple[Any, Any]]) -> dict[Any, _core.Kernel]:
+        """The kernels that are run with the functions of a column, in the same passes."""
+        own = self._own(name)
+        if not self._plan._plain or self._data.record is not None or self._plan._nan_policy == "raise":
+            return {}
+        if not isinstance(own, np.ndarray) or why_plain(own) is not None:
+            return {}
+        one = {key: kernel for key, kernel in self._kernels.items() if kernel.arrays == "one"}
+        return {key: kernel for key, kernel in one.items() if (key, name) not in lacking}
+
+    def _take_answers(self, asked: Parts, kernels: Kernels, calls: columns.Calls) -> None:
+        """What the kernels gave, over all arrays."""
+        self._figures(*kernels.figures)
+        if self._data.is_single:
+            self._values |= dict(zip(calls.keys, kernels.answers, strict=True))
+            told = calls.failures(kernels.failed, {})
+        else:
+            self._values |= calls.values(kernels.answers)
+            told = calls.failures(kernels.failed, self._arrays)
+        for key, error in told.items():
+            self._errors.setdefault(key, error)
         self._bytes_copied += asked.bytes_copied
         self._groups = asked.groups
         self._asked = asked.asked(self._data.group)
-        # Functions get a structured array as it is, and of other tables each column.
-        for_functions = list(arrays) if self._data.record is None else [_RECORD]
-        for name in arrays:
-            chosen = {key: self._kernels[key] for key in self._kernels if key in items and (key, name) not in lacking}
-            if self._taking:
-                self._items(asked, name, chosen)
-            else:
-                self._whole(name, chosen, plan._plain if name in for_functions else {})
-        if self._taking:
-            self._apart(asked, [(name, key) for name in for_functions for key in plan._plain])
-        elif self._data.record is not None:
-            self._whole(_RECORD, {}, plan._plain)
 
-    def _sweep(self, asked: Parts, calls: columns.Calls, native: _core.Plan) -> None:
-        """The kernels, over all arrays at once."""
-        arrays = list(self._arrays.values())
-        with self._deadline.within() as left:
-            found, failed, *figures = asked.run(native, arrays, calls.over, self._workers, left)
-        lost = {place for place, _ in failed}
-        answers: list[Any] = [None] * len(found)
-        for place, (column, kernel) in enumerate(zip(found, calls.kernels, strict=True)):
-            try:
-                if place not in lost:
-                    answers[place] = asked.result(column, kernel, arrays[calls.over[place][0]])
-            except MemoryError as memory:
-                failed.append((place, short_of_memory(memory, [calls.keys[place]])))
-        self._figures(*figures)
-        if self._data.is_single:
-            self._values |= dict(zip(calls.keys, answers, strict=True))
-            told = calls.failures(failed, {})
-        else:
-            self._values |= calls.values(answers)
-            told = calls.failures(failed, self._arrays)
-        for key, error in told.items():
-            self._errors.setdefault(key, error)
-
-    def _items(self, asked: Parts, name: Any, kernels: Mapping[str, _core.Kernel]) -> None:
-        """Kernels that answer with arrays of items, over the parts of an array."""
-        array = self._arrays[name]
-        if not kernels:
-            return
-        if missing(array):
-            self._refuse_items(name, kernels)
-            return
-        plan, keys = self._plan._native_of(kernels), list(kernels)
-        out = {place: self._out[key] for place, key in enumerate(keys) if key in self._out}
-        found: dict[int, Any] = {}
-        failed: dict[int, Exception] = {}
-        try:
-            with self._deadline.within() as left:
-                found, failed = asked.sequences(plan, array, self._workers, left, out)
-        except MemoryError as memory:
-            failed = dict.fromkeys(range(len(keys)), short_of_memory(memory, keys))
-        for place, key in enumerate(keys):
-            error = failed.get(place)
-            if error is not None:
-                self._fail(key, name, short_of_memory(error, [key]) if isinstance(error, MemoryError) else error)
-            self._put(key, name, None if error is not None else found[place])
-
-    def _apart(self, asked: Parts, functions: list[tuple[Any, str]]) -> None:
-        """Functions over the parts of arrays, of all columns together."""
+    def _apart(self, asked: Parts, kernels: Kernels, names: list[Any]) -> None:
+        """Functions over the parts of arrays, of all columns together, beside the kernels."""
+        if isinstance(asked, Groups) and kernels.is_wanted():
+            # They have to know the groups.
+            kernels.run(self._workers)
         tasks: list[Task] = []
-        called: list[Called] = []
-        for name, key in functions:
-            function = Called(self._plan._plain[key])
+        called: list[tuple[Any, str, Called]] = []
+        for name in names:
             data, why = self._as_array(name)
-            self._why[key] = "; ".join(filter(None, (asked.why, why)))
-            called.append(function)
-            tasks.append(Task(key, asked.called(function, self._own(name)), data))
+            is_there = isinstance(asked, Rows) and not missing(self._own(name))
+            reason = why_plain(data) if is_there else asked.why
+            if reason is None and isinstance(asked, Rows):
+                functions = {key: asked.traced(function) for key, function in self._plan._plain.items()}
+                self._trace(list(functions), name, {}, functions, data, {}, kernels)
+                continue
+            for key, plain in self._plan._plain.items():
+                function = Called(plain)
+                self._why[key] = "; ".join(filter(None, (reason, why)))
+                called.append((name, key, function))
+                tasks.append(Task(key, asked.called(function, self._own(name)), data))
         workers = self._threads(self._data.first)
-        self._used = max(self._used, call_all(tasks, Sweep(None, self._deadline), workers, self._deadline))
-        for (name, key), function, task in zip(functions, called, tasks, strict=True):
+        self._used = max(self._used, call_all(tasks, kernels, workers, self._deadline))
+        for (name, key, function), task in zip(called, tasks, strict=True):
             self._told(key, function)
             if task.error is not None:
                 self._fail(key, name, task.error)
@@ -370,13 +352,18 @@ class Run:
             self._why[key] = f"{self._why[key]}; {COPIED}"
             self._bytes_copied += called.bytes_copied
 
-    def _refuse_items(self, name: Any, kernels: Iterable[str]) -> None:
-        """What is missing has no item among an array's."""
-        count = missing(self._arrays[name])
-        for key in kernels:
-            why = f"answers with an array of items, and {count:,} elements of {self._word_for(name)} are missing"
-            self._fail(key, name, TypeError(f"{checks.shown(key)} {why}: drop them, or put NaN in their place"))
-            self._put(key, name, None)
+    def _refuse_items(self, lacking: set[tuple[Any, Any]]) -> None:
+        """What is missing has no item among an array's: kernels that answer with arrays of items lack these arrays."""
+        for name, array in self._arrays.items():
+            count = missing(array)
+            for index, *_ in self._plan._native.arrays(array) if count else ():
+                key = self._plan._keys[index]
+                if key not in self._kernels or (key, name) in lacking:
+                    continue
+                why = f"answers with an array of items, and {count:,} elements of {self._word_for(name)} are missing"
+                self._fail(key, name, TypeError(f"{checks.shown(key)} {why}: drop them, or put NaN in their place"))
+                self._put(key, name, None)
+                lacking.add((key, name))
 
     def _own(self, name: Any) -> Elements:
         """A column as functions get it: in its class, if that may mean something."""

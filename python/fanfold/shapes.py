@@ -10,6 +10,7 @@ import operator
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from types import MappingProxyType
 from typing import Any, Self
 
 import numpy as np
@@ -33,6 +34,18 @@ Over = Sequence[Sequence[int]]
 
 Out = Mapping[int, npt.NDArray[Any]]
 """Arrays of the caller's, by the numbers of the kernels that are to write to them."""
+
+
+class Written:
+    """The answers of a run that are arrays of items, by the numbers of their kernels."""
+
+    def __init__(self) -> None:
+        self.arrays: dict[int, npt.NDArray[Any]] = {}
+        """What users get."""
+        self.targets: dict[int, npt.NDArray[Any]] = {}
+        """What is written to, as the compiled half takes it."""
+        self.failed: dict[int, MemoryError] = {}
+        """Those that there was no memory for."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +75,7 @@ class Rows:
 
     @property
     def why(self) -> str:
-        """Why users' functions are not traced."""
+        """Why users' functions get the elements that are there in another way than as one array."""
         return f"called with {', '.join(self.given)}"
 
     @property
@@ -88,14 +101,22 @@ class Rows:
         """The kernels, as `run` takes them."""
         return _core.Plan(list(kernels), nan_policy)
 
-    def run(self, plan: _core.Plan, arrays: Arrays, over: Over, workers: int, timeout: float | None) -> Any:
+    def run(
+        self,
+        plan: _core.Plan,
+        arrays: Arrays,
+        over: Over,
+        workers: int,
+        timeout: float | None,
+        targets: Mapping[int, npt.NDArray[Any]] = MappingProxyType({}),
+    ) -> Any:
         """Runs the kernels, each over its arrays; what `_core.Plan.run` gives."""
         if self.whole:
-            return plan.run(arrays[0], workers, timeout, {})
+            return plan.run(arrays[0], workers, timeout, dict(targets))
         axes = self.others + self.taken
         turned = [array.transpose(axes) for array in arrays]
         mask, weights = (None if one is None else one.transpose(axes) for one in (self.mask, self.weights))
-        return plan.run_rows(turned, over, self.along, mask, weights, workers, timeout)
+        return plan.run_rows(turned, over, self.along, mask, weights, dict(targets), workers, timeout)
 
     def refuses(self, size: int, data: Elements) -> str | None:
         """What keeps a kernel from answering with an array of items, if anything does."""
@@ -106,28 +127,34 @@ class Rows:
             return "takes no where: put NaN where elements are to be left out, and pass nan_policy='omit'"
         return None if self.whole or len(self.taken) == 1 else "goes along one axis: pass one"
 
-    def sequences(
-        self, plan: _core.Plan, data: Elements, workers: int, timeout: float | None, out: Out
-    ) -> tuple[dict[int, npt.NDArray[Any]], dict[int, Exception]]:
-        """The kernels' arrays of items along the axis, a row at a time; and the kernels' failures."""
-        if not self.others:
-            answers, failures, *_ = plan.run(data, workers, timeout, dict(out))
-            return dict(enumerate(answers)), dict(failures)
-        if not isinstance(data, np.ndarray):
-            raise TypeError("of several axes all elements are there, or are refused before")
-        (axis,) = self.taken
-        arrays: dict[int, npt.NDArray[Any]] = {}
-        short: dict[int, Exception] = {}
-        for place, dtype, size in plan.arrays(np.broadcast_to(np.zeros((), data.dtype), data.shape[axis])):
-            shape = (*data.shape[:axis], size, *data.shape[axis + 1 :])
-            try:
-                arrays[place] = out[place].reshape(shape) if place in out else np.empty(shape, dtype)
-            except MemoryError as error:
-                short[place] = error
-        axes = self.others + self.taken
-        targets = {place: array.transpose(axes) for place, array in arrays.items()}
-        failures = plan.run_each(data.transpose(axes), self.along, None, targets, workers, timeout)
-        return {place: out.get(place, array) for place, array in arrays.items()}, dict(failures) | short
+    def written(self, plan: _core.Plan, arrays: Arrays, over: Over, out: Out) -> "Written":
+        """Memory for the answers that are arrays of items, which a row of each row of elements is written to."""
+        found = Written()
+        rows, taken = self.others, self.taken
+        for number, elements in enumerate(arrays):
+            sequence = elements
+            if rows and isinstance(elements, np.ndarray):
+                sequence = np.broadcast_to(np.zeros((), elements.dtype), math.prod(self.shape[axis] for axis in taken))
+            for place, dtype, size in plan.arrays(sequence):
+                if list(over[place]) != [number]:
+                    continue
+                # Along several axes there are no such answers.
+                shape = (size,) if not rows else (*self.shape[: taken[0]], size, *self.shape[taken[0] + 1 :])
+                try:
+                    array = out[place].reshape(shape) if place in out else np.empty(shape, dtype)
+                except MemoryError as error:
+                    found.failed[place] = error
+                    continue
+                found.arrays[place] = out.get(place, array)
+                found.targets[place] = array.transpose(rows + taken) if rows else array
+        return found
+
+    def settle(self, written: "Written") -> None:
+        """The rows are where they belong."""
+
+    def traced(self, function: Callable[..., Any]) -> Callable[[npt.NDArray[Any]], Any]:
+        """A user's function, to be called with a traced array: it takes the axis itself."""
+        return partial(function, **self.given)
 
     def called(self, function: Called, elements: Elements) -> Callable[[npt.NDArray[Any]], Any]:
         """A user's function, to be called with the array of these elements: it takes the axis itself."""

@@ -16,7 +16,6 @@ mod pass;
 mod pool;
 mod rows;
 mod run;
-mod sequences;
 mod session;
 mod team;
 
@@ -26,5 +25,4 @@ pub use pass::{CHUNK, Pass, States, Swept};
 pub use pool::{Pool, Workers, available_workers, is_worker, stand_in};
 pub use rows::{Table, run_rows};
 pub use run::{Outcome, Prepared, is_small, run};
-pub use sequences::run_each;
 pub use session::{Session, Told};

@@ -6,8 +6,9 @@
 //!
 //! Rows shorter than a block are taken many at a time ([`short`]).
 //!
-//! Who has to ask for more (a quantile of long rows) goes on row by row: each worker by itself if there are rows
-//! enough, all workers together on each row if there are few.
+//! Functions that need further passes (a quantile of long rows), and those that write an array for each row, continue row by
+//! row: each worker by itself if there are many rows, all workers together on each row if there are few. All that is asked of
+//! a row shares its passes.
 
 mod short;
 
@@ -33,7 +34,7 @@ use crate::memory;
 use crate::plan::{Plan, Stage, Subjects, Who};
 use crate::simd::Level;
 use crate::value::Value;
-use crate::view::{BLOCK, Rows, Tile, View};
+use crate::view::{BLOCK, OutputRows, Rows, Tile, View};
 
 /// Bytes of neighbouring rows that a worker may hold, to read them once and use them several times.
 const HELD: usize = 64 << 20;
@@ -51,20 +52,25 @@ pub struct Table {
 
 /// Runs the functions over each row of the sources, of which each function has its subject. All sources have as many rows,
 /// each as long as that of the first.
+///
+/// Functions that answer with an array of items write one for each row, to the rows of `outputs`, which are by the functions'
+/// numbers; their columns are empty. Those without an output do nothing.
 pub fn run_rows(
     plan: &Plan,
     subjects: &Subjects,
     sources: &[Rows<'_>],
+    outputs: &[(usize, OutputRows)],
     workers: &Workers,
     control: &Control<'_>,
 ) -> Result<Table, Error> {
-    plan.whole(|| row_by_row(plan, subjects, sources, workers, control))
+    plan.whole(|| row_by_row(plan, subjects, sources, outputs, workers, control))
 }
 
 fn row_by_row(
     plan: &Plan,
     subjects: &Subjects,
     sources: &[Rows<'_>],
+    outputs: &[(usize, OutputRows)],
     workers: &Workers,
     control: &Control<'_>,
 ) -> Result<Table, Error> {
@@ -73,7 +79,7 @@ fn row_by_row(
         return of_no_rows(plan, subjects, sources, control);
     }
     let (stage, errors) = plan.stage_over(&subjects.of_calls, &subjects.arrays);
-    let run = Run::new(plan, subjects, stage, sources, workers, control);
+    let run = Run::new(plan, subjects, stage, sources, outputs, workers, control);
     for (call, error) in errors {
         run.fail(0, call, error);
     }
@@ -129,7 +135,7 @@ fn of_made_up_rows(
     };
     let items: Vec<Buffer> = sources.iter().enumerate().map(made_up).collect();
     let rows: Vec<Rows<'_>> = items.iter().map(|items| Rows::behind(View::of_buffer(items), &ends)).collect();
-    run_rows(plan, subjects, &rows, &Workers::Caller, control)
+    run_rows(plan, subjects, &rows, &[], &Workers::Caller, control)
 }
 
 /// What the workers of one run share.
@@ -138,6 +144,7 @@ struct Run<'a> {
     subjects: &'a Subjects,
     graph: Graph,
     sources: &'a [Rows<'a>],
+    outputs: &'a [(usize, OutputRows)],
     control: &'a Control<'a>,
     level: Level,
     /// What one sweep over all rows is for.
@@ -145,8 +152,9 @@ struct Run<'a> {
     pass: Pass,
     /// The sinks of each instruction.
     readers: Vec<Vec<usize>>,
-    /// What each row samples for.
+    /// What each row is asked by itself: what samples, and what writes an array.
     sampled: Stage,
+    written: Stage,
     /// Whether rows are read as tiles, and of how many at most.
     tiled: bool,
     across: usize,
@@ -195,11 +203,13 @@ impl<'a> Run<'a> {
         subjects: &'a Subjects,
         mut stage: Stage,
         sources: &'a [Rows<'a>],
+        outputs: &'a [(usize, OutputRows)],
         workers: &Workers,
         control: &'a Control<'a>,
     ) -> Run<'a> {
         let (count, len) = sources.first().map_or((0, 0), |rows| (rows.count(), rows.len()));
         let even = sources.first().is_none_or(Rows::are_even);
+        let written = stage.take_arrays();
         // One row by itself is an array, which all workers sweep over together.
         let alone = if count == 1 { std::mem::take(&mut stage) } else { Stage::default() };
         let mut graph = subjects.graph.clone();
@@ -215,27 +225,30 @@ impl<'a> Run<'a> {
         let tiled = across > 1 || !sources.iter().all(Rows::are_borrowed);
         let inner = sources.first().map_or(1, Rows::inner);
         let tiles = count / inner * inner.div_ceil(across);
-        // If all functions sample there is nothing to sweep for.
+        // If all functions sample, or write arrays, there is nothing to sweep for.
         let chunks = if pass.sinks().is_empty() { 1 } else { Pass::chunks(len).max(1) };
         let uneven = sources.first().filter(|_| !even).map_or_else(Vec::new, short::portions);
-        let batch = (len > 0 && len <= BLOCK && pass.program().keeps_all()).then(|| {
+        let is_swept = !pass.sinks().is_empty();
+        let batch = (is_swept && len > 0 && len <= BLOCK && pass.program().keeps_all()).then(|| {
             // Long rows of a tile would meet in the same places of a cache if they lay one right behind the other.
             if tiled && len > 256 { 1 } else { BLOCK / len }
         });
         let together = if chunks > 1 { 1 } else { (CHUNK / (across * len.max(16))).max(1) };
         // As many units for each worker as make their ends meet.
         let together = together.min(tiles.div_ceil(8 * workers.count())).max(1);
-        Run {
+        let run = Run {
             plan,
             subjects,
             graph,
             sources,
+            outputs,
             control,
             level: Level::current(),
             stage,
             pass,
             readers,
             sampled,
+            written,
             tiled,
             across,
             batch,
@@ -255,12 +268,30 @@ impl<'a> Run<'a> {
             trees: memory::collected((0..if chunks > 1 { tiles } else { 0 }).map(|_| Tree::new(chunks))),
             alone: count >= 4 * workers.count(),
             done: Mutex::default(),
-            waiting: Mutex::new(if alone.is_empty() { Vec::new() } else { vec![(0, alone)] }),
+            waiting: Mutex::default(),
             failures: Mutex::new(plan.calls().iter().map(|_| None).collect()),
             missing: AtomicU64::new(0),
             further: AtomicUsize::new(0),
             elements: AtomicU64::new(0),
+        };
+        if count == 1 {
+            memory::push(&mut lock(&run.waiting), (0, run.by_itself(0, alone)));
         }
+        run
+    }
+
+    /// A stage with what a row is asked by itself.
+    fn by_itself(&self, row: usize, mut stage: Stage) -> Stage {
+        if !self.written.is_empty() {
+            let mut written = self.written.clone();
+            written.write(|who, _| {
+                let (_, rows) = self.outputs.iter().find(|(call, _)| who == Who::Call(*call))?;
+                Some(rows.row(row))
+            });
+            stage.join(&written);
+        }
+        stage.join(&self.sampled);
+        stage
     }
 
     /// The length of a row.
@@ -458,7 +489,7 @@ impl<'a> Run<'a> {
                     Err(error) => self.place(row, who, Err(error), columns),
                 }
             }
-            stage.join(&self.sampled);
+            let stage = self.by_itself(row, stage);
             if !self.alone {
                 // Each row by itself: what it waits for comes behind what is known of it, and before the next row.
                 memory::push(&mut lock(&self.done), (row, std::mem::replace(columns, self.columns())));
@@ -539,6 +570,8 @@ impl<'a> Run<'a> {
     /// Takes an answer for a row. A function that fails for one has a column that nobody looks at.
     fn place(&self, row: usize, who: Who, value: Result<Value, Error>, columns: &mut [Column]) {
         match (who, value) {
+            // They are in an output.
+            (Who::Call(_), Ok(Value::Items(_))) => {}
             (Who::Call(call), Ok(value)) => {
                 if let Some(Err(error)) = columns.get_mut(call).map(|column| guarded(|| column.push(value))) {
                     self.fail(row, call, error);

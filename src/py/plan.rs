@@ -17,7 +17,7 @@ use crate::plan::Plan as CorePlan;
 use crate::py::input::{self, Input};
 use crate::py::kernel::Kernel;
 use crate::py::output;
-use crate::py::rows::{Columns, Given, Grouping};
+use crate::py::rows::{Columns, Given, Grouping, Targets};
 use crate::py::waiting::How;
 
 /// Elements up to which a run is over before another thread could make use of the interpreter. NumPy draws the same line,
@@ -154,7 +154,8 @@ impl Plan {
 
     /// Runs each kernel over those of the arrays whose numbers `over` says, for each row: the first `along` axes number the rows,
     /// the others are taken together. Where the mask is false, elements are left out. Mask and weights have the arrays' shape.
-    #[pyo3(signature = (arrays, over, along, mask, weights, workers, timeout))]
+    /// Kernels that answer with arrays of items write them to the rows of `targets`, which are by the kernels' numbers.
+    #[pyo3(signature = (arrays, over, along, mask, weights, targets, workers, timeout))]
     #[allow(clippy::too_many_arguments)] // private, and called by one function of the Python half
     fn run_rows<'py>(
         &self,
@@ -163,35 +164,17 @@ impl Plan {
         along: usize,
         mask: Option<Input<'py>>,
         weights: Option<Input<'py>>,
+        targets: Targets<'py>,
         workers: usize,
         timeout: Option<f64>,
     ) -> PyResult<Columns<'py>> {
         let given = Given { arrays: &arrays, over: &over, mask: mask.as_ref(), weights: weights.as_ref() };
-        super::rows::run(&self.plan, &given, along, &How { workers, timeout })
-    }
-
-    /// Runs kernels that answer with arrays over each row, as [`Plan::run_rows`], or over those that start where `starts` says in a
-    /// flat array; writes to the rows of `outputs`, by the kernels' numbers, and gives the failures.
-    #[pyo3(signature = (array, along, starts, outputs, workers, timeout))]
-    #[allow(clippy::too_many_arguments)] // private, and called by two functions of the Python half
-    fn run_each<'py>(
-        &self,
-        array: &Bound<'py, PyUntypedArray>,
-        along: usize,
-        starts: Option<Bound<'py, PyUntypedArray>>,
-        outputs: HashMap<usize, Bound<'py, PyUntypedArray>>,
-        workers: usize,
-        timeout: Option<f64>,
-    ) -> PyResult<Vec<(usize, Py<PyAny>)>> {
-        let py = array.py();
-        let starts = starts.as_ref();
-        let failures = super::rows::run_each(&self.plan, array, along, starts, &outputs, &How { workers, timeout })?;
-        Ok(failures.into_iter().map(|(index, error)| (index, error.into_value(py).into_any())).collect())
+        super::rows::run(&self.plan, &given, along, &targets, &How { workers, timeout })
     }
 
     /// Runs the kernels over the elements of each label: integers from `low` on, within `range` numbers. Tells what groups there
-    /// are, and with `positions` which elements make them.
-    #[pyo3(signature = (arrays, over, labels, low, range, mask, weights, positions, workers, timeout))]
+    /// are, and with `positions` which elements make them, in the order in which arrays of items are written to `targets`.
+    #[pyo3(signature = (arrays, over, labels, low, range, mask, weights, positions, targets, workers, timeout))]
     #[allow(clippy::too_many_arguments)] // private, and called by one function of the Python half
     fn run_groups<'py>(
         &self,
@@ -203,11 +186,13 @@ impl Plan {
         mask: Option<Input<'py>>,
         weights: Option<Input<'py>>,
         positions: bool,
+        targets: Targets<'py>,
         workers: usize,
         timeout: Option<f64>,
     ) -> PyResult<(Grouping<'py>, Columns<'py>)> {
         let given = Given { arrays: &arrays, over: &over, mask: mask.as_ref(), weights: weights.as_ref() };
-        super::rows::run_groups(&self.plan, &given, (&labels, low, range), positions, &How { workers, timeout })
+        let how = How { workers, timeout };
+        super::rows::run_groups(&self.plan, &given, (&labels, low, range), positions, &targets, &how)
     }
 }
 

@@ -10,7 +10,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyList;
 
 use crate::column::Column;
-use crate::dtype::{Block, Buffer, DType};
+use crate::dtype::{Buffer, DType};
 use crate::engine::{self, Groups, Labels, Table};
 use crate::error::Error;
 use crate::kernel::Takes;
@@ -19,7 +19,6 @@ use crate::plan::{self, Plan as CorePlan, Subjects};
 use crate::py::input::{self, Input};
 use crate::py::output;
 use crate::py::waiting::How;
-use crate::simd::Level;
 use crate::view::{OutputRows, Rows, View};
 
 /// The columns in the order of the kernels, `None` where one failed; the failures as (number, exception); then passes,
@@ -29,6 +28,9 @@ pub(super) type Columns<'py> = (Bound<'py, PyList>, Vec<(usize, Py<PyAny>)>, usi
 /// What groups there are: the numbers of their labels, where each starts among the elements put in order, and, if they
 /// were wanted, the elements' positions in that order.
 pub(super) type Grouping<'py> = (Bound<'py, PyAny>, Bound<'py, PyAny>, Option<Bound<'py, PyAny>>);
+
+/// Arrays that kernels write to, by the kernels' numbers.
+pub(super) type Targets<'py> = HashMap<usize, Bound<'py, PyUntypedArray>>;
 
 /// What a run over parts is given.
 pub(super) struct Given<'a, 'py> {
@@ -108,24 +110,35 @@ impl Given<'_, '_> {
     }
 }
 
-/// Runs the plan's kernels over the rows along the first `along` axes.
-pub(super) fn run<'py>(plan: &CorePlan, given: &Given<'_, 'py>, along: usize, how: &How) -> PyResult<Columns<'py>> {
+/// Runs the plan's kernels over the rows along the first `along` axes, and writes arrays of items to the rows of `targets`.
+pub(super) fn run<'py>(
+    plan: &CorePlan,
+    given: &Given<'_, 'py>,
+    along: usize,
+    targets: &Targets<'py>,
+    how: &How,
+) -> PyResult<Columns<'py>> {
     let started = Instant::now();
     let (subjects, array) = (given.subjects(plan)?, given.first()?);
     let sources = given.sources(|array| array.rows(along), |array| array.present_rows(along))?;
+    let outputs = outputs(targets, along)?;
+    let count = sources.first().map_or(0, Rows::count);
+    check(outputs.iter().all(|(_, rows)| rows.count() == count), "targets have as many rows as the arrays")?;
     let (outcome, workers) = how.detached(array.py(), array.len(), |workers, control| {
-        engine::run_rows(plan, &subjects, &sources, workers, control)
+        engine::run_rows(plan, &subjects, &sources, &outputs, workers, control)
     })?;
     columns(plan, given, outcome, workers, started)
 }
 
 /// Runs the plan's kernels over groups: the elements whose labels are equal. Labels lie from `low` on within `range` numbers;
-/// elements of others, and those where the mask is false, belong to no group.
+/// elements of others, and those where the mask is false, belong to no group. Arrays of items are written to `targets`, those of a
+/// group behind those of the group before.
 pub(super) fn run_groups<'py>(
     plan: &CorePlan,
     given: &Given<'_, 'py>,
     (labels, low, range): (&Input<'py>, i128, usize),
     positions: bool,
+    targets: &Targets<'py>,
     how: &How,
 ) -> PyResult<(Grouping<'py>, Columns<'py>)> {
     let (array, started) = (given.first()?, Instant::now());
@@ -137,6 +150,8 @@ pub(super) fn run_groups<'py>(
     let same = |other: &View<'_>| other.len() == array.len();
     let is_mask = |mask: &View<'_>| same(mask) && mask.dtype() == DType::Bool;
     check(same(&label_view) && mask_view.as_ref().is_none_or(is_mask), "labels and mask are as long as the array")?;
+    check(targets.values().all(|target| target.len() == array.len()), "targets are as long as the array")?;
+    let outputs = outputs(targets, 0)?;
     check(range <= engine::MOST_LABELS, "labels lie within 2**32 - 1 numbers")?;
     let (outcome, workers) = how.detached(py, array.len(), |workers, control| {
         let labels = Labels { numbers: &label_view, low, range, mask: mask_view.as_ref() };
@@ -147,7 +162,10 @@ pub(super) fn run_groups<'py>(
             let positions = positions.then(|| groups.positions(workers, control)).transpose()?;
             let rows: Vec<Rows<'_>> =
                 arranged.iter().map(|items| Rows::behind(View::of_buffer(items), groups.starts())).collect();
-            let table = engine::run_rows(plan, &subjects, &rows, workers, control);
+            let starts = Arc::new(memory::collected(groups.starts().iter().copied()));
+            let outputs: Vec<(usize, OutputRows)> =
+                outputs.into_iter().map(|(call, rows)| (call, rows.behind(Arc::clone(&starts)))).collect();
+            let table = engine::run_rows(plan, &subjects, &rows, &outputs, workers, control);
             let present = memory::collected(groups.present().iter().map(|&code| i64::from(code)));
             let starts = memory::collected(groups.starts().iter().map(|&start| (start as u64).cast_signed()));
             Ok((present, starts, positions, table))
@@ -169,45 +187,9 @@ pub(super) fn run_groups<'py>(
     Ok((grouping, columns(plan, given, table, workers, started)?))
 }
 
-/// Runs kernels that answer with arrays over the rows along the first `along` axes, or over those that start where `starts` says,
-/// and writes the arrays to the rows of `outputs`, which are by the kernels' numbers. The failures by these numbers.
-pub(super) fn run_each<'py>(
-    plan: &CorePlan,
-    array: &Bound<'py, PyUntypedArray>,
-    along: usize,
-    starts: Option<&Bound<'py, PyUntypedArray>>,
-    outputs: &HashMap<usize, Bound<'py, PyUntypedArray>>,
-    how: &How,
-) -> PyResult<Vec<(usize, PyErr)>> {
-    let view = input::view(array)?;
-    let starts = starts.map(|starts| plan.whole(|| places(starts))).transpose()?.map(Arc::new);
-    let within = |starts: &Arc<Vec<usize>>| starts.is_sorted() && starts.last().is_none_or(|&end| end <= array.len());
-    check(starts.as_ref().is_none_or(within), "rows lie within their array")?;
-    let rows = match &starts {
-        Some(starts) => Rows::behind(view, starts),
-        None => input::array_rows(array, along)?,
-    };
-    let output = |(&index, array): (&usize, &Bound<'py, PyUntypedArray>)| {
-        let long = starts.as_ref().is_none_or(|starts| starts.last().is_none_or(|&end| end <= array.len()));
-        check(long, "outputs are as long as the array")?;
-        let rows = input::output_rows(array, if starts.is_some() { 0 } else { along })?;
-        Ok::<_, PyErr>((index, starts.iter().map(Arc::clone).fold(rows, OutputRows::behind)))
-    };
-    let outputs: Vec<(usize, OutputRows)> = outputs.iter().map(output).collect::<PyResult<_>>()?;
-    check(outputs.iter().all(|(_, output)| output.count() == rows.count()), "outputs have as many rows")?;
-    let (failures, _) = how.detached(array.py(), array.len(), |workers, control| {
-        engine::run_each(plan, &rows, &outputs, workers, control)
-    })?;
-    Ok(failures?.into_iter().map(|(index, error)| (index, error.into())).collect())
-}
-
-/// Places in an array, from an array of int64.
-fn places(array: &Bound<'_, PyUntypedArray>) -> Result<Vec<usize>, Error> {
-    let view = input::view(array)?;
-    let mut scratch = Buffer::new(view.dtype().item(), view.len());
-    let Block::Int64(places) = view.load(Level::current(), 0, view.len(), &mut scratch) else { return Ok(Vec::new()) };
-    // One that is below 0 lies outside.
-    Ok(memory::collected(places.iter().map(|&place| usize::try_from(place).unwrap_or(usize::MAX))))
+/// The memory of arrays that are written to, along their first axes.
+fn outputs(targets: &Targets<'_>, along: usize) -> PyResult<Vec<(usize, OutputRows)>> {
+    targets.iter().map(|(&call, array)| Ok((call, input::output_rows(array, along)?))).collect()
 }
 
 /// The Python half sees to it; this is for whoever bypasses it.

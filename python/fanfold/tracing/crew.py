@@ -18,8 +18,10 @@ from fanfold.checks import locked, own_class
 from fanfold.deadline import Deadline
 from fanfold.scheduler import PATIENCE, Scheduler, Stopped, Wait, in_turn
 from fanfold.tracing import results
+from fanfold.tracing.along import Beside
 from fanfold.tracing.arrays import Deferred, StandsIn, Traced, takes
-from fanfold.tracing.formulas import Formulas, Node
+from fanfold.tracing.formulas import Formulas
+from fanfold.tracing.nodes import Node
 from fanfold.tracing.trace import InVain, Trace
 
 Array = npt.NDArray[Any]
@@ -140,8 +142,9 @@ class Crew:
         deadline: Deadline,
         patience: float = PATIENCE,
         out: Mapping[int, Array] = MappingProxyType({}),
+        beside: Beside | None = None,
     ) -> None:
-        self.formulas = Formulas(data, deadline)
+        self.formulas = Formulas(data, deadline, beside)
         self.data = data
         # What functions have returned uncomputed.
         self.unsettled: list[Node] = []
@@ -216,7 +219,7 @@ class Crew:
 
     def is_wanted(self) -> bool:
         """Whether kernels wait for a sweep."""
-        return bool(self.formulas.session.waits())
+        return self.formulas.is_wanted()
 
     def sweep(self, waiting: list[Wait], workers: int) -> list[Wait]:
         """A sweep for all who wait; those who know what they wanted, or all if nothing is left to sweep for."""

@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from fanfold import _core
 from fanfold.tracing.crew import Crew
-from fanfold.tracing.formulas import Along, Computed, Node, Source, Statistic
+from fanfold.tracing.nodes import Along, Computed, Node, Source, Statistic
 
 LONGEST = 100
 """Characters of a formula that are shown."""

@@ -6,124 +6,21 @@ one node, whoever wrote them. Nothing here knows NumPy's functions: `rules` says
 
 import threading
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from fanfold import _core
 from fanfold.deadline import Deadline
 from fanfold.scheduler import Stopped
-from fanfold.shapes import Rows
-
-Array = npt.NDArray[Any]
-
-
-class Selection:
-    """The shape of what a mask chooses: nobody knows how many elements before they are counted."""
-
-    __slots__ = ("mask",)
-
-    def __init__(self, mask: "Node") -> None:
-        self.mask = mask
-
-
-Shape = tuple[int, ...] | Selection
-
-
-class Node:
-    """A formula, or a number that follows from one."""
-
-    __slots__ = ("asked", "code", "dtype", "error", "id", "inputs", "known", "operation", "plain", "shape", "value")
-
-    def __init__(
-        self,
-        operation: Any,
-        inputs: "tuple[Node, ...]",
-        dtype: np.dtype[Any],
-        shape: Shape,
-    ) -> None:
-        self.operation = operation
-        self.inputs = inputs
-        self.dtype = dtype
-        self.shape = shape
-        # What a ufunc's choice of a loop depends on: the dtype's number, and whether one item stands for all.
-        self.code: int = 2 * dtype.num + (shape == ())
-        # The number in the session's graph, once everything that it is made of is known.
-        self.id: int | None = None
-        # Of a number: whether it is known, and what it is.
-        self.known = False
-        self.value: Any = None
-        # Of a statistic: whether a sweep was asked for it, why it failed, and how NumPy computes it.
-        self.asked = False
-        self.error: Exception | None = None
-        self.plain: Callable[[Array], Any] | None = None
-
-    @property
-    def is_number(self) -> bool:
-        """Whether it is one number, and not one for each element."""
-        return self.shape == ()
-
-    @property
-    def is_answer(self) -> bool:
-        """Whether it is the answer to a question, and not a formula that others extend."""
-        return self.shape == () or type(self.operation) is Along
-
-
-class Source:
-    """The elements of an array, read where they lie."""
-
-    __slots__ = ("array",)
-
-    def __init__(self, array: Array) -> None:
-        self.array = array
-
-
-class Statistic:
-    """What a kernel says of a formula's elements; whether NaN is doubtful, and NumPy is to be asked about it."""
-
-    __slots__ = ("doubts_nan", "kernel")
-
-    def __init__(self, kernel: _core.Kernel, doubts_nan: bool) -> None:
-        self.kernel = kernel
-        self.doubts_nan = doubts_nan
-
-
-class Along:
-    """What a kernel says of the elements along axes, an array; whether NaN is doubtful."""
-
-    __slots__ = ("axes", "doubts_nan", "keepdims", "kernel")
-
-    def __init__(self, kernel: _core.Kernel, axes: tuple[int, ...], keepdims: bool, doubts_nan: bool) -> None:
-        self.kernel = kernel
-        self.axes = axes
-        self.keepdims = keepdims
-        self.doubts_nan = doubts_nan
-
-
-class Computed:
-    """A number that Python computes from numbers; and what NumPy told of it, in the words of its warnings."""
-
-    __slots__ = ("function", "told")
-
-    def __init__(self, function: Callable[..., Any], told: list[str]) -> None:
-        self.function = function
-        self.told = told
-
-
-class Sweep(NamedTuple):
-    """One pass over memory: how many bytes it read, and the kernels and nodes that it answered."""
-
-    bytes_read: int
-    kernels: list[int]
-    nodes: list[Node]
+from fanfold.tracing.along import AlongAxes, Beside
+from fanfold.tracing.nodes import Along, Array, Computed, Node, Selection, Shape, Source, Statistic, Sweep
 
 
 class Formulas:
     """The nodes of a call, and the session that sweeps for them."""
 
-    def __init__(self, array: Array, deadline: Deadline) -> None:
+    def __init__(self, array: Array, deadline: Deadline, beside: Beside | None = None) -> None:
         self.array = array
         self.session = _core.Session(array)
         self.deadline = deadline
@@ -136,8 +33,10 @@ class Formulas:
         self._nodes: dict[Any, Node] = {}
         self._asked: dict[int, tuple[Node, Array | None]] = {}
         self._numbers = 1 << 32
-        # Who waits for a sweep along axes, and over which array.
-        self._along: list[tuple[Node, Array]] = []
+        self.along_axes = AlongAxes(array, deadline, beside)
+        if beside is not None:
+            # So that the node of the array's elements has this very array, by which it is known.
+            self.source(array)
 
     def close(self) -> None:
         """Lets go of everything that nodes lead to."""
@@ -262,7 +161,8 @@ class Formulas:
         """The same in a process that was forked meanwhile: nobody answers here what was asked before it was."""
         nodes = list(wanted)
         self.session, self.one_at_a_time = _core.Session(self.array), threading.Lock()
-        self.flags, self._asked, self._along = {}, {}, []
+        self.flags, self._asked = {}, {}
+        self.along_axes = AlongAxes(self.array, self.deadline, None)
         for node in _ordered(nodes):
             node.id, node.asked = None, False
         self.settle(nodes, 1)
@@ -277,7 +177,11 @@ class Formulas:
                 waits |= self._ask_number(node)
             elif node.id is None and all(of.id is not None for of in node.inputs):
                 self._lower(node)
-        return waits or self.session.waits()
+        return waits or self.is_wanted()
+
+    def is_wanted(self) -> bool:
+        """Whether somebody waits for a sweep who is no node: the call's kernels."""
+        return self.along_axes.is_wanted() or bool(self.session.waits())
 
     @staticmethod
     def values(node: Node) -> Node:
@@ -293,7 +197,7 @@ class Formulas:
             return False
         if isinstance(of.operation, Source) or of.known:
             node.asked = True
-            self._along.append((node, of.operation.array if isinstance(of.operation, Source) else of.value))
+            self.along_axes.ask(node, of.operation.array if isinstance(of.operation, Source) else of.value)
         return True
 
     def _ask_number(self, node: Node) -> bool:
@@ -355,12 +259,7 @@ class Formulas:
 
     def sweep(self, workers: int) -> None:
         """One sweep over memory for all that was asked; and one for each array along whose axes something was asked."""
-        waiting, self._along = self._along, []
-        while waiting:
-            (first, elements), *_ = waiting
-            same = [node for node, own in waiting if own is elements and node.operation.axes == first.operation.axes]
-            waiting = [(node, own) for node, own in waiting if node not in same]
-            self._sweep_along(same, elements, workers)
+        self.sweeps += self.along_axes.sweep(workers)
         asked = [node for node, _ in self._asked.values()]
         try:
             with self.deadline.within() as left:
@@ -385,30 +284,6 @@ class Formulas:
                 node.known, node.value = True, array
             else:
                 node.known, node.value = True, np.empty(0, node.dtype) if value is None else value
-
-    def _sweep_along(self, nodes: list[Node], array: Array, workers: int) -> None:
-        kernels = [node.operation.kernel for node in nodes]
-        parts = Rows.along_axes(array, nodes[0].operation.axes)
-        plan, over = _core.Plan(kernels, "propagate"), [(0,)] * len(nodes)
-        try:
-            with self.deadline.within() as left:
-                columns, failed, passes, size, *_ = parts.run(plan, [array], over, workers, left)
-        except Exception as error:  # noqa: BLE001 - as in a sweep
-            raise Stopped(error) from None
-        self.sweeps += [Sweep(size // passes, [], [] if number else nodes) for number in range(passes)]
-        wrong = {place for place, _ in failed}
-        for place, (node, column) in enumerate(zip(nodes, columns, strict=True)):
-            operation = node.operation
-            laid_out = replace(parts, keepdims=operation.keepdims)
-            try:
-                value: Any = None if place in wrong else laid_out.result(column, operation.kernel, array)
-                doubtful = (
-                    value is None or value.dtype != node.dtype or (operation.doubts_nan and np.isnan(value).any())
-                )
-                node.value = node.plain(array) if doubtful and node.plain is not None else value
-            except Exception as error:  # noqa: BLE001 - NumPy's own word on it
-                node.error = error
-            node.known = True
 
     def _take_statistic(self, node: Node, value: Any, good: bool) -> None:
         """Takes a kernel's answer, unless NumPy has more to say: it wraps integers, and warns where nothing is left."""

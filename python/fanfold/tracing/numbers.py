@@ -25,7 +25,7 @@ from fanfold.tracing.arrays import (
     power,
     takes,
 )
-from fanfold.tracing.formulas import Node
+from fanfold.tracing.nodes import Node
 from fanfold.tracing.operators import BINARY, COMPARISONS, UNARY
 from fanfold.tracing.trace import Trace
 

@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fanfold.tracing.arrays import Deferred, StandsIn, Traced
-from fanfold.tracing.formulas import Node
+from fanfold.tracing.nodes import Node
 from fanfold.tracing.trace import Trace
 
 _New = Callable[[Any], Any]

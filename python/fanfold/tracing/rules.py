@@ -13,7 +13,7 @@ import numpy.typing as npt
 from numpy._core import umath
 
 from fanfold.tracing.arrays import Deferred, DeferredArray, deferred, takes
-from fanfold.tracing.formulas import Along, Node, Selection
+from fanfold.tracing.nodes import Along, Node, Selection
 from fanfold.tracing.plainly import lend, plainly
 from fanfold.tracing.trace import Trace
 from fanfold.tracing.ufuncs import (

@@ -5,7 +5,8 @@ import weakref
 from collections.abc import Callable
 from typing import Any, NoReturn, Protocol
 
-from fanfold.tracing.formulas import Computed, Formulas, Node
+from fanfold.tracing.formulas import Formulas
+from fanfold.tracing.nodes import Computed, Node
 
 MOST_FORCED = 16
 """A function that forces more often is a loop over NumPy calls, for which plain arrays are faster."""

@@ -14,7 +14,7 @@ import numpy as np
 
 from fanfold import _core
 from fanfold.tracing.arrays import Deferred, DeferredArray, Traced, deferred, takes
-from fanfold.tracing.formulas import Node, Selection, Shape
+from fanfold.tracing.nodes import Node, Selection, Shape
 from fanfold.tracing.operators import OF_UFUNCS
 from fanfold.tracing.plainly import plainly
 from fanfold.tracing.trace import Trace

@@ -41,9 +41,10 @@ impl<'a> Run<'a> {
                     // It is the last of its portion.
                     let known = std::mem::replace(columns, self.columns());
                     memory::push(&mut lock(&self.done), (rows.start, known));
-                    memory::push(&mut lock(&self.waiting), (row, self.all.clone()));
+                    memory::push(&mut lock(&self.waiting), (row, self.by_itself(row, self.all.clone())));
                 } else {
-                    self.ask(row, self.all.clone(), &views, &Workers::Caller, &self.control.of_worker(), columns)?;
+                    let all = self.by_itself(row, self.all.clone());
+                    self.ask(row, all, &views, &Workers::Caller, &self.control.of_worker(), columns)?;
                 }
                 row += 1;
                 continue;
@@ -140,18 +141,28 @@ impl<'a> Run<'a> {
                 self.place(row, who, Ok(value), columns);
             }
         }
+        if later.is_empty() && self.written.is_empty() && self.sampled.is_empty() {
+            return Ok(());
+        }
+        // Stable: the rows of a call stay in their order.
+        later.sort_by_key(|(row, ..)| *row);
+        let mut later = later.into_iter().peekable();
         let control = self.control.of_worker();
-        for (row, who, answer) in later {
-            let Ok(Answer::Next(request)) = answer else {
-                self.take(rows.start + row, who, answer, columns);
-                continue;
-            };
+        let mut start = 0;
+        for (row, &len) in lens.iter().enumerate() {
             let mut stage = Stage::default();
-            stage.add(who, request);
-            let start: usize = lens.iter().take(row).sum();
-            let own = start..start + lens.get(row).copied().unwrap_or(0);
-            let views: Vec<View<'_>> = views.iter().map(|view| view.part(own.clone())).collect();
-            self.ask(rows.start + row, stage, &views, &Workers::Caller, &control, columns)?;
+            while let Some((_, who, answer)) = later.next_if(|(own, ..)| *own == row) {
+                match answer {
+                    Ok(Answer::Next(request)) => stage.add(who, request),
+                    answer => self.take(rows.start + row, who, answer, columns),
+                }
+            }
+            let stage = self.by_itself(rows.start + row, stage);
+            if !stage.is_empty() {
+                let views: Vec<View<'_>> = views.iter().map(|view| view.part(start..start + len)).collect();
+                self.ask(rows.start + row, stage, &views, &Workers::Caller, &control, columns)?;
+            }
+            start += len;
         }
         Ok(())
     }
