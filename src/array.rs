@@ -205,7 +205,8 @@ impl Run {
                 .collect();
             let outputs: Vec<_> = fresh.iter().map(|(index, fresh)| (*index, fresh.output())).collect();
             let workers = self.team(view.len());
-            let Outcome { values, .. } = engine::run(&plan, &prepared, &view, &outputs, &workers, &Control::none())?;
+            let Outcome { values, .. } =
+                engine::run(&plan, &prepared, std::slice::from_ref(&view), &outputs, &workers, &Control::none())?;
             drop(outputs);
             let answer = |(index, value): (usize, Result<Value, Error>)| {
                 let place = fresh.iter().position(|(known, _)| *known == index);
@@ -265,8 +266,7 @@ impl Run {
                 fresh.as_ref().ok().map(|fresh| (*call, fresh.rows(rows.count(), *width)))
             };
             let outputs: Vec<(usize, OutputRows)> = arrays.iter().filter_map(output).collect();
-            let given = Given { dtypes: vec![T::DTYPE], present: vec![None], mask: false, weights: None };
-            let subjects = Subjects::new(&plan, &given, &vec![vec![0]; plan.calls().len()]);
+            let subjects = Subjects::of_one(&plan, &Given::one(T::DTYPE, None));
             let (workers, control) = (self.team(turned.len()), Control::none());
             let table = engine::run_rows(&plan, &subjects, std::slice::from_ref(&rows), &outputs, &workers, &control)?;
             drop(outputs);

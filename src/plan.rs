@@ -11,7 +11,7 @@ use crate::dtype::{DType, ItemType, Number};
 use crate::error::{Error, guarded};
 use crate::expr::{Graph, NodeId, Operation, Step};
 use crate::kernel::{
-    Answer, AnyState, Entry, Exact, Finish, Input, NanPolicy, Request, Sink, Subject, Takes, Unwritten, Weights,
+    Answer, AnyState, Entry, Exact, Finish, Input, NanPolicy, Request, Shape, Sink, Subject, Takes, Unwritten, Weights,
 };
 use crate::kernels;
 use crate::parameters::Arguments;
@@ -141,44 +141,65 @@ pub struct Subjects {
     pub arrays: Vec<Subject>,
     /// The bools that stand beside arrays, as sources behind these: the value of elements that are there.
     pub present: Vec<bool>,
+    /// For each call that answers with positions: the bools that say which elements count, by their sources' numbers, and the value
+    /// that says so. None for the others.
+    pub counting: Vec<Vec<(usize, bool)>>,
 }
 
 /// The arrays of a run as nodes, and what decides which of their elements count.
 struct Sources {
     arrays: Vec<(NodeId, DType)>,
-    /// Of each array: the node of bools, and the value of those that are there.
-    present: Vec<Option<(NodeId, bool)>>,
-    mask: Option<NodeId>,
+    /// Of each array: what tells which of its elements are there.
+    present: Vec<Option<Bools>>,
+    mask: Option<Bools>,
     weights: Option<(NodeId, DType)>,
+}
+
+/// Bools that say which elements count.
+#[derive(Clone, Copy, PartialEq)]
+struct Bools {
+    /// The source's number, and its node.
+    source: usize,
+    node: NodeId,
+    /// The value that says so.
+    value: bool,
 }
 
 impl Sources {
     /// The sources in their order: the arrays, the bools of those that have some, the mask, the weights.
     fn new(graph: &mut Graph, given: &Given) -> Sources {
         let mut number = 0;
-        let mut source = |graph: &mut Graph, dtype: DType| {
-            let node = graph.source(number, dtype, usize::MAX);
+        let mut source = |dtype: DType| {
+            let found = (number, graph.source(number, dtype, usize::MAX));
             number += 1;
-            node
+            found
         };
-        let arrays = given.dtypes.iter().map(|&dtype| (source(graph, dtype), dtype)).collect();
-        let bools = |value: Option<bool>| value.map(|value| (source(graph, DType::Bool), value));
-        let present = given.present.iter().copied().map(bools).collect();
-        let mask = given.mask.then(|| source(graph, DType::Bool));
-        let weights = given.weights.map(|dtype| (source(graph, dtype), dtype));
+        let arrays = given.dtypes.iter().map(|&dtype| (source(dtype).1, dtype)).collect();
+        let mut bools = |value: bool| {
+            let (source, node) = source(DType::Bool);
+            Bools { source, node, value }
+        };
+        let present = given.present.iter().map(|value| value.map(&mut bools)).collect();
+        let mask = given.mask.then(|| bools(true));
+        let weights = given.weights.map(|dtype| (source(dtype).1, dtype));
         Sources { arrays, present, mask, weights }
     }
 
-    /// The elements of a node that count, where those of these arrays are all there.
-    fn counting(&self, graph: &mut Graph, over: &[usize], node: NodeId) -> NodeId {
+    /// What says which elements of these arrays count: where all of them are there, and the mask is true.
+    fn bools(&self, over: &[usize]) -> Vec<Bools> {
         let present = over.iter().filter_map(|&array| *self.present.get(array)?);
-        let mut bools: Vec<(NodeId, bool)> = present.chain(self.mask.map(|mask| (mask, true))).collect();
+        let mut bools: Vec<Bools> = present.chain(self.mask).collect();
         bools.dedup();
-        let mask = match bools.as_slice() {
+        bools
+    }
+
+    /// The elements of a node that count.
+    fn counting(&self, graph: &mut Graph, over: &[usize], node: NodeId) -> NodeId {
+        let mask = match self.bools(over).as_slice() {
             [] => return node,
-            [(only, true)] => *only,
+            [Bools { node: only, value: true, .. }] => *only,
             several => {
-                let (nodes, values) = several.iter().copied().unzip();
+                let (nodes, values) = several.iter().map(|bools| (bools.node, bools.value)).unzip();
                 graph.apply(Operation::Every(values), nodes)
             }
         };
@@ -186,7 +207,20 @@ impl Sources {
     }
 }
 
+impl Given {
+    /// One array, of which some elements may be missing.
+    pub fn one(dtype: DType, present: Option<bool>) -> Given {
+        Given { dtypes: vec![dtype], present: vec![present], mask: false, weights: None }
+    }
+}
+
 impl Subjects {
+    /// The subjects of a plan's calls, which go over one array.
+    pub fn of_one(plan: &Plan, given: &Given) -> Subjects {
+        let over = |call: &Call| vec![0; if call.entry.takes == Takes::Pairs { 2 } else { 1 }];
+        Subjects::new(plan, given, &plan.calls.iter().map(over).collect::<Vec<_>>())
+    }
+
     /// The subjects of a plan's calls: for each the numbers of the arrays that it goes over. The sources are the arrays, the
     /// bools of those that have some, the mask if there is one, and the weights.
     pub fn new(plan: &Plan, given: &Given, over: &[Vec<usize>]) -> Subjects {
@@ -248,7 +282,12 @@ impl Subjects {
         };
         let of_calls = plan.calls.iter().zip(over).map(|(call, over)| of(call, over)).collect();
         let present = given.present.iter().copied().flatten().collect();
-        Subjects { graph, of_calls, arrays, present }
+        let counting = plan.calls.iter().zip(over).map(|(call, over)| {
+            let bools = if call.entry.answers == Shape::Positions { sources.bools(over) } else { Vec::new() };
+            bools.into_iter().map(|bools| (bools.source, bools.value)).collect()
+        });
+        let counting = counting.collect();
+        Subjects { graph, of_calls, arrays, present, counting }
     }
 
     /// A dtype that has missing values, if there is one.

@@ -71,7 +71,8 @@ fn every_kernel_of_every_dtype_survives_a_writer() {
             sweep_beside_a_writer(&words, || {
                 let mut arrays = Memory::of(&prepared, view.len());
                 let outputs = Memory::outputs(&mut arrays);
-                let run = run(&plan, &prepared, &view, &outputs, &Workers::new(2), &Control::none());
+                let run =
+                    run(&plan, &prepared, std::slice::from_ref(&view), &outputs, &Workers::new(2), &Control::none());
                 // An error of the whole run: a NaN was found under `Raise`.
                 let answers = run.map_or_else(|error| vec![Err(error)], |outcome| outcome.values);
                 for (call, answer) in plan.calls().iter().zip(answers) {

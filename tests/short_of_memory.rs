@@ -172,8 +172,9 @@ fn answers(plan: &Plan, view: &View<'_>, allocation: usize) -> (Result<Answers, 
     }
     let mut arrays = Memory::of(&prepared, view.len());
     let outputs = Memory::outputs(&mut arrays);
-    let (found, bytes) =
-        without(allocation, || run(plan, &prepared, view, &outputs, &Workers::Caller, &Control::none()));
+    let (found, bytes) = without(allocation, || {
+        run(plan, &prepared, std::slice::from_ref(view), &outputs, &Workers::Caller, &Control::none())
+    });
     let found = found.map(|outcome| {
         let mut values = outcome.values;
         for (index, memory) in &arrays {
@@ -193,7 +194,7 @@ fn an_array_without_memory_is_its_kernels_failure() {
         let plan = with_mean(&call);
         let prepared = Prepared::new(&plan, DType::Float64);
         for (_, _, len) in prepared.arrays(5000) {
-            let outcome = run(&plan, &prepared, &array.view(), &[], &Workers::Caller, &Control::none()).unwrap();
+            let outcome = run(&plan, &prepared, &[array.view()], &[], &Workers::Caller, &Control::none()).unwrap();
             assert_is_short(outcome.values[0].as_ref().unwrap_err(), len * 8, &call);
             assert!(outcome.values[1].is_ok());
         }
@@ -211,8 +212,7 @@ fn rows_and_groups_survive_each_allocation_that_fails() {
         if Prepared::new(&plan, DType::Float64).arrays(1).next().is_some() || call.entry.takes == Takes::Any {
             continue;
         }
-        let given = Given { dtypes: vec![DType::Float64], present: vec![None], mask: false, weights: None };
-        let subjects = Subjects::new(&plan, &given, &[vec![0], vec![0]]);
+        let subjects = Subjects::of_one(&plan, &Given::one(DType::Float64, None));
         let table = |elements: &Buffer, starts: &[usize]| {
             let rows = [Rows::behind(View::of_buffer(elements), starts)];
             run_rows(&plan, &subjects, &rows, &[], &Workers::Caller, &Control::none())

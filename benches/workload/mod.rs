@@ -96,7 +96,7 @@ impl Workload {
     pub(crate) fn run(&self, view: &View<'_>, workers: &Workers) -> Outcome {
         let mut arrays = Memory::of(&self.prepared, view.len());
         let outputs = Memory::outputs(&mut arrays);
-        run(&self.plan, &self.prepared, view, &outputs, workers, &Control::none()).unwrap()
+        run(&self.plan, &self.prepared, std::slice::from_ref(view), &outputs, workers, &Control::none()).unwrap()
     }
 }
 

@@ -29,7 +29,6 @@ class Kernel:
 class Source:
     """Elements of which some may be missing, read where they lie."""
 
-    BLOCK: ClassVar[int]
     def __new__(cls, values: npt.NDArray[Any], missing: npt.NDArray[np.bool_]) -> Source: ...
     @property
     def shape(self) -> tuple[int, ...]: ...

@@ -20,7 +20,7 @@ from fanfold.filling import filling, wants_dict
 from fanfold.results import Ran, Results
 from fanfold.run import Run
 from fanfold.shapes import Axis
-from fanfold.sources import NOTHING, Elements, Opened, Opening, opened
+from fanfold.sources import NOTHING, Elements, Opened, Opening, missing, opened
 from fanfold.tracing.crew import Crew, why_plain
 from fanfold.tracing.explain import explained
 from fanfold.tracing.plainly import lend
@@ -123,7 +123,8 @@ class Plan:
         out = lend(None, out, "fanfold.run", only_reads=False)
         wrong: list[Exception] = []
         found = opened(data, by, where, weights, axis, problems=wrong)
-        if at_once and found is not None and found.is_an_array and not self._native.problems(found.first):
+        at_once = at_once and found is not None and found.is_an_array and not self._minds_missing(found.first)
+        if at_once and found is not None and not self._native.problems(found.first):
             return self._at_once(found.first, found.opening)
         given = self._check(found, wrong, workers, on_error, timeout, out, [])
         if found is None:
@@ -145,6 +146,10 @@ class Plan:
             good = {key: value for key, value in values.items() if key not in errors}
             raise_failures(errors, (), Results(good, {}, ran))
         return Results(values, {}, ran)
+
+    def _minds_missing(self, data: Elements) -> bool:
+        """Whether elements are missing, and functions need those that are there, or kernels an item for each."""
+        return bool(missing(data) and (self._plain or self._native.arrays(data)))
 
     def _native_of(self, kernels: Mapping[str, _core.Kernel]) -> _core.Plan:
         """Some of the kernels of the plan, as the compiled half runs them."""

@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from itertools import repeat
 from types import MappingProxyType
 from typing import Any
 
@@ -73,31 +72,25 @@ class Groups:
         """What each element weighs, if they have weights."""
         return self._weights
 
-    def result(self, column: Any, kernel: _core.Kernel, elements: Elements) -> Any:
-        """A kernel's answers for these elements, in the order of the groups."""
-        return self._of_each(column, kernel, elements)
+    def result(self, column: Any, kernel: _core.Kernel) -> Any:
+        """A kernel's answers, in the order of the groups."""
+        return self._of_each(column, kernel)
 
-    def _of_each(self, column: Any, kernel: _core.Kernel, elements: Elements) -> Any:
+    def _of_each(self, column: Any, kernel: _core.Kernel) -> Any:
         if isinstance(column, tuple):
-            return type(column)(*(self._of_each(field, kernel, elements) for field in column))
+            return type(column)(*(self._of_each(field, kernel) for field in column))
         if kernel.answers == "matrix":
             return shapes.square(column)
         if kernel.answers == "positions" and self._positions is not None:
-            return self._of_all(column, self._positions, elements)
+            return self._of_all(column, self._positions)
         if kernel.answers == "quantiles" and isinstance(column, np.ndarray) and column.ndim > 1:
             # First, as along axes.
             return np.moveaxis(column, -1, 0)
         return column if isinstance(column, np.ndarray) else shapes.together(column)
 
-    def _of_all(self, column: Any, positions: npt.NDArray[np.int64], elements: Elements) -> npt.NDArray[Any]:
+    def _of_all(self, column: Any, positions: npt.NDArray[np.int64]) -> npt.NDArray[Any]:
         """Positions in the groups as positions in the array."""
         starts = self._starts[:-1]
-        if missing(elements) and isinstance(elements, _core.Source):
-            present = elements.is_present().reshape(-1)
-            pairs = zip(self._of_groups(), column, strict=True)
-            found = [own[shapes.places(present[own], numbers)] for own, numbers in pairs]
-            is_array = isinstance(column, np.ndarray)
-            return np.array(found, np.int64).reshape(column.shape) if is_array else objects(found)
         if isinstance(column, np.ndarray):
             return positions[column + starts.reshape(-1, *(1,) * (column.ndim - 1))]
         return objects([positions[own + start] for own, start in zip(column, starts, strict=True)])
@@ -237,11 +230,9 @@ class GroupsAlong(Groups):
         places = np.ndindex(*self._rest)
         return [values[at] if there is None else _core.Source(values[at], there[at]) for at in places]
 
-    def result(self, column: Any, kernel: _core.Kernel, elements: Elements) -> Any:
+    def result(self, column: Any, kernel: _core.Kernel) -> Any:
         """A kernel's answers, with the groups where the axis was."""
-        # Only positions are told otherwise where elements are missing.
-        sequences = self._sequences(elements) if kernel.answers == "positions" else repeat(elements)
-        each = [self._of_each(own, kernel, sequence) for own, sequence in zip(column, sequences, strict=False)]
+        each = [self._of_each(own, kernel) for own in column]
         if each and isinstance(each[0], tuple):
             return type(each[0])(*(self._laid_out(list(field), kernel) for field in zip(*each, strict=True)))
         return self._laid_out(each, kernel)

@@ -132,7 +132,7 @@ class Kernels:
                 if place in written.arrays and place not in lost:
                     self.answers[place] = written.arrays[place]
                 elif place not in lost:
-                    self.answers[place] = parts.result(column, kernel, arrays[over[place][0]])
+                    self.answers[place] = parts.result(column, kernel)
             except MemoryError as memory:
                 self.failed.append((place, short_of_memory(memory, [calls.keys[place]])))
         return columns[count:], {place - count for place in lost if place >= count}

@@ -83,8 +83,7 @@ class Run:
     @in_the_name_of_all
     def results(self, on_error: str) -> Results:
         """Runs everything."""
-        is_whole = not self._taking and self._data.is_single
-        if is_whole and not missing(self._data.first):
+        if not self._taking and self._data.is_single and not self._plan._minds_missing(self._data.first):
             self._whole(None, self._kernels, self._plan._plain)
         else:
             self._parted(on_error)

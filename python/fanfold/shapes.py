@@ -170,17 +170,15 @@ class Rows:
         kept = {name: value for name, value in self.given.items() if name not in ("axis", *told)}
         return partial(function, **kept, **own)
 
-    def result(self, column: Any, kernel: _core.Kernel, elements: Elements) -> Any:
-        """A kernel's answers for these elements, laid out as NumPy does."""
+    def result(self, column: Any, kernel: _core.Kernel) -> Any:
+        """A kernel's answers, laid out as NumPy does."""
         if self.whole:
             return _kept(column, kernel, self.ndim) if self.keepdims else column
         if isinstance(column, tuple):
-            return type(column)(*(self.result(field, kernel, elements) for field in column))
+            return type(column)(*(self.result(field, kernel) for field in column))
         values = column if isinstance(column, np.ndarray) else together(column)
         if kernel.answers == "matrix":
             values = square(values)
-        if kernel.answers == "positions" and (missing(elements) or self.mask is not None):
-            values = self._of_all(values, elements)
         answers = values.reshape(tuple(self.shape[axis] for axis in self.others) + values.shape[1:])
         # From the order of memory to that of the array.
         order = sorted(range(self.along), key=lambda place: self.others[place])
@@ -195,34 +193,11 @@ class Rows:
         answers = self._kept(answers, 0)
         return answers[()] if answers.ndim == 0 else answers
 
-    def _of_all(self, values: npt.NDArray[Any], elements: Elements) -> npt.NDArray[Any]:
-        """Positions among the elements that count as positions among all of a row."""
-        counts = np.True_ if self.mask is None else self.mask
-        if isinstance(elements, _core.Source):
-            counts = counts & elements.is_present()
-        rows = np.broadcast_to(counts, self.shape).transpose(self.others + self.taken).reshape(len(values), -1)
-        found = [places(row, own) for row, own in zip(rows, values, strict=True)]
-        return together(found) if values.dtype == object else np.array(found).reshape(values.shape)
-
     def _kept(self, answers: npt.NDArray[Any], inner: int) -> npt.NDArray[Any]:
         if not self.keepdims:
             return answers
         kept = tuple(1 if axis in self.taken else self.shape[axis] for axis in range(self.ndim))
         return answers.reshape(kept + answers.shape[answers.ndim - inner :])
-
-
-def places(counts: npt.NDArray[np.bool_], numbers: Any) -> Any:
-    """Where elements are, by the numbers that the compiled half gives them if only some count: those of a block are
-    counted from its start.
-    """
-    block = _core.Source.BLOCK
-
-    def place(number: int) -> int:
-        start = number // block * block
-        return start + int(np.flatnonzero(counts[start : start + block])[number - start])
-
-    found = np.array([place(int(number)) for number in np.ravel(numbers)], np.int64)
-    return found.reshape(np.shape(numbers))[()]
 
 
 def objects(values: list[Any]) -> npt.NDArray[Any]:

@@ -76,11 +76,8 @@ class Opened(NamedTuple):
 
     @property
     def is_an_array(self) -> bool:
-        """Whether it is one array without more to it: nothing is missing, and nobody minds its class or its axes."""
-        if not self.is_single or self.dimensions is not None:
-            return False
-        first = self.first
-        return type(first) is np.ndarray or (isinstance(first, _core.Source) and not first.missing)
+        """Whether it is one array without more to it: nobody minds its class or its axes."""
+        return self.is_single and self.dimensions is None and type(self.first) in (np.ndarray, _core.Source)
 
     @property
     def first(self) -> Elements:

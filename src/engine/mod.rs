@@ -14,6 +14,7 @@ mod groups;
 mod latch;
 mod pass;
 mod pool;
+mod positions;
 mod rows;
 mod run;
 mod session;

@@ -25,6 +25,7 @@ use crate::engine::control::Control;
 use crate::engine::latch::lock;
 use crate::engine::pass::{CHUNK, Pass, States};
 use crate::engine::pool::Workers;
+use crate::engine::positions::among_all;
 use crate::engine::session::Session;
 use crate::engine::team::{Between, together};
 use crate::error::{Error, guarded};
@@ -567,12 +568,24 @@ impl<'a> Run<'a> {
         Ok(())
     }
 
+    /// See [`Subjects::counting`].
+    fn counting(&self, call: usize) -> &[(usize, bool)] {
+        self.subjects.counting.get(call).map_or(&[], Vec::as_slice)
+    }
+
     /// Takes an answer for a row. A function that fails for one has a column that nobody looks at.
     fn place(&self, row: usize, who: Who, value: Result<Value, Error>, columns: &mut [Column]) {
         match (who, value) {
             // They are in an output.
             (Who::Call(_), Ok(Value::Items(_))) => {}
             (Who::Call(call), Ok(value)) => {
+                let value = match self.counting(call) {
+                    [] => value,
+                    counting => {
+                        let views: Vec<View<'_>> = self.sources.iter().map(|source| source.row(row)).collect();
+                        among_all(value, &views, counting)
+                    }
+                };
                 if let Some(Err(error)) = columns.get_mut(call).map(|column| guarded(|| column.push(value))) {
                     self.fail(row, call, error);
                 }

@@ -6,28 +6,43 @@ use crate::dtype::{DType, Number};
 use crate::engine::control::Control;
 use crate::engine::pass::Pass;
 use crate::engine::pool::Workers;
+use crate::engine::positions::among_all;
 use crate::engine::session::Session;
 use crate::error::Error;
 use crate::expr::Graph;
-use crate::plan::{Plan, Stage, Who};
+use crate::plan::{Given, Plan, Stage, Subjects, Who};
 use crate::value::Value;
 use crate::view::{Output, View};
 
 /// A stage ready to be swept for. Made once per plan and dtype, used for every array.
 #[derive(Clone)]
 pub struct Prepared {
+    graph: Graph,
     stage: Stage,
     pass: Pass,
+    /// See [`Subjects::counting`].
+    counting: Vec<Vec<(usize, bool)>>,
     /// The functions that have no meaning for this dtype.
     errors: Vec<(usize, Error)>,
 }
 
 impl Prepared {
-    /// Prepares a plan's first stage.
+    /// Prepares a plan's first stage, for arrays of this dtype.
     pub fn new(plan: &Plan, dtype: DType) -> Prepared {
         let (stage, errors) = plan.stage(dtype);
-        let pass = Pass::new(&mut Graph::new(dtype), stage.sinks().to_vec());
-        Prepared { stage, pass, errors }
+        Prepared::of(Graph::new(dtype), stage, errors, Vec::new())
+    }
+
+    /// The same, for arrays with bools beside them, which are of this value where an element is there.
+    pub fn with_missing(plan: &Plan, dtype: DType, present: bool) -> Prepared {
+        let subjects = Subjects::of_one(plan, &Given::one(dtype, Some(present)));
+        let (stage, errors) = plan.stage_over(&subjects.of_calls, &subjects.arrays);
+        Prepared::of(subjects.graph, stage, errors, subjects.counting)
+    }
+
+    fn of(mut graph: Graph, stage: Stage, errors: Vec<(usize, Error)>, counting: Vec<Vec<(usize, bool)>>) -> Prepared {
+        let pass = Pass::new(&mut graph, stage.sinks().to_vec());
+        Prepared { graph, stage, pass, counting, errors }
     }
 
     /// The arrays that the answers are, for so many elements: the function's number, the dtype and the length. The caller
@@ -56,34 +71,37 @@ pub struct Outcome {
     pub bytes_read: u64,
 }
 
-/// Runs the functions over the array, and writes the arrays that are answers to `outputs`, which are by the functions' numbers;
+/// Runs the functions over the array, which the first of the views shows; the other, if there is one, shows the bools that tell which
+/// elements are there. Writes the arrays that are answers to `outputs`, which are by the functions' numbers;
 /// their values are then [items](Value::Items) that are elsewhere. One that has no output has found no memory for it. An error
 /// here is the whole run's: stopped, short of memory, or NaN under `nan_policy="raise"`.
 pub fn run(
     plan: &Plan,
     first: &Prepared,
-    view: &View<'_>,
+    views: &[View<'_>],
     outputs: &[(usize, Output)],
     workers: &Workers,
     control: &Control<'_>,
 ) -> Result<Outcome, Error> {
-    plan.whole(|| stage_by_stage(plan, first, view, outputs, workers, control))
+    plan.whole(|| stage_by_stage(plan, first, views, outputs, workers, control))
 }
 
 fn stage_by_stage(
     plan: &Plan,
     first: &Prepared,
-    view: &View<'_>,
+    views: &[View<'_>],
     outputs: &[(usize, Output)],
     workers: &Workers,
     control: &Control<'_>,
 ) -> Result<Outcome, Error> {
-    let len = view.len() as u64;
+    let Some(view) = views.first() else { unreachable!("there is an array") };
     let mut values: Vec<Option<Result<Value, Error>>> = plan.calls().iter().map(|_| None).collect();
     let mut place = |who: Who, value: Result<Value, Error>| match (who, value) {
         (Who::Call(index), value) => {
             if let Some(place) = values.get_mut(index) {
                 let name = plan.calls().get(index).map(|call| call.entry.name);
+                let counting = first.counting.get(index).map_or(&[][..], Vec::as_slice);
+                let value = value.map(|value| among_all(value, views, counting));
                 *place = Some(value.map_err(|error| error.of(name)));
             }
             Ok(())
@@ -111,14 +129,14 @@ fn stage_by_stage(
             output.map(|(_, output)| output.clone())
         });
     }
-    let mut session = Session::from(Graph::new(view.dtype()), stage, view.len());
+    let mut session = Session::from(first.graph.clone(), stage, view.len());
     let mut passes = 0;
     while session.waits() {
         // A pass of a small array is over before it looks around, and a plan may have many of them.
         if passes > 0 {
             control.check()?;
         }
-        let told = session.step(prepared.take(), std::slice::from_ref(view), workers, control)?;
+        let told = session.step(prepared.take(), views, workers, control)?;
         passes += told.passes;
         for (who, answer) in told.answers {
             place(who, answer)?;
@@ -128,7 +146,8 @@ fn stage_by_stage(
         Some(value) => value,
         None => unreachable!("a stage ends with an answer for everyone who waited"),
     });
-    let bytes_read = passes as u64 * len * view.dtype().size() as u64;
+    let bytes: usize = views.iter().map(|view| view.len() * view.dtype().size()).sum();
+    let bytes_read = (passes * bytes) as u64;
     Ok(Outcome { values: values.collect(), passes, bytes_read })
 }
 

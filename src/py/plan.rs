@@ -19,6 +19,7 @@ use crate::py::kernel::Kernel;
 use crate::py::output;
 use crate::py::rows::{Columns, Given, Grouping, Targets};
 use crate::py::waiting::How;
+use crate::view::View;
 
 /// Elements up to which a run is over before another thread could make use of the interpreter. NumPy draws the same line,
 /// lower.
@@ -28,8 +29,11 @@ const ATTACHED: usize = 4096;
 #[pyclass(frozen, module = "fanfold._core")]
 pub(super) struct Plan {
     plan: CorePlan,
-    prepared: Mutex<HashMap<DType, Arc<Prepared>>>,
+    prepared: Mutex<HashMap<Kind, Arc<Prepared>>>,
 }
+
+/// Arrays that one preparation is for: their dtype, and of those of which elements are missing the value of the bools that tell.
+type Kind = (DType, Option<bool>);
 
 /// What a run gives Python: the results of the kernels in order, `None` where one failed; the failures as (number,
 /// exception); then passes, bytes read, workers, seconds.
@@ -60,7 +64,12 @@ impl Plan {
     /// What keeps kernels from having a meaning for this array: an exception each, or one for all. Touches no data.
     fn problems(&self, py: Python<'_>, array: Input<'_>) -> Vec<Py<PyAny>> {
         match array.dtype() {
-            Ok(dtype) => self.prepared(dtype).errors().iter().map(|(_, error)| exception(py, error.clone())).collect(),
+            Ok(dtype) => self
+                .prepared(dtype, array.present())
+                .errors()
+                .iter()
+                .map(|(_, error)| exception(py, error.clone()))
+                .collect(),
             Err(error) => self.plan.calls().iter().take(1).map(|_| exception(py, error.clone())).collect(),
         }
     }
@@ -81,7 +90,7 @@ impl Plan {
     /// The arrays that kernels' answers over such an array are: the kernel's number, the dtype and the length.
     fn arrays<'py>(&self, array: Input<'py>) -> PyResult<Vec<(usize, Bound<'py, PyAny>, usize)>> {
         let Ok(dtype) = array.dtype() else { return Ok(Vec::new()) };
-        let prepared = self.prepared(dtype);
+        let prepared = self.prepared(dtype, array.present());
         let arrays = prepared.arrays(array.len());
         arrays.map(|(index, dtype, len)| Ok((index, output::dtype(&array, dtype)?, len))).collect()
     }
@@ -97,19 +106,22 @@ impl Plan {
         out: HashMap<usize, Bound<'py, PyUntypedArray>>,
     ) -> PyResult<Answers<'py>> {
         let py = array.py();
-        if array.present().is_some() {
-            return Err(PyRuntimeError::new_err("an array of which elements are missing is run as one row"));
-        }
         let started = Instant::now();
         // While attached: a fork, which Python does attached, can then not catch the lock.
-        let prepared = array.view().map(|view| (self.prepared(view.dtype()), view));
+        let views = || -> Result<Vec<View<'_>>, Error> {
+            Ok(std::iter::once(array.view()?).chain(array.present_view()?).collect())
+        };
+        let prepared = views().and_then(|views| Ok((self.prepared(array.dtype()?, array.present()), views)));
         let arrays = match &prepared {
-            Ok((prepared, view)) => output::arrays(&array, prepared.arrays(view.len()), out)?,
+            Ok((prepared, _)) => output::arrays(&array, prepared.arrays(array.len()), out)?,
             Err(_) => HashMap::new(),
         };
+        if array.present().is_some() && !arrays.is_empty() {
+            return Err(PyRuntimeError::new_err("elements that are missing have no item in an array of items"));
+        }
         let outputs = output::memory(&arrays)?;
         let pass = |workers: &Workers, control: &Control<'_>| match &prepared {
-            Ok((prepared, view)) => engine::run(&self.plan, prepared, view, &outputs, workers, control),
+            Ok((prepared, views)) => engine::run(&self.plan, prepared, views, &outputs, workers, control),
             Err(error) => Err(error.clone()),
         };
         let (outcome, workers) = if array.len() <= ATTACHED {
@@ -197,15 +209,18 @@ impl Plan {
 }
 
 impl Plan {
-    fn prepared(&self, dtype: DType) -> Arc<Prepared> {
+    fn prepared(&self, dtype: DType, present: Option<bool>) -> Arc<Prepared> {
         let mut known = self.prepared.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(prepared) = known.get(&dtype) {
+        if let Some(prepared) = known.get(&(dtype, present)) {
             return Arc::clone(prepared);
         }
-        let prepared = Arc::new(Prepared::new(&self.plan, dtype));
+        let prepared = Arc::new(match present {
+            None => Prepared::new(&self.plan, dtype),
+            Some(present) => Prepared::with_missing(&self.plan, dtype, present),
+        });
         // What there is no memory for now there may be later.
         if !prepared.errors().iter().any(|(_, error)| matches!(error, Error::Memory { .. })) {
-            known.insert(dtype, Arc::clone(&prepared));
+            known.insert((dtype, present), Arc::clone(&prepared));
         }
         prepared
     }

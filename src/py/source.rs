@@ -33,10 +33,6 @@ enum Held {
 
 #[pymethods]
 impl Source {
-    /// Elements of a block: where some of them do not count, positions are counted from the start of each.
-    #[classattr]
-    const BLOCK: usize = BLOCK;
-
     /// The elements of an array without those where `missing` is true.
     #[new]
     fn new(values: &Bound<'_, PyUntypedArray>, missing: &Bound<'_, PyUntypedArray>) -> PyResult<Source> {

@@ -23,7 +23,7 @@ pub(crate) fn engine(plan: &Plan, view: &View<'_>, workers: usize) -> Result<Ans
     let workers = Workers::new(workers);
     let mut arrays = Memory::of(&prepared, view.len());
     let outputs = Memory::outputs(&mut arrays);
-    let mut values = run(plan, &prepared, view, &outputs, &workers, &Control::none())?.values;
+    let mut values = run(plan, &prepared, std::slice::from_ref(view), &outputs, &workers, &Control::none())?.values;
     for (index, memory) in arrays {
         if values[index].is_ok() {
             values[index] = Ok(memory.value());

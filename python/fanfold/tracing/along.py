@@ -79,7 +79,7 @@ class AlongAxes:
             operation: Along = node.operation
             laid_out = replace(parts, keepdims=operation.keepdims)
             try:
-                value: Any = None if place in wrong else laid_out.result(column, operation.kernel, array)
+                value: Any = None if place in wrong else laid_out.result(column, operation.kernel)
                 doubtful = (
                     value is None or value.dtype != node.dtype or (operation.doubts_nan and np.isnan(value).any())
                 )

@@ -111,7 +111,8 @@ impl<'a> Run<'a> {
                         let call = if let Who::Call(call) = waiting.who() { Some(call) } else { None };
                         let behind = call.and_then(|call| waits.get_mut(call));
                         let is_behind = behind.as_ref().is_some_and(|behind| **behind);
-                        if let (Some(call), Some((number, dtype)), false) = (call, waiting.number(state), is_behind) {
+                        let is_told = is_behind || call.is_some_and(|call| !self.counting(call).is_empty());
+                        if let (Some(call), Some((number, dtype)), false) = (call, waiting.number(state), is_told) {
                             if let Some(column) = columns.get_mut(call) {
                                 column.push_number(number, dtype);
                             }
