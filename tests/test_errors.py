@@ -385,7 +385,7 @@ def test_data_in_the_place_of_a_parameter_are_told_where_they_belong(name: str, 
 
 def test_data_that_would_pass_for_a_parameter_are_told_too() -> None:
     for kernel in (ff.quantile, ff.histogram):
-        with pytest.raises(TypeError, match=r"data are no parameter of it: pass both, as in ff.run\(x, ff"):
+        with pytest.raises(TypeError, match=r"makes a kernel and takes no data: pass both to run, as in ff.run\(x, ff"):
             kernel(np.linspace(0, 1, 20_000))
         kernel(np.linspace(0, 1, 10_000))
     with pytest.raises(ValueError, match="'quantile': q must be"):
