@@ -1,7 +1,7 @@
 """The catalogue of native kernels, and one constructor for each kernel: ``ff.std(ddof=1)``.
 
-Names, parameters and documentation come from the compiled catalogue; nothing here is written by hand per kernel. The types
-of the constructors are in ``kernels.pyi``, which ``make generate`` writes and ``make lint`` checks.
+Names, parameters and documentation come from the compiled catalogue; nothing here is written by hand per kernel. The
+types of the constructors are in ``kernels.pyi``, which ``make generate`` writes and ``make lint`` checks.
 """
 
 import ast
