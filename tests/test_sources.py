@@ -419,7 +419,7 @@ def test_nan_beneath_a_mask_is_nobodys() -> None:
     hidden = np.ma.masked_array([1.0, np.nan], [False, True])
     with pytest.raises(ValueError) as info:
         ff.run({"hidden": hidden, "shown": np.array([1.0, np.nan])}, "mean", nan_policy="raise")
-    assert info.value.__notes__ == ["of data['shown']"]
+    assert info.value.__notes__ == ["in data['shown']"]
 
 
 def test_nothing_but_nulls_is_an_empty_array() -> None:
