@@ -314,7 +314,7 @@ def test_a_plan_and_a_pool_take_dicts() -> None:
     ("data", "functions", "error", "message"),
     [
         ({}, "mean", ValueError, "data has no arrays"),
-        ({"x": ["a"]}, "mean", TypeError, r"data\['x'\] is a list of which NumPy makes an array of dtype <U1"),
+        ({"x": ["a"]}, "mean", TypeError, r"data\['x'\] is a list that NumPy turns into an array of dtype <U1"),
         ({"x": x, "y": y[1:]}, "mean", ValueError, r"data\['y'\] has shape \(1999,\), data\['x'\] has \(2000,\)"),
         ({"x": np.zeros(3, "i4,f8")}, "mean", TypeError, r"data has dtype \[\('f0'"),
         (

@@ -38,7 +38,7 @@ class Broken:
 
 
 DATA = "data is a {}, which holds no numbers: pass an array, a list of numbers, a column or a table"
-LISTED = "data is a {} of which NumPy makes an array of dtype {}: pass numbers only, nan for those that are missing"
+LISTED = "data is a {} that NumPy turns into an array of dtype {}: pass numbers only, with nan for missing values"
 DTYPE = (
     "data has dtype {}, which has no kernels: convert it first, for example with data.astype(float), "
     "or pick one field of a structured array"
@@ -82,7 +82,7 @@ MESSAGES = [
     ("ff.run(2.0, 'mean')", TypeError, "data is one number, 2.0: pass an array or a list of numbers"),
     ("ff.run(np.float64(2), 'mean')", TypeError,
      "data is one number, np.float64(2.0): pass an array or a list of numbers"),
-    ("ff.run({1, 2}, 'mean')", TypeError, "data is a set, which is no sequence of numbers: pass list(data)"),
+    ("ff.run({1, 2}, 'mean')", TypeError, "data is a set, which is not a sequence of numbers: pass list(data)"),
     ("ff.run(array([None]), 'mean')", TypeError, DTYPE.format("object")),
     ("ff.run(array(['a']), 'mean')", TypeError, DTYPE.format("<U1")),
     ("ff.run(array([b'a']), 'mean')", TypeError, DTYPE.format("|S1")),
