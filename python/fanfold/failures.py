@@ -1,7 +1,7 @@
 """How exceptions are raised: a single one as it is, several as a group, without keeping the caller's array alive.
 
-A traceback refers to every frame that the exception passed, and to the variables there, including the caller's array. If
-anything there refers back to the exception, this cycle keeps the array alive until Python's garbage collector runs.
+A traceback refers to every frame that the exception passed, and to the variables there, including the caller's array.
+If anything there refers back to the exception, this cycle keeps the array alive until the garbage collector runs.
 So all code here drops its references to an exception before it raises it.
 """
 
