@@ -360,7 +360,7 @@ def test_wrong_arrays_are_told(data: Any, functions: Any, error: type[Exception]
 
 
 def test_other_wrong_arguments_are_told() -> None:
-    with pytest.raises(ValueError, match="out was given, and data has several arrays: out goes with one array"):
+    with pytest.raises(ValueError, match="out was given, but data has several arrays: pass one array, or no out"):
         ff.run(DATA, "cumsum", out={"cumsum": np.empty(2_000)})
     with pytest.raises(ValueError, match="'corr' takes no weights"):
         ff.run(DATA, ff.corr("x", "y"), weights=np.ones(2_000))

@@ -173,7 +173,7 @@ class Plan:
         if single is not None:
             columns.refuse_one(self._joint, others)
         elif found is not None and out is not None:
-            others.append(ValueError("out was given, and data has several arrays: out goes with one array"))
+            others.append(ValueError("out was given, but data has several arrays: pass one array, or no out"))
         if isinstance(workers, Pool):
             workers._check(others)
         else:
@@ -444,8 +444,8 @@ def plan(functions: Functions, *, like: Any = None, nan_policy: NanPolicy = "pro
         As in `run`.
     like : array or dtype, optional
         An array or dtype like those of later runs, for `Plan.explain`; ``None`` means float64. For kernels only its
-        dtype matters: for an array that is not in C order, positions take an extra pass. `Plan.explain`
-        calls functions with the array: a plan with functions keeps the array.
+        dtype matters: for an array that is not in C order, positions take an extra pass. `Plan.explain` calls functions
+        with the array: a plan with functions keeps the array.
 
     Returns
     -------
