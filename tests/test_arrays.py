@@ -276,9 +276,9 @@ X = np.arange(6.0)
 WRONG: list[tuple[Any, type[Exception], str]] = [
     (3, TypeError, r"out must be a dict {name: array} or None, not 3"),
     ([np.empty(5)], TypeError, r"out must be a dict"),
-    ({"mean": np.empty(5)}, ValueError, r"out: 'mean' is no result that is an array .*: those that are: 'cumsum'"),
-    ({"sum": np.empty(5)}, ValueError, r"out: 'sum' is no result of the call: those that are: 'cumsum'"),
-    ({1: np.empty(5)}, ValueError, r"out: 1 is no result of the call"),
+    ({"mean": np.empty(5)}, ValueError, r"out: 'mean' is not an array with one item .*: out takes 'cumsum'"),
+    ({"sum": np.empty(5)}, ValueError, r"out: 'sum' is not a result of the call: out takes 'cumsum'"),
+    ({1: np.empty(5)}, ValueError, r"out: 1 is not a result of the call"),
     ({"cumsum": [1.0] * 5}, TypeError, r"out\['cumsum'\] must be a numpy.ndarray, not list"),
     (
         {"cumsum": np.ma.masked_array(np.empty(5))},
@@ -289,7 +289,7 @@ WRONG: list[tuple[Any, type[Exception], str]] = [
     ({"cumsum": np.empty(5, ">f8")}, TypeError, r"must be of dtype float64, not >f8: pass np.empty\(5, 'float64'\)"),
     ({"cumsum": np.empty(4)}, ValueError, r"must be of shape \(5,\), not \(4,\): pass np.empty\(5, 'float64'\)"),
     ({"cumsum": np.empty((5, 1))}, ValueError, r"must be of shape \(5,\), not \(5, 1\)"),
-    ({"cumsum": READ_ONLY}, ValueError, r"out\['cumsum'\] is read-only: pass an array that can be written to"),
+    ({"cumsum": READ_ONLY}, ValueError, r"out\['cumsum'\] is read-only: pass a writeable array"),
     ({"cumsum": X[:5]}, ValueError, r"out\['cumsum'\] shares memory with data, which is being read"),
     ({"cumsum": X[1:]}, ValueError, r"out\['cumsum'\] shares memory with data"),
     (

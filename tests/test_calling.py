@@ -57,7 +57,7 @@ def test_functions_that_take_no_read_only_array_get_a_copy(function: Any, x: Arr
         assert r["f"] == pytest.approx(function(x.copy()), rel=1e-12)
         assert r.report.bytes_copied == x.nbytes * (len(functions) - ("mean" in functions))
         assert r.report.how["f"] == "plain"
-        assert "it takes no read-only array: it was called with a copy" in r.report.why["f"]
+        assert "it does not accept a read-only array: it was called with a copy" in r.report.why["f"]
 
 
 def test_they_get_one_of_each_group_too() -> None:

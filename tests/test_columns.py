@@ -314,23 +314,28 @@ def test_a_plan_and_a_pool_take_dicts() -> None:
     ("data", "functions", "error", "message"),
     [
         ({}, "mean", ValueError, "data has no arrays"),
-        ({"x": ["a"]}, "mean", TypeError, r"data\['x'\] is a list of which NumPy makes an array of dtype <U1"),
-        ({"x": x, "y": y[1:]}, "mean", ValueError, r"data\['y'\] has shape \(1999,\), and data\['x'\] \(2000,\)"),
+        ({"x": ["a"]}, "mean", TypeError, r"data\['x'\] is a list that NumPy turns into an array of dtype <U1"),
+        ({"x": x, "y": y[1:]}, "mean", ValueError, r"data\['y'\] has shape \(1999,\), data\['x'\] has \(2000,\)"),
         ({"x": np.zeros(3, "i4,f8")}, "mean", TypeError, r"data has dtype \[\('f0'"),
         (
             DATA,
             "corr",
             ValueError,
-            r"'corr' goes over two arrays, and data has 3: say which, as in ff.corr\('x', 'y'\)",
+            r"'corr' goes over two arrays, but data has 3: name two of them, as in ff.corr\('x', 'y'\)",
         ),
-        ({"x": x}, "corr", ValueError, "'corr' goes over two arrays, and data has 1: pass two arrays"),
-        (DATA, ff.corr("x"), ValueError, "say which"),
-        (DATA, ff.corr("x", "w"), ValueError, "'corr': y is 'w', which is no key of data: those are 'x', 'y', 'z'"),
+        ({"x": x}, "corr", ValueError, "'corr' goes over two arrays, but data has 1: pass two arrays"),
+        (DATA, ff.corr("x"), ValueError, "name two of them"),
+        (
+            DATA,
+            ff.corr("x", "w"),
+            ValueError,
+            "'corr': y is 'w', which is not a key of data: the keys are 'x', 'y', 'z'",
+        ),
         (
             x,
             "corr",
             TypeError,
-            r"'corr' goes over several arrays, and data is one: pass a dict of them, as in run\(\{'x'",
+            r"'corr' goes over several arrays, but data is one array: pass a dict of arrays, as in run\(\{'x'",
         ),
         (x, "cov_matrix", TypeError, r"as in run\(\{'x': x, 'y': y\}, ff.cov_matrix\(\)\)"),
         (
@@ -355,7 +360,7 @@ def test_wrong_arrays_are_told(data: Any, functions: Any, error: type[Exception]
 
 
 def test_other_wrong_arguments_are_told() -> None:
-    with pytest.raises(ValueError, match="out was given, and data has several arrays: out goes with one array"):
+    with pytest.raises(ValueError, match="out was given, but data has several arrays: pass one array, or no out"):
         ff.run(DATA, "cumsum", out={"cumsum": np.empty(2_000)})
     with pytest.raises(ValueError, match="'corr' takes no weights"):
         ff.run(DATA, ff.corr("x", "y"), weights=np.ones(2_000))
@@ -370,7 +375,7 @@ def test_other_wrong_arguments_are_told() -> None:
 
 def test_a_failure_says_of_which_array_it_is() -> None:
     r = ff.run({"x": x, "y": y * 1j}, ["min", "sum"], on_error="return")
-    assert isinstance(r["min"], TypeError) and r["min"].__notes__ == ["of data['y']"]
+    assert isinstance(r["min"], TypeError) and r["min"].__notes__ == ["in data['y']"]
     assert r["sum"]["x"] == ff.run(x, "sum")["sum"]
 
     def fails(v: Array) -> None:
@@ -379,13 +384,13 @@ def test_a_failure_says_of_which_array_it_is() -> None:
 
     with pytest.raises(ZeroDivisionError) as info:
         ff.run(DATA, [fails, "mean"])
-    assert "of data['y']" in info.value.__notes__
+    assert "in data['y']" in info.value.__notes__
 
 
 def test_nan_that_was_not_wanted_is_blamed_on_its_array() -> None:
     r = ff.run({"good": x, "bad": np.append(x[1:], np.nan)}, ["mean", "cov"], nan_policy="raise", on_error="return")
     for key in ("mean", "cov"):
-        assert isinstance(r[key], ValueError) and r[key].__notes__ == ["of data['bad']"]
+        assert isinstance(r[key], ValueError) and r[key].__notes__ == ["in data['bad']"]
 
 
 def test_one_timeout_is_for_all_arrays() -> None:

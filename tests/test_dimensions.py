@@ -118,9 +118,15 @@ def test_datasets_answer_for_each_variable() -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"axis": "depth"}, "axis is 'depth', which is no dimension of data: those are 'time', 'lat', 'lon'"),
+        (
+            {"axis": "depth"},
+            "axis is 'depth', which is not a dimension of data: the dimensions are 'time', 'lat', 'lon'",
+        ),
         ({"axis": ("time", "depth")}, "axis is 'depth'"),
-        ({"by": "area"}, "by is 'area', which is no coordinate along a dimension: those are 'time', 'month', 'lat'"),
+        (
+            {"by": "area"},
+            "by is 'area', which is not a coordinate along one dimension: those are 'time', 'month', 'lat'",
+        ),
         ({"where": xr.DataArray([True], dims="depth")}, "where has the dimension 'depth'"),
         ({"weights": xr.DataArray([1.0], dims="depth")}, "weights has the dimension 'depth'"),
     ],

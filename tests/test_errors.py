@@ -38,17 +38,17 @@ class Broken:
 
 
 DATA = "data is a {}, which holds no numbers: pass an array, a list of numbers, a column or a table"
-LISTED = "data is a {} of which NumPy makes an array of dtype {}: pass numbers only, nan for those that are missing"
+LISTED = "data is a {} that NumPy turns into an array of dtype {}: pass numbers only, with nan for missing values"
 DTYPE = (
     "data has dtype {}, which has no kernels: convert it first, for example with data.astype(float), "
     "or pick one field of a structured array"
 )
 TAKES = "'{}' has no meaning for an array of dtype {}: it takes {}"
 FUNCTIONS = "functions must be names, kernels, callables, or a dict of them, not {}"
-NEITHER = "functions: {} is neither a name, a kernel nor a callable"
+NEITHER = "functions: {} is not a name, a kernel or a callable"
 UNKNOWN = 'unknown function "{}": fanfold.kernels() lists the names; any other function can be passed as a callable'
 MEANT = "unknown function \"{}\": did you mean '{}'?"
-TWO = "functions: two have the key '{}'; pass a dict {{name: function}} instead"
+TWO = "functions: two functions have the key '{}': pass a dict {{name: function}} instead"
 WORKERS = "workers must be an integer from 1 to 1024, a Pool or None, not {}"
 POOL_WORKERS = "workers must be an integer from 1 to 1024 or None, not {}"
 TIMEOUT = "timeout must be a number of seconds > 0 or None, not {}"
@@ -82,7 +82,7 @@ MESSAGES = [
     ("ff.run(2.0, 'mean')", TypeError, "data is one number, 2.0: pass an array or a list of numbers"),
     ("ff.run(np.float64(2), 'mean')", TypeError,
      "data is one number, np.float64(2.0): pass an array or a list of numbers"),
-    ("ff.run({1, 2}, 'mean')", TypeError, "data is a set, which is no sequence of numbers: pass list(data)"),
+    ("ff.run({1, 2}, 'mean')", TypeError, "data is a set, which is not a sequence of numbers: pass list(data)"),
     ("ff.run(array([None]), 'mean')", TypeError, DTYPE.format("object")),
     ("ff.run(array(['a']), 'mean')", TypeError, DTYPE.format("<U1")),
     ("ff.run(array([b'a']), 'mean')", TypeError, DTYPE.format("|S1")),
@@ -108,7 +108,7 @@ MESSAGES = [
     ("ff.run(x, [list(range(10**6))])", TypeError, NEITHER.format("[0, 1, 2, 3, …]")),
     ("ff.run(x, 3)", TypeError, FUNCTIONS.format("3")),
     ("ff.run(x, b'mean')", TypeError, FUNCTIONS.format("b'mean': pass a str")),
-    ("ff.run(x, x)", TypeError, FUNCTIONS.format("ndarray: the array comes first: run(data, functions)")),
+    ("ff.run(x, x)", TypeError, FUNCTIONS.format("ndarray: pass the array first, as in run(data, functions)")),
     ("ff.run(x, ff.plan('mean'))", TypeError, FUNCTIONS.format("fanfold.Plan(['mean'])")),
     ("ff.run(x, ['mean', 3])", TypeError, NEITHER.format("3")),
     ("ff.run(x, ['mean', None])", TypeError, NEITHER.format("None")),
@@ -118,14 +118,14 @@ MESSAGES = [
     (
         "ff.run(x, 'mean', skipna=True)",
         TypeError,
-        "run takes no skipna: pass nan_policy='omit' for skipna=True; 'propagate' is as skipna=False",
+        "run has no parameter skipna: pass nan_policy='omit' for skipna=True; 'propagate' is like skipna=False",
     ),
-    ("ff.run(x, 'mean', n_jobs=-1)", TypeError, "run takes no n_jobs: pass workers="),
-    ("ff.run(x, 'mean', dim='t')", TypeError, "run takes no dim: pass axis="),
-    ("ff.run(x, 'std', ddof=1)", TypeError, "run takes no ddof: pass it to the kernel, as in ff.std(ddof=1)"),
-    ("ff.run(x, 'mean', colour=1)", TypeError, "run takes no colour"),
-    ("ff.plan('mean').run(x, dim=0)", TypeError, "run takes no dim: pass axis="),
-    ("ff.Pool(1).run(x, 'mean', dim=0)", TypeError, "run takes no dim: pass axis="),
+    ("ff.run(x, 'mean', n_jobs=-1)", TypeError, "run has no parameter n_jobs: pass workers="),
+    ("ff.run(x, 'mean', dim='t')", TypeError, "run has no parameter dim: pass axis="),
+    ("ff.run(x, 'std', ddof=1)", TypeError, "run has no parameter ddof: pass it to the kernel, as in ff.std(ddof=1)"),
+    ("ff.run(x, 'mean', colour=1)", TypeError, "run has no parameter colour"),
+    ("ff.plan('mean').run(x, dim=0)", TypeError, "run has no parameter dim: pass axis="),
+    ("ff.Pool(1).run(x, 'mean', dim=0)", TypeError, "run has no parameter dim: pass axis="),
     ("ff.run(x, 'meen')", ValueError, MEANT.format("meen", "mean")),
     ("ff.run(x, 'MEAN')", ValueError, MEANT.format("MEAN", "mean")),
     ("ff.run(x, 'nan_std')", ValueError, MEANT.format("nan_std", "nanstd")),
@@ -146,7 +146,7 @@ MESSAGES = [
     # workers
     ("ff.run(x, 'mean', workers=0)", ValueError, WORKERS.format("0")),
     ("ff.run(x, 'mean', workers=-1)", ValueError,
-     WORKERS.format("-1") + ": None is as many as there are processors"),
+     WORKERS.format("-1") + ": pass None for one per processor"),
     ("ff.run(x, 'mean', workers=1025)", ValueError, WORKERS.format("1025")),
     ("ff.run(x, 'mean', workers=10**9)", ValueError, WORKERS.format("1000000000")),
     ("ff.run(x, 'mean', workers=2**64)", ValueError, WORKERS.format("18446744073709551616")),
@@ -188,9 +188,9 @@ MESSAGES = [
     # what Python itself says is enough
     ("ff.run(x)", TypeError, "run() missing 1 required positional argument: 'functions'"),
     ("ff.run(x, 'mean', 2)", TypeError, "run() takes 2 positional arguments but 3 were given"),
-    ("ff.run(x, 'mean', chunks=2)", TypeError, "run takes no chunks"),
+    ("ff.run(x, 'mean', chunks=2)", TypeError, "run has no parameter chunks"),
     ("ff.plan('mean').run(x, nan_policy='omit')", TypeError,
-     "run takes no nan_policy: pass it to plan, as in ff.plan('mean', nan_policy='omit')"),
+     "run has no parameter nan_policy: pass it to plan, as in ff.plan('mean', nan_policy='omit')"),
     # parameters of kernels
     ("ff.std(dof=1)", TypeError, "'std' has no parameter 'dof': it takes ddof"),
     ("ff.mean(axis=0)", TypeError, "'mean' has no parameter 'axis': it takes none"),
@@ -370,7 +370,7 @@ def test_swapped_arguments_are_two_problems_not_one_for_each_element(swapped: An
     with pytest.raises(ExceptionGroup) as caught:
         ff.run(*swapped)
     assert told(caught.value) == [
-        (TypeError, FUNCTIONS.format("ndarray: the array comes first: run(data, functions)")),
+        (TypeError, FUNCTIONS.format("ndarray: pass the array first, as in run(data, functions)")),
         (TypeError, what),
     ]
 
@@ -385,7 +385,7 @@ def test_data_in_the_place_of_a_parameter_are_told_where_they_belong(name: str, 
 
 def test_data_that_would_pass_for_a_parameter_are_told_too() -> None:
     for kernel in (ff.quantile, ff.histogram):
-        with pytest.raises(TypeError, match=r"data are no parameter of it: pass both, as in ff.run\(x, ff"):
+        with pytest.raises(TypeError, match=r"makes a kernel and takes no data: pass both to run, as in ff.run\(x, ff"):
             kernel(np.linspace(0, 1, 20_000))
         kernel(np.linspace(0, 1, 10_000))
     with pytest.raises(ValueError, match="'quantile': q must be"):

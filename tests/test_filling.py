@@ -115,7 +115,7 @@ def test_a_second_parameter_that_is_no_dict_is_told(name: str, size: str) -> Non
         ff.run(ARRAYS[size], {"it": function})
     note = caught.value.__notes__[0]
     assert f"It has a second required parameter, {parameter}" in note
-    assert "given a dict to fill" in note
+    assert "dict to fill" in note
     assert remedy in note
     r = ff.run(ARRAYS[size], {"it": function, "max": "max"}, on_error="return")
     assert r["it"].__notes__[0] == note
@@ -132,7 +132,7 @@ def test_what_python_says_by_itself_is_not_told_again(function: Any) -> None:
 
 def test_missing_arguments_of_compiled_functions_are_told() -> None:
     r = ff.run(LARGE, {"it": getattr}, on_error="return")
-    assert r["it"].__notes__ == ["It was called with the array alone: pass functools.partial(getattr, ...)"]
+    assert r["it"].__notes__ == ["It was called with only the array: pass functools.partial(getattr, ...)"]
 
 
 def test_the_remedies_work() -> None:

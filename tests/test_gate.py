@@ -612,7 +612,7 @@ def test_a_reader_that_was_read_before_has_no_rows_in_a_dict_either() -> None:
     reader: Any = Once(pa.chunked_array([[1, 2]]))
     assert ff.run(reader, "sum")["sum"] == 3
     for again in (reader, {"a": reader}):
-        with pytest.raises(TypeError, match="as a reader that was read before"):
+        with pytest.raises(TypeError, match="like a reader that was already read"):
             ff.run(again, "sum")
 
 

@@ -345,7 +345,7 @@ def test_a_recarray_of_records_has_its_fields() -> None:
 @pytest.mark.parametrize("given", [{}, {"axis": 0}, {"where": np.ones(4, bool)}, {"by": [0, 1, 0, 1]}], ids=str)
 def test_kernels_refuse_an_array_of_a_class_with_a_meaning(given: dict[str, Any]) -> None:
     x = metres(np.arange(4.0))
-    told = r"'mean' would lose what the class of data, Metres, means: pass np.asarray\(data\)"
+    told = r"'mean' would lose the meaning of the class of data, Metres: pass np.asarray\(data\)"
     with pytest.raises(TypeError, match=told):
         ff.run(x, "mean", **given)
     with pytest.raises(TypeError, match=told):
@@ -357,7 +357,7 @@ def test_kernels_refuse_an_array_of_a_class_with_a_meaning(given: dict[str, Any]
     assert ff.run(np.asarray(x), "mean", **given)
     columns = {"a": np.arange(4.0), "b": x}
     with pytest.raises(
-        TypeError, match=r"'mean' would lose what the class of data\['b'\], Metres, means: pass np.asarray"
+        TypeError, match=r"'mean' would lose the meaning of the class of data\['b'\], Metres: pass np.asarray"
     ):
         ff.run(columns, ["mean", unit], **given)
     r = ff.run(columns, ["mean", unit], on_error="return", **given)
@@ -366,7 +366,7 @@ def test_kernels_refuse_an_array_of_a_class_with_a_meaning(given: dict[str, Any]
 
 def test_weights_and_labels_have_no_meaning_but_their_own() -> None:
     x = np.arange(4.0)
-    with pytest.raises(TypeError, match=r"weights is a Metres, and what that means would be lost: pass np.asarray"):
+    with pytest.raises(TypeError, match=r"weights is a Metres, whose meaning would be lost: pass np.asarray"):
         ff.run(x, "mean", weights=metres(x))
     with pytest.raises(TypeError, match=r"by is a Metres"):
         ff.run(x, "mean", by=metres(x))

@@ -177,11 +177,11 @@ WRONG: dict[str, tuple[Any, str]] = {
     "decimals": (pa.array([1], pa.decimal128(5)), "data has Arrow's type decimal"),
     "nothing but nulls": (pa.array([None, None]), "data holds nulls only"),
     "LazyFrame": (pl.LazyFrame({"a": [1]}), r"has not been computed: pass data.collect\(\)"),
-    "a generator": ((each for each in [1.0]), r"which is no sequence of numbers: pass list\(data\)"),
+    "a generator": ((each for each in [1.0]), r"which is not a sequence of numbers: pass list\(data\)"),
     "a table of text": (pd.DataFrame({"a": ["x"]}), "table without a column of numbers: {'a': 'has dtype"),
     "an empty table": (pd.DataFrame(), "table without a column of numbers: it has no columns"),
-    "equal names": (pd.DataFrame([[1, 2]], columns=["a", "a"]), "two columns of the name 'a'"),
-    "equal names in Arrow": (pa.table([[1], [2]], names=["a", "a"]), "two columns of the name 'a'"),
+    "equal names": (pd.DataFrame([[1, 2]], columns=["a", "a"]), "two columns named 'a'"),
+    "equal names in Arrow": (pa.table([[1], [2]], names=["a", "a"]), "two columns named 'a'"),
     "an interface that lies": (Interface(type("No", (), {"__array_interface__": {"shape": 3}})), "could not be read"),
     "a class": (list, "data is a type, which holds no numbers"),
 }
@@ -250,7 +250,7 @@ def test_labels_can_be_the_name_of_a_column(kind: str) -> None:
 def test_labels_can_be_the_key_of_a_dict() -> None:
     r = ff.run({"x": np.arange(4.0), "key": ["b", "a", "b", "a"]}, "sum", by="key")
     np.testing.assert_array_equal(r["sum"]["x"], [4.0, 2.0])
-    with pytest.raises(TypeError, match="by is 'nobody', which is no column of data: those are 'x'"):
+    with pytest.raises(TypeError, match="by is 'nobody', which is not a column of data: the columns are 'x'"):
         ff.run({"x": np.arange(4.0)}, "sum", by="nobody")
 
 
@@ -261,7 +261,9 @@ def test_a_mask_and_weights_can_be_the_name_of_a_column(kind: str) -> None:
     assert r["mean"] == {"x": 3.0, "times": 2.0}
     r = ff.run(TABLES[kind](columns), "mean", where="cheap", weights="times")
     assert r["mean"] == {"x": 4.0}
-    with pytest.raises(TypeError, match="where is 'dear', which is no column of data: those are 'x', 'cheap', 'times'"):
+    with pytest.raises(
+        TypeError, match="where is 'dear', which is not a column of data: the columns are 'x', 'cheap', 'times'"
+    ):
         ff.run(TABLES[kind](columns), "mean", where="dear")
 
 
@@ -419,7 +421,7 @@ def test_nan_beneath_a_mask_is_nobodys() -> None:
     hidden = np.ma.masked_array([1.0, np.nan], [False, True])
     with pytest.raises(ValueError) as info:
         ff.run({"hidden": hidden, "shown": np.array([1.0, np.nan])}, "mean", nan_policy="raise")
-    assert info.value.__notes__ == ["of data['shown']"]
+    assert info.value.__notes__ == ["in data['shown']"]
 
 
 def test_nothing_but_nulls_is_an_empty_array() -> None:
@@ -493,7 +495,7 @@ def test_a_structured_array_is_a_table_to_kernels() -> None:
 def test_what_was_read_once_is_not_read_again() -> None:
     reader = pa.RecordBatchReader.from_batches(pa.schema([("a", pa.int64())]), [pa.record_batch([[1, 2]], ["a"])])
     assert ff.run(reader, "sum")["sum"] == {"a": 3}
-    with pytest.raises(TypeError, match="data gives no rows, as a reader that was read before"):
+    with pytest.raises(TypeError, match="data gives no rows, like a reader that was already read"):
         ff.run(reader, "sum")
 
     class Twice:

@@ -659,9 +659,9 @@ def test_what_a_dict_cannot_give_is_said() -> None:
         out["lost"] = 1
         raise KeyError("gone")
 
-    with pytest.raises(ValueError, match="'mean' and 'fill' both gave a result 'mean': give one another name"):
+    with pytest.raises(ValueError, match="'mean' and 'fill' both gave a result 'mean': rename one of them"):
         ff.run(NORMAL, ["mean", fill])
-    with pytest.raises(ValueError, match="'a' and 'b' both gave a result 'mine': give one another name"):
+    with pytest.raises(ValueError, match="'a' and 'b' both gave a result 'mine': rename one of them"):
         ff.run(NORMAL, {"a": again, "b": again})
     with pytest.raises(TypeError, match="'number' put 3 into its dict: the keys of results must be strings"):
         ff.run(NORMAL, number)

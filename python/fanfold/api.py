@@ -1,6 +1,6 @@
-"""The calls that users make: `run`, `plan`, `Pool`. They sort out the arguments; the compiled half computes.
+"""The public calls: `run`, `plan`, `Pool`. They check the arguments; the compiled half computes.
 
-All problems of a call are found, and told together, before any data is touched: see `checks` and `failures`.
+A call finds and reports all problems together, before it touches any data: see `checks` and `failures`.
 """
 
 import math
@@ -33,12 +33,12 @@ OnError = Literal["raise", "return"]
 Function = str | _core.Kernel | Callable[[npt.NDArray[Any]], Any] | Callable[[npt.NDArray[Any], dict[str, Any]], Any]
 Functions = Function | Iterable[Function] | Mapping[Any, Function]
 
-# The default of `on_error`, to be recognised by identity: any other object, of whatever type, is looked at closely.
+# The default of `on_error`, compared by identity: any other object, of whatever type, is checked closely.
 _RAISE = "raise"
 
 
 class Plan:
-    """Functions prepared for arrays to come. Made by `plan`; reusable, and safe to use from several threads.
+    """Functions prepared for later runs. `plan` makes it; it can be reused, also from several threads at once.
 
     >>> import numpy as np, fanfold as ff
     >>> p = ff.plan(["mean", "std", "max"])
@@ -69,7 +69,7 @@ class Plan:
         nan_policy: NanPolicy = "propagate",
         problems: list[Exception] | None = None,
     ) -> None:
-        # With a list for the problems, the plan is made of what is right, and the caller raises them.
+        # If the caller passes a list for the problems, the plan contains the valid functions, and the caller raises.
         found: list[Exception] = [] if problems is None else problems
         like = lend(None, like, "fanfold.plan")
         self._nan_policy: NanPolicy = nan_policy if checks.nan_policy(nan_policy, found) else "propagate"
@@ -81,14 +81,14 @@ class Plan:
         plain = {key: function for key, function in self._functions.items() if key not in kernels}
         self._fills = [key for key, function in plain.items() if wants_dict(function)]
         self._plain = plain | {key: filling(plain[key]) for key in self._fills}
-        # To call the functions with; kernels need no array to explain themselves.
+        # The array to call the functions with; kernels need no array to explain themselves.
         self._array = checks.kept(like) if plain and isinstance(like, np.ndarray) else None
         self._order = tuple(self._functions)
         self._keys = (*kernels, *self._plain)
         self._kernels = list(kernels.values())
         self._how = dict.fromkeys(self._plain, "plain")
         self._native = _core.Plan(self._kernels, self._nan_policy)
-        # Those that go over several arrays.
+        # The kernels of several arrays.
         self._joint = {key: kernel for key, kernel in kernels.items() if kernel.arrays != "one"}
 
     def run(
@@ -106,7 +106,7 @@ class Plan:
         out: Out | None = None,
         **others: Never,
     ) -> Results:
-        """Runs the functions over an array; the parameters are those of `run`."""
+        """Run the functions over an array. The parameters are those of `run`."""
         if others:
             problems: list[Exception] = []
             checks.unknown(others, "run", problems)
@@ -117,7 +117,7 @@ class Plan:
         if at_once and type(data) is np.ndarray and not self._native.problems(data):
             return self._at_once(data, NOTHING)
         begun = time.perf_counter()
-        # Inside a traced function they may be deferred. (Numbers in a list are numbers then.)
+        # Inside a traced function, arguments may be deferred. (Numbers in a list are plain numbers by then.)
         data = data if type(data) is list else lend(None, data, "fanfold.run")
         where, weights, by = lend(None, (where, weights, by), "fanfold.run")
         out = lend(None, out, "fanfold.run", only_reads=False)
@@ -136,7 +136,7 @@ class Plan:
 
     @in_the_name_of_all
     def _at_once(self, data: Elements, opening: Opening) -> Results:
-        """Kernels over a whole array, with nothing else said: what `Run` gives, in a third of its time."""
+        """Run kernels over a whole array, without other options: the result of `Run`, in a third of its time."""
         answers, failures, passes, bytes_read, used, seconds = self._native.run(data, 0, None, {})
         ran: Ran = (passes, bytes_read, used, seconds, self._order, self._how, {}, 0, opening)
         values = dict(zip(self._keys, answers, strict=True))
@@ -152,13 +152,13 @@ class Plan:
         return bool(missing(data) and (self._plain or self._native.arrays(data)))
 
     def _native_of(self, kernels: Mapping[str, _core.Kernel]) -> _core.Plan:
-        """Some of the kernels of the plan, as the compiled half runs them."""
+        """Return a compiled plan of some of the plan's kernels."""
         if len(kernels) == len(self._kernels):
             return self._native
         return _core.Plan(list(kernels.values()), self._nan_policy)
 
     def _crew(self, data: npt.NDArray[Any], patience: float) -> Crew:
-        """Who calls the functions of an array that can be traced, to explain what they do."""
+        """Return the crew that calls the functions with an array that can be traced, to explain what they do."""
         return Crew(data, self._plain, self._kernels, self._nan_policy, budget(0), UNLIMITED, patience, {})
 
     def _check(
@@ -171,14 +171,14 @@ class Plan:
         out: Any,
         problems: list[Exception],
     ) -> dict[Any, npt.NDArray[Any]]:
-        """The arrays of `out`. Raises what is wrong with a run: `others` of its data, `problems` of its functions."""
+        """Return the arrays of `out`. Raise what is wrong: `others` with the data, `problems` with the functions."""
         single = found.first if found is not None and found.is_single else None
         if found is not None and not found.is_single:
             columns.of_one_shape(found.arrays, others)
         if single is not None:
             columns.refuse_one(self._joint, others)
         elif found is not None and out is not None:
-            others.append(ValueError("out was given, and data has several arrays: out goes with one array"))
+            others.append(ValueError("out was given, but data has several arrays: pass one array, or no out"))
         if isinstance(workers, Pool):
             workers._check(others)
         else:
@@ -191,7 +191,7 @@ class Plan:
             wrong = bool(self._native.problems(single))
             given = checks.out(out, arrays, () if wrong else self._keys, single, others)
         message = "the call cannot be run" if problems or others else "the functions cannot be run on this array"
-        # If failures are returned, then so is that of a kernel which has no meaning for the dtype.
+        # If failures are returned, a kernel that does not support the dtype returns its failure too.
         if found is not None and not checks.is_word(on_error, "return"):
             kernels = self._keys[: len(self._kernels)]
             names = {name: "data" if found.is_single else f"data[{checks.shown(name)}]" for name in found.arrays}
@@ -206,10 +206,10 @@ class Plan:
         return given
 
     def explain(self) -> str:
-        """The passes over memory, what shares what, and what keeps functions from it.
+        """Explain the passes over memory, what the functions share, and why some functions are not fused.
 
-        What a function asks for shows when it is called: if the plan was made with ``like=x``, this calls the functions
-        with that array, once, and tells what they did. Their failures are not raised.
+        Which operations a function uses is only known when it is called. If the plan was made with ``like=x``, this
+        calls the functions once with that array and reports what they did. Their failures are not raised.
 
         >>> import fanfold as ff
         >>> print(ff.plan(["mean", "std", ff.histogram(bins=5)]).explain())
@@ -223,7 +223,7 @@ class Plan:
         reason = None if self._array is None else why_plain(self._array)
         if self._array is not None and reason is None:
             told: list[str] = []
-            # Sweeps wait for everybody: which functions they serve does not depend on how long others take.
+            # Passes wait for all functions: which functions they serve does not depend on how long others take.
             crew = self._crew(self._array, math.inf)
             crew.run(lambda: told.extend(explained(crew, list(zip(kernels, self._kernels, strict=True)))))
             return "\n".join(told)
@@ -245,14 +245,14 @@ class Plan:
 class Pool:
     """A fixed number of workers for several runs.
 
-    The threads are started at the first run that needs them, shared by all pools of the same size, and kept until the
-    process ends: the next pool starts none. They work for one run at a time; a run that finds them at work, or that is
-    started inside a function of another run, is done by the calling thread alone.
+    The first run that needs the threads starts them. All pools of the same size share them, and they live until the
+    process ends: the next pool starts none. They work for one run at a time. If a run finds them busy, or starts inside
+    a function of another run, the calling thread does all of its work.
 
     Parameters
     ----------
     workers : int, optional
-        How many; as many as there are processors for this process if ``None``.
+        The number of workers. ``None`` means one for each processor that this process may use.
 
     Examples
     --------
@@ -276,7 +276,7 @@ class Pool:
 
     @property
     def workers(self) -> int:
-        """How many threads compute."""
+        """The number of threads that compute."""
         return self._workers
 
     def run(
@@ -295,7 +295,7 @@ class Pool:
         out: Out | None = None,
         **others: Never,
     ) -> Results:
-        """`fanfold.run` with this pool's workers."""
+        """Call `fanfold.run` with this pool's workers."""
         options: dict[str, Any] = {"axis": axis, "keepdims": keepdims, "where": where, "weights": weights, "by": by}
         options |= {"on_error": on_error, "timeout": timeout, "out": out}
         return run(data, functions, workers=self, nan_policy=nan_policy, **options, **others)
@@ -337,62 +337,64 @@ def run(
     out: Out | None = None,
     **others: Never,
 ) -> Results:
-    """Runs all functions over one array: native kernels together in as few passes as can be, without the GIL.
+    """Run all functions over one array, native kernels together in as few passes as possible, without the GIL.
 
     Parameters
     ----------
-    data : numpy.ndarray, whatever else holds numbers, a table, or a dict of them
-        The array, whose elements are taken as one sequence unless there is an ``axis``. It is read where it lies, never
-        copied (but for ``by``) and never written to: any shape, strides, byte order and alignment, read-only and
-        memory-mapped arrays too. Callables take any dtype, kernels those of numbers and times. So are buffers, Series
-        of pandas and Polars, Arrow arrays and others; lists of numbers are copied (``docs/inputs.md``). In a table or a
-        dict there are several arrays of one shape: most functions then answer for each, with a dict, and kernels of two
-        arrays (``ff.corr("price", "size")``) or of all (``"cov_matrix"``) once.
+    data : numpy.ndarray, any other object that holds numbers, a table, or a dict of them
+        The array. Its elements are one sequence unless ``axis`` is given. It is read in place, never copied (except for
+        ``by``) and never written to: any shape, strides, byte order and alignment, also read-only and memory-mapped
+        arrays. The same holds for buffers, Series of pandas and Polars, Arrow arrays and others; lists of numbers are
+        copied (``docs/inputs.md``). Callables accept any dtype, kernels accept numbers and times. A table or a dict
+        holds several arrays of one shape: most functions then give a dict with one result for each array, and kernels
+        of two arrays (``ff.corr("price", "size")``) or of all arrays (``"cov_matrix"``) give one result.
     functions : str, Kernel, callable, or an iterable or dict of them
         What to compute. A string is the name of a kernel (`kernels` lists them); ``ff.std(ddof=1)`` is a kernel with
-        parameters; any other callable is called with the array, read-only, and what it asks of NumPy is fused where it
-        can be (``docs/functions.md``). One with two required parameters, ``f(x, out)``, gets a dict of its own as well,
-        and what it puts there joins the results. In a dict of functions the keys name the results, otherwise the
-        kernels' and functions' own names do.
+        parameters. Any other callable is called with the array, read-only; its NumPy operations are fused where
+        possible (``docs/functions.md``). A callable with two required parameters, ``f(x, out)``, gets its own dict too,
+        whose entries join the results. The keys of a dict of functions name the results; otherwise the results have the
+        names of the kernels and functions.
     workers : int or Pool, optional
-        How many threads compute. ``None`` is as many as there are processors for this process (looked up once), 1 the
-        calling thread. Small arrays are always left to the calling thread. The result does not depend on it, to the
-        last bit.
+        The number of threads that compute. ``None`` means one for each processor that this process may use (looked up
+        once); 1 means the calling thread. The calling thread always does small arrays alone. The result is the same for
+        any number, to the last bit.
     axis : int or tuple of int, optional
-        The axes along which elements are taken together, as in NumPy: the results are arrays, with an answer for each
-        place along the other axes; along one axis it is that of its elements alone, to the last bit. All elements are
-        taken together if ``None``. Callables are called with ``axis=``, and have to have such a parameter. Names of
-        dimensions will do for arrays that have them (xarray's).
+        The axes to reduce, as in NumPy: the results are arrays, with one result for each position along the other axes.
+        Along one axis, a result equals the result for its elements alone, to the last bit. ``None`` combines all
+        elements. Callables are called with ``axis=`` and must have this parameter. For arrays with named dimensions
+        (xarray), names also work.
     keepdims : bool
-        Whether the axes that were taken together stay, with one place each.
+        Whether the reduced axes stay in the results, with length 1.
     where : numpy.ndarray of bool, optional
-        The elements that count: a mask of the data's shape, or one that broadcasts to it; of a table also the name of a
-        column. The others are left out, as if they were not there. Callables are called with ``where=``.
+        A mask of the elements to use, with the shape of the data or one that broadcasts to it; for a table also the
+        name of a column. The other elements are left out, as if they were not there. Callables are called with
+        ``where=``.
     weights : array_like, optional
-        How often each element counts: finite numbers from 0 on, of the data's shape or one that broadcasts to it, or
-        one for each place along a single ``axis``; of a table also the name of a column. Taken by ``mean``, ``var``,
-        ``quantile`` and others (``docs/shapes.md``); callables are called with ``weights=``.
+        How often each element counts: finite numbers >= 0, with the shape of the data or one that broadcasts to it, or
+        one weight for each position along a single ``axis``; for a table also the name of a column. ``mean``, ``var``,
+        ``quantile`` and other kernels take weights (``docs/shapes.md``); callables are called with ``weights=``.
     by : array_like or tuple of them, optional
         A label for each element (integers, floats, strings, times, a categorical; a masked array, a column of pandas,
-        Polars or Arrow), or several; of a table or dict also the name of a column. With ``axis`` there is a label for
-        each place along that axis, and the groups take its place. The results have an answer for each label, of its
-        elements alone, in the order of ``results.groups``. Labels that are missing (NaN, NaT, None, NA, null, masked)
-        make no group. The elements are copied, group by group. Callables are called with the elements of each.
+        Polars or Arrow), or several labels in a tuple; for a table or dict also the name of a column. With ``axis``,
+        there is one label for each position along that axis, and the groups replace the axis. The results have one
+        result for each label, from its elements alone, in the order of ``results.groups``. Missing labels (NaN, NaT,
+        None, NA, null, masked) form no group. The elements are copied, group by group. Callables are called with the
+        elements of each group.
     nan_policy : {"propagate", "omit", "raise"}
-        What NaN (and NaT) values mean to every kernel: they make most results NaN, are left out, or raise
+        What every kernel does with NaN (and NaT): it makes most results NaN, leaves the elements out, or raises
         ``ValueError``.
     on_error : {"raise", "return"}
         What to do if functions fail: raise the exception (an ``ExceptionGroup`` if there are several different ones),
-        whose attribute ``results`` has the others' results; or return the exceptions in place of the results.
+        with the other functions' results in its attribute ``results``; or return the exceptions instead of the results.
     timeout : float, optional
-        Seconds after which the passes are stopped and ``TimeoutError`` is raised. Functions that run on threads of
-        their own and do not return are left behind there, and named in the message; one that runs alone, or with one
-        worker, runs in the calling thread, and the call ends when it returns.
+        The number of seconds after which the passes stop and ``TimeoutError`` is raised. Functions that run on their
+        own threads and do not return are left behind there, and the message names them. A function that runs alone, or
+        with one worker, runs in the calling thread; then the call ends when the function returns.
     out : dict of str to numpy.ndarray, optional
-        Arrays by the names of results, to which these results are written: for kernels that answer with an item for
-        each element (``docs/shapes.md``). Each must have the result's dtype and shape (or the shape of `data`, if they
-        have as many elements), must be writeable, and must share no memory with `data` or with another of them. The
-        results hold these very arrays. If a function fails, or the run does, its array may hold anything.
+        The arrays to write results to, by the names of the results, for kernels that return one item for each element
+        (``docs/shapes.md``). Each array must have the dtype and shape of the result (or the shape of `data`, if that
+        has as many elements), must be writeable, and must not share memory with `data` or with another array of `out`.
+        The results hold these same arrays. If a function or the run fails, its array may hold anything.
 
     Returns
     -------
@@ -402,15 +404,16 @@ def run(
     Raises
     ------
     TypeError
-        Something that is no array or no function, or a dtype that a kernel has no meaning for.
+        An argument is not an array or a function, or a kernel does not support the dtype.
     ValueError
-        A parameter out of its bounds, an unknown name, two equal keys, an empty array where there must be an element.
+        A parameter is out of its bounds, a name is unknown, two keys are equal, or an array is empty where a kernel
+        needs an element.
     OverflowError
-        An integer result that does not fit the dtype NumPy gives it.
+        An integer result does not fit the dtype that NumPy gives it.
     TimeoutError
         The timeout passed.
     KernelPanic
-        A bug in a kernel.
+        A kernel has a bug.
 
     Examples
     --------
@@ -438,16 +441,16 @@ def run(
 
 
 def plan(functions: Functions, *, like: Any = None, nan_policy: NanPolicy = "propagate") -> Plan:
-    """Prepares functions for arrays to come, and can explain what a run will do.
+    """Prepare functions for later runs. The plan can explain what a run will do.
 
     Parameters
     ----------
     functions, nan_policy
-        As for `run`.
+        As in `run`.
     like : array or dtype, optional
-        What the arrays will be like, for `Plan.explain`; float64 if ``None``. Of kernels only its dtype counts: where
-        an array does not lie in its own order, positions take a pass of their own. Functions are called with the array
-        when the plan is to explain itself: a plan with functions keeps it.
+        An array or dtype like those of later runs, for `Plan.explain`; ``None`` means float64. For kernels only its
+        dtype matters: for an array that is not in C order, positions take an extra pass. `Plan.explain` calls functions
+        with the array: a plan with functions keeps the array.
 
     Returns
     -------
@@ -457,7 +460,7 @@ def plan(functions: Functions, *, like: Any = None, nan_policy: NanPolicy = "pro
 
 
 def show_config() -> dict[str, Any]:
-    """The version, the instruction set in use and those available, and the processors of this process."""
+    """Return the version, the instruction set in use and those available, and the processors of this process."""
     config = _core.config()
     problem = config.pop("simd_problem")
     if problem:
@@ -466,7 +469,7 @@ def show_config() -> dict[str, Any]:
 
 
 def _planned(functions: Functions, nan_policy: NanPolicy, problems: list[Exception]) -> Plan:
-    """A plan for the call; one that was made before if the functions are names and kernels only."""
+    """Return a plan for the call. If all functions are names or kernels, an earlier plan is used again."""
     if not isinstance(functions, _LASTING):
         return Plan(functions, None, nan_policy, problems)
     key = (tuple(functions) if isinstance(functions, list) else functions, nan_policy)
@@ -476,7 +479,7 @@ def _planned(functions: Functions, nan_policy: NanPolicy, problems: list[Excepti
         return Plan(functions, None, nan_policy, problems)
     if found is None:
         found = Plan(functions, None, nan_policy, problems)
-        # Callables are not remembered: they may hold on to much memory, and are equal only to themselves.
+        # Plans with callables are not remembered: a callable may hold much memory, and equals only itself.
         if not found._plain and not problems:
             if len(_memory) >= 128:
                 _memory.clear()
@@ -486,5 +489,5 @@ def _planned(functions: Functions, nan_policy: NanPolicy, problems: list[Excepti
 
 _memory: dict[Any, Plan] = {}
 
-# What gives the same functions each time, unlike an iterator.
+# These types give the same functions each time, unlike an iterator.
 _LASTING = (str, list, tuple, _core.Kernel)

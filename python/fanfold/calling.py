@@ -1,7 +1,7 @@
-"""How a user's function is called as it stands: with a read-only array, in a copy of the caller's context.
+"""How a user's function is called without tracing: with a read-only array, in a copy of the caller's context.
 
-Functions that were compiled for arrays that can be written to (Numba with explicit signatures, Cython's memoryviews
-without ``const``) refuse a read-only array, although they only read. They are called again with a copy of their own.
+Functions that were compiled for writeable arrays (Numba with explicit signatures, Cython's memoryviews without
+``const``) refuse a read-only array, although they only read. They are called again with their own copy.
 """
 
 import contextvars
@@ -18,25 +18,25 @@ from fanfold.scheduler import Scheduler, Wait, Work, in_turn
 Array = npt.NDArray[Any]
 Function = Callable[..., Any]
 
-COPIED = "it takes no read-only array: it was called with a copy"
-"""The report's word for a function that was called with a copy."""
+COPIED = "it does not accept a read-only array: it was called with a copy"
+"""What the report says of a function that was called with a copy."""
 
 
 class Called:
-    """A user's function; and how many bytes it had to be given as a copy."""
+    """A user's function, and how many bytes had to be copied for it."""
 
     def __init__(self, function: Function) -> None:
         self.function = function
         self.bytes_copied = 0
-        # The caller's, whose `np.errstate` the function sees, each function in a copy that it cannot change for others.
+        # The function sees the caller's `np.errstate`. Each function has its own copy and cannot change others'.
         self.context = contextvars.copy_context()
 
     def __call__(self, array: Array, **arguments: Any) -> Any:
-        """What the function returns for the elements where they lie, and these arguments."""
+        """Return the function's result for the elements in place, and these arguments."""
         return self.on(checks.locked(array), **arguments)
 
     def on(self, array: Array, **arguments: Any) -> Any:
-        """What the function returns for an array that is read-only."""
+        """Return the function's result for a read-only array."""
         try:
             return self.context.run(self.function, array, **arguments)
         except Exception as error:
@@ -46,7 +46,7 @@ class Called:
         try:
             copy = array.copy(order="K")
             result = self.context.run(self.function, copy, **arguments)
-        except Exception:  # noqa: BLE001 - whatever a function raises: then it was not for the copy's sake
+        except Exception:  # noqa: BLE001 - a function may raise anything; then the copy was not the problem
             raise refused from None
         finally:
             del refused
@@ -55,10 +55,10 @@ class Called:
 
 
 def refuses_read_only(error: Exception) -> bool:
-    """Whether a function failed because it takes no read-only array; not if it tried to write to it.
+    """Whether a function failed because it does not accept a read-only array; not if it tried to write to it.
 
-    What it wrote to a copy would be lost without a word. NumPy's own refusals to write ("assignment destination is
-    read-only", "sort array is read-only") are therefore the user's to see.
+    Values written to a copy would be lost silently. The user therefore sees NumPy's own refusals to write ("assignment
+    destination is read-only", "sort array is read-only").
     """
     if not isinstance(error, TypeError | ValueError | BufferError):
         return False
@@ -77,7 +77,7 @@ _REFUSALS = re.compile(
 
 
 class Task:
-    """The call of a function as it stands, and what it returned or raised."""
+    """The plain call of a function, and what it returned or raised."""
 
     def __init__(self, key: str, call: Callable[[Array], Any], data: Array) -> None:
         self.key = key
@@ -87,15 +87,15 @@ class Task:
         self._data = data
 
     def attempt(self) -> None:
-        """Calls it."""
+        """Call the function."""
         try:
             self.result = self._call(self._data)
-        except Exception as error:  # noqa: BLE001 - whatever a function raises
+        except Exception as error:  # noqa: BLE001 - a function may raise anything
             self.error = without_our_frames(error)
 
 
 def without_our_frames(error: Exception) -> Exception:
-    """The exception as the function raised it: our frames would lead from it to the whole run."""
+    """Return the exception as the function raised it: with our frames it would refer to the whole run."""
     traceback = error.__traceback__
     while traceback is not None and traceback.tb_frame.f_globals.get("__name__", "").startswith("fanfold."):
         traceback = traceback.tb_next
@@ -103,7 +103,7 @@ def without_our_frames(error: Exception) -> Exception:
 
 
 class Sweep:
-    """One run of kernels as the calling thread's work: nobody waits for it."""
+    """One run of kernels as work of the calling thread; no function waits for it."""
 
     def __init__(self, run: Callable[..., Any] | None, deadline: Deadline) -> None:
         self.answer: Any = None
@@ -111,15 +111,15 @@ class Sweep:
         self._deadline = deadline
 
     def check(self) -> None:
-        """Raises if the time is up."""
+        """Raise if the timeout has passed."""
         self._deadline.left()
 
     def is_wanted(self) -> bool:
-        """Whether it has not been run."""
+        """Whether it has not run yet."""
         return self._run is not None
 
     def sweep(self, waiting: list[Wait], workers: int) -> list[Wait]:
-        """Runs the kernels."""
+        """Run the kernels."""
         run, self._run = self._run, None
         if run is not None:
             with self._deadline.within() as left:
@@ -128,7 +128,7 @@ class Sweep:
 
 
 def call_all(tasks: Sequence[Task], work: Work, workers: int, deadline: Deadline) -> int:
-    """Calls functions as they stand, beside the calling thread's work; how many threads called them."""
+    """Call functions plainly, beside the work of the calling thread. Return how many threads called them."""
     if workers > 1 and len(tasks) + work.is_wanted() > 1 and tasks:
         scheduler = Scheduler(tasks, work, workers, deadline)
         scheduler.run()
@@ -140,5 +140,5 @@ def call_all(tasks: Sequence[Task], work: Work, workers: int, deadline: Deadline
 
 
 def budget(workers: int) -> int:
-    """How many workers a run has; 0 asks for as many as can be. Inside a function of another run it has one."""
+    """Return how many workers a run has; 0 means as many as possible. A run inside another run's function has one."""
     return 1 if _core.is_worker() else workers or int(_core.config()["workers"])

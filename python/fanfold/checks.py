@@ -1,4 +1,4 @@
-"""What can be wrong with the arguments of a call. Each check adds what it finds to a list, to be told together."""
+"""Checks of the arguments of a call. Each check adds its problems to a list, so that they are reported together."""
 
 import numbers
 import reprlib
@@ -18,7 +18,7 @@ Problems = list[Exception]
 
 
 def functions(value: Any, problems: Problems) -> dict[Any, Any]:
-    """The functions by key, names turned into kernels."""
+    """Return the functions by key, with names turned into kernels."""
     named: dict[Any, Any] = {}
     if isinstance(value, Mapping):
         for key, function in value.items():
@@ -29,7 +29,7 @@ def functions(value: Any, problems: Problems) -> dict[Any, Any]:
     expected = "functions must be names, kernels, callables, or a dict of them"
     if isinstance(value, np.ndarray):
         problems.append(
-            TypeError(f"{expected}, not {type(value).__name__}: the array comes first: run(data, functions)")
+            TypeError(f"{expected}, not {type(value).__name__}: pass the array first, as in run(data, functions)")
         )
         return named
     if isinstance(value, bytes | bytearray):
@@ -44,7 +44,7 @@ def functions(value: Any, problems: Problems) -> dict[Any, Any]:
     for key, function in zip(keys(found), found, strict=True):
         if key in named:
             advice = "pass a dict {name: function} instead"
-            problems.append(ValueError(f"functions: two have the key {shown(key)}; {advice}"))
+            problems.append(ValueError(f"functions: two functions have the key {shown(key)}: {advice}"))
         named[key] = function
     return named
 
@@ -62,12 +62,12 @@ def _resolved(function: Any, problems: Problems, place: str = "") -> Any:
         return function()
     if callable(function):
         return function
-    problems.append(TypeError(f"functions: {shown(function)}{place} is neither a name, a kernel nor a callable"))
+    problems.append(TypeError(f"functions: {shown(function)}{place} is not a name, a kernel or a callable"))
     return None
 
 
 class _Memory:
-    """An array's memory, to be read only: nobody can make an array over it writeable, as one can a view of an array."""
+    """Read-only memory of an array. An array over it cannot be made writeable; a view of the array could."""
 
     def __init__(self, array: npt.NDArray[Any]) -> None:
         self._array = array
@@ -76,9 +76,9 @@ class _Memory:
 
 
 def locked(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """The same elements where they lie, read-only for good."""
+    """Return the same elements in place, permanently read-only."""
     if array.dtype.hasobject or array.dtype.fields is not None or type(array) is not np.ndarray:
-        # The interface does not tell of these in full, nor of a class.
+        # The interface does not describe these dtypes in full, nor a class.
         view = np.ndarray.view(array)
         view.flags.writeable = False
         return view
@@ -86,7 +86,7 @@ def locked(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
 
 
 def own_class(value: Any) -> str | None:
-    """The name of an array's class if that can mean more than the elements, a unit or other operators; else None."""
+    """Return the name of an array's class if it may add meaning (a unit, other operators); else None."""
     kind = type(value)
     if kind is np.ndarray or not issubclass(kind, np.ndarray):
         return None
@@ -96,7 +96,7 @@ def own_class(value: Any) -> str | None:
 
 
 def kept(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """The array as functions get it: in its own class if that may mean something."""
+    """Return the array as functions get it: in its own class if that may add meaning."""
     return array if own_class(array) else np.ndarray.view(array, np.ndarray)
 
 
@@ -105,37 +105,37 @@ _NO_MEANING = frozenset(vars(type("Empty", (), {"__slots__": ()}))) | {
     *("__annotate_func__", "__annotations_cache__", "__classcell__", "__classdictcell__"),
     *("__new__", "__init__", "__reduce__", "__reduce_ex__", "__setstate__", "view"),
 }
-"""What a class can define without another meaning of its elements: how its arrays are made, and looked at."""
+"""Attributes that a class can define without changing the meaning of its elements."""
 
 
 def refused(kernels: Iterable[str], value: Any, name: str = "data") -> dict[str, Exception]:
-    """By their keys, why kernels do not take an array: they read its elements alone, and would lose what they mean."""
+    """Return, by key, why kernels refuse an array of a class with its own meaning: they only read the elements."""
     kind = own_class(value)
     if kind is None or type(value) is np.recarray or isinstance(value, np.ma.MaskedArray):
         return {}
-    why = f"would lose what the class of {name}, {kind}, means: pass np.asarray({name}), whose elements mean themselves"
+    why = f"would lose the meaning of the class of {name}, {kind}: pass np.asarray({name}) to use the plain elements"
     return {key: TypeError(f"{shown(key)} {why}") for key in kernels}
 
 
 def means_itself(value: Any, name: str, problems: Problems) -> None:
-    """Weights and labels are read as what they are."""
+    """Check that weights and labels are plain elements, without a class that adds meaning."""
     kind = own_class(value)
     if kind is not None and not isinstance(value, np.ma.MaskedArray):
-        problems.append(TypeError(f"{name} is a {kind}, and what that means would be lost: pass np.asarray({name})"))
+        problems.append(TypeError(f"{name} is a {kind}, whose meaning would be lost: pass np.asarray({name})"))
 
 
 def unknown(given: Iterable[str], call: str, problems: Problems) -> None:
-    """Parameters that a call does not have; those of other libraries are answered with ours."""
+    """Report parameters that a call does not have. For parameters of other libraries, name ours."""
     for name in given:
         remedy = _ELSEWHERE.get(name)
-        problems.append(TypeError(f"{call} takes no {name}" + (f": pass {remedy}" if remedy else "")))
+        problems.append(TypeError(f"{call} has no parameter {name}" + (f": pass {remedy}" if remedy else "")))
 
 
 _ELSEWHERE = {
-    "skipna": "nan_policy='omit' for skipna=True; 'propagate' is as skipna=False",
-    "ignore_nulls": "nothing: nulls are left out; for NaN, nan_policy='omit'",
+    "skipna": "nan_policy='omit' for skipna=True; 'propagate' is like skipna=False",
+    "ignore_nulls": "nothing, because nulls are always left out; for NaN, pass nan_policy='omit'",
     "dropna": "nan_policy='omit'",
-    "numeric_only": "nothing: columns without numbers are left out",
+    "numeric_only": "nothing, because columns without numbers are always left out",
     **dict.fromkeys(("dim", "dims", "axes"), "axis="),
     **dict.fromkeys(
         ("n_jobs", "num_workers", "max_workers", "threads", "num_threads", "nthreads", "processes"), "workers="
@@ -152,11 +152,11 @@ _ELSEWHERE = {
     "func": "functions=",
     "agg": "functions=",
 }
-"""Other libraries' words for parameters, and what to pass here."""
+"""Parameters of other libraries, and what to pass here instead."""
 
 
 def nan_policy(value: Any, problems: Problems) -> bool:
-    """Whether it is one of the three words."""
+    """Check that it is one of the three words."""
     known = is_word(value, "propagate", "omit", "raise")
     if not known:
         problems.append(ValueError(f"nan_policy must be 'propagate', 'omit' or 'raise', not {shown(value)}"))
@@ -164,25 +164,25 @@ def nan_policy(value: Any, problems: Problems) -> bool:
 
 
 def on_error(value: Any, problems: Problems) -> None:
-    """One of two words."""
+    """Check that it is one of the two words."""
     if not is_word(value, "raise", "return"):
         problems.append(ValueError(f"on_error must be 'raise' or 'return', not {shown(value)}"))
 
 
 def workers(value: Any, problems: Problems, pool: str = ", a Pool") -> None:
-    """A number of workers, or None."""
+    """Check that it is a number of workers, or None."""
     expected = f"workers must be an integer from 1 to {MAX_WORKERS}{pool} or None"
     if value is None:
         return
     if not _is_number(value, numbers.Integral):
         problems.append(TypeError(f"{expected}, not {shown(value)}"))
     elif not 1 <= int(value) <= MAX_WORKERS:
-        remedy = ": None is as many as there are processors" if value == -1 else ""
+        remedy = ": pass None for one per processor" if value == -1 else ""
         problems.append(ValueError(f"{expected}, not {shown(value)}{remedy}"))
 
 
 def timeout(value: Any, problems: Problems) -> None:
-    """Seconds, or None."""
+    """Check that it is a number of seconds, or None."""
     expected = "timeout must be a number of seconds > 0 or None"
     if value is None:
         return
@@ -199,7 +199,7 @@ def out(
     data: npt.NDArray[Any] | _core.Source,
     problems: Problems,
 ) -> dict[str, npt.NDArray[Any]]:
-    """The arrays to write results to; of the results that are arrays, `arrays` has the dtype and the size."""
+    """Return the arrays to write results to. `arrays` has the dtype and the size of every result that is an array."""
     given: dict[str, npt.NDArray[Any]] = {}
     if not isinstance(value, Mapping):
         problems.append(TypeError(f"out must be a dict {{name: array}} or None, not {shown(value)}"))
@@ -207,11 +207,9 @@ def out(
     for key, array in value.items():
         name = f"out[{shown(key)}]"
         if key not in arrays:
-            known = ", ".join(map(shown, arrays)) or "none of this call"
-            reason = (
-                "no result that is an array with an item for each element" if key in keys else "no result of the call"
-            )
-            problems.append(ValueError(f"out: {shown(key)} is {reason}: those that are: {known}"))
+            known = ", ".join(map(shown, arrays)) or "no result of this call"
+            reason = "is not an array with one item for each element" if key in keys else "is not a result of the call"
+            problems.append(ValueError(f"out: {shown(key)} {reason}: out takes {known}"))
         elif not isinstance(array, np.ndarray) or isinstance(array, np.ma.MaskedArray):
             problems.append(TypeError(f"{name} must be a numpy.ndarray, not {type(array).__name__}"))
         else:
@@ -229,7 +227,7 @@ def out(
 def _unsuited(
     name: str, array: npt.NDArray[Any], dtype: np.dtype[Any], size: int, data: npt.NDArray[Any] | _core.Source
 ) -> Exception | None:
-    """Why a result of this dtype and size cannot be written to the array, if it cannot."""
+    """Return why a result of this dtype and size cannot be written to the array; None if it can."""
     if array.dtype != dtype:
         return TypeError(f"{name} must be of dtype {dtype}, not {array.dtype}: pass np.empty({size}, {dtype.name!r})")
     if array.shape != (size,) and (array.shape != data.shape or array.size != size):
@@ -237,16 +235,16 @@ def _unsuited(
             f"{name} must be of shape ({size},), not {array.shape}: pass np.empty({size}, {dtype.name!r})"
         )
     if not array.flags.writeable:
-        return ValueError(f"{name} is read-only: pass an array that can be written to")
+        return ValueError(f"{name} is read-only: pass a writeable array")
     if _overlaps_itself(array):
-        return ValueError(f"{name} has elements that share memory: pass an array with one place for each")
+        return ValueError(f"{name} has elements that share memory: pass an array with separate memory for each")
     if isinstance(data, np.ndarray) and _overlap(array, data):
         return ValueError(f"{name} shares memory with data, which is being read: pass an array of its own")
     return None
 
 
 def _overlap(left: npt.NDArray[Any], right: npt.NDArray[Any]) -> bool:
-    """Whether two arrays have memory in common, or might: whether they do is a hard question for some strides."""
+    """Whether two arrays share memory, or might: for some strides it takes too long to find out."""
     try:
         return np.shares_memory(left, right, max_work=10_000)  # type: ignore[arg-type] # any number will do
     except np.exceptions.TooHardError:
@@ -254,7 +252,7 @@ def _overlap(left: npt.NDArray[Any], right: npt.NDArray[Any]) -> bool:
 
 
 def _overlaps_itself(array: npt.NDArray[Any]) -> bool:
-    """Whether an axis steps by less than the axes within it reach."""
+    """Whether the stride of an axis is smaller than the extent of the axes inside it."""
     reach = array.itemsize
     axes = ((abs(stride), steps) for stride, steps in zip(array.strides, array.shape, strict=True) if steps > 1)
     for stride, steps in sorted(axes) if array.size else ():
@@ -265,7 +263,7 @@ def _overlaps_itself(array: npt.NDArray[Any]) -> bool:
 
 
 def like(value: Any, problems: Problems) -> np.dtype[Any] | None:
-    """The dtype of arrays to come, if it is known."""
+    """Return the dtype of later arrays, if it is known."""
     if value is None:
         return None
     try:
@@ -281,12 +279,12 @@ def is_word(value: Any, *words: str) -> bool:
 
 
 def _is_number(value: Any, kind: type) -> bool:
-    """Whether it is a number of this kind. For NumPy a timedelta64 is an integer, and for Python a bool is."""
+    """Whether it is a number of this kind. A timedelta64 (an integer to NumPy) or a bool (to Python) is not."""
     return isinstance(value, kind) and not isinstance(value, bool | np.bool_ | np.timedelta64)
 
 
 class _Shortened(reprlib.Repr):
-    """The repr of a value, cut short; also of a value whose own repr fails."""
+    """The shortened repr of a value, also of a value whose own repr fails."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -304,13 +302,13 @@ class _Shortened(reprlib.Repr):
         half = self.maxother // 2
         return text if len(text) <= self.maxother else f"{text[:half]}{self.fillvalue}{text[-half:]}"
 
-    # Python refuses to print an integer of more than some thousand digits.
+    # Python refuses to print an integer with more than some thousand digits.
     repr_int = repr_instance
 
 
 def shown(value: Any) -> str:
-    """The value as a message shows it."""
+    """Return the value as a message shows it."""
     try:
         return _Shortened().repr(value)
-    except Exception:  # noqa: BLE001 - a class that is called like one of Python's own, but is not
+    except Exception:  # noqa: BLE001 - a class with the name of one of Python's own
         return "an object without a repr"

@@ -1,4 +1,4 @@
-"""Several arrays: a dict of them, all of one shape. Most kernels answer for each; some go over two, or over all."""
+"""Several arrays: a dict of arrays of one shape. Most kernels give one result for each; some take two, or all."""
 
 from collections.abc import Mapping, Sequence, Set
 from typing import Any
@@ -15,28 +15,28 @@ Columns = Mapping[Any, Elements]
 
 
 def of_one_shape(arrays: Columns, problems: Problems) -> None:
-    """That the arrays of a table are of one shape, and that there are any."""
+    """Check that the arrays of a table have one shape, and that there is at least one."""
     if not arrays:
         problems.append(ValueError("data has no arrays: pass at least one"))
         return
     first, *others = arrays
     for key in others:
         if arrays[key].shape != arrays[first].shape:
-            shapes = f"data[{shown(key)}] has shape {arrays[key].shape}, and data[{shown(first)}] {arrays[first].shape}"
-            problems.append(ValueError(f"{shapes}: the arrays of a dict must have one shape"))
+            shapes = f"data[{shown(key)}] has shape {arrays[key].shape}, data[{shown(first)}] has {arrays[first].shape}"
+            problems.append(ValueError(f"{shapes}: pass arrays of the same shape"))
 
 
 def refuse_one(kernels: Mapping[str, _core.Kernel], problems: Problems) -> None:
-    """A single array is not enough for some kernels."""
+    """Refuse kernels that need more than a single array."""
     for key, kernel in kernels.items():
         if kernel.arrays != "one":
             names = "'x', 'y'" if kernel.arrays == "two" else ""
-            advice = f"pass a dict of them, as in run({{'x': x, 'y': y}}, ff.{kernel.name}({names}))"
-            problems.append(TypeError(f"{shown(key)} goes over several arrays, and data is one: {advice}"))
+            advice = f"pass a dict of arrays, as in run({{'x': x, 'y': y}}, ff.{kernel.name}({names}))"
+            problems.append(TypeError(f"{shown(key)} goes over several arrays, but data is one array: {advice}"))
 
 
 class Calls:
-    """Kernels, each once for every array, or pair of arrays, that it goes over."""
+    """Kernels, each listed once for every array, or pair of arrays, that it goes over."""
 
     def __init__(
         self,
@@ -69,26 +69,26 @@ class Calls:
         if None in pair and len(names) == 2:
             missing = "x" if pair[0] is None else "y"
             problems.append(
-                ValueError(f"{shown(key)}: {missing} is None: name both arrays, or, where there are two, none")
+                ValueError(f"{shown(key)}: {missing} is None: name both arrays, or neither if data has only two")
             )
             return []
         if None in pair:
-            advice = f"say which, as in {call}" if len(names) > 1 else f"pass {call}"
-            problems.append(ValueError(f"{shown(key)} goes over two arrays, and data has {len(names)}: {advice}"))
+            advice = f"name two of them, as in {call}" if len(names) > 1 else f"pass {call}"
+            problems.append(ValueError(f"{shown(key)} goes over two arrays, but data has {len(names)}: {advice}"))
             return []
         for parameter, name in zip("xy", pair, strict=True):
             if name not in names:
                 known = ", ".join(map(shown, names))
                 problems.append(
                     ValueError(
-                        f"{shown(key)}: {parameter} is {shown(name)}, which is no key of data: those are {known}"
+                        f"{shown(key)}: {parameter} is {shown(name)}, which is not a key of data: the keys are {known}"
                     )
                 )
                 return []
         return [[names.index(name) for name in pair]]
 
     def values(self, answers: Sequence[Any]) -> dict[Any, Any]:
-        """The answers by the kernels' keys; of kernels that answer for each array, a dict."""
+        """Return the results by the kernels' keys; for kernels that give one result for each array, a dict."""
         values: dict[Any, Any] = {}
         for key, kernel, over, answer in zip(self.keys, self.kernels, self.over, answers, strict=True):
             if kernel.arrays == "one":
@@ -98,9 +98,9 @@ class Calls:
         return values
 
     def failures(self, failed: Sequence[tuple[int, Exception]], arrays: Columns) -> dict[Any, Exception]:
-        """The first failure of each key, which says of which of these arrays it is."""
+        """Return the first failure of each key, with a note that names the array."""
         failures: dict[Any, Exception] = {}
-        # NaN that was not wanted is everybody's failure, whichever array has it.
+        # An unwanted NaN is a failure of all kernels, whichever array has it.
         of_all = str(failed[0][1]).startswith("nan_policy=") if failed else False
         holed = [name for name in arrays if of_all and _has_nan(arrays[name])]
         for place, error in failed:
@@ -113,7 +113,7 @@ class Calls:
 
 
 def without(kernels: Mapping[str, _core.Kernel], arrays: Columns, nan_policy: Any) -> set[tuple[str, str]]:
-    """The keys of kernels and the columns of a table that they have no answer for, if they have one for another."""
+    """Return pairs of a kernel's key and a column that it does not support, if it supports another column."""
     found: set[tuple[str, str]] = set()
     for key, kernel in kernels.items():
         if kernel.arrays == "one":
@@ -126,15 +126,15 @@ def without(kernels: Mapping[str, _core.Kernel], arrays: Columns, nan_policy: An
 def wrong(
     plan: _core.Plan, arrays: Columns, several: Columns, calls: Calls, weights: npt.NDArray[Any] | None
 ) -> list[Exception]:
-    """What keeps kernels from running, each said once; of `several` arrays also which it is of."""
+    """Return the reasons why kernels cannot run, each once. With `several` arrays, a note names the array."""
     for name, array in several.items():
-        # An array without kernels fails by itself, and should say which it is.
+        # An array that no kernel supports fails by itself; the error should name it.
         for error in _core.Plan([_core.Kernel("count")], "propagate").problems(array):
             tell(error, name)
             return [error]
     told: dict[Any, Exception] = {}
     first = next(iter(arrays.values()))
-    # Of weights only the dtype counts here.
+    # Only the dtype of the weights matters here.
     like = None if weights is None else np.broadcast_to(np.zeros((), weights.dtype), first.shape)
     for error in plan.problems_over(list(arrays.values()), calls.over, like):
         told.setdefault(str(error), error)
@@ -142,11 +142,11 @@ def wrong(
 
 
 def _has_nan(array: Elements) -> bool:
-    # What is missing may hide NaN.
+    # Missing elements may hide NaN.
     (count,) = answered(["count_nan"], "propagate", as_array(array)[0], 0)
     return bool(count)
 
 
 def tell(error: Exception, name: Any) -> None:
-    """Says of which array a failure is."""
-    note(error, f"of data[{shown(name)}]")
+    """Add a note to a failure that names its array."""
+    note(error, f"in data[{shown(name)}]")

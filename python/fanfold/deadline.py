@@ -1,4 +1,4 @@
-"""`Deadline`: the timeout of a call, of which every part of its work takes what is left."""
+"""`Deadline`: the timeout of a call. Each part of the work gets the time that is left."""
 
 import time
 from collections.abc import Iterator
@@ -7,15 +7,15 @@ from typing import Any
 
 
 class Deadline:
-    """When a call has to be over, if ever."""
+    """The time when a call must end, if there is one."""
 
     def __init__(self, timeout: Any) -> None:
-        # A timeout that no clock reaches is none.
+        # A timeout this long counts as no timeout.
         self.seconds = float(timeout) if timeout is not None and timeout < 1e9 else None
         self._begun = time.monotonic()
 
     def left(self) -> float | None:
-        """The seconds that are left, None of no deadline; raises if there are none."""
+        """Return the seconds that are left, or None without a deadline; raise if none are left."""
         if self.seconds is None:
             return None
         rest = self._begun + self.seconds - time.monotonic()
@@ -24,17 +24,17 @@ class Deadline:
         return rest
 
     def passed(self) -> float:
-        """The seconds since it passed; less than 0 before, and without a deadline."""
+        """Return the seconds since it passed; less than 0 before it, and without a deadline."""
         return -float("inf") if self.seconds is None else time.monotonic() - self._begun - self.seconds
 
     def late(self, told: str = "") -> TimeoutError:
-        """That it has passed, as the compiled half says it; and what else is to be told of it."""
+        """Return the error that it has passed, in the words of the compiled half, with additional details."""
         when = f"timeout={self.seconds:g} s passed before the work was done"
         return TimeoutError(f"{when}{told and f' ({told})'}: pass a larger timeout or fewer functions")
 
     @contextmanager
     def within(self) -> Iterator[float | None]:
-        """What is left, for the compiled half, which would speak of that; here it speaks of what there was in all."""
+        """Give the compiled half the time that is left; its TimeoutError is replaced by one with the full timeout."""
         left = self.left()
         try:
             yield left
@@ -43,4 +43,4 @@ class Deadline:
 
 
 UNLIMITED = Deadline(None)
-"""No deadline. (A small run is over in a few microseconds, of which making one took a tenth.)"""
+"""No deadline. (A small run takes a few microseconds; making a deadline took a tenth of that.)"""

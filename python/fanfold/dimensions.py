@@ -1,6 +1,6 @@
-"""Names of axes: what xarray's arrays have beside their elements, and what answers keep of it.
+"""Names of axes: the dimensions and coordinates of xarray arrays, and which of them the results keep.
 
-xarray is never imported here: an array can only be one of its own if it is loaded.
+This module never imports xarray: if an array is an xarray array, xarray is already loaded.
 """
 
 import sys
@@ -23,26 +23,28 @@ class Dimensions:
 
     @classmethod
     def of(cls, array: Any) -> "Dimensions":
-        """Those of an array of xarray's."""
+        """Return those of an xarray array."""
         return cls(tuple(array.dims), dict(getattr(array, "coords", {})))
 
     def axis(self, axis: Any, problems: Problems) -> Any:
-        """An axis by its number, where it was given by its name."""
+        """Return the number of an axis that may be given by its name."""
         if isinstance(axis, tuple):
             return tuple(self.axis(each, problems) for each in axis)
         if not isinstance(axis, str):
             return axis
         if axis not in self.names:
             problems.append(
-                ValueError(f"axis is {shown(axis)}, which is no dimension of data: those are {self._known()}")
+                ValueError(
+                    f"axis is {shown(axis)}, which is not a dimension of data: the dimensions are {self._known()}"
+                )
             )
             return None
         return self.names.index(axis)
 
     def labels(self, by: Any, problems: Problems) -> tuple[Any, int | None, Any]:
-        """Labels, the axis along which they go, if it is one, and the name of what they are.
+        """Return the labels, the axis along which they lie (if there is one), and the name of the labels.
 
-        They may be given by the name of a coordinate, or as an array with names of its own.
+        The labels may be the name of a coordinate, or an array that has its own names.
         """
         if isinstance(by, tuple):
             each = [self.labels(key, problems) for key in by]
@@ -52,7 +54,7 @@ class Dimensions:
         if isinstance(by, str) and (found is None or len(found.dims) != 1):
             known = ", ".join(shown(name) for name, own in self.coordinates.items() if len(own.dims) == 1)
             problems.append(
-                ValueError(f"by is {shown(by)}, which is no coordinate along a dimension: those are {known}")
+                ValueError(f"by is {shown(by)}, which is not a coordinate along one dimension: those are {known}")
             )
             return None, None, None
         if not is_named(found):
@@ -63,13 +65,13 @@ class Dimensions:
         return self.aligned(found, "by", problems), None, name
 
     def aligned(self, value: Any, name: str, problems: Problems) -> Any:
-        """An array whose axes have names, with its axes where those of the data are."""
+        """Return an array with named axes, with its axes in the order of those of the data."""
         if not is_named(value):
             return value
         foreign = [each for each in value.dims if each not in self.names]
         if foreign:
             problems.append(
-                ValueError(f"{name} has the dimension {shown(foreign[0])}: those of data are {self._known()}")
+                ValueError(f"{name} has the dimension {shown(foreign[0])}, but data only has {self._known()}")
             )
             return None
         order = [value.dims.index(each) for each in self.names if each in value.dims]
@@ -80,7 +82,7 @@ class Dimensions:
         return ", ".join(map(shown, self.names))
 
     def named(self, answer: Any, kernel: _core.Kernel | None, asked: "Asked", groups: Any) -> Any:
-        """An answer with the names and coordinates of the dimensions that are left; as it is if it has others."""
+        """Return a result with the names and coordinates of the remaining dimensions; unchanged if it has others."""
         if isinstance(answer, tuple) and hasattr(answer, "_fields"):
             return type(answer)(*(self.named(field, kernel, asked, groups) for field in answer))
         xarray = sys.modules.get("xarray")
@@ -90,7 +92,7 @@ class Dimensions:
         if answer.ndim == len(names) + 1 and kernel is not None and kernel.answers == "quantiles":
             names = ("quantile", *names)
         elif answer.ndim != len(names) and answer.ndim == len(self.names) and asked.group is None:
-            # With an item for each element, or for some.
+            # It has one item for each element, or for some of them.
             names = self.names
         if answer.ndim != len(names):
             return answer
@@ -104,24 +106,24 @@ class Dimensions:
             levels = next(iter(kernel.parameters.values()))
             coordinates["quantile"] = np.asarray(levels)
         if asked.group is not None and np.ndim(groups) == 1:
-            # Several keys are no one coordinate.
+            # Several keys do not make one coordinate.
             coordinates[asked.group] = groups
         return xarray.DataArray(answer, coordinates, names)
 
 
 @dataclass(frozen=True)
 class Asked:
-    """What a run asks of an array with names: the axes that it takes, and where its groups go."""
+    """What a run does with an array with names: the axes that it reduces, and where its groups go."""
 
     taken: tuple[int, ...]
     keepdims: bool = False
     group: Any = None
-    """The name of the axis that the groups are."""
+    """The name of the axis of the groups."""
     along: int | None = None
-    """The axis whose place the groups take; of all elements if there is none."""
+    """The axis that the groups replace; ``None`` if they replace all axes."""
 
     def left(self, names: tuple[Any, ...]) -> tuple[Any, ...]:
-        """The dimensions of an answer."""
+        """Return the dimensions of a result."""
         if self.group is not None:
             return (self.group,) if self.along is None else (*names[: self.along], self.group, *names[self.along + 1 :])
         if self.keepdims:
@@ -130,6 +132,6 @@ class Asked:
 
 
 def is_named(value: Any) -> bool:
-    """Whether it is an array of xarray's."""
+    """Whether it is an xarray array."""
     xarray = sys.modules.get("xarray")
     return xarray is not None and isinstance(value, xarray.DataArray | xarray.Variable)

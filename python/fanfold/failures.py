@@ -1,8 +1,8 @@
-"""How exceptions are raised: the lone one as it is, several as a group, and without keeping the caller's array alive.
+"""How exceptions are raised: a single one as it is, several as a group, without keeping the caller's array alive.
 
-A traceback leads to every frame that the exception has passed, and those to their variables, the caller's array among
-them. If anything there leads back to the exception, then that circle is kept, array and all, until Python's garbage
-collection comes by. So everything here that holds an exception lets go of it before it is raised.
+A traceback refers to every frame that the exception passed, and to the variables there, including the caller's array.
+If anything there refers back to the exception, this cycle keeps the array alive until the garbage collector runs.
+So all code here drops its references to an exception before it raises it.
 """
 
 import copy
@@ -19,7 +19,7 @@ from fanfold.results import Results
 
 
 def raise_problems(problems: list[Exception], message: str) -> None:
-    """Raises what is wrong with a call, if anything is; `message` is that of a group. Empties the list."""
+    """Raise the problems of a call, if there are any; `message` is that of a group. This empties the list."""
     if problems:
         error = problems[0] if len(problems) == 1 else ExceptionGroup(message, list(problems))
         problems.clear()
@@ -30,11 +30,11 @@ def raise_problems(problems: list[Exception], message: str) -> None:
 
 
 def raise_failures(errors: dict[str, Exception], functions: Collection[str], results: Results) -> NoReturn:
-    """Raises what failed in a run, with the others' results attached. Empties the dict.
+    """Raise the failures of a run, with the other functions' results attached. This empties the dict.
 
     `functions` are the keys of the plain functions, whose exceptions do not say by themselves where they come from.
     """
-    # One problem of the data is told once, however many functions it keeps from an answer.
+    # One problem of the data is raised once, even if many functions fail because of it.
     lone = len({(type(error), _text(error)) for error in errors.values()}) == 1
     message = f"{len(errors)} of {len(errors) + len(results)} functions failed"
     raised = next(iter(errors.values())) if lone else ExceptionGroup(message, list(errors.values()))
@@ -44,7 +44,7 @@ def raise_failures(errors: dict[str, Exception], functions: Collection[str], res
         if error is not raised:
             results.errors[key] = error
             continue
-        # It leads to its results. If they led back to it, that would be a circle: they get a copy.
+        # The exception refers to its results. They get a copy of it, because the exception itself would make a cycle.
         with suppress(Exception):
             results.errors[key] = copy.copy(error)
     try:
@@ -68,7 +68,7 @@ def answered(
     workers: int,
     timeout: float | None = None,
 ) -> list[Any]:
-    """What kernels say of an array, for whoever needs to know it before a run; raises what fails, not in their name."""
+    """Return the results of kernels that are needed before a run; raise a failure without the kernels' names."""
     plan = _core.Plan([_core.Kernel(name) for name in kernels], nan_policy)
     answers, failures, *_ = plan.run(array, workers, timeout, {})
     wrong = next((error for _, error in failures), None)
@@ -82,7 +82,7 @@ def answered(
 
 
 def short_of_memory(error: MemoryError, keys: Iterable[str]) -> MemoryError:
-    """A failure to find memory in the name of these functions, if it does not say whose it is; NumPy's in our words."""
+    """Return a MemoryError that names these functions, if it names none; NumPy's error gets our words."""
     text = str(error)
     if text.startswith("'"):
         return error
@@ -95,17 +95,17 @@ def short_of_memory(error: MemoryError, keys: Iterable[str]) -> MemoryError:
 
 
 def in_the_name_of_all(run: _Run) -> _Run:
-    """A method of a plan in which NumPy may find no memory before any function is at work, for all of them."""
+    """Wrap a method of a plan, so that NumPy's MemoryError before any function runs names all functions."""
 
     @functools.wraps(run)
     def named(plan: Any, *given: Any, **options: Any) -> Any:
         try:
             return run(plan, *given, **options)
         except MemoryError as error:
-            # One that was raised for functions comes with the others' results.
+            # An error raised for some functions comes with the other functions' results.
             if hasattr(error, "results"):
                 raise
-            # The core names those that it was asked for, but without this part none of the call's functions can run.
+            # The core names only the kernels that it ran; but without their results no function of the call can run.
             text = str(short_of_memory(error, ["all"])).partition(": ")[2]
             raise MemoryError(f"{', '.join(map(shown, plan._order))}: {text}") from None
 
@@ -113,7 +113,7 @@ def in_the_name_of_all(run: _Run) -> _Run:
 
 
 def note(error: Exception, text: str) -> None:
-    """Adds a note once, unless the exception takes none: one that is frozen must come out as it is."""
+    """Add a note once, unless the exception accepts none: a frozen exception must come out unchanged."""
     with suppress(Exception):
         if text not in getattr(error, "__notes__", ()):
             error.add_note(text)

@@ -1,6 +1,6 @@
-"""Functions that fill a dict: ``f(x, out)`` gets one of its own, and what it puts there joins the results.
+"""Functions that fill a dict: ``f(x, out)`` gets its own dict, whose entries join the results.
 
-Nobody else sees the dict, so that no lock is needed, however many functions run at a time.
+No other function sees the dict, so no lock is needed, however many functions run at the same time.
 """
 
 import functools
@@ -16,16 +16,16 @@ from fanfold.failures import note
 
 @dataclass
 class Filled:
-    """What a function put into its dict, and what it returned."""
+    """The entries of a function's dict, and what the function returned."""
 
     entries: dict[Any, Any]
     returned: Any
 
 
 def wants_dict(function: Callable[..., Any]) -> bool:
-    """Whether a function has two parameters that it cannot do without: the array, and a dict to fill."""
+    """Whether a function has exactly two required parameters: the array, and a dict to fill."""
     if type(function) is FunctionType and not function.__dict__:
-        # An eighth of the time that a signature takes, for what most functions are.
+        # Most functions take this path, in an eighth of the time of a signature.
         code = function.__code__
         if code.co_kwonlyargcount == 0:
             count = code.co_argcount - len(function.__defaults__ or ())
@@ -35,10 +35,10 @@ def wants_dict(function: Callable[..., Any]) -> bool:
     required = _required(function)
     if required is None or len(required) != _ARRAY_AND_DICT:
         return False
-    # A second parameter by the name of an argument of the run is for that.
+    # A second parameter with the name of an argument of the run is for that argument.
     if required[1].kind is required[1].KEYWORD_ONLY or required[1].name in _ARGUMENTS:
         return False
-    # A decorator that gives the second argument by itself still shows it, as it shows all of what it decorates.
+    # A decorator that supplies the second argument still shows it in the signature of the function.
     return type(function) is not FunctionType or _takes_two(function)
 
 
@@ -55,33 +55,33 @@ _ARGUMENTS = ("axis", "keepdims", "where", "weights")
 
 
 def _is_numpys(function: Callable[..., Any]) -> bool:
-    """Whether a function is one of NumPy's, or a ufunc of anybody's: none of them knows what to do with a dict.
+    """Whether a function is a NumPy function or any ufunc: none of them can use a dict.
 
-    Most of them would raise, but ``np.array_equal`` and ``np.equal`` would answer that nothing equals it.
+    Most of them would raise, but ``np.array_equal`` and ``np.equal`` would return that nothing equals the dict.
     """
     return _inputs(function) is not None or str(getattr(function, "__module__", "")).partition(".")[0] == "numpy"
 
 
 def _inputs(function: Callable[..., Any]) -> int | None:
-    """How many arrays a ufunc takes; None of what is no ufunc. Numba's are of classes of their own."""
+    """Return how many arrays a ufunc takes; None for other functions. Numba's ufuncs have their own classes."""
     inputs = getattr(function, "nin", None)
     return inputs if type(inputs) is int else None
 
 
 def _required(function: Callable[..., Any]) -> list[inspect.Parameter] | None:
-    """The parameters that a function cannot do without, or None if it does not tell, as compiled ones need not."""
+    """Return the required parameters of a function, or None if they are unknown, as for some compiled functions."""
     try:
         parameters = inspect.signature(function).parameters.values()
     except (TypeError, ValueError):
         return None
     variadic = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
     required = [each for each in parameters if each.default is each.empty and each.kind not in variadic]
-    # Numba's gufuncs show the arrays that they fill as parameters.
+    # Numba's gufuncs show the arrays that they fill as parameters, too.
     return required[: _inputs(function)]
 
 
 def filling(function: Callable[..., Any]) -> Callable[[Any], Filled]:
-    """A function of the array alone."""
+    """Return a function that takes only the array."""
 
     @functools.wraps(function)
     def call(x: Any) -> Filled:
@@ -89,7 +89,7 @@ def filling(function: Callable[..., Any]) -> Callable[[Any], Filled]:
         try:
             returned = function(x, entries)
         except Exception as error:
-            # One that has put something there wanted it.
+            # If the function has put something into the dict, it expected the dict.
             if not entries:
                 note(error, remedy_for_dict(function))
             raise
@@ -99,25 +99,25 @@ def filling(function: Callable[..., Any]) -> Callable[[Any], Filled]:
 
 
 def tell_what_is_missing(error: Exception, function: Callable[..., Any]) -> None:
-    """Says what to do on the exception of a function that was called with the array alone, and needs more.
+    """Add a remedy to the exception of a function that was called with only the array, and needs more arguments.
 
-    Python says it of its own functions, and what is given a dict instead is told about that.
+    Python's message is enough for Python functions, and functions that get a dict have their own note.
     """
-    # Where one of Numba's ufuncs lacks an argument, that is raised from within, and may be an AssertionError.
+    # If a Numba ufunc lacks an argument, it raises from inside, and may raise an AssertionError.
     if _inputs(function) is None and (not isinstance(error, TypeError) or _is_its_own(error)):
         return
     required = _required(function)
     if required is None:
         if "argument" in str(error):
-            note(error, f"It was called with the array alone: {_remedy(function, [])}")
+            note(error, f"It was called with only the array: {_remedy(function, [])}")
     elif len(required) == _ARRAY_AND_DICT and _is_numpys(function):
-        given = "as a function of NumPy's or a ufunc is not given a dict to fill for it"
-        text = f"It has a second required parameter, {shown(required[1].name)}, and {given}"
+        given = "NumPy functions and ufuncs get no dict to fill for it"
+        text = f"It has a second required parameter, {shown(required[1].name)}, but {given}"
         note(error, f"{text}: {_remedy(function, required[1:])}")
 
 
 def _is_its_own(error: Exception) -> bool:
-    """Whether a function has raised an exception, and not the attempt to call it."""
+    """Whether the function itself raised the exception, and not the attempt to call it."""
     traceback = error.__traceback__
     while traceback is not None and traceback.tb_next is not None:
         traceback = traceback.tb_next
@@ -126,11 +126,11 @@ def _is_its_own(error: Exception) -> bool:
 
 
 def remedy_for_dict(function: Callable[..., Any]) -> str:
-    """What to do if the second parameter of a function that gets a dict to fill is something else."""
+    """Return what to do if the second parameter of a function is not meant for a dict."""
     second = (_required(function) or [])[1:]
     names = "".join(f", {shown(each.name)}," for each in second)
-    given = f"It has a second required parameter{names} and is given a dict to fill for it"
-    return f"{given}. If that is to be something else, {_remedy(function, second)}"
+    given = f"It has a second required parameter{names} and gets a dict to fill for it"
+    return f"{given}. If that parameter is for something else, {_remedy(function, second)}"
 
 
 def _remedy(function: Callable[..., Any], missing: list[inspect.Parameter]) -> str:
@@ -145,7 +145,7 @@ def _remedy(function: Callable[..., Any], missing: list[inspect.Parameter]) -> s
 
 
 def joined(values: dict[str, Any], keys: Iterable[str]) -> tuple[dict[str, Any], dict[str, Exception]]:
-    """The results with the entries of dicts in the place of the functions that filled them; and what cannot join."""
+    """Replace each function that filled a dict by its entries. Return the results, and the failures."""
     results: dict[str, Any] = {}
     givers: dict[str, str] = {key: key for key, value in values.items() if not isinstance(value, Filled)}
     errors: dict[str, Exception] = {}
@@ -165,11 +165,11 @@ def joined(values: dict[str, Any], keys: Iterable[str]) -> tuple[dict[str, Any],
 
 
 def _wrong(key: str, value: Filled, givers: dict[str, str]) -> Exception | None:
-    """Why a function's entries cannot join, if they cannot."""
+    """Return why the entries of a function cannot join the results; None if they can."""
     for name in value.entries:
         if not isinstance(name, str):
             return TypeError(f"'{key}' put {name!r} into its dict: the keys of results must be strings")
         taken = givers.get(name)
         if taken is not None or (name == key and value.returned is not None):
-            return ValueError(f"'{taken or key}' and '{key}' both gave a result '{name}': give one another name")
+            return ValueError(f"'{taken or key}' and '{key}' both gave a result '{name}': rename one of them")
     return None

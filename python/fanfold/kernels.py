@@ -1,7 +1,7 @@
-"""The catalogue of native kernels, and one constructor for each: ``ff.std(ddof=1)``.
+"""The catalogue of native kernels, and one constructor for each kernel: ``ff.std(ddof=1)``.
 
-Nothing here is written by hand per kernel: names, parameters and documentation come from the compiled catalogue. The
-constructors' types are in ``kernels.pyi``, which ``make generate`` writes and ``make lint`` checks.
+Names, parameters and documentation come from the compiled catalogue; nothing here is written by hand per kernel. The
+types of the constructors are in ``kernels.pyi``, which ``make generate`` writes and ``make lint`` checks.
 """
 
 import ast
@@ -17,7 +17,7 @@ class Parameter(NamedTuple):
     name: str
     """NumPy's or SciPy's name."""
     default: Any
-    """Its value if it is not given."""
+    """The value if the parameter is not given."""
     accepts: str
     """What it accepts, in words."""
     doc: str
@@ -25,32 +25,32 @@ class Parameter(NamedTuple):
 
 
 class KernelInfo(NamedTuple):
-    """What the catalogue knows of a kernel."""
+    """The entry of a kernel in the catalogue."""
 
     name: str
     """Its name, which is also the key of its result."""
     doc: str
-    """What it means, and what it gives for empty arrays and NaN."""
+    """What it means, and what it returns for empty arrays and NaN."""
     parameters: tuple[Parameter, ...]
-    """What can be chosen."""
+    """The parameters that you can set."""
     numpy: str
-    """The Python expression that gives the same answer, in ``x``, ``np``, ``stats``, ``special`` and the parameters;
-    for kernels of two arrays in ``x`` and ``y``, for those of all in ``columns``."""
+    """The Python expression that gives the same result. It uses ``x``, ``np``, ``stats``, ``special`` and the
+    parameters; for kernels of two arrays ``x`` and ``y``, for kernels of all arrays ``columns``."""
     dtypes: tuple[str, ...]
-    """The element types that it takes."""
+    """The element dtypes that it accepts."""
     examples: tuple[dict[str, Any], ...]
-    """Choices of parameters, each as keyword arguments; the first is the defaults."""
+    """Example parameters, each as keyword arguments; the first example is the defaults."""
     passes: int
-    """Passes over memory that it takes alone, with the default parameters."""
+    """The number of passes over memory that it takes alone, with the default parameters."""
     arrays: str
-    """How many arrays it goes over: ``"one"``, ``"two"`` or ``"all"``."""
+    """How many arrays it takes: ``"one"``, ``"two"`` or ``"all"``."""
     weighted: bool
-    """Whether elements can have weights."""
+    """Whether it takes weights."""
     answers: str
-    """The shape of its answer: ``"number"``, ``"positions"``, ``"quantiles"``, ``"matrix"``, ``"items"`` or
+    """The shape of its result: ``"number"``, ``"positions"``, ``"quantiles"``, ``"matrix"``, ``"items"`` or
     ``"record"``."""
     approximate: bool
-    """Whether its answer is only near to that of the NumPy expression."""
+    """Whether its result only approximates that of the NumPy expression."""
 
     @property
     def summary(self) -> str:
@@ -59,7 +59,7 @@ class KernelInfo(NamedTuple):
 
 
 def kernels() -> list[KernelInfo]:
-    """The catalogue of native kernels, as data.
+    """Return the catalogue of native kernels as a list.
 
     >>> import fanfold as ff
     >>> {k.name: k.numpy for k in ff.kernels()}["std"]
@@ -72,18 +72,18 @@ def kernels() -> list[KernelInfo]:
 
 
 def _examples(texts: tuple[str, ...]) -> tuple[dict[str, Any], ...]:
-    """The defaults, and each text, which holds keyword arguments, as a dict."""
+    """Return the defaults, and the keyword arguments in each text as a dict."""
     calls = [ast.parse(f"f({text})", mode="eval").body for text in ("", *texts)]
     keywords = [call.keywords for call in calls if isinstance(call, ast.Call)]
     return tuple({str(word.arg): ast.literal_eval(word.value) for word in words} for words in keywords)
 
 
 MOST_IN_A_PARAMETER = 10_000
-"""Numbers that a parameter given by its place, quantiles or the edges of bins, may hold before it is taken for data."""
+"""The most numbers (quantiles, edges of bins) that a positional parameter may hold before it is taken for data."""
 
 
 def _is_data(value: Any, least: int) -> bool:
-    """Whether it looks like an array, a column, a table or a list, of so many elements at least."""
+    """Whether it looks like an array, a column, a table or a list with at least `least` elements."""
     if isinstance(value, list | tuple):
         return len(value) >= least
     shape = getattr(value, "shape", (len(value),) if hasattr(value, "__len__") and not isinstance(value, str) else ())
@@ -91,7 +91,7 @@ def _is_data(value: Any, least: int) -> bool:
 
 
 class Constructor:
-    """Makes a `Kernel` of one name from parameters, given by position or by name."""
+    """Makes a `Kernel` of one name from parameters, passed by position or by name."""
 
     def __init__(self, info: KernelInfo) -> None:
         self.__name__ = self.__qualname__ = info.name
@@ -102,14 +102,12 @@ class Constructor:
     def __call__(self, *args: Any, **parameters: Any) -> _core.Kernel:
         call = f"ff.run(x, ff.{self.__name__}({'...' if len(args) > 1 or parameters else ''}))"
         if args and _is_data(args[0], MOST_IN_A_PARAMETER + 1):
-            raise TypeError(
-                f"'{self.__name__}' makes a kernel, and data are no parameter of it: pass both, as in {call}"
-            )
+            raise TypeError(f"'{self.__name__}' makes a kernel and takes no data: pass both to run, as in {call}")
         try:
             return self._made(args, parameters)
         except (TypeError, ValueError) as error:
             if args and _is_data(args[0], 1):
-                error.add_note(f"(If those are data: pass them and the kernel to run, as in {call}.)")
+                error.add_note(f"(If this is data, pass it and the kernel to run, as in {call}.)")
             raise
 
     def _made(self, args: tuple[Any, ...], parameters: dict[str, Any]) -> _core.Kernel:
@@ -143,7 +141,7 @@ def _docstring(info: KernelInfo) -> str:
 
 
 def restore(name: str, parameters: dict[str, Any]) -> _core.Kernel:
-    """Rebuilds a pickled kernel."""
+    """Rebuild a pickled kernel."""
     return _core.Kernel(name, **parameters)
 
 

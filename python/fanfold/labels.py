@@ -1,8 +1,8 @@
-"""Labels of elements, whatever holds them, as integers of a range, and what these stand for.
+"""Turns labels, from any library, into integers of a range, and back into labels.
 
-What is missing (NaN, NaT, None, a null, a masked label) belongs to no group. It is told apart first: an integer beside
-it stays an integer. Columns of pandas, Polars and Arrow are asked by their own methods; none of these libraries is
-imported.
+A missing label (NaN, NaT, None, a null, a masked label) belongs to no group. Missing labels are separated first, so
+that the integers beside them stay integers. Columns of pandas, Polars and Arrow are read with their own methods; this
+module imports none of these libraries.
 """
 
 import re
@@ -21,7 +21,7 @@ from fanfold.shapes import objects
 from fanfold.sources import Elements
 
 WIDEST = 1 << 20
-"""How wide a range may be for the labels' own numbers to be used, if it is not a few times the number of elements: the
+"""Labels are used directly as numbers if their range is at most this, or a few times the number of elements: the
 grouping counts in a table of that length."""
 
 ADVICE = "pass integers, floats, strings, times or a categorical"
@@ -30,7 +30,7 @@ _SIMPLE = re.compile(
     r"U?Int(8|16|32|64)|Float\d+|Boolean|Date|Datetime\(.*time_zone=None\)|Duration\(.*\)"  # Polars
     r"|u?int\d+|halffloat|float|double|bool|date\d+\[\w+\]|timestamp\[\w+\]|duration\[\w+\]"  # Arrow
 )
-"""The dtypes of Polars and Arrow that NumPy has too."""
+"""The dtypes of Polars and Arrow that NumPy also has."""
 
 Names = Callable[[npt.NDArray[np.int64]], Any]
 Numbers = npt.NDArray[np.int64]
@@ -38,23 +38,23 @@ Numbers = npt.NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Labels:
-    """A label for each element, as integers, and what they stand for."""
+    """A label for each element, as integers, and the labels that these stand for."""
 
     numbers: npt.NDArray[Any]
     low: int
-    """The least number; what is below belongs to no group."""
+    """The smallest number; a number below it belongs to no group."""
     range: int
-    """How many numbers there are from it on; what is above belongs to no group."""
+    """The length of the range that starts there; a number above it belongs to no group."""
     names: Names
-    """The labels of the numbers that occur, counted from the least."""
+    """The labels of the numbers that occur, counted from the smallest number."""
 
     def counted(self) -> Numbers:
-        """The numbers counted from the least one; -1 for what belongs to no group."""
+        """Return the numbers counted from the smallest one; -1 for elements of no group."""
         numbers = self.numbers.reshape(-1)
         if self.range == 0:
             return np.full(numbers.size, -1)
         inside = (numbers >= self.low) & (numbers <= self.low + self.range - 1)
-        # Differences of what is outside may wrap around. Of unsigned numbers they fit, whether the numbers do or not.
+        # Differences of numbers outside the range may wrap around. Unsigned ones fit, even if the numbers do not.
         own = numbers if inside.all() else np.where(inside, numbers, numbers.dtype.type(self.low))
         counted = own - own.dtype.type(self.low) if own.dtype.kind == "u" else own.astype(np.int64) - self.low
         counted = counted.astype(np.int64, copy=False)
@@ -62,14 +62,14 @@ class Labels:
 
 
 def labels(by: Any, data: Elements, workers: int, problems: Problems) -> Labels | None:
-    """The labels, if they are such; several keys in a tuple are one label."""
+    """Return the labels if they are valid; several keys in a tuple make one label."""
     if not isinstance(by, tuple):
         return _key(by, data, workers, problems, "by")
     if not by:
-        problems.append(ValueError("by is an empty tuple: pass an array of labels, or a tuple of such"))
+        problems.append(ValueError("by is an empty tuple: pass an array of labels, or a tuple of such arrays"))
         return None
     if len(by) == data.size and all(isinstance(key, str | bytes | int | float | np.generic) for key in by):
-        problems.append(TypeError("by is a tuple of labels, and a tuple holds several keys: pass list(by)"))
+        problems.append(TypeError("by is a tuple of labels, but a tuple means several keys: pass list(by)"))
         return None
     keys = [_key(key, data, workers, problems, f"by[{number}]") for number, key in enumerate(by)]
     found = [key for key in keys if key is not None]
@@ -88,9 +88,9 @@ def _key(by: Any, data: Elements, workers: int, problems: Problems, argument: st
 
 
 def _labels(by: Any, data: Elements, workers: int, problems: Problems, argument: str) -> Labels | None:
-    wrong = f"{argument} must be an array with a label for each element, or a tuple of such, not"
+    wrong = f"{argument} must be an array with a label for each element, or a tuple of such arrays, not"
     if hasattr(by, "columns") and not hasattr(by, "dtype"):
-        advice = "pass its columns, several of them as a tuple"
+        advice = "pass one of its columns, or several of them as a tuple"
         problems.append(TypeError(f"{wrong} a table ({type(by).__name__}): {advice}"))
         return None
     try:
@@ -105,12 +105,12 @@ def _labels(by: Any, data: Elements, workers: int, problems: Problems, argument:
     if shape not in (data.shape, (data.size,)):
         advice = f"pass a label for each element of data, whose shape is {data.shape}"
         if isinstance(by, list) and len(by) == data.size:
-            advice = "for labels that are tuples, pass an array of dtype object; for several keys, a tuple of arrays"
+            advice = "if labels are tuples, pass an array of dtype object; for several keys, pass a tuple of arrays"
         problems.append(ValueError(f"{argument} has shape {shape}: {advice}"))
         return None
     try:
         if hasattr(holder, "levels") and hasattr(holder, "codes"):
-            # An index of several levels, each of which is a categorical.
+            # An index with several levels; each level is a categorical.
             levels = zip(holder.codes, holder.levels, strict=True)
             held = [_Held(np.asarray(names), codes=codes, are_ordered=True) for codes, names in levels]
             return _joined([level.labels(workers) for level in held], workers)
@@ -122,17 +122,17 @@ def _labels(by: Any, data: Elements, workers: int, problems: Problems, argument:
 
 
 class _NoLabels(Exception):
-    """What has a dtype that makes no labels, or objects that are none; said behind the name of the dtype."""
+    """Why a dtype or its objects cannot be labels. The message continues after the name of the dtype."""
 
 
 @contextmanager
 def _refusal(why: str, advice: str) -> Iterator[None]:
-    """Objects, and libraries in any version, have many ways to say no."""
+    """Turn any error into a refusal: objects, and libraries in every version, fail in many ways."""
     try:
         yield
     except (_NoLabels, MemoryError):
         raise
-    except Exception as error:  # noqa: BLE001 - as said
+    except Exception as error:  # noqa: BLE001 - see above
         raise _NoLabels(f"{why} ({error}): {advice}") from None
 
 
@@ -141,24 +141,24 @@ def _refusal(why: str, advice: str) -> Iterator[None]:
 
 @dataclass(frozen=True)
 class _Held:
-    """Labels as NumPy has them, without what is missing, and which elements have which."""
+    """Labels as a NumPy array, without missing ones, and which elements have which label."""
 
     values: npt.NDArray[Any]
     there: npt.NDArray[np.bool_] | None = None
-    """The elements that have a label, if not all have: the values are theirs."""
+    """A mask of the elements that have a label, if some have none; the values belong to these elements."""
     codes: npt.NDArray[Any] | None = None
-    """The number of each element's value, below 0 if it has none."""
+    """The index of each element's value; below 0 if it has none."""
     are_ordered: bool = False
-    """Whether numbered values are distinct, and in the order that they are to have."""
+    """Whether the values are distinct and already in their final order."""
 
     def labels(self, workers: int) -> Labels:
-        """As integers of a range."""
+        """Return the labels as integers of a range."""
         values = self.values
         if self.codes is not None and self.are_ordered:
             return Labels(self.codes, 0, len(values), lambda numbers: values[numbers])
         found = _array(values, workers)
         if self.codes is not None:
-            # The last place is that of a code below 0.
+            # A code below 0 takes the last item.
             numbers = np.append(found.counted(), -1)[np.maximum(self.codes, -1)]
             return Labels(numbers, 0, found.range, found.names)
         return found if self.there is None else _scattered(found, self.there)
@@ -169,10 +169,10 @@ def _is_arrow(by: Any) -> bool:
 
 
 def _listed(by: Any) -> npt.NDArray[Any]:
-    """What is no array yet, as one. A list becomes what NumPy makes of it, unless that is no longer the same."""
+    """Turn a list into an array as NumPy does, or into an object array if NumPy changes the values."""
     array = np.asarray(by)
     if array.dtype.kind in "fUS" and isinstance(by, Sequence) and not isinstance(by, str | bytes):
-        # Integers beside a float may have been rounded, and numbers beside a string are strings.
+        # NumPy may round integers beside a float, and turns numbers beside a string into strings.
         own = np.array(by, object)
         is_nan = own != own
         return array if np.all((array.astype(object) == own) | is_nan) else own
@@ -185,7 +185,7 @@ def _held(holder: Any) -> _Held:
         if values.dtype.names is not None or not is_missing.any():
             return _Held(values)
         return _Held(values[~is_missing], ~is_missing)
-    with _refusal("which makes no labels", ADVICE):
+    with _refusal("which cannot be labels", ADVICE):
         if isinstance(getattr(holder, "dtype", None), np.dtype):
             return _Held(np.asarray(holder))
         if _is_arrow(holder):
@@ -198,7 +198,7 @@ def _held(holder: Any) -> _Held:
 
 
 def _of_pandas(values: Any) -> _Held:
-    """An extension array."""
+    """Read an extension array."""
     if str(values.dtype) == "category":
         return _Held(np.asarray(values.categories), codes=values.codes, are_ordered=True)
     if values.dtype.kind in "biuf":
@@ -209,7 +209,7 @@ def _of_pandas(values: Any) -> _Held:
 
 
 def _of_arrow(array: Any) -> _Held:
-    """An array of pyarrow's, in one piece or in chunks."""
+    """Read a pyarrow array, in one piece or in chunks."""
     there = np.asarray(array.is_valid(), bool)
     if _SIMPLE.fullmatch(str(array.type)):
         return _Held(np.asarray(array.drop_null()), there)
@@ -223,12 +223,12 @@ def _of_polars(series: Any) -> _Held:
     dtype = str(series.dtype)
     if _SIMPLE.fullmatch(dtype):
         return _Held(series.drop_nulls().to_numpy(), series.is_not_null().to_numpy())
-    # Of an Object Polars panics; Python's times have no nanoseconds.
+    # Polars panics on dtype Object; Python's times have no nanoseconds.
     if dtype == "Object" or series.dtype.is_nested() or (dtype.startswith("Datetime") and "'ns'" in dtype):
-        raise _NoLabels(f"which makes no labels: {ADVICE}")
+        raise _NoLabels(f"which cannot be labels: {ADVICE}")
     distinct = series.drop_nulls().unique().sort()
     if dtype == "String":
-        # By hash, a sixth of the time that ranks take.
+        # Hashing takes a sixth of the time that ranks take.
         ranks = series.cast(sys.modules["polars"].Enum(distinct)).to_physical()
         codes = ranks.cast(int).fill_null(-1).to_numpy()
     else:
@@ -240,7 +240,7 @@ def _of_polars(series: Any) -> _Held:
 
 
 def _scattered(present: Labels, there: npt.NDArray[np.bool_]) -> Labels:
-    """Labels of those elements alone that have one, as labels of all."""
+    """Extend the labels of the elements that have one to labels of all elements."""
     if there.all():
         return present
     numbers = np.full(there.size, -1)
@@ -265,14 +265,14 @@ def _array(array: npt.NDArray[Any], workers: int) -> Labels:
     if kind == "T":
         found, dtype = _hashed(array, getattr(array.dtype, "na_object", None)), array.dtype
         return Labels(found.numbers, 0, found.range, lambda numbers: found.names(numbers).astype(dtype))
-    raise _NoLabels(f"which makes no labels: {ADVICE if array.dtype.names is None else 'pass its fields as a tuple'}")
+    raise _NoLabels(f"which cannot be labels: {ADVICE if array.dtype.names is None else 'pass its fields as a tuple'}")
 
 
 def _integers(array: npt.NDArray[Any], workers: int) -> Labels:
-    """Integers, bools and times as the numbers that they are, unless they lie too far apart."""
+    """Use integers, bools and times directly as numbers, unless their range is too wide."""
     native = array.dtype.newbyteorder("=")
     is_time = native.kind in "mM"
-    # NaT is below all other times.
+    # As an integer, NaT is below all other times.
     integers = array.view(np.dtype(np.int64).newbyteorder(array.dtype.byteorder)) if is_time else array
     if array.size == 0:
         return Labels(integers, 0, 0, lambda numbers: numbers.astype(native))
@@ -295,11 +295,11 @@ def _integers(array: npt.NDArray[Any], workers: int) -> Labels:
 
 
 def _ranked(array: npt.NDArray[Any], workers: int) -> Labels:
-    """Each label's rank among the distinct ones. NaN and NaT belong to no group."""
+    """Return the rank of each label among the distinct labels. NaN and NaT belong to no group."""
     (order,) = answered(["argsort"], "propagate", array, workers)
     flat = array.reshape(-1)
     found = flat[order]
-    # What is missing comes last.
+    # Missing labels come last.
     there = found.size - np.count_nonzero(np.isnan(found) if found.dtype.kind in "fmM" else 0)
     is_first = np.ones(found.size, bool)
     is_first[1:] = found[1:] != found[:-1]
@@ -313,14 +313,14 @@ def _ranked(array: npt.NDArray[Any], workers: int) -> Labels:
 
 
 def _distinct(flat: npt.NDArray[Any]) -> Labels:
-    """Strings, and floats that no kernel takes."""
+    """Number the distinct strings, or floats that no kernel accepts."""
     native = flat.dtype.newbyteorder("=")
     bits = _BITS.get(native.itemsize) if native.kind in "US" else None
     if bits is None:
         distinct, numbers = np.unique(flat, return_inverse=True)
         distinct = distinct.astype(native)
     else:
-        # Short strings are told apart as the integers that their bytes are, and only the distinct ones put in order.
+        # Short strings are compared as integers with the same bytes; only the distinct strings are sorted.
         codes, found = _factorised(np.ascontiguousarray(flat, native).view(bits))
         distinct, ranks = np.unique(found.view(native), return_inverse=True)
         numbers = ranks[codes]
@@ -331,7 +331,7 @@ _BITS = {1: np.uint8, 2: np.uint16, 4: np.uint32, 8: np.uint64}
 
 
 def _factorised(flat: npt.NDArray[Any]) -> tuple[Numbers, npt.NDArray[Any]]:
-    """Each item's number among the distinct ones, below 0 if it is missing; by pandas' hash table if there is one."""
+    """Return each item's index among the distinct items, below 0 if missing; with pandas' hash table if loaded."""
     pandas = sys.modules.get("pandas")
     if pandas is not None:
         codes, distinct = pandas.factorize(flat)
@@ -345,15 +345,15 @@ def _factorised(flat: npt.NDArray[Any]) -> tuple[Numbers, npt.NDArray[Any]]:
 
 
 def _hashed(array: npt.NDArray[Any], missing: Any = None) -> Labels:
-    """Objects that can be told apart by a hash, in their order."""
-    with _refusal("and holds objects that cannot be told apart by a hash", "pass numbers, strings or tuples"):
+    """Number the distinct objects, which must be hashable, in sorted order."""
+    with _refusal("and holds objects that are not hashable", "pass numbers, strings or tuples"):
         flat = array.reshape(-1)
         codes, found = _factorised(flat if flat.dtype == object else objects(flat.tolist()))
     distinct = found.tolist()
-    with _refusal("and holds objects that cannot be put in order", "pass labels of one kind, or as a categorical"):
+    with _refusal("and holds objects that cannot be sorted", "pass labels of one kind, or a categorical"):
         there = [number for number, one in enumerate(distinct) if one is not missing and _is_there(one)]
         there.sort(key=distinct.__getitem__)
-    # The last place is that of what pandas finds missing.
+    # The last item is for labels that pandas finds missing.
     ranks = np.full(len(distinct) + 1, -1)
     ranks[there] = np.arange(len(there))
     ordered = objects([distinct[number] for number in there])
@@ -361,7 +361,7 @@ def _hashed(array: npt.NDArray[Any], missing: Any = None) -> Labels:
 
 
 def _is_there(value: Any) -> bool:
-    """Whether an object is a label: not None, pandas' NA nor unequal to itself, and no tuple that holds such."""
+    """Whether an object is a label: not None, not pandas' NA, equal to itself; a tuple only if all its items are."""
     if isinstance(value, tuple):
         return all(map(_is_there, value))
     return value is not None and value is not getattr(sys.modules.get("pandas"), "NA", None) and bool(value == value)
@@ -371,10 +371,10 @@ def _is_there(value: Any) -> bool:
 
 
 def _joined(keys: list[Labels], workers: int) -> Labels:
-    """Several labels of each element as one number; the first counts most."""
+    """Combine several labels of each element into one number; the first key is the most significant."""
     numbers, width = keys[0].counted(), keys[0].range
 
-    parts: Parts = lambda numbers: (numbers,)  # noqa: E731 - others follow, under the same name
+    parts: Parts = lambda numbers: (numbers,)  # noqa: E731 - reassigned below
     for key in keys[1:]:
         own = key.counted()
         numbers = np.where((numbers < 0) | (own < 0), -1, numbers * key.range + own)
@@ -382,7 +382,7 @@ def _joined(keys: list[Labels], workers: int) -> Labels:
         ranks: Names | None = None
         if width > max(WIDEST, 4 * numbers.size):
             ranked = _ranked(numbers, workers)
-            # The first rank may be that of what belongs to no group.
+            # The first rank may be that of the elements of no group.
             numbers, width, ranks = np.where(numbers < 0, -1, ranked.numbers), ranked.range, ranked.names
         parts = _more_parts(parts, ranks, key.range)
 
@@ -396,7 +396,7 @@ Parts = Callable[[Numbers], tuple[Numbers, ...]]
 
 
 def _more_parts(parts: Parts, ranks: Names | None, width: int) -> Parts:
-    """What a number is made of, if it was made of these and another below `width`, and then perhaps ranked."""
+    """Split a number that was combined from `parts` and one more number below `width`, and then perhaps ranked."""
 
     def more(numbers: Numbers) -> tuple[Numbers, ...]:
         numbers = numbers if ranks is None else ranks(numbers)

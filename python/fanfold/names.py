@@ -1,4 +1,4 @@
-"""The keys of results: the names that functions and kernels have by themselves."""
+"""The keys of results: the names of functions and kernels."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -9,7 +9,7 @@ from fanfold.kernels import kernels
 
 
 def keys(functions: Sequence[Any]) -> list[str]:
-    """Names of functions; kernels of one name that differ in their parameters have the names of their calls."""
+    """Return the names of functions. Kernels with one name but different parameters are named by their calls."""
     names = [_key(function) for function in functions]
     kinds: dict[str, set[_core.Kernel]] = {}
     for key, function in zip(names, functions, strict=True):
@@ -32,7 +32,7 @@ def _key(function: Any) -> str:
 
 
 def call(kernel: _core.Kernel) -> str:
-    """The shortest call that makes a kernel, as ``quantile(0.1)``: its name if all other parameters are the defaults.
+    """Return the shortest call that makes a kernel, like ``quantile(0.1)``; only the name if nothing has to be shown.
 
     >>> import fanfold as ff
     >>> r = ff.run([1, 2, 3], [ff.quantile(0.1), ff.quantile(0.9), "std", ff.std(ddof=1)])
@@ -48,17 +48,17 @@ def call(kernel: _core.Kernel) -> str:
             by_place = False
             continue
         by_place &= name in _BY_PLACE
-        # A tuple stands for the list or array that was given.
+        # A tuple stands for the list or array that was passed.
         shown = repr(list(value) if isinstance(value, tuple) else value)
         words.append(shown if by_place else f"{name}={shown}")
     return f"{kernel.name}({', '.join(words)})" if words else kernel.name
 
 
 _BY_PLACE = frozenset(("q", "window", "k", "n", "order", "ord", "bins", "proportiontocut", "x", "y"))
-"""Parameters that a reader knows by their place, as in ``quantile(0.1)``."""
+"""Parameters that are clear without their name, as in ``quantile(0.1)``."""
 
 _SHOWN = frozenset(("q", "window"))
-"""Parameters that are shown whatever they are."""
+"""Parameters that are always shown."""
 
 _defaults: dict[str, dict[str, Any]] = {}
-"""The parameters of every kernel, once somebody has asked."""
+"""The default parameters of every kernel, filled on first use."""

@@ -1,4 +1,4 @@
-"""What a run gives back: a dict of results, and the report of how they came about."""
+"""The result of a run: a dict of results, and a report of how they were computed."""
 
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -13,18 +13,18 @@ class Histogram(NamedTuple):
     """The value of the kernel ``histogram``, as ``np.histogram`` gives it."""
 
     counts: npt.NDArray[Any]
-    """Elements in each bin, or their density."""
+    """The number of elements in each bin, or their density."""
     edges: npt.NDArray[Any]
-    """The bins' edges, one more than there are bins."""
+    """The edges of the bins: one more than the number of bins."""
 
 
 class ValueCounts(NamedTuple):
     """The value of the kernel ``value_counts``."""
 
     values: npt.NDArray[Any]
-    """The distinct values, in order."""
+    """The distinct values, in sorted order."""
     counts: npt.NDArray[np.int64]
-    """How often each occurs."""
+    """How often each value occurs."""
 
 
 class Mode(NamedTuple):
@@ -33,55 +33,56 @@ class Mode(NamedTuple):
     mode: Any
     """The value that occurs most often."""
     count: Any
-    """How often."""
+    """How often it occurs."""
 
 
 class LinearRegression(NamedTuple):
     """The value of the kernel ``linregress``, as ``scipy.stats.linregress`` gives it."""
 
     slope: Any
-    """Of the line."""
+    """The slope of the line."""
     intercept: Any
-    """Where it meets x = 0."""
+    """The value of the line at x = 0."""
     rvalue: Any
     """The correlation."""
     pvalue: Any
-    """How probable a slope as far from 0 would be if it were 0."""
+    """The probability of a slope at least this far from 0 if the true slope were 0."""
     stderr: Any
-    """The slope's standard error."""
+    """The standard error of the slope."""
     intercept_stderr: Any
-    """The intercept's standard error."""
+    """The standard error of the intercept."""
 
 
 class Report(NamedTuple):
-    """What ran, and what it took."""
+    """What a run did, and what it cost."""
 
     passes: int
-    """Sweeps over the array's memory by native kernels."""
+    """The number of passes over the array's memory by native kernels."""
     bytes_read: int
-    """Bytes that those sweeps read, of the array or arrays, and of a mask and weights."""
+    """The bytes that those passes read from the arrays, the mask and the weights."""
     bytes_copied: int
-    """Bytes of the data that were copied: 0, but for `by`, which puts the elements of each group together, for
-    functions that take no read-only array, and for data that are no array yet: a list, a column in several chunks."""
+    """The bytes of the data that were copied. This is 0 except with `by`, which puts the elements of each group
+    together, for functions that do not accept a read-only array, and for data that are not an array yet: a list, a
+    column in several chunks."""
     workers: int
-    """Threads that computed; 1 is the calling thread."""
+    """The number of threads that computed; 1 means the calling thread."""
     seconds: float
-    """From the call to the result."""
+    """The time from the call to the result."""
     how: dict[Any, str]
     """For each key, ``"fused"`` (in the shared passes), ``"partly fused"`` or ``"plain"`` (called as it is)."""
     why: dict[Any, str]
-    """For the functions that are not fused as a whole, what kept them from it."""
+    """For each function that is not completely fused, the reason."""
     left_out: dict[Any, str]
-    """Of a table, the columns that are not among the data, and why: text, say, and columns with missing elements."""
+    """The columns of a table that are not part of the data, and the reason, for example text."""
 
 
 Ran = tuple[int, int, int, float, tuple[Any, ...], Mapping[Any, str], Mapping[Any, str], int, Opening]
-"""What a report is made from when it is asked for: passes, bytes read, workers, seconds, all keys, how, why, bytes
+"""The values that a report is made from on request: passes, bytes read, workers, seconds, all keys, how, why, bytes
 copied, and what it took to open the data."""
 
 
 class Results(dict[Any, Any]):
-    """The results by key, in the order asked: a real ``dict``, with a report.
+    """The results by key, in the order of the functions: a real ``dict``, with a report.
 
     >>> import numpy as np, fanfold as ff
     >>> r = ff.run(np.arange(5), ["sum", "max"])
@@ -96,11 +97,13 @@ class Results(dict[Any, Any]):
     __slots__ = ("__weakref__", "_ran", "errors", "groups")
 
     groups: Any
-    """The labels of a run with ``by=`` in the order of the results, an array for each key of several; else ``None``."""
+    """The labels of a run with ``by=``, in the order of the results; with several keys, a tuple with one array for each
+    key. Without ``by=`` it is ``None``."""
 
     errors: dict[Any, Exception]
-    """The exception of each key that failed; empty unless ``on_error="return"``, or taken from an exception. (The
-    results that a lone exception carries hold a copy of it: the exception itself would keep the array alive.)"""
+    """The exception of each key that failed; empty unless ``on_error="return"`` or the results come from an
+    exception. (The results attached to a single exception hold a copy of it: the exception itself would keep the
+    array alive.)"""
 
     def __init__(
         self,
@@ -116,7 +119,7 @@ class Results(dict[Any, Any]):
 
     @property
     def report(self) -> Report:
-        """What ran, and what it took."""
+        """What the run did, and what it cost."""
         passes, bytes_read, workers, seconds, keys, how, why, copied, opening = self._ran
         each = {key: how.get(key, "fused") for key in keys}
         copied += opening.bytes_copied
@@ -129,7 +132,7 @@ class Results(dict[Any, Any]):
         return Results, (dict(self), self.errors, self._ran, self.groups)
 
     def copy(self) -> "Results":
-        """A shallow copy, with the same report."""
+        """Return a shallow copy with the same report."""
         return Results(self, dict(self.errors), self._ran, self.groups)
 
     __copy__ = copy

@@ -1,8 +1,8 @@
-"""Whatever holds numbers, as NumPy arrays over the same memory: the gate through which data come in.
+"""Opens the data of a call: turns any object that holds numbers into NumPy arrays over the same memory.
 
-The first entry of `_WAYS` that knows an object opens it. Their order matters: columns of pandas and arrays of xarray
-offer Arrow's protocol too, but copy for it, and an array with a lock would be copied element by element. Nothing
-optional is imported: an object can only be one of pandas', say, if pandas is loaded.
+The first entry of `_WAYS` that recognises an object opens it. The order matters: columns of pandas and arrays of xarray
+also offer Arrow's protocol, but they copy for it, and an array with a lock would be copied element by element. This
+module imports no optional library: if an object is a pandas object, for example, pandas is already loaded.
 """
 
 import sys
@@ -20,14 +20,14 @@ from fanfold.dimensions import Dimensions, is_named
 Array = npt.NDArray[Any]
 
 KINDS = "biufcmM"
-"""Of the dtypes that hold numbers or times."""
+"""The kinds of the dtypes that hold numbers or times."""
 
 
 _ARROW = ("__arrow_c_array__", "__arrow_c_stream__")
 
 
 class _Refused(Exception):
-    """Why an object is not taken, said behind the name of the argument, with the remedy."""
+    """Why an object is refused, with the remedy. The message continues after the name of the argument."""
 
     def __init__(self, why: str, argument: str = "data") -> None:
         super().__init__(why)
@@ -35,74 +35,74 @@ class _Refused(Exception):
 
 
 class _Unread(str):
-    """Why the elements of a column are none that we know, with the remedy."""
+    """Why the elements of a column cannot be read, with the remedy."""
 
 
 class Opening(NamedTuple):
     """What it took to open the data."""
 
     bytes_copied: int
-    """Of what could not be read where it lies."""
+    """The bytes of data that could not be read in place."""
     left_out: dict[Any, str]
-    """By their names, why columns of a table are not among the arrays."""
+    """The reasons why columns of a table are left out, by column name."""
 
 
 NOTHING = Opening(0, {})
 
 Elements = Array | _core.Source
-"""An array; or elements of which some are missing, or that lie in pieces or as bits."""
+"""An array; or a source with missing elements, with several chunks, or with bools as bits."""
 
 
 class Opened(NamedTuple):
-    """The data of a call, opened, and what was said of the elements by the name of a column."""
+    """The opened data of a call, and the arguments that may be names of columns."""
 
     arrays: dict[Any, Elements]
-    """By the names of columns; a single array has the name None."""
+    """The arrays by column name; a single array has the name None."""
     is_single: bool = True
     by: Any = None
     where: Any = None
     weights: Any = None
     axis: Any = None
-    """By its number."""
+    """The axis as a number."""
     opening: Opening = NOTHING
     dimensions: Dimensions | None = None
     """The names of the axes, if they have names."""
     group: Any = None
-    """The name of what the labels are, if the axes have names."""
+    """The name of the labels, if the axes have names."""
     is_table: bool = False
-    """Whether it is a table, which may have columns that some functions have no answer for."""
+    """Whether it is a table, which may have columns that some functions do not support."""
     record: Array | None = None
-    """The structured array of which these are the fields: functions get it as it is."""
+    """The structured array with these fields: functions get it as it is."""
 
     @property
     def is_an_array(self) -> bool:
-        """Whether it is one array without more to it: nobody minds its class or its axes."""
+        """Whether it is one array with no class of its own and no named axes."""
         return self.is_single and self.dimensions is None and type(self.first) in (np.ndarray, _core.Source)
 
     @property
     def first(self) -> Elements:
-        """Whose shape all have."""
+        """The first array; all have its shape."""
         return next(iter(self.arrays.values()))
 
 
 def missing(elements: Elements) -> int:
-    """How many elements are missing."""
+    """Return how many elements are missing."""
     return elements.missing if isinstance(elements, _core.Source) else 0
 
 
 def as_array(elements: Elements) -> tuple[Array, str]:
-    """The elements that are there as an array; and why they had to be copied, if they had to."""
+    """Return the elements that are present as an array, and the reason if they had to be copied."""
     if not isinstance(elements, _core.Source):
         return elements, ""
     count = elements.missing
-    why = f"{count:,} elements are missing" if count else "they do not lie side by side"
+    why = f"{count:,} elements are missing" if count else "they are not contiguous"
     return elements.gathered(), f"its elements were copied: {why}"
 
 
 def opened(
     value: Any, by: Any = None, where: Any = None, weights: Any = None, axis: Any = None, *, problems: Problems
 ) -> Opened | None:
-    """The data of a call as arrays; if there are none, its problems are added."""
+    """Return the data of a call as arrays. If that fails, add the problems and return None."""
     if type(value) is np.ndarray and value.dtype.fields is None and where is None and weights is None:
         return Opened({None: value}, by=by, axis=axis)
     known = len(problems)
@@ -141,7 +141,7 @@ def opened(
 
 
 def _by_name(columns: Mapping[Any, Any], *arguments: Any) -> tuple[Mapping[Any, Any], list[Any]]:
-    """Columns in place of their names in `by`, `where` and `weights`; these columns are then no data."""
+    """Replace column names in `by`, `where` and `weights` by the columns, which are then not part of the data."""
     known: set[Any] = set()
 
     def found(key: Any) -> Any:
@@ -154,12 +154,12 @@ def _by_name(columns: Mapping[Any, Any], *arguments: Any) -> tuple[Mapping[Any, 
     for name, argument in zip(("by", "where", "weights"), arguments_, strict=True):
         if isinstance(argument, str):
             names = ", ".join(map(shown, list(columns)[:20]))
-            raise _Refused(f"is {shown(argument)}, which is no column of data: those are {names}", name)
+            raise _Refused(f"is {shown(argument)}, which is not a column of data: the columns are {names}", name)
     return {name: column for name, column in columns.items() if name not in known}, arguments_
 
 
 def _where(where: Any) -> tuple[Any, int]:
-    """A mask as an array; what is missing does not count."""
+    """Return a mask as an array; missing elements are false."""
     if not _is_foreign(where):
         return where, 0
     found, copied = _argument(where, "where")
@@ -173,7 +173,7 @@ def _where(where: Any) -> tuple[Any, int]:
 
 
 def _weights(weights: Any) -> tuple[Any, int]:
-    """What elements weigh, as an array."""
+    """Return the weights as an array."""
     if not _is_foreign(weights):
         return weights, 0
     found, copied = _argument(weights, "weights")
@@ -184,7 +184,7 @@ def _weights(weights: Any) -> tuple[Any, int]:
 
 
 def _argument(value: Any, name: str) -> tuple[Elements, int]:
-    """An argument's elements; what is wrong is said of it."""
+    """Return the elements of an argument; messages name the argument."""
     try:
         return _array(value, name)
     except _Refused as refused:
@@ -192,7 +192,7 @@ def _argument(value: Any, name: str) -> tuple[Elements, int]:
 
 
 def _is_foreign(value: Any) -> bool:
-    """Whether an argument has to be opened; lists and numbers are made arrays by who reads them."""
+    """Whether an argument has to be opened; the code that reads lists and numbers makes arrays of them."""
     return value is not None and any(knows(value) for knows, _ in (*_BY_CLASS, (_has(*_ARROW), _arrow)))
 
 
@@ -200,7 +200,7 @@ def _is_foreign(value: Any) -> bool:
 
 
 def _dict(columns: Mapping[Any, Any], problems: Problems) -> Opened:
-    """A dict: every column is to be an array, and all faults are told."""
+    """Open a dict: every column must be an array, and all problems are reported."""
     arrays: dict[Any, Elements] = {}
     copied = 0
     for key, column in columns.items():
@@ -214,7 +214,7 @@ def _dict(columns: Mapping[Any, Any], problems: Problems) -> Opened:
 
 
 def _table(columns: Mapping[Any, Any]) -> Opened:
-    """A table: its columns of numbers and times, and why the others are left out."""
+    """Open a table: its columns of numbers and times, and the reasons why the others are left out."""
     arrays: dict[Any, Elements] = {}
     left_out: dict[Any, str] = {}
     copied = 0
@@ -235,7 +235,7 @@ def _table(columns: Mapping[Any, Any]) -> Opened:
 
 
 def _record(value: Array, columns: Mapping[Any, Any]) -> Opened:
-    """A structured array: the fields of numbers and times, if it has any, and the array as functions get it."""
+    """Open a structured array: the fields of numbers and times, if any, and the array as functions get it."""
     try:
         return _table(columns)._replace(record=value)
     except _Refused:
@@ -243,9 +243,9 @@ def _record(value: Array, columns: Mapping[Any, Any]) -> Opened:
 
 
 def _columns(value: Any) -> Any:
-    """A table's columns by their names; what is no table as it is, or what was read of it."""
+    """Return the columns of a table by name. If the object is not a table, return it, or what was read from it."""
     if type(value) in _known_ways and not isinstance(value, np.ndarray):
-        # Known as an array.
+        # It is known to be an array.
         return value
     pandas, polars, pyarrow, xarray = (sys.modules.get(name) for name in ("pandas", "polars", "pyarrow", "xarray"))
     if isinstance(value, np.ndarray):
@@ -268,38 +268,38 @@ def _columns(value: Any) -> Any:
             raise
         except Exception as error:
             raise _unreadable(error) from error
-        # What is no table is not read again: it may give its elements only once.
+        # Do not read an object again if it is not a table: it may give its elements only once.
         return _unique(names, sources) if is_table else sources[0]
     return value
 
 
 def _of_one_shape(variables: dict[Any, Any]) -> dict[Any, Any]:
-    """The variables of a dataset that have the dimensions of the largest of them."""
+    """Return the variables of a dataset; those with other dimensions than the largest variable cannot be read."""
     sizes = [variable.sizes for variable in variables.values() if variable.dtype.kind in KINDS]
     most: Mapping[Any, int] = max(sizes, key=len, default={})
-    wrong = f"has other dimensions than {tuple(most)}: pass it by itself"
+    wrong = f"has dimensions other than {tuple(most)}: pass it alone"
     return {name: own if dict(own.sizes) == dict(most) else _Unread(wrong) for name, own in variables.items()}
 
 
 def _dimensions(value: Any, columns: Any) -> Dimensions | None:
-    """The names of the axes of an array or a dataset of xarray's."""
+    """Return the names of the axes of an xarray array or dataset."""
     if isinstance(columns, Mapping) and columns is not value:
         value = next((column for column in columns.values() if is_named(column)), None)
     return Dimensions.of(value) if is_named(value) else None
 
 
 def _unique(names: list[Any], columns: list[Any]) -> dict[Any, Any]:
-    """Columns by their names, of which there are no two equal ones."""
+    """Return the columns by name; refuse two equal names."""
     found: dict[Any, Any] = {}
     for name, column in zip(names, columns, strict=True):
         if name in found:
-            raise _Refused(f"has two columns of the name {shown(name)}: give them names of their own")
+            raise _Refused(f"has two columns named {shown(name)}: give each column its own name")
         found[name] = column
     return found
 
 
 def _is_column(value: Any) -> bool:
-    """Whether it is one of the kinds of column that are known by themselves."""
+    """Whether it is one of the kinds of column that are recognised by class."""
     return any(knows(value) for knows, _ in _BY_CLASS)
 
 
@@ -307,7 +307,7 @@ def _is_column(value: Any) -> bool:
 
 
 def _array(value: Any, name: str) -> tuple[Elements, int]:
-    """An object's elements, and how many bytes of them had to be copied."""
+    """Return the elements of an object, and how many bytes of them had to be copied."""
     if isinstance(value, _Unread):
         raise _Refused(value)
     if isinstance(value, str | complex | float | int | np.generic):
@@ -323,31 +323,31 @@ def _array(value: Any, name: str) -> tuple[Elements, int]:
             raise _unreadable(error) from error
     kind = type(value).__name__
     if isinstance(value, Iterable) and not hasattr(value, "read"):
-        raise _Refused(f"is a {kind}, which is no sequence of numbers: pass list({name})")
+        raise _Refused(f"is a {kind}, which is not a sequence of numbers: pass list({name})")
     raise _Refused(f"is a {kind}, which holds no numbers: pass an array, a list of numbers, a column or a table")
 
 
 def _way(value: Any) -> "_Way | None":
-    """The way of an object, which is that of all of its type."""
+    """Return the way to open an object, which is the same for all objects of its type."""
     kind = type(value)
     way = next((way for knows, way in _WAYS if knows(value)), None)
-    # What offers no more than Arrow's protocol may hold a table the next time.
+    # An object that only offers Arrow's protocol may hold a table the next time.
     if way is not None and (way is not _arrow or _is_column(value)):
         _known_ways[kind] = way
     return way
 
 
 _known_ways: "weakref.WeakKeyDictionary[type, _Way]" = weakref.WeakKeyDictionary()
-"""By the types that have been seen: to ask all ways takes 7 us."""
+"""The ways by type, for the types seen so far: trying all ways takes 7 us."""
 
 
 def _unreadable(error: Exception) -> _Refused:
-    """Other libraries, in any version, have many ways to say no."""
+    """Turn an error of another library into a refusal: libraries fail in many ways, in every version."""
     return _Refused(f"could not be read as an array ({type(error).__name__}: {error})")
 
 
 def _of(module: str, *names: str) -> Callable[[Any], bool]:
-    """Whether an object is one of a class of a module, which only matters if that is loaded."""
+    """Return a check for classes of a module; no object matches if the module is not loaded."""
 
     def knows(value: Any) -> bool:
         found = sys.modules.get(module)
@@ -363,14 +363,14 @@ def _numpy(value: Any, name: str) -> tuple[Elements, int]:
 
 
 def _source(value: _core.Source, name: str) -> tuple[Elements, int]:
-    """As an array, if one can show the elements where they lie."""
+    """Return the source as an array, if an array can show the elements in place."""
     del name
     return (np.asarray(value) if value.is_plain else value), value.bytes_copied
 
 
 def _masked(value: Any, name: str) -> tuple[Elements, int]:
     values = np.ndarray.view(np.ma.getdata(value), np.ndarray)
-    # Of nothing that is masked there may be no mask.
+    # If nothing is masked, there may be no mask.
     mask = np.ma.getmask(value)
     if mask is np.ma.nomask:
         return values, 0
@@ -382,7 +382,7 @@ def _masked(value: Any, name: str) -> tuple[Elements, int]:
 
 
 def _without(values: Array, missing: Array) -> Elements:
-    """The array without what is missing; the array itself if nothing is."""
+    """Return the array without the missing elements; the array itself if none is missing."""
     if values.dtype.kind not in KINDS:
         return values
     source = _core.Source(values, missing)
@@ -390,7 +390,7 @@ def _without(values: Array, missing: Array) -> Elements:
 
 
 def _with_lock(value: Any, name: str) -> tuple[Elements, int]:
-    """The array within; whoever else writes to it has to be kept from it by the caller, who has the lock."""
+    """Return the inner array. The caller holds the lock and must keep other writers out."""
     return _viewed(value.get_obj(), name)
 
 
@@ -400,14 +400,14 @@ def _shared_memory(value: Any, name: str) -> tuple[Elements, int]:
 
 
 def _pandas(value: Any, name: str) -> tuple[Elements, int]:
-    """A Series or an Index; extension arrays by what they hold."""
+    """Open a Series or an Index; extension arrays by their contents."""
     dtype = value.dtype
     if isinstance(dtype, np.dtype):
         return value.to_numpy(), 0
     if hasattr(dtype, "pyarrow_dtype"):
         return _arrow(value.array.__arrow_array__(), name)
     if hasattr(dtype, "numpy_dtype"):
-        # What pandas keeps beside the elements, where it does so.
+        # The elements and the mask, where pandas stores them side by side.
         data, mask = (getattr(value.array, each, None) for each in ("_data", "_mask"))
         if isinstance(data, np.ndarray) and isinstance(mask, np.ndarray):
             return _without(data, mask), 0
@@ -421,7 +421,7 @@ def _pandas(value: Any, name: str) -> tuple[Elements, int]:
 
 
 def _arrow(value: Any, name: str) -> tuple[Elements, int]:
-    """What offers Arrow's protocol, in one piece or in chunks."""
+    """Open an object that offers Arrow's protocol, in one piece or in chunks."""
     is_table, _, sources = _arrow_columns(value)
     if is_table:
         raise _Refused("is a table within a table: pass its columns")
@@ -429,7 +429,7 @@ def _arrow(value: Any, name: str) -> tuple[Elements, int]:
 
 
 def _arrow_columns(value: Any) -> tuple[bool, list[str], list[_core.Source | str]]:
-    """Whether it is a table, the names of its columns, and what was read of each, or why nothing was."""
+    """Return whether it is a table, the names of its columns, and each column or the reason why it cannot be read."""
     is_table, columns = _core.arrow_columns(value)
     sources: list[_core.Source | str] = [
         _Unread(f"{source}: pass a column of numbers or times") if isinstance(source, str) else source
@@ -437,7 +437,7 @@ def _arrow_columns(value: Any) -> tuple[bool, list[str], list[_core.Source | str
     ]
     is_reader = not any(hasattr(type(value), name) for name in ("__len__", "__arrow_c_array__"))
     if is_reader and not any(getattr(source, "size", 1) for source in sources):
-        raise _Refused("gives no rows, as a reader that was read before: make it again, or pass what it reads")
+        raise _Refused("gives no rows, like a reader that was already read: create it again, or pass its source")
     return is_table, [name for name, _ in columns], sources
 
 
@@ -448,7 +448,7 @@ def _xarray(value: Any, name: str) -> tuple[Elements, int]:
 
 
 def _viewed(value: Any, name: str) -> tuple[Elements, int]:
-    """What NumPy can look at where it lies, or else has to copy."""
+    """Return the elements as an array, in place if NumPy can; otherwise NumPy copies them."""
     del name
     if isinstance(value, bytes | bytearray):
         value = memoryview(value)
@@ -465,12 +465,12 @@ def _dlpack(value: Any, name: str) -> tuple[Elements, int]:
 
 
 def _sequence(value: Any, name: str) -> tuple[Elements, int]:
-    """Numbers, or sequences of numbers of one length."""
+    """Open a sequence of numbers, or of sequences of numbers of one length."""
     kind = type(value).__name__
     array = np.array(value)
     if array.dtype.kind not in KINDS:
-        what = f"is a {kind} of which NumPy makes an array of dtype {array.dtype}"
-        raise _Refused(f"{what}: pass numbers only, nan for those that are missing")
+        what = f"is a {kind} that NumPy turns into an array of dtype {array.dtype}"
+        raise _Refused(f"{what}: pass numbers only, with nan for missing values")
     del name
     return array, array.nbytes
 
