@@ -8,10 +8,6 @@ use std::hash::{Hash, Hasher};
 
 use num_complex::Complex;
 
-use crate::ahead::Ahead;
-use crate::lanes;
-use crate::simd::Simd;
-
 /// The element type of an array, as NumPy names it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[allow(missing_docs)]
@@ -518,12 +514,6 @@ pub trait Ordered: Item {
 
     /// The item of a key, which is one that an item has.
     fn of_key(key: u64) -> Self;
-
-    /// The smallest and the largest item that is there, and how many are missing, by explicit vectors if there is a way.
-    #[inline(always)]
-    fn fast_extrema<S: Simd>(_: S, _: &[Self], _: &Ahead) -> Option<(Self, Self, u32)> {
-        None
-    }
 }
 
 /// Integers, bools and times, summed exactly. NaT counts as 0.
@@ -772,7 +762,7 @@ impl Integer for Time {
 }
 
 macro_rules! floats {
-    ($($item:ty => $extrema:ident, $bits:ty;)*) => { $(
+    ($($item:ty => $bits:ty;)*) => { $(
         impl Item for $item {
             #[inline(always)]
             #[allow(clippy::eq_op)]
@@ -842,11 +832,6 @@ macro_rules! floats {
                     _ => <$item>::from_bits(key ^ sign),
                 }
             }
-
-            #[inline(always)]
-            fn fast_extrema<S: Simd>(simd: S, items: &[Self], ahead: &Ahead) -> Option<(Self, Self, u32)> {
-                lanes::$extrema(simd, items, ahead)
-            }
         }
 
         impl Item for Complex<$item> {
@@ -881,8 +866,8 @@ macro_rules! floats {
 }
 
 floats! {
-    f32 => extrema_f32, u32;
-    f64 => extrema_f64, u64;
+    f32 => u32;
+    f64 => u64;
 }
 
 impl DType {
