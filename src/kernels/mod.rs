@@ -3,6 +3,7 @@
 
 mod approximate;
 mod counts;
+mod diff;
 mod distinct;
 mod exponential;
 mod extrema;
@@ -95,7 +96,7 @@ pub static CATALOGUE: &[&Entry] = &[
     &running::CUMPROD,
     &running::CUMMAX,
     &running::CUMMIN,
-    &running::DIFF,
+    &diff::DIFF,
     &scores::ZSCORE,
     &scores::RANK,
     &rolling::ROLLING_SUM,
