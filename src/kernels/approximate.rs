@@ -21,9 +21,9 @@ use std::sync::Arc;
 
 use crate::dtype::{Buffer, DType, Ordered, with_ordered};
 use crate::kernel::{Accumulator, Entry, Input, Items, Request, Shape, Takes};
-use crate::kernels::quantiles::lower_rank;
 use crate::memory;
 use crate::parameters::{Accepts, Argument, Arguments, DefaultValue, Parameter};
+use crate::selection::lower_rank;
 use crate::simd::Simd;
 use crate::value::Value;
 use crate::view::BLOCK;

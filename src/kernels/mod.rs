@@ -9,10 +9,13 @@ mod exponential;
 mod extrema;
 mod histogram;
 mod matrix;
+mod median;
+mod median_abs_deviation;
 mod missing;
 mod moments;
 mod order;
 mod pairs;
+mod picked;
 mod product;
 mod quantiles;
 mod rescaled;
@@ -68,15 +71,15 @@ pub static CATALOGUE: &[&Entry] = &[
     &product::GMEAN,
     &sums::HMEAN,
     &exponential::LOGSUMEXP,
-    &quantiles::MEDIAN,
-    &quantiles::NANMEDIAN,
+    &median::MEDIAN,
+    &median::NANMEDIAN,
     &quantiles::QUANTILE,
     &quantiles::NANQUANTILE,
     &quantiles::PERCENTILE,
     &quantiles::NANPERCENTILE,
     &approximate::QUANTILE_APPROX,
     &quantiles::IQR,
-    &quantiles::MEDIAN_ABS_DEVIATION,
+    &median_abs_deviation::MEDIAN_ABS_DEVIATION,
     &trimmed::TRIM_MEAN,
     &top::TOPK,
     &top::BOTTOMK,
