@@ -1,7 +1,6 @@
 //! The catalogue. A kernel is a block of its family's file and one line of the list below; tests, documentation, stubs
 //! and benchmarks follow from the list.
 
-mod approximate;
 mod counts;
 mod diff;
 mod distinct;
@@ -13,10 +12,12 @@ mod median;
 mod median_abs_deviation;
 mod missing;
 mod moments;
+mod n_unique_approx;
 mod order;
 mod pairs;
 mod picked;
 mod product;
+mod quantile_approx;
 mod quantiles;
 mod rescaled;
 mod rolling;
@@ -77,7 +78,7 @@ pub static CATALOGUE: &[&Entry] = &[
     &quantiles::NANQUANTILE,
     &quantiles::PERCENTILE,
     &quantiles::NANPERCENTILE,
-    &approximate::QUANTILE_APPROX,
+    &quantile_approx::QUANTILE_APPROX,
     &quantiles::IQR,
     &median_abs_deviation::MEDIAN_ABS_DEVIATION,
     &trimmed::TRIM_MEAN,
@@ -89,7 +90,7 @@ pub static CATALOGUE: &[&Entry] = &[
     &sorting::ARGSORT,
     &order::IS_SORTED,
     &distinct::N_UNIQUE,
-    &approximate::N_UNIQUE_APPROX,
+    &n_unique_approx::N_UNIQUE_APPROX,
     &distinct::UNIQUE,
     &distinct::VALUE_COUNTS,
     &distinct::MODE,
