@@ -2,7 +2,7 @@
 //!
 //! With n elements x, their mean μ and Mₚ = Σ (x − μ)ᵖ:
 //!
-//! * a block's sum is kept with its rounding errors ([`Double`], in `lanes.rs`);
+//! * a block's sum is kept with its rounding errors ([`Double`](crate::lanes::Double));
 //! * a block's moments are taken in a second loop over the block (float32: in the only one), as sums sₚ = Σ dᵖ of the
 //!   deviations d = x − m from the rounded mean m; what the rounding left over, e = μ − m, is taken out again (Björck's
 //!   correction for p = 2, in Chan, Golub & LeVeque, The American Statistician 37 (1983), equation 1.7, and its binomial
