@@ -1,7 +1,7 @@
 //! The median distance from the center: `median_abs_deviation`.
 //!
 //! A first request finds the center, which is the median or the mean; a second one finds the median of the distances from it,
-//! which are computed block by block and never kept.
+//! which are computed block by block and not stored as an array.
 
 use crate::dtype::DType;
 use crate::error::Error;
