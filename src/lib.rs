@@ -13,7 +13,7 @@
 //! | [`store`], `fill` | sinks that keep a formula's items; arrays that are written piece by piece |
 //! | `tally`, `selection` | counting small integers; order statistics, sorting and distinct values as passes |
 //! | `windows` | statistics of windows that slide over an array |
-//! | [`kernels`] | the kernels, a file per family; `mod.rs` is the list |
+//! | [`kernels`] | the kernels, a file or a folder per family; `mod.rs` is the list |
 //! | [`plan`] | functions → sinks and who waits for them; touches no data |
 //! | [`engine`] | passes, chunks, workers, the fixed combine tree; the only part with threads |
 //! | [`array`] | the Rust face: views of `ndarray` go in, its arrays come out |

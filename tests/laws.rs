@@ -1,4 +1,4 @@
-//! The laws that every kernel is under by being listed in the catalogue (see `src/kernel.rs`), and the engine with it.
+//! The laws that every kernel is under by being listed in the catalogue (see `src/kernel/mod.rs`), and the engine with it.
 //!
 //! The engine is compared, bit for bit, with a model of it (`support/model.rs`): one sink at a time, in one thread, chunk
 //! after chunk. Most laws are other ways to sweep for a sink that have to come to the same.

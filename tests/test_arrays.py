@@ -374,3 +374,10 @@ def test_windows_of_the_same_elements_share_a_walk() -> None:
 def test_a_timeout_stops_them() -> None:
     with pytest.raises(TimeoutError):
         ff.run(np.zeros(20_000_000), [ff.rolling_median(1001), "rank"], timeout=0.01)
+
+
+@pytest.mark.parametrize("n", [1000, 10**9, 2**62])
+def test_differences_of_all_elements_are_none_at_once(n: int) -> None:
+    x = np.arange(1000.0)
+    assert ff.run(x, ff.diff(n=n))["diff"].size == np.diff(x, n=min(n, 1001)).size == 0
+    assert ff.run(x.reshape(10, 100), ff.diff(n=n), axis=1)["diff"].shape == (10, 0)

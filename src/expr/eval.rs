@@ -2,7 +2,7 @@
 
 use crate::dtype::{Block, Buffer};
 use crate::expr::flags::Flags;
-use crate::expr::ops::Operand;
+use crate::expr::operation::Operand;
 use crate::expr::program::{Action, Program};
 use crate::simd::Level;
 use crate::view::{BLOCK, View};

@@ -10,12 +10,14 @@ mod cast;
 mod eval;
 mod flags;
 mod graph;
-mod ops;
+mod operation;
 mod program;
+mod step;
 
 pub use cast::can_cast;
 pub use eval::Evaluator;
 pub use flags::Flags;
 pub use graph::{Expression, Graph, NodeId};
-pub use ops::{Elementwise, Loop, Operand, Operation, Step};
+pub use operation::{Elementwise, Loop, Operand, Operation};
 pub use program::Program;
+pub use step::Step;

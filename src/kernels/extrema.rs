@@ -7,10 +7,12 @@
 
 use std::marker::PhantomData;
 
-use crate::dtype::{DType, Item, Number, Ordered, with_ordered};
+use crate::ahead::Ahead;
+use crate::dtype::{Bool8, DType, Item, Number, Ordered, Time, with_ordered};
 use crate::error::Error;
 use crate::expr::Expression;
 use crate::kernel::{Accumulator, Answer, Entry, Input, Items, NanPolicy, Request, Shape, Takes};
+use crate::lanes::{extrema_f32, extrema_f64};
 use crate::simd::Simd;
 use crate::value::Value;
 
@@ -57,7 +59,42 @@ impl<T: Copy> ExtremaState<T> {
     }
 }
 
-impl<T: Ordered> Accumulator for Extrema<T> {
+/// Items whose extrema are known.
+pub(super) trait HasExtrema: Ordered {
+    /// The smallest and the largest item that is not missing, and the number of missing ones, by explicit vectors. It is `None`
+    /// of an empty block, and of types that have no such loop: the compiler's own vectors serve them as well.
+    #[inline(always)]
+    fn fast_extrema<S: Simd>(_: S, _: &[Self], _: &Ahead) -> Option<(Self, Self, u32)> {
+        None
+    }
+}
+
+impl HasExtrema for Bool8 {}
+impl HasExtrema for i8 {}
+impl HasExtrema for i16 {}
+impl HasExtrema for i32 {}
+impl HasExtrema for i64 {}
+impl HasExtrema for u8 {}
+impl HasExtrema for u16 {}
+impl HasExtrema for u32 {}
+impl HasExtrema for u64 {}
+impl HasExtrema for Time {}
+
+impl HasExtrema for f32 {
+    #[inline(always)]
+    fn fast_extrema<S: Simd>(simd: S, items: &[f32], ahead: &Ahead) -> Option<(f32, f32, u32)> {
+        extrema_f32(simd, items, ahead)
+    }
+}
+
+impl HasExtrema for f64 {
+    #[inline(always)]
+    fn fast_extrema<S: Simd>(simd: S, items: &[f64], ahead: &Ahead) -> Option<(f64, f64, u32)> {
+        extrema_f64(simd, items, ahead)
+    }
+}
+
+impl<T: HasExtrema> Accumulator for Extrema<T> {
     const NAME: &'static str = "extrema";
 
     type Item = T;

@@ -1,6 +1,6 @@
 //! Of any number of arrays: `cov_matrix` and `corr_matrix`.
 //!
-//! For every two arrays, C = Σ (x − μ)(y − ν), computed as for two of them (`pairs.rs`). [`ROWS`] rows are taken at a time: their
+//! For every two arrays, C = Σ (x − μ)(y − ν), computed as for two of them (`pairs/joint.rs`). [`ROWS`] rows are taken at a time: their
 //! deviations from the rounded means, column by column, stay in the second-level cache, while the sums of products are taken
 //! [`TILE`] columns against as many, so that an element that is loaded is used four times. (Without fused multiply-adds, which
 //! processors have or have not.)

@@ -1,18 +1,23 @@
 //! The catalogue. A kernel is a block of its family's file and one line of the list below; tests, documentation, stubs
 //! and benchmarks follow from the list.
 
-mod approximate;
 mod counts;
+mod diff;
 mod distinct;
 mod exponential;
 mod extrema;
 mod histogram;
 mod matrix;
+mod median;
+mod median_abs_deviation;
 mod missing;
 mod moments;
+mod n_unique_approx;
 mod order;
 mod pairs;
+mod picked;
 mod product;
+mod quantile_approx;
 mod quantiles;
 mod rescaled;
 mod rolling;
@@ -67,15 +72,15 @@ pub static CATALOGUE: &[&Entry] = &[
     &product::GMEAN,
     &sums::HMEAN,
     &exponential::LOGSUMEXP,
-    &quantiles::MEDIAN,
-    &quantiles::NANMEDIAN,
+    &median::MEDIAN,
+    &median::NANMEDIAN,
     &quantiles::QUANTILE,
     &quantiles::NANQUANTILE,
     &quantiles::PERCENTILE,
     &quantiles::NANPERCENTILE,
-    &approximate::QUANTILE_APPROX,
+    &quantile_approx::QUANTILE_APPROX,
     &quantiles::IQR,
-    &quantiles::MEDIAN_ABS_DEVIATION,
+    &median_abs_deviation::MEDIAN_ABS_DEVIATION,
     &trimmed::TRIM_MEAN,
     &top::TOPK,
     &top::BOTTOMK,
@@ -85,7 +90,7 @@ pub static CATALOGUE: &[&Entry] = &[
     &sorting::ARGSORT,
     &order::IS_SORTED,
     &distinct::N_UNIQUE,
-    &approximate::N_UNIQUE_APPROX,
+    &n_unique_approx::N_UNIQUE_APPROX,
     &distinct::UNIQUE,
     &distinct::VALUE_COUNTS,
     &distinct::MODE,
@@ -95,7 +100,7 @@ pub static CATALOGUE: &[&Entry] = &[
     &running::CUMPROD,
     &running::CUMMAX,
     &running::CUMMIN,
-    &running::DIFF,
+    &diff::DIFF,
     &scores::ZSCORE,
     &scores::RANK,
     &rolling::ROLLING_SUM,

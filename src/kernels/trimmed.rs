@@ -8,7 +8,7 @@
 use crate::dtype::{Buffer, DType};
 use crate::error::Error;
 use crate::kernel::{Accumulator, Answer, Entry, Input, Items, Request, Takes};
-use crate::kernels::quantiles::{PickedNumbers, ordered};
+use crate::kernels::picked::{PickedNumbers, ordered};
 use crate::lanes::Double;
 use crate::parameters::{Accepts, Arguments, DefaultValue, Parameter};
 use crate::simd::Simd;

@@ -21,6 +21,7 @@ mod collect;
 mod count;
 mod distinct;
 mod map;
+mod method;
 mod ranks;
 mod sample;
 mod tallies;
@@ -42,6 +43,7 @@ use sample::{Sample, Sampled};
 
 pub(crate) use buckets::Sorts;
 pub(crate) use distinct::{Distinct, distinct};
+pub(crate) use method::{Method, Place, interpolated, lower_rank};
 pub(crate) use ranks::{Ties, ranks};
 pub(crate) use weighted::weighted;
 

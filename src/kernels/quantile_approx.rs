@@ -1,34 +1,21 @@
-//! Approximate answers in one pass and little memory, asked for by name: `quantile_approx` and `n_unique_approx`.
-//!
-//! # Quantiles
+//! Quantiles within a relative error, in one pass and little memory: `quantile_approx`.
 //!
 //! Elements are counted by their sign, their exponent and the upper m bits of their mantissa, as `HdrHistogram` does for integers.
 //! A bin of floats is so [L, L(1 + w)) with w ≤ 2⁻ᵐ, and of the bin that has the wanted rank the answer is 2LU/(L + U), whose
 //! relative distance from both ends L and U is the same: (U − L)/(U + L) ≤ w/(2 + w). (The sketch of Masson, Rim & Lee, PVLDB
 //! 12 (2019), 2195–2205, has this estimate and this error, with bins that are exact powers.) Merging adds counts, so any order gives
 //! the same answer. Only exponents that occur have bins.
-//!
-//! # Distinct values
-//!
-//! Of each element's hash p bits choose a register, which keeps the largest number of leading zeros, plus one, of the other bits
-//! (Flajolet, Fusy, Gandouet & Meunier, `HyperLogLog`, DMTCS Proceedings AH (2007), 137–156). The number of values is estimated from
-//! how many registers hold what: Ertl's improved raw estimator (arXiv:1702.01284, algorithm 6), which needs no correction for few
-//! values or many. The hash is David Stafford's thirteenth mix of 64 bits, as it finishes `SplitMix64` (Steele, Lea &
-//! Flood, OOPSLA 2014, 453–472).
 
-use std::marker::PhantomData;
 use std::sync::Arc;
 
-use crate::dtype::{Buffer, DType, Ordered, with_ordered};
+use crate::dtype::{Buffer, DType};
 use crate::kernel::{Accumulator, Entry, Input, Items, Request, Shape, Takes};
-use crate::kernels::quantiles::lower_rank;
 use crate::memory;
 use crate::parameters::{Accepts, Argument, Arguments, DefaultValue, Parameter};
+use crate::selection::lower_rank;
 use crate::simd::Simd;
 use crate::value::Value;
 use crate::view::BLOCK;
-
-// ---- quantiles ----
 
 /// Bits of a float's mantissa, and what is above them: sign and exponent.
 const MANTISSA: u32 = 52;
@@ -45,7 +32,7 @@ struct Magnitudes {
 }
 
 impl Magnitudes {
-    /// So many bins to an octave that the error is at most this.
+    /// The fewest bins to an octave with which the error is at most this.
     fn within(relative_error: f64) -> Magnitudes {
         // The answer itself is rounded.
         let allowed = relative_error * (1.0 - 8.0 * f64::EPSILON);
@@ -250,139 +237,6 @@ fn quantile_approx(arguments: &Arguments, input: &Input) -> Request {
     })
 }
 
-// ---- distinct values ----
-
-/// The largest ranks of hashes, for 2^`precision` registers.
-#[derive(Debug, Clone, Copy, PartialEq)]
-struct Registers<T> {
-    precision: u32,
-    item: PhantomData<fn(T)>,
-}
-
-/// Scatters 64 bits. The odd number, `SplitMix64`'s first step, keeps 0 from being its own hash.
-#[inline(always)]
-fn hash(key: u64) -> u64 {
-    let mut bits = key.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    bits = (bits ^ (bits >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    bits ^ (bits >> 31)
-}
-
-impl<T: Ordered> Accumulator for Registers<T> {
-    const NAME: &'static str = "registers";
-
-    type Item = T;
-    type State = Vec<u8>;
-
-    const ORDER_FREE: bool = true;
-
-    fn init(&self) -> Vec<u8> {
-        memory::filled(0, 1 << self.precision)
-    }
-
-    #[inline(always)]
-    #[allow(clippy::cast_possible_truncation)] // what is shifted has a few bits left
-    fn update<S: Simd>(&self, _: S, registers: &mut Vec<u8>, block: Items<'_, T>) {
-        for item in block.iter() {
-            let hash = hash(item.canonical().key());
-            // A one behind the bits that are left ends the zeros.
-            let rest = hash << self.precision | 1 << (self.precision - 1);
-            if let Some(register) = registers.get_mut((hash >> (u64::BITS - self.precision)) as usize) {
-                *register = (*register).max(rest.leading_zeros() as u8 + 1);
-            }
-        }
-    }
-
-    fn combine(&self, registers: &mut Vec<u8>, next: Vec<u8>) {
-        registers.iter_mut().zip(next).for_each(|(register, next)| *register = next.max(*register));
-    }
-
-    fn cover(&self, other: &Self) -> Option<Self> {
-        (self == other).then_some(*self)
-    }
-}
-
-/// Ertl's estimate of the number of distinct values.
-fn estimate(registers: &[u8]) -> f64 {
-    let mut held = [0.0; u64::BITS as usize + 1];
-    for &register in registers {
-        if let Some(count) = held.get_mut(usize::from(register)) {
-            *count += 1.0;
-        }
-    }
-    let m = registers.len() as f64;
-    // The largest rank: one more than the bits that do not choose a register.
-    let most = (u64::BITS - registers.len().ilog2()) as usize + 1;
-    let last = held.get(most).copied().unwrap_or(0.0);
-    let middle = held.get(1..most).unwrap_or_default();
-    let z = middle.iter().rev().fold(m * tau(1.0 - last / m), |z, count| 0.5 * (z + count)) + m * sigma(held[0] / m);
-    m * m / (2.0 * std::f64::consts::LN_2 * z)
-}
-
-/// x + Σ x^(2ᵏ) 2^(k−1), from k = 1 on.
-fn sigma(mut x: f64) -> f64 {
-    if x >= 1.0 {
-        return f64::INFINITY;
-    }
-    let (mut weight, mut sum) = (1.0, x);
-    loop {
-        x *= x;
-        let before = sum;
-        sum += x * weight;
-        weight *= 2.0;
-        if sum == before {
-            return sum;
-        }
-    }
-}
-
-/// (1 − x − Σ (1 − x^(2⁻ᵏ))² 2⁻ᵏ) / 3, from k = 1 on.
-fn tau(mut x: f64) -> f64 {
-    if x <= 0.0 || x >= 1.0 {
-        return 0.0;
-    }
-    let (mut weight, mut sum) = (1.0, 1.0 - x);
-    loop {
-        x = x.sqrt();
-        let before = sum;
-        weight *= 0.5;
-        sum -= (1.0 - x).powi(2) * weight;
-        if sum == before {
-            return sum / 3.0;
-        }
-    }
-}
-
-pub(super) static N_UNIQUE_APPROX: Entry = Entry {
-    name: "n_unique_approx",
-    doc: "The number of distinct values, estimated in one pass.\n\n\
-          The standard error is ``1.04 / sqrt(2 ** precision)`` of the number: 0.8 per cent with the default. Memory is \
-          ``2 ** precision`` bytes per worker. All NaN are one value, and so are zeros of both signs. HyperLogLog, with the \
-          estimator of O. Ertl (arXiv:1702.01284).",
-    parameters: &[Parameter {
-        name: "precision",
-        accepts: Accepts::Precision,
-        default: DefaultValue::Int(14),
-        doc: "The number of registers, as a power of two.",
-    }],
-    numpy: "np.unique(x).size",
-    takes: Takes::Ordered,
-    approximate: true,
-    examples: &["precision=7"],
-    resolve: |arguments, input| {
-        let precision = u32::try_from(arguments.int("precision")).unwrap_or(0);
-        Ok(with_ordered!(input.dtype, T => {
-            let registers = Registers::<T> { precision, item: PhantomData };
-            Request::new(input.values(), registers, |registers: &Vec<u8>| {
-                #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // an estimate is finite, and not negative
-                let rounded = estimate(registers).round() as u64;
-                Ok(Value::count(rounded))
-            })
-        }, else return Err(input.unsupported(Takes::Ordered))))
-    },
-    ..Entry::USUAL
-};
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -407,15 +261,5 @@ mod tests {
             assert!((off - 1.0 / (17.0 + 2.0 * bin as f64)).abs() < 1e-15, "{octave}, {bin}: {off}");
         }
         assert_eq!(magnitudes.value(2047, 0), f64::INFINITY);
-    }
-
-    #[test]
-    fn nothing_is_estimated_of_nothing_and_much_of_full_registers() {
-        assert_eq!(estimate(&[0; 16]), 0.0);
-        assert_eq!(estimate(&[61; 16]), f64::INFINITY);
-        let one = Registers::<u64> { precision: 10, item: PhantomData };
-        let mut registers = Accumulator::init(&one);
-        registers[7] = 3;
-        assert!((estimate(&registers) - 1.0).abs() < 1e-3);
     }
 }

@@ -1,161 +1,8 @@
-//! The parameters of kernels: what an argument may be, what a parameter accepts, and the checked arguments of one use.
+//! What a parameter accepts: each kind of [`Accepts`], in words and as a check of one argument.
+//!
+//! A kernel may rely on what is checked here. What depends on several arguments or on the array is the kernel's to check.
 
-use std::fmt;
-use std::hash::{Hash, Hasher};
-use std::sync::Arc;
-
-use crate::dtype::DType;
-use crate::error::Error;
-
-/// The value of a parameter. Numbers are compared as Python compares them: 1 and 1.0 are the same.
-#[derive(Debug, Clone)]
-pub enum Argument {
-    /// Not given, where that means something.
-    None,
-    /// `True` or `False`.
-    Bool(bool),
-    /// An integer.
-    Int(i64),
-    /// A float.
-    Float(f64),
-    /// A string.
-    Text(String),
-    /// A list or an array of numbers, and its dtype, which the kernel may hand back.
-    Floats(Arc<Vec<f64>>, DType),
-    /// A lower and an upper end, and the dtype that they came in, which means nothing to the kernel.
-    Pair([f64; 2], DType),
-    /// An integer beyond 64 bits: out of bounds everywhere.
-    Huge,
-    /// Anything else: accepted nowhere.
-    Other,
-}
-
-impl PartialEq for Argument {
-    fn eq(&self, other: &Argument) -> bool {
-        match (self, other) {
-            (Argument::None, Argument::None) => true,
-            (Argument::Bool(left), Argument::Bool(right)) => left == right,
-            (Argument::Int(left), Argument::Int(right)) => left == right,
-            (Argument::Float(left), Argument::Float(right)) => left == right,
-            (Argument::Int(int), Argument::Float(float)) | (Argument::Float(float), Argument::Int(int)) => {
-                whole(*float) == Some(*int)
-            }
-            (Argument::Floats(left, left_dtype), Argument::Floats(right, right_dtype)) => {
-                left == right && left_dtype == right_dtype
-            }
-            (Argument::Pair(left, _), Argument::Pair(right, _)) => left == right,
-            (Argument::Text(left), Argument::Text(right)) => left == right,
-            _ => false,
-        }
-    }
-}
-
-impl From<bool> for Argument {
-    fn from(value: bool) -> Argument {
-        Argument::Bool(value)
-    }
-}
-
-impl From<i32> for Argument {
-    fn from(value: i32) -> Argument {
-        Argument::Int(value.into())
-    }
-}
-
-impl From<i64> for Argument {
-    fn from(value: i64) -> Argument {
-        Argument::Int(value)
-    }
-}
-
-impl From<usize> for Argument {
-    fn from(value: usize) -> Argument {
-        i64::try_from(value).map_or(Argument::Huge, Argument::Int)
-    }
-}
-
-impl From<f64> for Argument {
-    fn from(value: f64) -> Argument {
-        Argument::Float(value)
-    }
-}
-
-impl From<&str> for Argument {
-    fn from(value: &str) -> Argument {
-        Argument::Text(value.to_owned())
-    }
-}
-
-impl From<Vec<f64>> for Argument {
-    fn from(values: Vec<f64>) -> Argument {
-        Argument::Floats(Arc::new(values), DType::Float64)
-    }
-}
-
-impl From<&[f64]> for Argument {
-    fn from(values: &[f64]) -> Argument {
-        values.to_vec().into()
-    }
-}
-
-impl<const N: usize> From<[f64; N]> for Argument {
-    fn from(values: [f64; N]) -> Argument {
-        values.to_vec().into()
-    }
-}
-
-/// A lower and an upper end.
-impl From<(f64, f64)> for Argument {
-    fn from((low, high): (f64, f64)) -> Argument {
-        [low, high].into()
-    }
-}
-
-/// As Python writes it.
-impl fmt::Display for Argument {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Argument::None => f.write_str("None"),
-            Argument::Bool(value) => f.write_str(if *value { "True" } else { "False" }),
-            Argument::Int(value) => write!(f, "{value}"),
-            Argument::Float(value) => write!(f, "{value:?}"),
-            Argument::Text(value) => write!(f, "'{value}'"),
-            Argument::Floats(values, _) => write!(f, "{values:?}"),
-            Argument::Pair([low, high], _) => write!(f, "({low:?}, {high:?})"),
-            Argument::Huge => f.write_str("an integer beyond 64 bits"),
-            Argument::Other => f.write_str("something else"),
-        }
-    }
-}
-
-impl Hash for Argument {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        // Adding 0 drops a zero's sign, which makes no difference.
-        let bits = |float: &f64| (float + 0.0).to_bits();
-        match self {
-            Argument::None | Argument::Huge | Argument::Other => {}
-            Argument::Bool(value) => value.hash(state),
-            Argument::Int(value) => value.hash(state),
-            Argument::Float(value) => match whole(*value) {
-                Some(int) => int.hash(state),
-                None => bits(value).hash(state),
-            },
-            Argument::Floats(values, dtype) => {
-                values.iter().map(bits).for_each(|bits| bits.hash(state));
-                dtype.hash(state);
-            }
-            Argument::Text(text) => text.hash(state),
-            Argument::Pair(ends, _) => ends.iter().map(bits).for_each(|bits| bits.hash(state)),
-        }
-    }
-}
-
-/// The integer that the float is, if it is one.
-#[allow(clippy::cast_possible_truncation)]
-fn whole(float: f64) -> Option<i64> {
-    let limit = 2.0_f64.powi(63);
-    (float.trunc() == float && (-limit..limit).contains(&float)).then_some(float as i64)
-}
+use super::argument::Argument;
 
 /// The most bins that a histogram can have: their counts must fit in memory several times over.
 pub(crate) const MAX_BINS: i64 = 10_000_000;
@@ -238,7 +85,7 @@ pub enum Accepts {
 }
 
 impl Accepts {
-    /// For messages: what is accepted.
+    /// What is accepted, in words, for messages.
     pub fn describe(self) -> &'static str {
         match self {
             Accepts::Bool => "True or False",
@@ -275,8 +122,8 @@ impl Accepts {
         }
     }
 
-    /// The argument as the kernel gets it, or why it does not.
-    fn take(self, argument: &Argument) -> Result<Argument, Refusal> {
+    /// The argument as the kernel gets it, or why it is refused.
+    pub(super) fn take(self, argument: &Argument) -> Result<Argument, Refusal> {
         let accepted = match (self, argument) {
             (Accepts::Bool, Argument::Bool(_))
             | (Accepts::Percentiles, Argument::Pair(..))
@@ -373,119 +220,9 @@ impl Accepts {
 }
 
 /// Why an argument is not accepted.
-enum Refusal {
-    /// Its type is wrong.
+pub(super) enum Refusal {
+    /// The argument's type is wrong.
     Type,
-    /// Its value is: this is what it must be.
+    /// The argument's value is wrong; it must be what is said here.
     Value(&'static str),
-}
-
-/// A parameter of a kernel.
-#[derive(Debug, Clone, Copy)]
-pub struct Parameter {
-    /// NumPy's or SciPy's name for it.
-    pub name: &'static str,
-    /// What it accepts.
-    pub accepts: Accepts,
-    /// What it is if not given.
-    pub default: DefaultValue,
-    /// One sentence for the documentation.
-    pub doc: &'static str,
-}
-
-/// A parameter's default, in a form that a constant can hold.
-#[derive(Debug, Clone, Copy)]
-#[allow(missing_docs)]
-pub enum DefaultValue {
-    None,
-    Bool(bool),
-    Int(i64),
-    Float(f64),
-    Text(&'static str),
-    Pair(f64, f64),
-}
-
-impl DefaultValue {
-    /// As an argument.
-    pub fn argument(self) -> Argument {
-        match self {
-            DefaultValue::None => Argument::None,
-            DefaultValue::Bool(value) => Argument::Bool(value),
-            DefaultValue::Int(value) => Argument::Int(value),
-            DefaultValue::Float(value) => Argument::Float(value),
-            DefaultValue::Text(value) => Argument::Text(value.to_owned()),
-            DefaultValue::Pair(low, high) => Argument::Pair([low, high], DType::Float64),
-        }
-    }
-}
-
-/// The checked parameters of one use of a kernel, in the order in which the kernel declares them.
-#[derive(Debug, Clone, PartialEq, Hash)]
-pub struct Arguments(Vec<(&'static str, Argument)>);
-
-impl Arguments {
-    /// Checks what was given against what a kernel declares. `shown` is asked for the value of a parameter as the caller
-    /// wrote it, for a message.
-    pub fn check(
-        kernel: &'static str,
-        declared: &'static [Parameter],
-        given: &[(String, Argument)],
-        shown: impl Fn(&str) -> String,
-    ) -> Result<Arguments, Error> {
-        if let Some((name, _)) = given.iter().find(|(name, _)| declared.iter().all(|p| p.name != name)) {
-            return Err(Error::UnknownParameter {
-                kernel,
-                parameter: name.clone(),
-                accepted: declared.iter().map(|parameter| parameter.name).collect(),
-            });
-        }
-        let checked = declared.iter().map(|&Parameter { name, accepts, default, .. }| {
-            let given = given.iter().find(|(given, _)| given == name);
-            let argument = given.map_or_else(|| default.argument(), |(_, argument)| argument.clone());
-            accepts.take(&argument).map(|argument| (name, argument)).map_err(|refusal| {
-                let (parameter, value) = (name, shown(name));
-                match refusal {
-                    Refusal::Type => Error::ParameterType { kernel, parameter, value, expected: accepts.describe() },
-                    Refusal::Value(expected) => {
-                        Error::ParameterValue { kernel, parameter, value, expected: expected.to_owned() }
-                    }
-                }
-            })
-        });
-        checked.collect::<Result<_, _>>().map(Arguments)
-    }
-
-    /// The value of a declared parameter.
-    pub fn get(&self, name: &str) -> &Argument {
-        self.0.iter().find(|(known, _)| *known == name).map_or(&Argument::None, |(_, argument)| argument)
-    }
-
-    /// The value of a number.
-    pub fn number(&self, name: &str) -> f64 {
-        match self.get(name) {
-            Argument::Int(value) => *value as f64,
-            Argument::Float(value) => *value,
-            _ => f64::NAN,
-        }
-    }
-
-    /// The value of an integer.
-    pub fn int(&self, name: &str) -> i64 {
-        if let Argument::Int(value) = self.get(name) { *value } else { 0 }
-    }
-
-    /// The value of a string.
-    pub fn text(&self, name: &str) -> &str {
-        if let Argument::Text(value) = self.get(name) { value } else { "" }
-    }
-
-    /// The value of a bool.
-    pub fn bool(&self, name: &str) -> bool {
-        self.get(name) == &Argument::Bool(true)
-    }
-
-    /// All of them.
-    pub fn iter(&self) -> impl Iterator<Item = (&'static str, &Argument)> {
-        self.0.iter().map(|(name, argument)| (*name, argument))
-    }
 }

@@ -1,0 +1,193 @@
+//! The elementwise steps that kernels ask for: leaving out NaN, converting to float64, distances from a center.
+//!
+//! A step takes one operand, and its loops are our own, compiled once per instruction set. What users' formulas are made of is in
+//! `operation`.
+
+use num_complex::Complex;
+
+use crate::dtype::{Block, Buffer, DType, Item, ItemType, Sealed, Time};
+use crate::expr::cast::cast;
+use crate::scale::Scale;
+use crate::simd::Level;
+
+/// One elementwise step that a kernel asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Step {
+    /// Leaves out NaN and NaT. Only this step and the next may shorten a block.
+    Valid,
+    /// Leaves out float64 that are not between two ends, these included.
+    Within(Ends),
+    /// Converts a real item to float64, as NumPy's `astype` does.
+    Float64,
+    /// |x| of a float64.
+    Absolute,
+    /// A float64 in the first scale, or both parts of a complex number, each in its own.
+    Scaled(Scale, Scale),
+    /// |x − c| of a float, in its own precision.
+    Deviation(Center),
+}
+
+/// A lower and an upper end, as the bits of floats.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Ends {
+    low: u64,
+    high: u64,
+}
+
+/// Where deviations start: a float, as its bits, and the dtype that they are rounded to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Center {
+    bits: u64,
+    dtype: DType,
+}
+
+impl Step {
+    /// |x − c| of floats of this dtype.
+    pub fn deviation(center: f64, dtype: DType) -> Step {
+        Step::Deviation(Center { bits: center.to_bits(), dtype })
+    }
+
+    /// Leaves out float64 that are not from `low` to `high`.
+    pub fn within(low: f64, high: f64) -> Step {
+        Step::Within(Ends { low: low.to_bits(), high: high.to_bits() })
+    }
+
+    /// Its name in plans.
+    pub fn name(self) -> &'static str {
+        match self {
+            Step::Valid => "valid",
+            Step::Within(_) => "within",
+            Step::Float64 => "float64",
+            Step::Absolute => "abs",
+            Step::Scaled(..) => "scaled",
+            Step::Deviation(_) => "deviation",
+        }
+    }
+
+    /// The type of the items that come out if such items go in.
+    pub(super) fn item(self, input: ItemType) -> ItemType {
+        match self {
+            Step::Valid | Step::Scaled(..) | Step::Deviation(_) => input,
+            Step::Within(_) | Step::Float64 | Step::Absolute => ItemType::Float64,
+        }
+    }
+
+    /// Whether an item comes out for each that goes in.
+    pub(super) fn keeps_all(self) -> bool {
+        match self {
+            Step::Valid | Step::Within(_) => false,
+            Step::Float64 | Step::Absolute | Step::Scaled(..) | Step::Deviation(_) => true,
+        }
+    }
+
+    /// Computes the step into `output` and says how many items came out, or `None` if the input serves as it is.
+    pub(super) fn apply(self, level: Level, input: Block<'_>, output: &mut Buffer) -> Option<usize> {
+        match self {
+            Step::Valid => valid(level, input, output),
+            Step::Within(ends) => {
+                let (low, high) = (f64::from_bits(ends.low), f64::from_bits(ends.high));
+                compress(level, f64::of(input).unwrap_or_default(), output, |x| (low <= x) & (x <= high))
+            }
+            Step::Float64 if input.item() == ItemType::Float64 => None,
+            Step::Float64 => {
+                cast(level, input, output);
+                Some(input.len())
+            }
+            Step::Absolute => {
+                map(level, input, output, |x: f64| x.abs());
+                Some(input.len())
+            }
+            Step::Scaled(first, second) => {
+                match input.item() {
+                    ItemType::Complex128 => map(level, input, output, |pair: Complex<f64>| Complex {
+                        re: first.scaled(pair.re),
+                        im: second.scaled(pair.im),
+                    }),
+                    _ => map(level, input, output, |x: f64| first.scaled(x)),
+                }
+                Some(input.len())
+            }
+            Step::Deviation(center) => {
+                center.deviations(level, input, output);
+                Some(input.len())
+            }
+        }
+    }
+}
+
+impl Center {
+    #[allow(clippy::cast_possible_truncation)]
+    fn deviations(self, level: Level, input: Block<'_>, output: &mut Buffer) {
+        let center = f64::from_bits(self.bits);
+        match (input.item(), self.dtype) {
+            (ItemType::Float32, DType::Float16) => {
+                let rounded = |x: f32| self.dtype.round(f64::from(x) - center).abs() as f32;
+                map(level, input, output, rounded);
+            }
+            (ItemType::Float32, _) => {
+                let center = center as f32;
+                map(level, input, output, |x: f32| (x - center).abs());
+            }
+            _ => map(level, input, output, |x: f64| (x - center).abs()),
+        }
+    }
+}
+
+/// One item out for each item in.
+#[inline(always)]
+fn map<T: Sealed, U: Sealed>(level: Level, input: Block<'_>, output: &mut Buffer, f: impl Fn(T) -> U) {
+    let (Some(input), Some(output)) = (T::of(input), U::of_mut(output)) else {
+        unreachable!("the graph gives each step the items it is made for");
+    };
+    level.run(
+        #[inline(always)]
+        || {
+            for (y, &x) in output.iter_mut().zip(input) {
+                *y = f(x);
+            }
+        },
+    );
+}
+
+/// Leaves out NaN and NaT; `None` if there are none.
+fn valid(level: Level, input: Block<'_>, output: &mut Buffer) -> Option<usize> {
+    match input {
+        Block::Float32(items) => compress(level, items, output, is_there),
+        Block::Float64(items) => compress(level, items, output, is_there),
+        Block::Complex64(items) => compress::<Complex<f32>>(level, items, output, is_there),
+        Block::Complex128(items) => compress::<Complex<f64>>(level, items, output, is_there),
+        Block::Time(items) => compress::<Time>(level, items, output, is_there),
+        _ => None,
+    }
+}
+
+#[inline(always)]
+fn is_there<T: Item>(item: T) -> bool {
+    !item.is_missing()
+}
+
+/// Moves the items that are kept to the front. Most blocks have no others and are handed on as they are.
+#[inline(always)]
+fn compress<T: Item>(level: Level, input: &[T], output: &mut Buffer, keeps: impl Fn(T) -> bool) -> Option<usize> {
+    let Some(output) = T::of_mut(output) else {
+        unreachable!("the graph gives each step the items it is made for");
+    };
+    level.run(
+        #[inline(always)]
+        || {
+            if input.iter().filter(|item| !keeps(**item)).count() == 0 {
+                return None;
+            }
+            // Every item is written, the next over it if it is not kept: no branch to mispredict.
+            let mut kept = 0;
+            for &item in input {
+                if let Some(place) = output.get_mut(kept) {
+                    *place = item;
+                }
+                kept += usize::from(keeps(item));
+            }
+            // A racing writer can make the two loops disagree, so the count is bounded by what was written.
+            Some(kept.min(input.len()))
+        },
+    )
+}

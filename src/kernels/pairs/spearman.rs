@@ -1,0 +1,103 @@
+//! Spearman's correlation: the pairs are collected, each array is ranked in its own dtype, and the ranks are correlated.
+//!
+//! Ranks need all pairs at once, so this is the one kernel of two arrays whose memory grows with them.
+
+use super::joint::JointState;
+use super::{Pair, number};
+use crate::ahead::Ahead;
+use crate::dtype::{DType, Ordered};
+use crate::expr::Expression;
+use crate::kernel::{Accumulator, Exact, Input, Items, Request, Team};
+use crate::memory;
+use crate::selection::Ties;
+use crate::simd::Simd;
+
+/// Collects the pairs, and correlates their ranks once all are there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Ranked {
+    /// Which parts are the bits of keys, see [`Exact`].
+    is_key: [bool; 2],
+    /// Whether pairs with a NaN are left out.
+    omits: bool,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct RankedState {
+    pairs: Vec<Vec<Pair>>,
+    /// The joint moments of the ranks, once these are known.
+    joint: JointState,
+}
+
+impl Ranked {
+    /// Asks for Spearman's correlation of an input's pairs, which are read without rounding.
+    pub(super) fn request(input: &Input) -> Request {
+        let exact = input.exact.map(|Exact { pairs, is_key }| (Expression::of(pairs, DType::Complex128), is_key));
+        let (pairs, is_key) = exact.unwrap_or((input.elements(), [false; 2]));
+        number(pairs, Ranked { is_key, omits: input.omits() }, |state| state.joint.correlation())
+    }
+
+    /// The keys of a pair's elements.
+    fn keys(self, pair: &Pair) -> [u64; 2] {
+        let key = |part: f64, is_key: bool| if is_key { part.to_bits() } else { part.canonical().key() };
+        [key(pair.re, self.is_key[0]), key(pair.im, self.is_key[1])]
+    }
+
+    /// Whether an element is NaN. Keys have none.
+    fn is_missing(self, pair: &Pair) -> bool {
+        (!self.is_key[0] && pair.re.is_nan()) || (!self.is_key[1] && pair.im.is_nan())
+    }
+}
+
+impl Accumulator for Ranked {
+    const NAME: &'static str = "joint ranks";
+
+    type Item = Pair;
+    type State = RankedState;
+
+    fn init(&self) -> RankedState {
+        RankedState { pairs: memory::collected([Vec::new()]), joint: JointState::default() }
+    }
+
+    #[inline(always)]
+    fn update<S: Simd>(&self, _: S, state: &mut RankedState, block: Items<'_, Pair>) {
+        if let Some(last) = state.pairs.last_mut() {
+            memory::extend(last, block.iter().copied());
+        }
+    }
+
+    fn combine(&self, state: &mut RankedState, next: RankedState) {
+        memory::extend(&mut state.pairs, next.pairs);
+    }
+
+    fn cover(&self, other: &Self) -> Option<Self> {
+        (self == other).then_some(*self)
+    }
+
+    fn settle(&self, state: &mut RankedState, _: bool, team: &Team<'_>) {
+        let mut pairs = memory::joined(&std::mem::take(&mut state.pairs));
+        if self.omits {
+            pairs.retain(|pair| !self.is_missing(pair));
+        } else if pairs.iter().any(|pair| self.is_missing(pair)) {
+            state.joint = JointState { n: pairs.len() as f64, xx: f64::NAN, ..JointState::default() };
+            return;
+        }
+        let mut ranks: [Vec<f64>; 2] = [Vec::new(), Vec::new()];
+        team.each(&mut ranks, |side, ranks| {
+            let keys = pairs.iter().map(|pair| self.keys(pair)[side]);
+            let mut sorted: Vec<(u64, u64)> = memory::collected(keys.zip(0..));
+            sorted.sort_unstable();
+            *ranks = memory::filled(0.0, sorted.len());
+            Ties::Average.rank(&sorted, 0, |place, rank, _| {
+                if let Some(own) = usize::try_from(place).ok().and_then(|place| ranks.get_mut(place)) {
+                    *own = rank;
+                }
+            });
+        });
+        let [left, right] = &ranks;
+        let ranks = left.iter().zip(right).map(|(&re, &im)| Pair { re, im });
+        state.joint = JointState::default();
+        for block in memory::collected(ranks).chunks(crate::view::BLOCK) {
+            state.joint.merge(JointState::of(block, &Ahead::default()));
+        }
+    }
+}
