@@ -3,7 +3,6 @@
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
 
-use crate::ahead::Ahead;
 use crate::dtype::{Block, Buffer, ItemType};
 use crate::engine::combine::Tree;
 use crate::engine::control::Control;
@@ -12,7 +11,7 @@ use crate::engine::pool::Workers;
 use crate::engine::team::{Between, each, together};
 use crate::error::{Error, guarded};
 use crate::expr::{Evaluator, Flags, Graph, NodeId, Program};
-use crate::kernel::{AnyState, Erased, Piece, Reach, SAMPLE, Sink, Team};
+use crate::kernel::{AnyState, Beside, Erased, Piece, Reach, SAMPLE, Sink, Team};
 use crate::memory;
 use crate::simd::Level;
 use crate::view::{BLOCK, View};
@@ -128,9 +127,8 @@ impl Pass {
 
     /// Sweeps over the arrays, the first of which is the longest.
     pub fn run(&self, views: &[View<'_>], workers: &Workers, control: &Control<'_>) -> Result<Swept, Error> {
-        let mut swept = self.sweep(views, workers, control)?;
-        self.settle(&mut swept.states, true, workers, control)?;
-        Ok(swept)
+        let swept = self.sweep(views, workers, control)?;
+        self.seal(swept, true, workers, control)
     }
 
     /// What is computed for the sinks.
@@ -172,13 +170,12 @@ impl Pass {
             .map(|(source, view)| view.pick(if wanted(source, view) { &positions } else { &[] }))
             .collect();
         let picked: Vec<View<'_>> = picked.iter().map(View::of_buffer).collect();
-        let mut swept = self.sweep(&picked, &caller, control)?;
-        self.settle(&mut swept.states, false, &caller, control)?;
-        Ok(swept)
+        let swept = self.sweep(&picked, &caller, control)?;
+        self.seal(swept, false, &caller, control)
     }
 
-    /// Lets each state be brought to its final form.
-    fn settle(&self, states: &mut States, whole: bool, workers: &Workers, control: &Control<'_>) -> Result<(), Error> {
+    /// Seals each state.
+    fn seal(&self, swept: Swept, whole: bool, workers: &Workers, control: &Control<'_>) -> Result<Swept, Error> {
         let stopped = Mutex::new(None);
         let jobs = |count: usize, job: &(dyn Fn(usize) + Sync)| {
             if let Err(error) = each(workers, count, control, job) {
@@ -186,14 +183,12 @@ impl Pass {
             }
         };
         let team = Team::new(&jobs);
-        for (state, sink) in states.iter_mut().zip(&self.sinks) {
-            let Ok(inner) = state else { continue };
-            if let Err(error) = guarded(|| sink.accumulator.settle(inner, whole, &team)) {
-                *state = Err(error);
-            }
-        }
+        let seal = |(state, sink): (Result<AnyState, Error>, &Sink)| {
+            state.and_then(|state| guarded(|| sink.accumulator.seal(state, whole, &team)))
+        };
+        let states = swept.states.into_iter().zip(&self.sinks).map(seal).collect();
         let stopped = lock(&stopped).take();
-        stopped.map_or(Ok(()), Err)
+        stopped.map_or(Ok(Swept { states, ..swept }), Err)
     }
 
     fn sweep(&self, views: &[View<'_>], workers: &Workers, control: &Control<'_>) -> Result<Swept, Error> {
@@ -287,7 +282,7 @@ impl<'a> Run<'a> {
     /// One worker: takes the next chunk until there is none. `between` is called between chunks.
     fn work(&self, between: Between<'_>) -> Result<(), Error> {
         let mut evaluator = Evaluator::new(self.views, &self.pass.program, self.level);
-        let ahead = Ahead::default();
+        let beside = Beside::default();
         let mut free = self.fresh(true);
         let mut scratch = vec![Buffer::default(); self.pass.by_piece.len()];
         loop {
@@ -296,7 +291,7 @@ impl<'a> Run<'a> {
                 break;
             }
             let mut states = self.fresh(false);
-            if !self.sweep(chunk, &mut evaluator, &ahead, &mut states, &mut free) {
+            if !self.sweep(chunk, &mut evaluator, &beside, &mut states, &mut free) {
                 break;
             }
             for (by_piece, scratch) in self.pass.by_piece.iter().zip(&mut scratch) {
@@ -334,7 +329,7 @@ impl<'a> Run<'a> {
         &self,
         chunk: usize,
         evaluator: &mut Evaluator<'_>,
-        ahead: &Ahead,
+        beside: &Beside,
         states: &mut [Option<AnyState>],
         free: &mut [Option<AnyState>],
     ) -> bool {
@@ -346,14 +341,14 @@ impl<'a> Run<'a> {
             }
             // The chunk that nobody has taken yet is the one that this worker will most likely take.
             let next = if start + BLOCK < end { start + BLOCK } else { self.next.load(Ordering::Relaxed) * CHUNK };
-            ahead.expect(self.views.first().map_or(0..0, |view| view.memory(next, BLOCK)));
+            beside.ahead.expect(self.views.first().map_or(0..0, |view| view.memory(next, BLOCK)));
             evaluator.evaluate(self.views, start, self.len, |instruction, block| {
                 for &index in self.readers.get(instruction).into_iter().flatten() {
                     let (states, free) = (states.get_mut(index), free.get_mut(index));
                     let state = [states, free].into_iter().flatten().find(|state| state.is_some());
                     let (Some(state), Some(sink)) = (state, self.pass.sinks.get(index)) else { continue };
                     let update = |state: &mut AnyState| {
-                        sink.accumulator.update(self.level, state, block, start as u64, ahead);
+                        sink.accumulator.update(self.level, state, block, start as u64, beside);
                     };
                     self.guard(index, state, update);
                 }

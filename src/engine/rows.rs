@@ -17,7 +17,6 @@ use std::ops::Range;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
-use crate::ahead::Ahead;
 use crate::column::Column;
 use crate::dtype::{Buffer, Number};
 use crate::engine::combine::Tree;
@@ -30,7 +29,7 @@ use crate::engine::session::Session;
 use crate::engine::team::{Between, together};
 use crate::error::{Error, guarded};
 use crate::expr::{Evaluator, Graph};
-use crate::kernel::{Answer, SAMPLE, Team};
+use crate::kernel::{Answer, Beside, SAMPLE, Team};
 use crate::memory;
 use crate::plan::{Plan, Stage, Subjects, Who};
 use crate::simd::Level;
@@ -189,7 +188,7 @@ struct Run<'a> {
 /// A worker's scratch.
 struct Worker<'w, 'a> {
     evaluator: Evaluator<'w>,
-    ahead: Ahead,
+    beside: Beside,
     views: Vec<View<'a>>,
     tiles: Vec<Tile>,
     /// Those of a tile's rows, to be used again.
@@ -332,7 +331,7 @@ impl<'a> Run<'a> {
             None => views.clone(),
         };
         let evaluator = Evaluator::new(&evaluated, self.pass.program(), self.level);
-        Worker { evaluator, ahead: Ahead::default(), views, tiles, states: Vec::new(), lens: Vec::new() }
+        Worker { evaluator, beside: Beside::default(), views, tiles, states: Vec::new(), lens: Vec::new() }
     }
 
     /// One worker: takes the next unit until there is none.
@@ -401,21 +400,21 @@ impl<'a> Run<'a> {
                 break;
             }
             let block = start..elements.end.min(start + BLOCK);
-            let Worker { evaluator, ahead, views, tiles, states, .. } = worker;
+            let Worker { evaluator, beside, views, tiles, states, .. } = worker;
             if self.tiled {
                 for (source, tile) in self.sources.iter().zip(tiles.iter_mut()) {
                     source.load(self.level, rows.start, rows.len(), block.clone(), tile);
                 }
                 for (place, states) in states.iter_mut().enumerate() {
                     let views: Vec<View<'_>> = tiles.iter().map(|tile| tile.row(place, block.len())).collect();
-                    self.update(evaluator, ahead, &views, 0, block.len(), start, states);
+                    self.update(evaluator, beside, &views, 0, block.len(), start, states);
                 }
             } else {
                 for (row, states) in rows.clone().zip(states.iter_mut()) {
                     for (source, view) in self.sources.iter().zip(views.iter_mut()) {
                         source.go_to(view, row);
                     }
-                    self.update(evaluator, ahead, views, start, elements.end, start, states);
+                    self.update(evaluator, beside, views, start, elements.end, start, states);
                 }
             }
         }
@@ -442,7 +441,7 @@ impl<'a> Run<'a> {
     fn update(
         &self,
         evaluator: &mut Evaluator<'_>,
-        ahead: &Ahead,
+        beside: &Beside,
         views: &[View<'_>],
         start: usize,
         end: usize,
@@ -452,7 +451,7 @@ impl<'a> Run<'a> {
         evaluator.evaluate(views, start, end, |instruction, block| {
             for &index in self.readers.get(instruction).into_iter().flatten() {
                 let (Some(place), Some(sink)) = (states.get_mut(index), self.pass.sinks().get(index)) else { continue };
-                guarded_on(place, |state| sink.accumulator.update(self.level, state, block, number as u64, ahead));
+                guarded_on(place, |state| sink.accumulator.update(self.level, state, block, number as u64, beside));
             }
         });
     }
@@ -477,7 +476,8 @@ impl<'a> Run<'a> {
         let mut held = None;
         for (row, states) in rows.clone().zip(states) {
             for (place, sink) in states.iter_mut().zip(self.pass.sinks()) {
-                guarded_on(place, |state| sink.accumulator.settle(state, true, &Team::alone()));
+                let state = std::mem::replace(place, Ok(Box::new(())));
+                *place = state.and_then(|state| guarded(|| sink.accumulator.seal(state, true, &Team::alone())));
             }
             for (who, value) in self.stage.known(len as u64) {
                 self.place(row, who, Ok(value), columns);

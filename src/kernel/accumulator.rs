@@ -2,6 +2,10 @@
 //!
 //! An accumulator sees [`Items`] (blocks) or a [`Piece`], one state and, at the end, a [`Team`]. It starts no thread, and knows
 //! neither the plan nor who shares its state.
+//!
+//! Three things are kept apart. The *state* is the partial result: it is merged, and could be sent. The *[scratch](Scratch)* is what a
+//! worker computes a block's values in, and stays with it. The *sealed* state is what finishes read, made once of the state of
+//! all elements ([`Seals`]); of most accumulators it is the state itself.
 
 use std::fmt;
 use std::ops::{Deref, Range};
@@ -9,6 +13,7 @@ use std::sync::{Mutex, PoisonError};
 
 use crate::ahead::Ahead;
 use crate::dtype::Item;
+use crate::kernel::Scratch;
 use crate::memory;
 use crate::simd::Simd;
 
@@ -24,7 +29,7 @@ pub trait Accumulator: Clone + fmt::Debug + Send + Sync + 'static {
     /// What its blocks hold.
     type Item: Item;
 
-    /// What it accumulates.
+    /// The partial result: what [`update`](Accumulator::update) extends and [`combine`](Accumulator::combine) merges.
     type State: Send + 'static;
 
     /// Whether any order of updates and merges gives the same bits. Such a state is kept per worker, not per chunk.
@@ -58,10 +63,16 @@ pub trait Accumulator: Clone + fmt::Debug + Send + Sync + 'static {
 
     /// An accumulator whose states serve the kernels of both, if there is one.
     fn cover(&self, other: &Self) -> Option<Self>;
+}
 
-    /// Finishes the state of all elements, once for all kernels that share it, on all workers: here what was collected is sorted,
-    /// for example. `whole` is false if the state saw only a sample.
-    fn settle(&self, _state: &mut Self::State, _whole: bool, _team: &Team<'_>) {}
+/// An accumulator whose finishes read something else than its state: here what was collected is sorted, for example.
+pub trait Seals: Accumulator {
+    /// What finishes read. It is never merged.
+    type Sealed: Send + 'static;
+
+    /// Seals the state of all elements, once for all kernels that share it, on all workers. `whole` is false if the state saw only a
+    /// sample.
+    fn seal(&self, state: Self::State, whole: bool, team: &Team<'_>) -> Self::Sealed;
 }
 
 /// How large the pieces of an array are, and how much is seen around each.
@@ -132,13 +143,15 @@ impl<'a> Team<'a> {
 }
 
 /// The items of a block, with their place in the array.
-#[derive(Debug, Clone, Copy)]
+#[derive(Clone, Copy)]
 pub struct Items<'a, T> {
     pub(super) slice: &'a [T],
     /// The position of the first item in the array.
     pub start: u64,
     /// What the sweep will read next, for loops to ask for.
     pub ahead: &'a Ahead,
+    /// The worker's buffers.
+    pub scratch: &'a Scratch,
 }
 
 impl<T> Deref for Items<'_, T> {

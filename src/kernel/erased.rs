@@ -1,28 +1,38 @@
 //! The half of an accumulator that plans and passes work with: [`Erased`], whose states are [`AnyState`].
 //!
-//! The adapter is the one `impl` of [`Erased`], for every [`Accumulator`]. It holds the only downcasts of the crate, and it is
-//! where the instruction set is chosen.
+//! There are two adapters: every [`Accumulator`] is its own, and [`Sealing`] is that of one that [`Seals`]. They hold the only
+//! downcasts of the crate, and choose the instruction set.
 
 use std::any::Any;
 use std::fmt;
 use std::sync::Arc;
 
-use super::accumulator::{Accumulator, Items, Piece, Reach, Team};
+use super::accumulator::{Accumulator, Items, Piece, Reach, Seals, Team};
+use super::scratch::Scratch;
 use crate::ahead::Ahead;
 use crate::dtype::{Block, Sealed};
 use crate::memory;
 use crate::simd::{Level, Simd, Work};
 
-/// A state whose type only its accumulator knows: an array of one, because boxes of another kind cannot be asked whether there was
+/// A state, or a sealed one, whose type only its accumulator knows: an array of one, because boxes of another kind cannot be asked whether there was
 /// memory for them, and there may be a state for each group.
 pub type AnyState = Box<dyn Any + Send>;
 
 /// The state, whose type the accumulator knows.
-pub(super) fn state<A: Accumulator>(state: &AnyState) -> &A::State {
-    match state.downcast_ref::<[A::State; 1]>() {
+pub(super) fn typed<T: 'static>(state: &AnyState) -> &T {
+    match state.downcast_ref::<[T; 1]>() {
         Some([state]) => state,
         None => unreachable!("the plan pairs a sink with its own states"),
     }
+}
+
+/// The same, to be taken.
+fn taken<T: 'static>(state: AnyState) -> T {
+    let Ok(state) = state.downcast::<[T; 1]>() else {
+        unreachable!("the plan pairs a sink with its own states");
+    };
+    let [state] = *state;
+    state
 }
 
 /// The same, to be changed.
@@ -47,27 +57,44 @@ pub trait Erased: fmt::Debug + Send + Sync {
     fn reach(&self) -> Option<Reach>;
     /// See [`Accumulator::init`].
     fn init(&self) -> AnyState;
-    /// Resets a state to that of no elements.
+    /// Resets a state, which may be sealed, to that of no elements.
     fn renew(&self, state: &mut AnyState);
     /// See [`Accumulator::update`]; chooses the instruction set.
-    fn update(&self, level: Level, state: &mut AnyState, block: Block<'_>, start: u64, ahead: &Ahead);
+    fn update(&self, level: Level, state: &mut AnyState, block: Block<'_>, start: u64, beside: &Beside);
     /// Takes rows that lie one after the other in the block, with as many items as `lens` says. Each row has a fresh state, which
-    /// is settled and then handed to `each`.
-    fn rows(&self, level: Level, state: &mut AnyState, block: Block<'_>, lens: &[usize], each: &mut EachRow<'_>);
+    /// is sealed and then handed to `each`.
+    fn rows(
+        &self,
+        level: Level,
+        state: &mut AnyState,
+        block: Block<'_>,
+        lens: &[usize],
+        scratch: &Scratch,
+        each: &mut EachRow<'_>,
+    );
     /// See [`Accumulator::piece`]; chooses the instruction set. The items of `piece` are in `block`.
     fn piece(&self, level: Level, state: &mut AnyState, block: Block<'_>, piece: Piece<'_, ()>);
     /// See [`Accumulator::combine`].
     fn combine(&self, state: &mut AnyState, next: AnyState);
     /// See [`Accumulator::cover`].
     fn cover(&self, other: &dyn Erased) -> Option<Arc<dyn Erased>>;
-    /// See [`Accumulator::settle`].
-    fn settle(&self, state: &mut AnyState, whole: bool, team: &Team<'_>);
+    /// See [`Seals::seal`].
+    fn seal(&self, state: AnyState, whole: bool, team: &Team<'_>) -> AnyState;
     /// For the adapter's own downcast.
     fn as_any(&self) -> &dyn Any;
 }
 
-/// A function that is called with the number of a row and the row's state.
-pub type EachRow<'a> = dyn FnMut(usize, &AnyState) + 'a;
+/// What a worker has beside the states.
+#[derive(Default)]
+pub struct Beside {
+    /// What the sweep will read next.
+    pub ahead: Ahead,
+    /// Buffers for the accumulators.
+    pub scratch: Scratch,
+}
+
+/// A function that is called with the number of a row and the row's sealed state.
+pub type EachRow<'a> = dyn FnMut(usize, &mut AnyState) + 'a;
 
 /// Updates, to be compiled once per instruction set: of one state by a block, or, if there is `each`, of a fresh state by each
 /// row of the block. (Both in one, as a loop that is compiled for every kernel, dtype and instruction set takes its time.)
@@ -94,7 +121,6 @@ impl<A: Accumulator> Work for Update<'_, '_, A> {
             }
             self.accumulator.update(simd, state, Items { slice, ..self.block });
             if let Some(each) = &mut self.each {
-                self.accumulator.settle(state, true, &Team::alone());
                 each(row, self.state);
             }
         }
@@ -143,22 +169,33 @@ impl<A: Accumulator> Erased for A {
     }
 
     fn renew(&self, state: &mut AnyState) {
-        *state_mut::<A>(state) = Accumulator::init(self);
+        match state.downcast_mut::<[A::State; 1]>() {
+            Some([state]) => *state = Accumulator::init(self),
+            None => *state = Erased::init(self),
+        }
     }
 
-    fn update(&self, level: Level, state: &mut AnyState, block: Block<'_>, start: u64, ahead: &Ahead) {
+    fn update(&self, level: Level, state: &mut AnyState, block: Block<'_>, start: u64, beside: &Beside) {
         let Some(slice) = A::Item::of(block) else {
             unreachable!("the plan pairs a sink with its own item type");
         };
-        let lens = &[slice.len()];
-        level.run(Update { accumulator: self, state, block: Items { slice, start, ahead }, lens, each: None });
+        let (lens, Beside { ahead, scratch }) = (&[slice.len()], beside);
+        level.run(Update { accumulator: self, state, block: Items { slice, start, ahead, scratch }, lens, each: None });
     }
 
-    fn rows(&self, level: Level, state: &mut AnyState, block: Block<'_>, lens: &[usize], each: &mut EachRow<'_>) {
+    fn rows(
+        &self,
+        level: Level,
+        state: &mut AnyState,
+        block: Block<'_>,
+        lens: &[usize],
+        scratch: &Scratch,
+        each: &mut EachRow<'_>,
+    ) {
         let Some(slice) = A::Item::of(block) else {
             unreachable!("the plan pairs a sink with its own item type");
         };
-        let block = Items { slice, start: 0, ahead: &Ahead::default() };
+        let block = Items { slice, start: 0, ahead: &Ahead::default(), scratch };
         level.run(Update { accumulator: self, state, block, lens, each: Some(each) });
     }
 
@@ -171,11 +208,7 @@ impl<A: Accumulator> Erased for A {
     }
 
     fn combine(&self, state: &mut AnyState, next: AnyState) {
-        let Ok(next) = next.downcast::<[A::State; 1]>() else {
-            unreachable!("the plan pairs a sink with its own states");
-        };
-        let [next] = *next;
-        Accumulator::combine(self, state_mut::<A>(state), next);
+        Accumulator::combine(self, state_mut::<A>(state), taken(next));
     }
 
     fn cover(&self, other: &dyn Erased) -> Option<Arc<dyn Erased>> {
@@ -183,8 +216,83 @@ impl<A: Accumulator> Erased for A {
         Accumulator::cover(self, other).map(|cover| Arc::new(cover) as Arc<dyn Erased>)
     }
 
-    fn settle(&self, state: &mut AnyState, whole: bool, team: &Team<'_>) {
-        Accumulator::settle(self, state_mut::<A>(state), whole, team);
+    fn seal(&self, state: AnyState, _: bool, _: &Team<'_>) -> AnyState {
+        state
+    }
+
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+}
+
+/// An accumulator that seals its states.
+#[derive(Debug)]
+pub(super) struct Sealing<A>(pub(super) A);
+
+impl<A: Seals> Erased for Sealing<A> {
+    fn name(&self) -> &'static str {
+        self.0.name()
+    }
+
+    fn order_free(&self) -> bool {
+        self.0.order_free()
+    }
+
+    fn positional(&self) -> bool {
+        Erased::positional(&self.0)
+    }
+
+    fn sampled(&self) -> bool {
+        self.0.sampled()
+    }
+
+    fn reach(&self) -> Option<Reach> {
+        Erased::reach(&self.0)
+    }
+
+    fn init(&self) -> AnyState {
+        Erased::init(&self.0)
+    }
+
+    fn renew(&self, state: &mut AnyState) {
+        self.0.renew(state);
+    }
+
+    fn update(&self, level: Level, state: &mut AnyState, block: Block<'_>, start: u64, beside: &Beside) {
+        Erased::update(&self.0, level, state, block, start, beside);
+    }
+
+    fn rows(
+        &self,
+        level: Level,
+        state: &mut AnyState,
+        block: Block<'_>,
+        lens: &[usize],
+        scratch: &Scratch,
+        each: &mut EachRow<'_>,
+    ) {
+        self.0.rows(level, state, block, lens, scratch, &mut |row, state| {
+            let own = std::mem::replace(state_mut::<A>(state), Accumulator::init(&self.0));
+            let mut sealed: AnyState = memory::boxed(Seals::seal(&self.0, own, true, &Team::alone()));
+            each(row, &mut sealed);
+        });
+    }
+
+    fn piece(&self, level: Level, state: &mut AnyState, block: Block<'_>, piece: Piece<'_, ()>) {
+        Erased::piece(&self.0, level, state, block, piece);
+    }
+
+    fn combine(&self, state: &mut AnyState, next: AnyState) {
+        Erased::combine(&self.0, state, next);
+    }
+
+    fn cover(&self, other: &dyn Erased) -> Option<Arc<dyn Erased>> {
+        let other = other.as_any().downcast_ref::<Sealing<A>>()?;
+        Accumulator::cover(&self.0, &other.0).map(|cover| Arc::new(Sealing(cover)) as Arc<dyn Erased>)
+    }
+
+    fn seal(&self, state: AnyState, whole: bool, team: &Team<'_>) -> AnyState {
+        memory::boxed(Seals::seal(&self.0, taken(state), whole, team))
     }
 
     fn as_any(&self) -> &dyn Any {

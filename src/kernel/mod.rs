@@ -1,4 +1,4 @@
-//! What a kernel is: an accumulator over an expression, and a finish that turns its state into a value.
+//! What a kernel is: an accumulator over an expression, and a finish that turns its sealed state into a value.
 //!
 //! Authors write the typed half: an [`Accumulator`] (how a state starts, takes a block, and merges) and an [`Entry`] of
 //! the catalogue whose `resolve` ties the accumulator to a finish. Plans and passes work with the erased half
@@ -20,9 +20,12 @@ mod entry;
 mod erased;
 mod input;
 mod request;
+mod scratch;
 
-pub use accumulator::{Accumulator, Items, Piece, Reach, SAMPLE, Team};
+pub use accumulator::{Accumulator, Items, Piece, Reach, SAMPLE, Seals, Team};
 pub use entry::{Entry, Shape, Takes};
-pub use erased::{AnyState, EachRow, Erased};
+pub use erased::{AnyState, Beside, EachRow, Erased};
 pub use input::{Exact, Input, NanPolicy, Subject, Weights};
 pub use request::{Answer, Finish, Request, Sink, Unwritten};
+pub use scratch::Scratch;
+pub(crate) use scratch::Words;

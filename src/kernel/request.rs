@@ -6,8 +6,8 @@
 use std::fmt;
 use std::sync::Arc;
 
-use super::accumulator::Accumulator;
-use super::erased::{AnyState, Erased, state};
+use super::accumulator::{Accumulator, Seals};
+use super::erased::{AnyState, Erased, Sealing, typed};
 use crate::dtype::{DType, Number, Sealed};
 use crate::error::Error;
 use crate::expr::Expression;
@@ -102,8 +102,27 @@ impl Request {
         finish: impl Fn(&A::State) -> Result<Answer, Error> + Send + Sync + 'static,
     ) -> Request {
         debug_assert_eq!(expression.item(), A::Item::TYPE);
-        let finish = move |any: &AnyState| finish(state::<A>(any));
-        let sink = Sink { expression, accumulator: Arc::new(accumulator) };
+        Request::needs(expression, Arc::new(accumulator), then, move |any| finish(typed::<A::State>(any)))
+    }
+
+    /// Accumulates `expression`, seals the state, and turns it into a value or asks for more.
+    pub fn sealed<A: Seals>(
+        expression: Expression,
+        accumulator: A,
+        then: Vec<&'static str>,
+        finish: impl Fn(&A::Sealed) -> Result<Answer, Error> + Send + Sync + 'static,
+    ) -> Request {
+        debug_assert_eq!(expression.item(), A::Item::TYPE);
+        Request::needs(expression, Arc::new(Sealing(accumulator)), then, move |any| finish(typed::<A::Sealed>(any)))
+    }
+
+    fn needs(
+        expression: Expression,
+        accumulator: Arc<dyn Erased>,
+        then: Vec<&'static str>,
+        finish: impl Fn(&AnyState) -> Result<Answer, Error> + Send + Sync + 'static,
+    ) -> Request {
+        let sink = Sink { expression, accumulator };
         Request::Needs { sink, finish: Arc::new(Finish { answer: Box::new(finish), number: None }), then }
     }
 
@@ -122,7 +141,7 @@ impl Request {
             Some(number) => Ok(Answer::Value(Value::Scalar(number, dtype))),
             None => otherwise(state),
         };
-        let number = move |any: &AnyState| number(state::<A>(any));
+        let number = move |any: &AnyState| number(typed::<A::State>(any));
         match Request::chain(expression, accumulator, Vec::new(), answer) {
             Request::Needs { sink, finish, then } => {
                 let number: Option<(DType, Box<ToNumber>)> = Some((dtype, Box::new(number)));

@@ -44,8 +44,6 @@ struct State {
     /// The sums of products, for each column those with itself and with the columns before.
     products: Vec<f64>,
     noticed: Vec<Noticed>,
-    /// The deviations of the rows at work, each column's one after the other.
-    deviations: Vec<f64>,
 }
 
 impl Accumulator for JointMoments {
@@ -60,7 +58,6 @@ impl Accumulator for JointMoments {
             means: memory::filled(Double::default(), self.columns),
             products: memory::filled(0.0, self.columns * self.columns),
             noticed: memory::filled(Noticed::default(), self.columns),
-            deviations: Vec::new(),
         }
     }
 
@@ -71,7 +68,10 @@ impl Accumulator for JointMoments {
         let len = items.len().checked_div(self.columns).unwrap_or(0);
         // A tile needs as many columns as it has, and a vector as many rows.
         let places = self.columns.next_multiple_of(TILE);
-        let mut deviations = std::mem::take(&mut state.deviations);
+        // Those of the rows at work, each column's one after the other.
+        let mut deviations = block.scratch.take_floats();
+        // The columns that fill the last tile are 0.
+        deviations.clear();
         memory::lengthen(&mut deviations, places * ROWS, 0.0);
         for start in (0..len).step_by(ROWS) {
             let rows = ROWS.min(len - start);
@@ -110,7 +110,7 @@ impl Accumulator for JointMoments {
             }
             self.merge(state, &part);
         }
-        state.deviations = deviations;
+        block.scratch.keep_floats(deviations);
     }
 
     fn combine(&self, state: &mut State, next: State) {

@@ -67,8 +67,6 @@ struct Octaves {
     counts: Vec<u64>,
     zeros: u64,
     missing: u64,
-    /// Scratch: the octaves and bins of a block's elements.
-    places: Vec<u32>,
 }
 
 impl Octaves {
@@ -114,18 +112,20 @@ impl Accumulator for Magnitudes {
 
     fn init(&self) -> Octaves {
         let counts = memory::filled(0, 1 << self.bits);
-        Octaves { rows: memory::filled(0, OCTAVES), counts, zeros: 0, missing: 0, places: Vec::new() }
+        Octaves { rows: memory::filled(0, OCTAVES), counts, zeros: 0, missing: 0 }
     }
 
     #[inline(always)]
     #[allow(clippy::cast_possible_truncation)] // what is shifted has a few bits left
     fn update<S: Simd>(&self, _: S, state: &mut Octaves, block: Items<'_, f64>) {
         let shift = MANTISSA - self.bits;
+        let mut places = block.scratch.take_words();
         for part in block.chunks(BLOCK) {
-            let mut places = std::mem::take(&mut state.places);
-            places.clear();
-            // Adding 0 gives zeros one sign.
-            memory::extend(&mut places, part.iter().map(|x| ((x + 0.0).to_bits() >> shift) as u32));
+            let places = places.get_mut(..part.len()).unwrap_or_default();
+            for (place, x) in places.iter_mut().zip(part) {
+                // Adding 0 gives zeros one sign.
+                *place = ((x + 0.0).to_bits() >> shift) as u32;
+            }
             let (mut zeros, mut missing) = (0_u32, 0_u32);
             for x in part {
                 zeros += u32::from(*x == 0.0);
@@ -133,7 +133,7 @@ impl Accumulator for Magnitudes {
             }
             state.zeros += u64::from(zeros);
             state.missing += u64::from(missing);
-            for place in &places {
+            for place in &*places {
                 let place = *place as usize;
                 let row = state.row(place >> self.bits, self.bits);
                 let bin = row << self.bits | (place & ((1 << self.bits) - 1));
@@ -141,8 +141,8 @@ impl Accumulator for Magnitudes {
                     *count += 1;
                 }
             }
-            state.places = places;
         }
+        block.scratch.keep_words(places);
     }
 
     fn combine(&self, state: &mut Octaves, next: Octaves) {

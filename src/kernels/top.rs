@@ -7,7 +7,7 @@ use std::marker::PhantomData;
 
 use crate::dtype::{Buffer, DType, Ordered, Sealed, with_ordered};
 use crate::error::Error;
-use crate::kernel::{Accumulator, Entry, Input, Items, Request, Shape, Takes, Team};
+use crate::kernel::{Accumulator, Answer, Entry, Input, Items, Request, Seals, Shape, Takes, Team};
 use crate::memory;
 use crate::parameters::{Accepts, Arguments, DefaultValue, Parameter};
 use crate::simd::Simd;
@@ -106,10 +106,16 @@ impl<T: Ordered> Accumulator for Best<T> {
         let same = self.largest == other.largest && self.omits == other.omits;
         same.then(|| Best { k: self.k.max(other.k), positions: self.positions || other.positions, ..*self })
     }
+}
 
-    fn settle(&self, state: &mut Candidates, _: bool, _: &Team<'_>) {
-        self.select(state);
+impl<T: Ordered> Seals for Best<T> {
+    /// The best, in order.
+    type Sealed = Vec<Candidate>;
+
+    fn seal(&self, mut state: Candidates, _: bool, _: &Team<'_>) -> Vec<Candidate> {
+        self.select(&mut state);
         state.kept.sort_unstable();
+        state.kept
     }
 }
 
@@ -118,16 +124,16 @@ fn best(arguments: &Arguments, input: &Input, largest: bool, positions: bool) ->
     let (dtype, omits) = (input.dtype, input.omits());
     Ok(with_ordered!(input.dtype, T => {
         let best = Best::<T> { k, largest, positions, omits, item: PhantomData };
-        Request::new(input.elements(), best, move |state: &Candidates| {
-            let kept = state.kept.iter().take(k);
-            Ok(if positions {
+        Request::sealed(input.elements(), best, Vec::new(), move |found: &Vec<Candidate>| {
+            let kept = found.iter().take(k);
+            Ok(Answer::Value(if positions {
                 let positions = memory::collected(kept.map(|(_, position)| position.cast_signed()));
                 Value::Array { items: Buffer::Int64(positions), dtype: DType::Int64 }
             } else {
                 let values = kept.map(|(rank, _)| T::of_key((if largest { !rank } else { *rank }) & T::KEYS));
                 let values = memory::collected(values);
                 Value::Array { items: <T as Sealed>::buffer(values), dtype }
-            })
+            }))
         })
     }, else return Err(input.unsupported(Takes::Ordered))))
 }

@@ -7,9 +7,9 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 
 use crate::dtype::Ordered;
-use crate::kernel::{Accumulator, Items, Team};
+use crate::kernel::{Accumulator, Items, Seals, Team};
 use crate::memory;
-use crate::selection::map::{Map, Places, no_places};
+use crate::selection::map::Map;
 use crate::simd::Simd;
 use crate::view::BLOCK;
 
@@ -62,29 +62,25 @@ impl<T: Ordered, E> Sort<T, E> {
     }
 }
 
-/// The elements in buckets, each of several parts until they are sorted.
+/// The elements in buckets, each in parts, one of each worker.
+pub(super) type Buckets<E> = Vec<Vec<Vec<E>>>;
+
+/// The elements in buckets, each in order.
 #[derive(Debug, Clone)]
-pub(super) struct Buckets<T, E> {
-    parts: Vec<Vec<Vec<E>>>,
-    /// Scratch: a block's elements with zeros of one sign, and their bins.
-    items: Vec<T>,
-    places: Places,
+pub(super) struct Sorted<E> {
+    /// Equal elements are in one bucket.
+    pub(super) buckets: Vec<Vec<E>>,
 }
 
-impl<T, E: Copy> Buckets<T, E> {
+impl<E: Copy> Sorted<E> {
     /// All of them in order.
     pub(super) fn in_order(&self) -> impl Iterator<Item = E> + Clone {
-        self.parts.iter().flatten().flatten().copied()
-    }
-
-    /// The elements of each bucket, in parts: a single one once they are sorted.
-    pub(super) fn parts_mut(&mut self) -> &mut [Vec<Vec<E>>] {
-        &mut self.parts
+        self.buckets.iter().flatten().copied()
     }
 
     /// How many there are.
     pub(super) fn len(&self) -> usize {
-        self.parts.iter().flatten().map(Vec::len).sum()
+        self.buckets.iter().map(Vec::len).sum()
     }
 }
 
@@ -92,7 +88,7 @@ impl<T: Ordered, E: Sorts> Accumulator for Sort<T, E> {
     const NAME: &'static str = "order";
 
     type Item = T;
-    type State = Buckets<T, E>;
+    type State = Buckets<E>;
 
     const ORDER_FREE: bool = true;
 
@@ -100,21 +96,22 @@ impl<T: Ordered, E: Sorts> Accumulator for Sort<T, E> {
         E::POSITIONS
     }
 
-    fn init(&self) -> Buckets<T, E> {
+    fn init(&self) -> Buckets<E> {
         let buckets = (self.map.bins() >> self.shift) + 1;
-        let parts = memory::collected((0..buckets).map(|_| memory::collected([Vec::new()])));
-        Buckets { parts, items: Vec::new(), places: no_places() }
+        memory::collected((0..buckets).map(|_| memory::collected([Vec::new()])))
     }
 
     #[inline(always)]
-    fn update<S: Simd>(&self, _: S, state: &mut Buckets<T, E>, block: Items<'_, T>) {
+    fn update<S: Simd>(&self, _: S, state: &mut Buckets<E>, block: Items<'_, T>) {
+        let (mut places, mut buffer) = (block.scratch.take_words(), block.scratch.take_items::<T>());
         let mut position = block.start;
         for part in block.chunks(BLOCK) {
-            state.items.clear();
-            memory::extend(&mut state.items, part.iter().map(|item| item.canonical()));
-            self.map.places(&state.items, &mut state.places, block.ahead);
-            for (item, place) in state.items.iter().zip(state.places.iter()) {
-                let bucket = state.parts.get_mut((place >> self.shift) as usize).and_then(|parts| parts.first_mut());
+            // With zeros of one sign.
+            let items = T::of_mut(&mut buffer).and_then(|items| items.get_mut(..part.len())).unwrap_or_default();
+            items.iter_mut().zip(part).for_each(|(item, own)| *item = own.canonical());
+            self.map.places(items, &mut places, block.ahead);
+            for (item, place) in items.iter().zip(places.iter()) {
+                let bucket = state.get_mut((place >> self.shift) as usize).and_then(|parts| parts.first_mut());
                 if let Some(bucket) = bucket
                     && !(self.omits && item.is_missing())
                 {
@@ -123,10 +120,12 @@ impl<T: Ordered, E: Sorts> Accumulator for Sort<T, E> {
                 position += 1;
             }
         }
+        block.scratch.keep_words(places);
+        block.scratch.keep_items(buffer);
     }
 
-    fn combine(&self, state: &mut Buckets<T, E>, next: Buckets<T, E>) {
-        for (bucket, parts) in state.parts.iter_mut().zip(next.parts) {
+    fn combine(&self, state: &mut Buckets<E>, next: Buckets<E>) {
+        for (bucket, parts) in state.iter_mut().zip(next) {
             memory::extend(bucket, parts);
         }
     }
@@ -134,9 +133,13 @@ impl<T: Ordered, E: Sorts> Accumulator for Sort<T, E> {
     fn cover(&self, other: &Self) -> Option<Self> {
         (self.map == other.map && self.omits == other.omits).then(|| self.clone())
     }
+}
 
-    fn settle(&self, state: &mut Buckets<T, E>, _: bool, team: &Team<'_>) {
-        team.each(&mut state.parts, |_, parts| {
+impl<T: Ordered, E: Sorts> Seals for Sort<T, E> {
+    type Sealed = Sorted<E>;
+
+    fn seal(&self, mut state: Buckets<E>, _: bool, team: &Team<'_>) -> Sorted<E> {
+        team.each(&mut state, |_, parts| {
             let mut all = memory::joined(parts);
             all.sort_unstable();
             parts.truncate(1);
@@ -144,5 +147,7 @@ impl<T: Ordered, E: Sorts> Accumulator for Sort<T, E> {
                 *first = all;
             }
         });
+        // If the run was stopped, some are in parts still; nobody looks at them.
+        Sorted { buckets: memory::collected(state.into_iter().map(|mut parts| parts.pop().unwrap_or_default())) }
     }
 }

@@ -6,9 +6,9 @@ use fearless_simd::{prelude::*, u32x16};
 
 use crate::dtype::Ordered;
 use crate::error::guarded;
-use crate::kernel::{Accumulator, Items, Team};
+use crate::kernel::{Accumulator, Items, Seals, Team};
 use crate::memory;
-use crate::selection::map::{Map, Places, no_places};
+use crate::selection::map::Map;
 use crate::simd::Simd;
 use crate::view::BLOCK;
 
@@ -65,21 +65,9 @@ const ROW: usize = 32;
 pub(super) struct Collected<T> {
     items: Vec<T>,
     is_over: bool,
-    /// Scratch: the bins of a block's elements.
-    places: Places,
 }
 
 impl<T> Collected<T> {
-    /// The elements, in order.
-    pub(super) fn items(&self) -> &[T] {
-        &self.items
-    }
-
-    /// Whether there are more than was expected; then they are not here.
-    pub(super) fn is_over(&self) -> bool {
-        self.is_over
-    }
-
     fn keep_to(&mut self, limit: usize) {
         if self.items.len() > limit {
             self.is_over = true;
@@ -97,7 +85,7 @@ impl<T: Ordered> Accumulator for Collect<T> {
     const ORDER_FREE: bool = true;
 
     fn init(&self) -> Collected<T> {
-        Collected { items: Vec::new(), is_over: false, places: no_places() }
+        Collected { items: Vec::new(), is_over: false }
     }
 
     #[inline(always)]
@@ -105,9 +93,10 @@ impl<T: Ordered> Accumulator for Collect<T> {
         if state.is_over {
             return;
         }
+        let mut places = block.scratch.take_words();
         for part in block.chunks(BLOCK) {
-            self.map.places(part, &mut state.places, block.ahead);
-            let (place_rows, _) = state.places.as_chunks::<ROW>();
+            self.map.places(part, &mut places, block.ahead);
+            let (place_rows, _) = places.as_chunks::<ROW>();
             for (places, row) in place_rows.iter().zip(part.chunks(ROW)) {
                 if !self.any(simd, places) {
                     continue;
@@ -127,6 +116,7 @@ impl<T: Ordered> Accumulator for Collect<T> {
                 memory::extend(&mut state.items, wanted.map(|(item, _)| *item));
             }
         }
+        block.scratch.keep_words(places);
         state.keep_to(self.limit());
     }
 
@@ -146,8 +136,15 @@ impl<T: Ordered> Accumulator for Collect<T> {
         // Where there is no memory for it, each goes its own way.
         (self.map == other.map).then(|| guarded(cover).ok()).flatten()
     }
+}
 
-    fn settle(&self, state: &mut Collected<T>, _: bool, _: &Team<'_>) {
-        state.items.sort_unstable_by_key(|item| item.key());
+impl<T: Ordered> Seals for Collect<T> {
+    /// The elements, in order; none if there are more than was expected.
+    type Sealed = Option<Vec<T>>;
+
+    fn seal(&self, state: Collected<T>, _: bool, _: &Team<'_>) -> Option<Vec<T>> {
+        let Collected { mut items, is_over } = state;
+        items.sort_unstable_by_key(|item| item.key());
+        (!is_over).then_some(items)
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::dtype::Ordered;
 use crate::kernel::{Accumulator, Items};
-use crate::selection::map::{Map, Places, no_places};
+use crate::selection::map::Map;
 use crate::simd::Simd;
 use crate::tally::Tally;
 use crate::view::BLOCK;
@@ -26,8 +26,6 @@ impl<T> Count<T> {
 pub(super) struct Counts {
     tally: Tally,
     missing: u64,
-    /// Scratch: the bins of a block's elements.
-    places: Places,
 }
 
 impl Counts {
@@ -51,19 +49,21 @@ impl<T: Ordered> Accumulator for Count<T> {
     const ORDER_FREE: bool = true;
 
     fn init(&self) -> Counts {
-        Counts { tally: Tally::new(self.map.bins()), missing: 0, places: no_places() }
+        Counts { tally: Tally::new(self.map.bins()), missing: 0 }
     }
 
     #[inline(always)]
     fn update<S: Simd>(&self, _: S, state: &mut Counts, block: Items<'_, T>) {
+        let mut places = block.scratch.take_words();
         for part in block.chunks(BLOCK) {
-            self.map.places(part, &mut state.places, block.ahead);
-            state.tally.count_words(state.places.get(..part.len()).unwrap_or_default());
+            self.map.places(part, &mut places, block.ahead);
+            state.tally.count_words(places.get(..part.len()).unwrap_or_default());
             // Most blocks have none, which is seen faster than counted.
             if part.iter().fold(false, |any, item| any | item.is_missing()) {
                 state.missing += part.iter().filter(|item| item.is_missing()).count() as u64;
             }
         }
+        block.scratch.keep_words(places);
     }
 
     fn combine(&self, state: &mut Counts, next: Counts) {

@@ -9,7 +9,7 @@ use crate::dtype::Ordered;
 use crate::error::Error;
 use crate::expr::Expression;
 use crate::kernel::{Answer, Request};
-use crate::selection::buckets::{Buckets, Sort};
+use crate::selection::buckets::{Sort, Sorted};
 use crate::selection::count::{Count, Counts};
 use crate::selection::map::Map;
 use crate::selection::sample::{Sample, Sampled};
@@ -55,7 +55,7 @@ pub(crate) fn distinct<T: Ordered>(
 impl<T: Ordered> Wanted<T> {
     fn sampled(self) -> Request {
         let then = vec!["counts of values, or an order"];
-        Request::chain(self.expression.clone(), Sample::default(), then, move |sample: &Sampled<T>| {
+        Request::sealed(self.expression.clone(), Sample::default(), then, move |sample: &Sampled<T>| {
             let Some(map) = &sample.map else {
                 let keys = sample.keys_in_order();
                 return self.finish(&keys.iter().map(|&key| (T::of_key(key).canonical().key(), 1)));
@@ -96,8 +96,8 @@ impl<T: Ordered> Wanted<T> {
 
     fn sorted(self, map: Arc<Map<T>>) -> Request {
         let sort = Sort::<T, u64>::new(map, false);
-        Request::chain(self.expression.clone(), sort, Vec::new(), move |buckets: &Buckets<T, u64>| {
-            self.finish(&buckets.in_order().map(|key| (key, 1)))
+        Request::sealed(self.expression.clone(), sort, Vec::new(), move |sorted: &Sorted<u64>| {
+            self.finish(&sorted.in_order().map(|key| (key, 1)))
         })
     }
 

@@ -7,8 +7,8 @@ use std::marker::PhantomData;
 
 use crate::ahead::Ahead;
 use crate::dtype::Ordered;
+use crate::kernel::Words;
 use crate::memory;
-use crate::view::BLOCK;
 
 /// Bins of a map that is fitted to floats or integers: so many that few elements share one, and so few that both tables of
 /// counts fit in a first-level cache of 32 KiB.
@@ -221,7 +221,7 @@ impl<T: Ordered> Map<T> {
 
     /// The bins of a block's elements.
     #[inline(always)]
-    pub(super) fn places(&self, block: &[T], places: &mut Places, ahead: &Ahead) {
+    pub(super) fn places(&self, block: &[T], places: &mut Words, ahead: &Ahead) {
         self.places_of(block, places.as_mut_slice(), ahead);
     }
 
@@ -339,14 +339,6 @@ fn each<T: Copy, U: Copy + Default>(
     for (place_of, &item) in places.get_mut(done..).unwrap_or_default().iter_mut().zip(rest) {
         *place_of = place(prepare(item));
     }
-}
-
-/// The bins of a block's elements.
-pub(super) type Places = Box<[u32; BLOCK]>;
-
-/// Scratch for a block.
-pub(super) fn no_places() -> Places {
-    memory::array(memory::filled(0, BLOCK))
 }
 
 /// Equal keys together.

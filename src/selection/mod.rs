@@ -35,8 +35,8 @@ use crate::expr::Expression;
 use crate::kernel::{Answer, Request};
 use crate::memory;
 use crate::value::Value;
-use buckets::{Buckets, Sort};
-use collect::{Collect, Collected};
+use buckets::{Sort, Sorted};
+use collect::Collect;
 use count::{Count, Counts};
 use map::Map;
 use sample::{Sample, Sampled};
@@ -61,7 +61,7 @@ pub(crate) fn sorted<T: Ordered, E: Sorts>(
         return sorted_by::<T, E>(expression, Arc::new(map), omits, finish);
     }
     let then = vec!["the order of all elements"];
-    Request::chain(expression.clone(), Sample::default(), then, move |sample: &Sampled<T>| {
+    Request::sealed(expression.clone(), Sample::default(), then, move |sample: &Sampled<T>| {
         // Also of few elements: a sample does not know their positions.
         let map = sample.map.clone().unwrap_or_else(|| Arc::new(Map::one_bin()));
         Ok(Answer::Next(sorted_by(expression.clone(), map, omits, Arc::clone(&finish))))
@@ -75,8 +75,8 @@ fn sorted_by<T: Ordered, E: Sorts>(
     finish: Arc<InOrder<E>>,
 ) -> Request {
     let sort = Sort::<T, E>::new(map, omits);
-    Request::chain(expression, sort, Vec::new(), move |buckets: &Buckets<T, E>| {
-        finish(&mut buckets.in_order(), buckets.len()).map(Answer::Value)
+    Request::sealed(expression, sort, Vec::new(), move |sorted: &Sorted<E>| {
+        finish(&mut sorted.in_order(), sorted.len()).map(Answer::Value)
     })
 }
 
@@ -153,7 +153,7 @@ pub(crate) fn select<T: Ordered>(
 impl<T: Ordered> Selection<T> {
     fn sample(self) -> Request {
         let then = vec!["counts of bins that suit the sample", "the elements of the bins that matter"];
-        Request::chain(self.expression.clone(), Sample::default(), then, move |sample: &Sampled<T>| {
+        Request::sealed(self.expression.clone(), Sample::default(), then, move |sample: &Sampled<T>| {
             let selection = Selection { map: sample.map.clone(), ..self.clone() };
             match &sample.map {
                 None => selection.all(sample),
@@ -203,9 +203,9 @@ impl<T: Ordered> Selection<T> {
     fn collect_all(self) -> Request {
         let all = Collect::new(Arc::new(Map::one_bin()), vec![limit(0)]);
         let then = vec!["counts, if there are many"];
-        Request::chain(self.expression.clone(), all, then, move |collected: &Collected<T>| match &self.map {
-            Some(map) if collected.is_over() => Ok(Answer::Next(self.clone().count(Arc::clone(map)))),
-            _ => self.sorted(collected.items()),
+        Request::sealed(self.expression.clone(), all, then, move |items: &Option<Vec<T>>| match (items, &self.map) {
+            (None, Some(map)) => Ok(Answer::Next(self.clone().count(Arc::clone(map)))),
+            (items, _) => self.sorted(items.as_deref().unwrap_or_default()),
         })
     }
 
@@ -249,13 +249,11 @@ impl<T: Ordered> Selection<T> {
         }
         let (selection, map, divided) = (self.clone(), Arc::clone(map), Arc::new(divided(map)));
         let collect = Collect::new(Arc::clone(&map), wanted);
-        let finish = move |collected: &Collected<T>| {
-            if collected.is_over() {
-                return Ok(Answer::Next(selection.clone().count(Arc::clone(&divided))));
-            }
-            selection.picked(len, &map, &located, collected.items())
+        let finish = move |items: &Option<Vec<T>>| match items {
+            None => Ok(Answer::Next(selection.clone().count(Arc::clone(&divided)))),
+            Some(items) => selection.picked(len, &map, &located, items),
         };
-        Ok(Answer::Next(Request::chain(self.expression.clone(), collect, Vec::new(), finish)))
+        Ok(Answer::Next(Request::sealed(self.expression.clone(), collect, Vec::new(), finish)))
     }
 
     /// The elements of the bins are here, in order, but for pivots and for bins of a single value.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::dtype::{DType, Ordered};
 use crate::expr::Expression;
 use crate::fill::written;
-use crate::kernel::{Accumulator, Answer, Items, Request, Team};
+use crate::kernel::{Accumulator, Answer, Items, Request, Seals, Team};
 use crate::memory;
 use crate::selection::buckets::{Buckets, Sort};
 use crate::selection::map::Map;
@@ -54,13 +54,13 @@ pub(crate) fn ranks<T: Ordered>(expression: Expression, omits: bool, ties: Ties,
     let of = expression.clone();
     let by = move |map: Arc<Map<T>>| {
         let ranks = Ranks { sort: Sort::<T, (u64, u64)>::new(map, omits), ties, output: output.clone() };
-        Request::new(of.clone(), ranks, |_| Ok(written()))
+        Request::sealed(of.clone(), ranks, Vec::new(), |()| Ok(Answer::Value(written())))
     };
     if let Some(map) = Map::of_every_key() {
         return by(Arc::new(map));
     }
     let then = vec![<Ranks<T> as Accumulator>::NAME];
-    Request::chain(expression, Sample::default(), then, move |sample: &Sampled<T>| {
+    Request::sealed(expression, Sample::default(), then, move |sample: &Sampled<T>| {
         Ok(Answer::Next(by(sample.map.clone().unwrap_or_else(|| Arc::new(Map::one_bin())))))
     })
 }
@@ -69,7 +69,7 @@ impl<T: Ordered> Accumulator for Ranks<T> {
     const NAME: &'static str = "ranks";
 
     type Item = T;
-    type State = Buckets<T, (u64, u64)>;
+    type State = Buckets<(u64, u64)>;
 
     const ORDER_FREE: bool = true;
 
@@ -93,12 +93,17 @@ impl<T: Ordered> Accumulator for Ranks<T> {
     fn cover(&self, _: &Self) -> Option<Self> {
         None
     }
+}
 
-    fn settle(&self, state: &mut Self::State, whole: bool, team: &Team<'_>) {
-        self.sort.settle(state, whole, team);
-        let last = state.parts_mut().iter().flatten().rfind(|part| !part.is_empty()).and_then(|part| part.last());
+impl<T: Ordered> Seals for Ranks<T> {
+    /// The ranks are written.
+    type Sealed = ();
+
+    fn seal(&self, state: Self::State, whole: bool, team: &Team<'_>) {
+        let sorted = self.sort.seal(state, whole, team);
+        let last = sorted.buckets.iter().rfind(|bucket| !bucket.is_empty()).and_then(|bucket| bucket.last());
         let missing = last.is_some_and(|(key, _)| T::of_key(*key).is_missing());
-        if missing || state.len() < self.output.len() {
+        if missing || sorted.len() < self.output.len() {
             let mut parts: Vec<usize> = memory::collected((0..self.output.len()).step_by(BLOCK));
             team.each(&mut parts, |_, start| {
                 let len = BLOCK.min(self.output.len() - *start);
@@ -108,11 +113,8 @@ impl<T: Ordered> Accumulator for Ranks<T> {
         if missing {
             return;
         }
-        // Equal elements are in one bucket.
-        let mut buckets: Vec<(&[(u64, u64)], u64)> = Vec::new();
-        for part in state.parts_mut().iter().flatten() {
-            memory::push(&mut buckets, (part, 0));
-        }
+        let buckets = sorted.buckets.iter().map(|bucket| (bucket.as_slice(), 0));
+        let mut buckets: Vec<(&[(u64, u64)], u64)> = memory::collected(buckets);
         if self.ties == Ties::Dense {
             team.each(&mut buckets, |_, (part, values)| *values = equals(part).count() as u64);
         }

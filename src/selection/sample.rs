@@ -4,7 +4,7 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 
 use crate::dtype::Ordered;
-use crate::kernel::{Accumulator, Items, SAMPLE, Team};
+use crate::kernel::{Accumulator, Items, SAMPLE, Seals, Team};
 use crate::memory;
 use crate::selection::map::Map;
 use crate::simd::Simd;
@@ -71,6 +71,7 @@ impl<T: Ordered> Sampled<T> {
     pub(super) fn values(&self) -> usize {
         self.items.chunk_by(|left, right| left.key() == right.key()).count()
     }
+
     /// Whether most of the places that were looked at have no element: a mask has left it out.
     pub(super) fn is_thin(&self) -> bool {
         self.items.len() < SAMPLE / 64
@@ -81,36 +82,42 @@ impl<T: Ordered> Accumulator for Sample<T> {
     const NAME: &'static str = "sample";
 
     type Item = T;
-    type State = Sampled<T>;
+    type State = Vec<T>;
 
     const ORDER_FREE: bool = true;
     const SAMPLED: bool = true;
 
-    fn init(&self) -> Sampled<T> {
-        Sampled { items: Vec::new(), map: None }
+    fn init(&self) -> Vec<T> {
+        Vec::new()
     }
 
     #[inline(always)]
-    fn update<S: Simd>(&self, _: S, state: &mut Sampled<T>, block: Items<'_, T>) {
-        memory::extend(&mut state.items, block.iter().copied());
+    fn update<S: Simd>(&self, _: S, state: &mut Vec<T>, block: Items<'_, T>) {
+        memory::extend(state, block.iter().copied());
     }
 
-    fn combine(&self, state: &mut Sampled<T>, next: Sampled<T>) {
-        memory::extend(&mut state.items, next.items);
+    fn combine(&self, state: &mut Vec<T>, next: Vec<T>) {
+        memory::extend(state, next);
     }
 
     fn cover(&self, _: &Self) -> Option<Self> {
         Some(*self)
     }
+}
 
-    fn settle(&self, state: &mut Sampled<T>, whole: bool, _: &Team<'_>) {
+impl<T: Ordered> Seals for Sample<T> {
+    type Sealed = Sampled<T>;
+
+    fn seal(&self, items: Vec<T>, whole: bool, _: &Team<'_>) -> Sampled<T> {
+        let mut sampled = Sampled { items, map: None };
         if whole {
-            return;
+            return sampled;
         }
-        let keys = state.keys_in_order();
-        for (item, &key) in state.items.iter_mut().zip(&keys) {
+        let keys = sampled.keys_in_order();
+        for (item, &key) in sampled.items.iter_mut().zip(&keys) {
             *item = T::of_key(key);
         }
-        state.map = Some(Arc::new(Map::fitted(&keys)));
+        sampled.map = Some(Arc::new(Map::fitted(&keys)));
+        sampled
     }
 }

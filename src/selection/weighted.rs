@@ -11,7 +11,7 @@ use num_complex::Complex;
 use crate::dtype::{Item, Ordered};
 use crate::error::Error;
 use crate::expr::Expression;
-use crate::kernel::{Accumulator, Items, Request, Team};
+use crate::kernel::{Accumulator, Answer, Items, Request, Seals, Team};
 use crate::memory;
 use crate::simd::Simd;
 use crate::value::Value;
@@ -20,11 +20,19 @@ use crate::value::Value;
 #[derive(Debug, Clone, Copy)]
 struct InOrder;
 
-/// The pairs of a chunk: keys, and what each weighs; once they are settled, in order, and what all up to each weigh.
+/// The keys of elements, and what each weighs: those of each chunk.
+#[derive(Debug, Default)]
+struct Pairs {
+    chunks: Vec<Vec<(u64, f64)>>,
+    /// Whether an element is NaN.
+    missing: bool,
+}
+
+/// The keys of a chunk's elements in order, and what all up to each weigh.
 type Run = Vec<(u64, f64)>;
 
 /// What is known of all pairs.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Runs {
     runs: Vec<Run>,
     /// Whether an element is NaN.
@@ -35,33 +43,38 @@ impl Accumulator for InOrder {
     const NAME: &'static str = "weighted order";
 
     type Item = Complex<f64>;
-    type State = Runs;
+    type State = Pairs;
 
-    fn init(&self) -> Runs {
-        Runs { runs: memory::collected([Run::new()]), missing: false }
+    fn init(&self) -> Pairs {
+        Pairs { chunks: memory::collected([Vec::new()]), missing: false }
     }
 
     #[inline(always)]
-    fn update<S: Simd>(&self, _: S, state: &mut Runs, block: Items<'_, Complex<f64>>) {
-        let Some(run) = state.runs.last_mut() else { return };
+    fn update<S: Simd>(&self, _: S, state: &mut Pairs, block: Items<'_, Complex<f64>>) {
+        let Some(chunk) = state.chunks.last_mut() else { return };
         // What weighs nothing is not there.
         for pair in block.iter().filter(|pair| pair.im != 0.0) {
             state.missing |= pair.re.is_missing();
-            memory::push(run, (pair.re.canonical().key(), pair.im));
+            memory::push(chunk, (pair.re.canonical().key(), pair.im));
         }
     }
 
-    fn combine(&self, state: &mut Runs, next: Runs) {
+    fn combine(&self, state: &mut Pairs, next: Pairs) {
         state.missing |= next.missing;
-        memory::extend(&mut state.runs, next.runs.into_iter().filter(|run| !run.is_empty()));
+        memory::extend(&mut state.chunks, next.chunks.into_iter().filter(|chunk| !chunk.is_empty()));
     }
 
     fn cover(&self, _: &Self) -> Option<Self> {
         Some(InOrder)
     }
+}
 
-    fn settle(&self, state: &mut Runs, _: bool, team: &Team<'_>) {
-        team.each(&mut state.runs, |_, run| {
+impl Seals for InOrder {
+    type Sealed = Runs;
+
+    fn seal(&self, state: Pairs, _: bool, team: &Team<'_>) -> Runs {
+        let Pairs { chunks: mut runs, missing } = state;
+        team.each(&mut runs, |_, run| {
             // By the weights as well: else the sums' last bits would depend on how equal elements come to lie.
             run.sort_unstable_by_key(|(key, weight)| (*key, weight.to_bits()));
             let mut sum = 0.0;
@@ -70,6 +83,7 @@ impl Accumulator for InOrder {
                 *weight = sum;
             }
         });
+        Runs { runs, missing }
     }
 }
 
@@ -113,8 +127,8 @@ pub(crate) fn weighted(
     finish: impl Fn(&[f64]) -> Result<Value, Error> + Send + Sync + 'static,
 ) -> Request {
     let finish = Arc::new(finish);
-    Request::new(pairs, InOrder, move |runs: &Runs| {
+    Request::sealed(pairs, InOrder, Vec::new(), move |runs: &Runs| {
         let found: Vec<f64> = memory::collected(parts.iter().map(|&part| runs.quantile(part)));
-        finish(&found)
+        finish(&found).map(Answer::Value)
     })
 }

@@ -1,12 +1,11 @@
 //! The engine on paper: one sink at a time, one thread, no cleverness. Laws are about how a sink is swept for, so that is
 //! what the caller gives.
 
-use fanfold::ahead::Ahead;
 use fanfold::dtype::{Buffer, Number};
 use fanfold::engine::{CHUNK, Control, Prepared, Workers, run};
 use fanfold::error::Error;
 use fanfold::expr::{Evaluator, Graph, Program};
-use fanfold::kernel::{Answer, AnyState, Piece, Sink, Team};
+use fanfold::kernel::{Answer, AnyState, Beside, Piece, Sink, Team};
 use fanfold::plan::{Plan, Stage, Who};
 use fanfold::simd::Level;
 use fanfold::value::Value;
@@ -61,10 +60,9 @@ pub(crate) fn answers(plan: &Plan, view: &View<'_>, sweep: impl Fn(&View<'_>, &S
             return answers.into_iter().map(Option::unwrap).collect();
         }
         let state = |sink: &Sink| {
-            let mut state = sweep(&order_of(view, sink), sink);
+            let state = sweep(&order_of(view, sink), sink);
             // A sink for which a sample is enough may as well see everything.
-            sink.accumulator.settle(&mut state, true, &Team::alone());
-            Ok(state)
+            Ok(sink.accumulator.seal(state, true, &Team::alone()))
         };
         let states: Vec<_> = stage.sinks().iter().map(state).collect();
         let mut next = Stage::default();
@@ -131,7 +129,7 @@ pub(crate) fn update(
     for start in starts {
         evaluator.evaluate(std::slice::from_ref(view), start, end.min(start + BLOCK), |instruction, block| {
             if program.wanted() == [instruction] {
-                sink.accumulator.update(level, state, block, start as u64, &Ahead::default());
+                sink.accumulator.update(level, state, block, start as u64, &Beside::default());
             }
         });
     }

@@ -85,7 +85,7 @@ impl<'a> Run<'a> {
         let Some(source) = self.sources.first() else { return Ok(()) };
         let elements = source.elements(rows.clone());
         self.elements.fetch_add(elements.len() as u64, Ordering::Relaxed);
-        let Worker { evaluator, tiles, states, lens, .. } = worker;
+        let Worker { evaluator, tiles, states, lens, beside, .. } = worker;
         let len = self.len();
         lens.clear();
         memory::extend(lens, rows.clone().map(|row| source.elements(row..row + 1).len()));
@@ -106,7 +106,7 @@ impl<'a> Run<'a> {
         evaluator.evaluate(&views, 0, elements.len(), |instruction, block| {
             for &index in self.readers.get(instruction).into_iter().flatten() {
                 let (Some(place), Some(sink)) = (states.get_mut(index), self.pass.sinks().get(index)) else { continue };
-                let mut each = |row: usize, state: &AnyState| {
+                let mut each = |row: usize, state: &mut AnyState| {
                     for waiting in self.stage.waiting(index) {
                         let call = if let Who::Call(call) = waiting.who() { Some(call) } else { None };
                         let behind = call.and_then(|call| waits.get_mut(call));
@@ -129,7 +129,9 @@ impl<'a> Run<'a> {
                         }
                     }
                 };
-                guarded_on(place, |state| sink.accumulator.rows(self.level, state, block, lens, &mut each));
+                guarded_on(place, |state| {
+                    sink.accumulator.rows(self.level, state, block, lens, &beside.scratch, &mut each);
+                });
                 if let Err(error) = place {
                     for waiting in self.stage.waiting(index) {
                         self.take(rows.start, waiting.who(), Err(error.clone()), columns);

@@ -2,15 +2,16 @@
 //!
 //! Ranks need all pairs at once, so this is the one kernel of two arrays whose memory grows with them.
 
+use super::Pair;
 use super::joint::JointState;
-use super::{Pair, number};
 use crate::ahead::Ahead;
 use crate::dtype::{DType, Ordered};
 use crate::expr::Expression;
-use crate::kernel::{Accumulator, Exact, Input, Items, Request, Team};
+use crate::kernel::{Accumulator, Answer, Exact, Input, Items, Request, Seals, Team};
 use crate::memory;
 use crate::selection::Ties;
 use crate::simd::Simd;
+use crate::value::Value;
 
 /// Collects the pairs, and correlates their ranks once all are there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,19 +22,14 @@ pub(super) struct Ranked {
     omits: bool,
 }
 
-#[derive(Debug, Default)]
-pub(super) struct RankedState {
-    pairs: Vec<Vec<Pair>>,
-    /// The joint moments of the ranks, once these are known.
-    joint: JointState,
-}
-
 impl Ranked {
     /// Asks for Spearman's correlation of an input's pairs, which are read without rounding.
     pub(super) fn request(input: &Input) -> Request {
         let exact = input.exact.map(|Exact { pairs, is_key }| (Expression::of(pairs, DType::Complex128), is_key));
         let (pairs, is_key) = exact.unwrap_or((input.elements(), [false; 2]));
-        number(pairs, Ranked { is_key, omits: input.omits() }, |state| state.joint.correlation())
+        Request::sealed(pairs, Ranked { is_key, omits: input.omits() }, Vec::new(), |joint: &JointState| {
+            Ok(Answer::Value(Value::float(joint.correlation(), DType::Float64)))
+        })
     }
 
     /// The keys of a pair's elements.
@@ -52,34 +48,40 @@ impl Accumulator for Ranked {
     const NAME: &'static str = "joint ranks";
 
     type Item = Pair;
-    type State = RankedState;
+    /// The pairs of each chunk.
+    type State = Vec<Vec<Pair>>;
 
-    fn init(&self) -> RankedState {
-        RankedState { pairs: memory::collected([Vec::new()]), joint: JointState::default() }
+    fn init(&self) -> Vec<Vec<Pair>> {
+        memory::collected([Vec::new()])
     }
 
     #[inline(always)]
-    fn update<S: Simd>(&self, _: S, state: &mut RankedState, block: Items<'_, Pair>) {
-        if let Some(last) = state.pairs.last_mut() {
+    fn update<S: Simd>(&self, _: S, state: &mut Vec<Vec<Pair>>, block: Items<'_, Pair>) {
+        if let Some(last) = state.last_mut() {
             memory::extend(last, block.iter().copied());
         }
     }
 
-    fn combine(&self, state: &mut RankedState, next: RankedState) {
-        memory::extend(&mut state.pairs, next.pairs);
+    fn combine(&self, state: &mut Vec<Vec<Pair>>, next: Vec<Vec<Pair>>) {
+        memory::extend(state, next);
     }
 
     fn cover(&self, other: &Self) -> Option<Self> {
         (self == other).then_some(*self)
     }
+}
 
-    fn settle(&self, state: &mut RankedState, _: bool, team: &Team<'_>) {
-        let mut pairs = memory::joined(&std::mem::take(&mut state.pairs));
+impl Seals for Ranked {
+    /// The joint moments of the ranks.
+    type Sealed = JointState;
+
+    fn seal(&self, state: Vec<Vec<Pair>>, _: bool, team: &Team<'_>) -> JointState {
+        let mut pairs = memory::joined(&state);
+        drop(state);
         if self.omits {
             pairs.retain(|pair| !self.is_missing(pair));
         } else if pairs.iter().any(|pair| self.is_missing(pair)) {
-            state.joint = JointState { n: pairs.len() as f64, xx: f64::NAN, ..JointState::default() };
-            return;
+            return JointState { n: pairs.len() as f64, xx: f64::NAN, ..JointState::default() };
         }
         let mut ranks: [Vec<f64>; 2] = [Vec::new(), Vec::new()];
         team.each(&mut ranks, |side, ranks| {
@@ -95,9 +97,10 @@ impl Accumulator for Ranked {
         });
         let [left, right] = &ranks;
         let ranks = left.iter().zip(right).map(|(&re, &im)| Pair { re, im });
-        state.joint = JointState::default();
+        let mut joint = JointState::default();
         for block in memory::collected(ranks).chunks(crate::view::BLOCK) {
-            state.joint.merge(JointState::of(block, &Ahead::default()));
+            joint.merge(JointState::of(block, &Ahead::default()));
         }
+        joint
     }
 }
