@@ -1,10 +1,12 @@
 //! Memory for the answers that are arrays.
 
+use std::sync::Arc;
+
 use fanfold::dtype::{Buffer, DType};
 use fanfold::engine::Prepared;
 use fanfold::simd::Level;
 use fanfold::value::Value;
-use fanfold::view::{Output, View};
+use fanfold::view::{Output, OutputRows, View};
 
 /// Memory for an array that is an answer.
 pub(crate) struct Memory {
@@ -34,6 +36,15 @@ impl Memory {
         let stride = self.dtype.size().try_into().unwrap();
         // SAFETY: there are as many words as the items need, and nobody looks at them before the run is over.
         unsafe { Output::new(self.words.as_mut_ptr().cast(), self.dtype, &[self.len], &[stride]) }
+    }
+
+    /// The same, as rows of several lengths.
+    #[allow(dead_code)] // not every test has some
+    pub(crate) fn rows(&mut self, starts: &[usize]) -> OutputRows {
+        let stride = self.dtype.size().try_into().unwrap();
+        // SAFETY: as above.
+        let rows = unsafe { OutputRows::new(self.words.as_mut_ptr().cast(), self.dtype, &[self.len], &[stride], 0) };
+        rows.behind(Arc::new(starts.to_vec()))
     }
 
     /// What was written.
