@@ -17,8 +17,9 @@ use std::time::Duration;
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use fanfold::dtype::{Buffer, DType};
 use fanfold::engine::{Workers, available_workers};
+use fanfold::grid::BLOCK;
 use fanfold::simd::Level;
-use fanfold::view::{BLOCK, View};
+use fanfold::view::View;
 use workload::Workload;
 
 /// Elements that stay in the second-level cache: 512 KiB.

@@ -8,11 +8,9 @@
 use fearless_simd::{f32x8, f32x16, f64x8, prelude::*};
 
 use crate::ahead::Ahead;
+use crate::grid::LANES;
 pub(crate) use crate::rounding::two_sum;
 use crate::simd::Simd;
-
-/// Floats in a row. Part of a result's identity.
-pub(crate) const LANES: usize = 32;
 
 /// Floats in a vector.
 const WIDTH: usize = 8;

@@ -4,7 +4,7 @@
 //!
 //! | module | what it is for |
 //! |---|---|
-//! | [`simd`], `memory`, [`ahead`] | instruction sets; memory that can be short; reading ahead |
+//! | [`grid`], [`simd`], `memory`, [`ahead`] | the sizes that results' bits depend on; instruction sets; memory that can be short; reading ahead |
 //! | [`scale`], `rounding`, `lanes`, `student` | powers of two; rounding errors; the vector loops; Student's t distribution |
 //! | [`dtype`], [`error`], [`value`], [`column`] | element types, what goes wrong, answers, and answers side by side |
 //! | [`view`] | somebody else's memory, cut into blocks |
@@ -24,7 +24,7 @@
 //! # Promises that hold everywhere
 //!
 //! * An array is never copied; what cannot be read where it lies is gathered block by block ([`view`]).
-//! * A result's bits depend on the elements and on the grid ([`view::BLOCK`], [`engine::CHUNK`]) only: not on the number
+//! * A result's bits depend on the elements and on the [`grid`] only: not on the number
 //!   of workers, the instruction set, or the company of other functions.
 //! * Whatever a user or the environment can influence ends in an [`error::Error`], never in a panic.
 
@@ -36,6 +36,7 @@ pub mod engine;
 pub mod error;
 pub mod expr;
 mod fill;
+pub mod grid;
 pub mod kernel;
 pub mod kernels;
 mod lanes;

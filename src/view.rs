@@ -34,12 +34,6 @@ use pieces::Layout;
 pub(crate) use places::{Places, Strip};
 pub use rows::{Rows, Tile};
 
-/// Items in a block. A float64 block is 32 KiB: it stays in the first-level cache of current processors, or just outside.
-/// Measured for eleven statistics of 20 M float64 on two cores: 6.5 ms with blocks of 2048, 5.3 ms with 4096.
-///
-/// Part of a result's identity: another value gives float sums other last bits.
-pub const BLOCK: usize = 4096;
-
 /// Calls `$macro!` with all dtypes: the item of each, and how a word of memory becomes one in this byte order and in the other.
 macro_rules! for_each_dtype {
     ($macro:ident) => {

@@ -9,14 +9,14 @@
 mod support;
 
 use fanfold::dtype::{Buffer, DType, Number};
-use fanfold::engine::CHUNK;
 use fanfold::error::Error;
+use fanfold::grid::{BLOCK, CHUNK};
 use fanfold::kernel::{AnyState, NanPolicy, Request, Sink, Subject};
 use fanfold::kernels::CATALOGUE;
 use fanfold::plan::{Call, Plan};
 use fanfold::simd::Level;
 use fanfold::value::Value;
-use fanfold::view::{BLOCK, View};
+use fanfold::view::View;
 use proptest::prelude::*;
 use support::arrays::{Array, Content, Layout};
 use support::model::{answers, close, engine, fixed_tree, joined, part, same_bits, update};

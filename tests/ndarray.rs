@@ -7,8 +7,8 @@ use std::fmt::Debug;
 
 use fanfold::array::{Answer, Answers, AnyArray, Datetime64, Element, Kernel, Run, Timedelta64};
 use fanfold::dtype::{DType, Number};
-use fanfold::engine::CHUNK;
 use fanfold::error::Error;
+use fanfold::grid::CHUNK;
 use fanfold::kernel::{NanPolicy, Shape, Takes};
 use fanfold::kernels::CATALOGUE;
 use half::f16;

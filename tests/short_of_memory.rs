@@ -15,8 +15,9 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 
 use fanfold::dtype::DType;
-use fanfold::engine::{CHUNK, Control, Groups, Labels, Prepared, Workers, run, run_rows};
+use fanfold::engine::{Control, Groups, Labels, Prepared, Workers, run, run_rows};
 use fanfold::error::Error;
+use fanfold::grid::CHUNK;
 use fanfold::kernel::{NanPolicy, Takes};
 use fanfold::plan::{Call, Given, Plan, Subjects};
 use fanfold::value::Value;

@@ -183,7 +183,7 @@ pub trait Ordered: Item {
 
 /// Integers, bools and times, summed exactly. NaT counts as 0.
 pub trait Integer: Ordered {
-    /// The sum of a block of at most [`crate::view::BLOCK`] items.
+    /// The sum of a block of at most [`crate::grid::BLOCK`] items.
     fn sum(items: &[Self]) -> i128;
     /// The item's value.
     fn wide(self) -> i128;

@@ -17,9 +17,10 @@ use crate::engine::latch::lock;
 use crate::engine::pool::Workers;
 use crate::engine::team::each;
 use crate::error::{Error, guarded};
+use crate::grid::BLOCK;
 use crate::memory;
 use crate::simd::Level;
-use crate::view::{BLOCK, Places, Strip, View};
+use crate::view::{Places, Strip, View};
 
 /// What stands for an element that is left out.
 const OUT: u32 = u32::MAX;

@@ -22,7 +22,7 @@ mod team;
 
 pub use control::{Control, POLL};
 pub use groups::{Groups, Labels, MOST_LABELS};
-pub use pass::{CHUNK, Pass, States, Swept};
+pub use pass::{Pass, States, Swept};
 pub use pool::{Pool, Workers, available_workers, is_worker, stand_in};
 pub use rows::{Table, run_rows};
 pub use run::{Outcome, Prepared, is_small, run};

@@ -11,15 +11,11 @@ use crate::engine::pool::Workers;
 use crate::engine::team::{Between, each, together};
 use crate::error::{Error, guarded};
 use crate::expr::{Evaluator, Flags, Graph, NodeId, Program};
-use crate::kernel::{AnyState, Beside, Erased, Piece, Reach, SAMPLE, Sink, Team};
+use crate::grid::{BLOCK, CHUNK, SAMPLE};
+use crate::kernel::{AnyState, Beside, Erased, Piece, Reach, Sink, Team};
 use crate::memory;
 use crate::simd::Level;
-use crate::view::{BLOCK, View};
-
-/// Elements in a chunk: what a worker takes at a time, and a leaf of the combine tree.
-///
-/// Part of a result's identity, as [`BLOCK`] is.
-pub const CHUNK: usize = 16 * BLOCK;
+use crate::view::View;
 
 /// The state of each sink, or how it failed: it panicked, or there was no memory for it.
 pub type States = Vec<Result<AnyState, Error>>;

@@ -4,9 +4,10 @@
 //! left from the block's start on ([`crate::expr::Operation::Select`]).
 
 use crate::dtype::{Bool8, Buffer, DType, Number, Sealed};
+use crate::grid::BLOCK;
 use crate::simd::Level;
 use crate::value::Value;
-use crate::view::{BLOCK, View};
+use crate::view::View;
 
 /// A kernel's positions among all elements. `counting` are the numbers of the views that say which elements count, and the value that
 /// says so.

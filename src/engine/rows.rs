@@ -22,19 +22,20 @@ use crate::dtype::{Buffer, Number};
 use crate::engine::combine::Tree;
 use crate::engine::control::Control;
 use crate::engine::latch::lock;
-use crate::engine::pass::{CHUNK, Pass, States};
+use crate::engine::pass::{Pass, States};
 use crate::engine::pool::Workers;
 use crate::engine::positions::among_all;
 use crate::engine::session::Session;
 use crate::engine::team::{Between, together};
 use crate::error::{Error, guarded};
 use crate::expr::{Evaluator, Graph};
-use crate::kernel::{Answer, Beside, SAMPLE, Team};
+use crate::grid::{BLOCK, CHUNK, SAMPLE};
+use crate::kernel::{Answer, Beside, Team};
 use crate::memory;
 use crate::plan::{Plan, Stage, Subjects, Who};
 use crate::simd::Level;
 use crate::value::Value;
-use crate::view::{BLOCK, OutputRows, Rows, Tile, View};
+use crate::view::{OutputRows, Rows, Tile, View};
 
 /// Bytes of neighbouring rows that a worker may hold, to read them once and use them several times.
 const HELD: usize = 64 << 20;

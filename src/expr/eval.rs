@@ -4,8 +4,9 @@ use crate::dtype::{Block, Buffer};
 use crate::expr::flags::Flags;
 use crate::expr::operation::Operand;
 use crate::expr::program::{Action, Program};
+use crate::grid::BLOCK;
 use crate::simd::Level;
-use crate::view::{BLOCK, View};
+use crate::view::View;
 
 /// Where a node's items of the moment are.
 #[derive(Debug, Clone, Copy)]

@@ -17,10 +17,6 @@ use crate::kernel::Scratch;
 use crate::memory;
 use crate::simd::Simd;
 
-/// Elements in a sample. Enough for a map of the data (`selection/map.rs`) whose bins hold what it expects of them within a
-/// few per cent of the whole; 16,384 cache lines come from memory in a quarter of a millisecond.
-pub const SAMPLE: usize = 16_384;
-
 /// How a state is built from blocks. The value itself holds the parameters that change the state.
 pub trait Accumulator: Clone + fmt::Debug + Send + Sync + 'static {
     /// What it accumulates, in words: the "sum" in "sum of x".

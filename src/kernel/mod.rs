@@ -22,7 +22,7 @@ mod input;
 mod request;
 mod scratch;
 
-pub use accumulator::{Accumulator, Items, Piece, Reach, SAMPLE, Seals, Team};
+pub use accumulator::{Accumulator, Items, Piece, Reach, Seals, Team};
 pub use entry::{Entry, Shape, Takes};
 pub use erased::{AnyState, Beside, EachRow, Erased};
 pub use input::{Exact, Input, NanPolicy, Subject, Weights};

@@ -6,8 +6,8 @@
 use std::cell::Cell;
 
 use crate::dtype::{Buffer, Item};
+use crate::grid::BLOCK;
 use crate::memory;
-use crate::view::BLOCK;
 
 /// A word for each element of a block: its bin, for example.
 pub(crate) type Words = Box<[u32; BLOCK]>;

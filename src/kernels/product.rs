@@ -10,14 +10,13 @@ use std::marker::PhantomData;
 
 use crate::dtype::{Integer, with_integer};
 use crate::error::Error;
+use crate::grid::LANES;
 use crate::kernel::{Accumulator, Entry, Input, Items, Request, Takes};
 use crate::kernels::sums::integer;
 use crate::parameters::Arguments;
 use crate::scale::{compose, exponent, mantissa, parts};
 use crate::simd::Simd;
 use crate::value::Value;
-
-const LANES: usize = 32;
 
 /// The product of floats.
 #[derive(Debug, Clone, Copy)]

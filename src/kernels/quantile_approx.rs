@@ -9,13 +9,13 @@
 use std::sync::Arc;
 
 use crate::dtype::{Buffer, DType};
+use crate::grid::BLOCK;
 use crate::kernel::{Accumulator, Entry, Input, Items, Request, Shape, Takes};
 use crate::memory;
 use crate::parameters::{Accepts, Argument, Arguments, DefaultValue, Parameter};
 use crate::selection::lower_rank;
 use crate::simd::Simd;
 use crate::value::Value;
-use crate::view::BLOCK;
 
 /// Bits of a float's mantissa, and what is above them: sign and exponent.
 const MANTISSA: u32 = 52;

@@ -15,9 +15,10 @@ use pyo3::types::PyCapsule;
 
 use crate::dtype::{Bool8, Buffer, DType, Sealed};
 use crate::error::guarded;
+use crate::grid::BLOCK;
 use crate::memory;
 use crate::simd::Level;
-use crate::view::{BLOCK, View};
+use crate::view::View;
 
 #[repr(C)]
 struct ArrowSchema {

@@ -9,11 +9,12 @@ use pyo3::types::{PyDict, PyTuple};
 
 use crate::dtype::{Block, Bool8, Buffer, DType, ItemType, Sealed, for_each_item};
 use crate::error::{Error, guarded};
+use crate::grid::BLOCK;
 use crate::memory;
 use crate::py::arrow::{self, Column, Kind};
 use crate::py::{input, output};
 use crate::simd::Level;
-use crate::view::{BLOCK, Rows, View};
+use crate::view::{Rows, View};
 
 /// Elements of which some may be missing, read where they lie.
 #[pyclass(frozen, module = "fanfold._core")]

@@ -7,11 +7,11 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 
 use crate::dtype::Ordered;
+use crate::grid::BLOCK;
 use crate::kernel::{Accumulator, Items, Seals, Team};
 use crate::memory;
 use crate::selection::map::Map;
 use crate::simd::Simd;
-use crate::view::BLOCK;
 
 /// Buckets at most: so many can be written to at a time without leaving the second-level cache.
 const BUCKETS: usize = 512;

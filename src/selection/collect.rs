@@ -6,11 +6,11 @@ use fearless_simd::{prelude::*, u32x16};
 
 use crate::dtype::Ordered;
 use crate::error::guarded;
+use crate::grid::BLOCK;
 use crate::kernel::{Accumulator, Items, Seals, Team};
 use crate::memory;
 use crate::selection::map::Map;
 use crate::simd::Simd;
-use crate::view::BLOCK;
 
 /// Collects the elements of some bins.
 #[derive(Debug, Clone)]

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use crate::dtype::Ordered;
+use crate::grid::BLOCK;
 use crate::kernel::{Accumulator, Items};
 use crate::selection::map::Map;
 use crate::simd::Simd;
 use crate::tally::Tally;
-use crate::view::BLOCK;
 
 /// Counts the elements of each bin.
 #[derive(Debug, Clone)]

@@ -5,13 +5,14 @@ use std::sync::Arc;
 use crate::dtype::{DType, Ordered};
 use crate::expr::Expression;
 use crate::fill::written;
+use crate::grid::BLOCK;
 use crate::kernel::{Accumulator, Answer, Items, Request, Seals, Team};
 use crate::memory;
 use crate::selection::buckets::{Buckets, Sort};
 use crate::selection::map::Map;
 use crate::selection::sample::{Sample, Sampled};
 use crate::simd::Simd;
-use crate::view::{BLOCK, Output};
+use crate::view::Output;
 
 /// The rank of equal elements.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

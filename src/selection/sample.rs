@@ -4,7 +4,8 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 
 use crate::dtype::Ordered;
-use crate::kernel::{Accumulator, Items, SAMPLE, Seals, Team};
+use crate::grid::SAMPLE;
+use crate::kernel::{Accumulator, Items, Seals, Team};
 use crate::memory;
 use crate::selection::map::Map;
 use crate::simd::Simd;

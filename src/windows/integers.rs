@@ -5,12 +5,13 @@ use std::marker::PhantomData;
 use crate::dtype::Integer;
 use crate::error::Error;
 use crate::fill::Fill;
+use crate::grid::CHUNK;
 use crate::kernel::{Piece, Reach};
 use crate::memory;
 use crate::rounding::Divisor;
 use crate::simd::Simd;
+use crate::windows::Window;
 use crate::windows::slide::Wanted;
-use crate::windows::{CHUNK, Window};
 
 /// Sums and means of the same windows.
 #[derive(Debug, Clone)]

@@ -38,6 +38,3 @@ impl Window {
         Reach { before: self.size - 1 - self.after, after: self.after, chunks }
     }
 }
-
-/// Elements in a chunk, roughly: what a piece should have at least.
-const CHUNK: usize = 65_536;

@@ -7,11 +7,12 @@
 use crate::dtype::Ordered;
 use crate::error::Error;
 use crate::fill::Fill;
+use crate::grid::CHUNK;
 use crate::kernel::{Piece, Reach};
 use crate::memory;
 use crate::simd::Simd;
 use crate::view::Output;
-use crate::windows::{CHUNK, Window};
+use crate::windows::Window;
 
 /// An array that is asked for.
 #[derive(Debug, Clone)]

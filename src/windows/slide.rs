@@ -15,15 +15,16 @@ use fearless_simd::f64x8;
 
 use crate::error::Error;
 use crate::fill::Fill;
+use crate::grid::CHUNK;
 use crate::kernel::{Piece, Reach};
 use crate::lanes::Double;
 use crate::memory;
 use crate::rounding::{Divisor, Lanes};
 use crate::simd::Simd;
 use crate::view::Output;
+use crate::windows::Window;
 use crate::windows::exact::Exact;
 use crate::windows::parts::{Extremes, Part, Spread, Sums};
-use crate::windows::{CHUNK, Window};
 
 /// The longest windows of which eight fit the cache.
 const SHORT: usize = 4096;

@@ -2,14 +2,15 @@
 //! what the caller gives.
 
 use fanfold::dtype::{Buffer, Number};
-use fanfold::engine::{CHUNK, Control, Prepared, Workers, run};
+use fanfold::engine::{Control, Prepared, Workers, run};
 use fanfold::error::Error;
 use fanfold::expr::{Evaluator, Graph, Program};
+use fanfold::grid::{BLOCK, CHUNK};
 use fanfold::kernel::{Answer, AnyState, Beside, Piece, Sink, Team};
 use fanfold::plan::{Plan, Stage, Who};
 use fanfold::simd::Level;
 use fanfold::value::Value;
-use fanfold::view::{BLOCK, View};
+use fanfold::view::View;
 
 use super::memory::Memory;
 

@@ -6,14 +6,14 @@ use std::sync::atomic::Ordering;
 
 use crate::column::Column;
 use crate::engine::latch::lock;
-use crate::engine::pass::CHUNK;
 use crate::engine::pool::Workers;
 use crate::engine::rows::{Run, Worker, guarded_on};
 use crate::error::Error;
-use crate::kernel::{Answer, AnyState, SAMPLE};
+use crate::grid::{BLOCK, CHUNK, SAMPLE};
+use crate::kernel::{Answer, AnyState};
 use crate::memory;
 use crate::plan::{Stage, Who};
-use crate::view::{BLOCK, Rows, View};
+use crate::view::{Rows, View};
 
 impl<'a> Run<'a> {
     /// Answers for rows of several lengths. Those that make a block are taken together, and long ones asked each by itself.

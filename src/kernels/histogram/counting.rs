@@ -11,12 +11,12 @@ use num_complex::Complex;
 
 use super::bins::{Bins, FRACTION, Guess, MASK};
 use crate::ahead::Ahead;
+use crate::grid::BLOCK;
 use crate::kernel::{Accumulator, Items};
 use crate::lanes::Double;
 use crate::memory;
 use crate::simd::Simd;
 use crate::tally::{BYTE_PLACES, Tally};
-use crate::view::BLOCK;
 
 /// Counts of elements per place.
 #[derive(Debug, Clone, PartialEq)]

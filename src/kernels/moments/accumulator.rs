@@ -9,9 +9,10 @@ use num_complex::Complex;
 use super::state::MomentsState;
 use crate::ahead::Ahead;
 use crate::dtype::Item;
+use crate::grid::LANES;
 use crate::kernel::{Accumulator, Items};
 use crate::kernels::rescaled::Noticed;
-use crate::lanes::{Double, LANES, powers, sum_and_powers};
+use crate::lanes::{Double, powers, sum_and_powers};
 use crate::simd::Simd;
 
 /// Sums (order 1), sums and squares (order 2), or everything up to fourth powers (order 4).

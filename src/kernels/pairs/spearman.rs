@@ -98,7 +98,7 @@ impl Seals for Ranked {
         let [left, right] = &ranks;
         let ranks = left.iter().zip(right).map(|(&re, &im)| Pair { re, im });
         let mut joint = JointState::default();
-        for block in memory::collected(ranks).chunks(crate::view::BLOCK) {
+        for block in memory::collected(ranks).chunks(crate::grid::BLOCK) {
             joint.merge(JointState::of(block, &Ahead::default()));
         }
         joint
