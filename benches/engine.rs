@@ -19,7 +19,7 @@ use fanfold::dtype::{Buffer, DType};
 use fanfold::engine::{Workers, available_workers};
 use fanfold::grid::BLOCK;
 use fanfold::simd::Level;
-use fanfold::view::View;
+use fanfold::source::View;
 use workload::Workload;
 
 /// Elements that stay in the second-level cache: 512 KiB.

@@ -37,10 +37,10 @@ use crate::kernel::{NanPolicy, Shape, Takes};
 use crate::kernels;
 use crate::parameters::{Argument, Arguments};
 use crate::plan::{Call, Given, Plan, Subjects};
+use crate::source::{Fresh, OutputRows, Rows, View};
 use crate::value::Value;
-use crate::view::{Fresh, OutputRows, Rows, View};
 
-pub use crate::view::{Datetime64, Element, Timedelta64};
+pub use crate::source::{Datetime64, Element, Timedelta64};
 
 /// One use of a kernel: its name, its parameters, and what its answer is called.
 ///

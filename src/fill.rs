@@ -13,8 +13,8 @@ use crate::expr::Expression;
 use crate::kernel::{Accumulator, Items, Piece, Reach, Request, Unwritten};
 use crate::memory;
 use crate::simd::Simd;
+use crate::source::Output;
 use crate::value::Value;
-use crate::view::Output;
 
 /// How a piece of an array is written. The value itself holds the memory.
 pub(crate) trait Fill: Clone + fmt::Debug + Send + Sync + 'static {

@@ -7,7 +7,7 @@
 //! | [`grid`], [`simd`], `memory`, [`ahead`] | the sizes that results' bits depend on; instruction sets; memory that can be short; reading ahead |
 //! | [`scale`], `rounding`, `lanes`, `student` | powers of two; rounding errors; the vector loops; Student's t distribution |
 //! | [`dtype`], [`error`], [`value`], [`column`] | element types, what goes wrong, answers, and answers side by side |
-//! | [`view`] | somebody else's memory, cut into blocks |
+//! | [`source`] | somebody else's memory: read block by block, or written |
 //! | [`expr`] | elementwise formulas over blocks |
 //! | [`parameters`], [`kernel`] | what a kernel is: parameters, accumulator, finish, catalogue entry; the laws |
 //! | [`store`], `fill` | sinks that keep a formula's items; arrays that are written piece by piece |
@@ -23,7 +23,7 @@
 //!
 //! # Promises that hold everywhere
 //!
-//! * An array is never copied; what cannot be read where it lies is gathered block by block ([`view`]).
+//! * An array is never copied; what cannot be read where it lies is gathered block by block ([`source`]).
 //! * A result's bits depend on the elements and on the [`grid`] only: not on the number
 //!   of workers, the instruction set, or the company of other functions.
 //! * Whatever a user or the environment can influence ends in an [`error::Error`], never in a panic.
@@ -49,9 +49,9 @@ mod rounding;
 pub mod scale;
 mod selection;
 pub mod simd;
+pub mod source;
 pub mod store;
 mod student;
 mod tally;
 pub mod value;
-pub mod view;
 mod windows;

@@ -15,8 +15,8 @@ use crate::kernel::{
 };
 use crate::kernels;
 use crate::parameters::Arguments;
+use crate::source::Output;
 use crate::value::Value;
-use crate::view::Output;
 
 /// One use of a kernel.
 #[derive(Debug, Clone)]

@@ -8,8 +8,8 @@ use crate::expr::{Expression, NodeId};
 use crate::kernel::{Accumulator, Items, Request};
 use crate::memory;
 use crate::simd::Simd;
+use crate::source::Output;
 use crate::value::Value;
-use crate::view::Output;
 
 /// Puts each item in its place.
 #[derive(Clone)]

@@ -17,7 +17,7 @@ use fanfold::dtype::DType;
 use fanfold::engine::{Control, Groups, Labels, Prepared, Workers, run};
 use fanfold::error::Error;
 use fanfold::kernel::NanPolicy;
-use fanfold::view::View;
+use fanfold::source::View;
 use memory::Memory;
 
 /// Numbers that send a kernel another way when they turn up between two looks at the same place: zeros, ones, NaN,

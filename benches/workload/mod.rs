@@ -12,7 +12,7 @@ use fanfold::kernel::NanPolicy;
 use fanfold::kernels::{self, CATALOGUE};
 use fanfold::parameters::{Argument, Arguments};
 use fanfold::plan::{Call, Plan};
-use fanfold::view::View;
+use fanfold::source::View;
 use memory::Memory;
 use num_complex::Complex;
 

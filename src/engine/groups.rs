@@ -20,7 +20,7 @@ use crate::error::{Error, guarded};
 use crate::grid::BLOCK;
 use crate::memory;
 use crate::simd::Level;
-use crate::view::{Places, Strip, View};
+use crate::source::{Places, Strip, View};
 
 /// What stands for an element that is left out.
 const OUT: u32 = u32::MAX;

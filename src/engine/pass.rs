@@ -15,7 +15,7 @@ use crate::grid::{BLOCK, CHUNK, SAMPLE};
 use crate::kernel::{AnyState, Beside, Erased, Piece, Reach, Sink, Team};
 use crate::memory;
 use crate::simd::Level;
-use crate::view::View;
+use crate::source::View;
 
 /// The state of each sink, or how it failed: it panicked, or there was no memory for it.
 pub type States = Vec<Result<AnyState, Error>>;

@@ -6,8 +6,8 @@
 use crate::dtype::{Bool8, Buffer, DType, Number, Sealed};
 use crate::grid::BLOCK;
 use crate::simd::Level;
+use crate::source::View;
 use crate::value::Value;
-use crate::view::View;
 
 /// A kernel's positions among all elements. `counting` are the numbers of the views that say which elements count, and the value that
 /// says so.

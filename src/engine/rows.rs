@@ -34,8 +34,8 @@ use crate::kernel::{Answer, Beside, Team};
 use crate::memory;
 use crate::plan::{Plan, Stage, Subjects, Who};
 use crate::simd::Level;
+use crate::source::{OutputRows, Rows, Tile, View};
 use crate::value::Value;
-use crate::view::{OutputRows, Rows, Tile, View};
 
 /// Bytes of neighbouring rows that a worker may hold, to read them once and use them several times.
 const HELD: usize = 64 << 20;

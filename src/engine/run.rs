@@ -11,8 +11,8 @@ use crate::engine::session::Session;
 use crate::error::Error;
 use crate::expr::Graph;
 use crate::plan::{Given, Plan, Stage, Subjects, Who};
+use crate::source::{Output, View};
 use crate::value::Value;
-use crate::view::{Output, View};
 
 /// A stage ready to be swept for. Made once per plan and dtype, used for every array.
 #[derive(Clone)]

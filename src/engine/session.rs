@@ -14,8 +14,8 @@ use crate::expr::{Flags, Graph, NodeId};
 use crate::grid::SAMPLE;
 use crate::kernel::{Answer, Request, Sink};
 use crate::plan::{Stage, Who};
+use crate::source::View;
 use crate::value::Value;
-use crate::view::View;
 
 /// The formulas of a run, and who waits for the next sweep. A stage that was prepared is borrowed.
 pub struct Session<'p> {

@@ -6,7 +6,7 @@ use crate::expr::operation::Operand;
 use crate::expr::program::{Action, Program};
 use crate::grid::BLOCK;
 use crate::simd::Level;
-use crate::view::View;
+use crate::source::View;
 
 /// Where a node's items of the moment are.
 #[derive(Debug, Clone, Copy)]

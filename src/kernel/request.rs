@@ -11,8 +11,8 @@ use super::erased::{AnyState, Erased, Sealing, typed};
 use crate::dtype::{DType, Number, Sealed};
 use crate::error::Error;
 use crate::expr::Expression;
+use crate::source::Output;
 use crate::value::Value;
-use crate::view::Output;
 
 /// Where a pass delivers: an accumulator over an expression.
 #[derive(Debug, Clone)]

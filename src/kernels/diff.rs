@@ -14,7 +14,7 @@ use crate::kernel::{Entry, Input, Piece, Reach, Request, Shape, Takes};
 use crate::memory;
 use crate::parameters::{Accepts, Arguments, DefaultValue, Parameter};
 use crate::simd::Simd;
-use crate::view::Output;
+use crate::source::Output;
 
 /// How elements differ.
 trait Differs: Copy + fmt::Debug + Send + Sync + 'static {

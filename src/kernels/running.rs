@@ -18,7 +18,7 @@ use crate::kernels::product::FloatProductState;
 use crate::lanes::Double;
 use crate::memory;
 use crate::simd::Simd;
-use crate::view::Output;
+use crate::source::Output;
 
 /// A total that grows by one element after the other: a sum, a product or an extremum.
 trait Running: Copy + fmt::Debug + Send + Sync + 'static {

@@ -11,7 +11,7 @@ use crate::parameters::{Accepts, Arguments, DefaultValue, Parameter};
 use crate::scale::Scale;
 use crate::selection::{Ties, ranks};
 use crate::simd::Simd;
-use crate::view::Output;
+use crate::source::Output;
 
 /// Distances from a mean, in standard deviations.
 #[derive(Debug, Clone)]

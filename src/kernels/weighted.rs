@@ -13,7 +13,7 @@ use crate::kernel::{Accumulator, Answer, Entry, Input, Items, Piece, Request, Sh
 use crate::memory;
 use crate::parameters::{Accepts, Argument, Arguments, DefaultValue, Parameter};
 use crate::simd::Simd;
-use crate::view::Output;
+use crate::source::Output;
 
 /// How old values lose their weight.
 #[derive(Debug, Clone, Copy, PartialEq)]

@@ -18,7 +18,7 @@ use crate::error::guarded;
 use crate::grid::BLOCK;
 use crate::memory;
 use crate::simd::Level;
-use crate::view::View;
+use crate::source::View;
 
 #[repr(C)]
 struct ArrowSchema {

@@ -8,7 +8,7 @@ use pyo3::prelude::*;
 use crate::dtype::DType;
 use crate::error::Error;
 use crate::py::source::Source;
-use crate::view::{Output, OutputRows, Rows, View};
+use crate::source::{Output, OutputRows, Rows, View};
 
 /// What a run reads.
 #[derive(FromPyObject)]
@@ -100,7 +100,7 @@ impl<'py> Input<'py> {
 /// A view of the array's memory. Nothing is copied; any strides, byte order and alignment will do.
 ///
 /// The view borrows `array`, which keeps the memory alive. What it cannot keep is other threads from writing to it: see
-/// `view.rs` for what that may do.
+/// `source/view.rs` for what that may do.
 pub(super) fn view<'a>(array: &'a Bound<'_, PyUntypedArray>) -> Result<View<'a>, Error> {
     let (dtype, swapped) = dtype(&array.dtype())?;
     // SAFETY: `as_array_ptr` points to a live array object for as long as `array` is borrowed.

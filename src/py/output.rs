@@ -11,8 +11,8 @@ use pyo3::types::{PyComplex, PyTuple};
 use crate::dtype::{Buffer, DType, Number};
 use crate::error::Error;
 use crate::py::input::Input;
+use crate::source::Output;
 use crate::value::Value;
-use crate::view::Output;
 
 /// A value as Python sees it. `array` is the input, whose unit a time needs.
 pub(super) fn object<'py>(value: &Value, array: &Input<'py>) -> PyResult<Bound<'py, PyAny>> {

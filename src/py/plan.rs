@@ -19,7 +19,7 @@ use crate::py::kernel::Kernel;
 use crate::py::output;
 use crate::py::rows::{Columns, Given, Grouping, Targets};
 use crate::py::waiting::How;
-use crate::view::View;
+use crate::source::View;
 
 /// Elements up to which a run is over before another thread could make use of the interpreter. NumPy draws the same line,
 /// lower.

@@ -19,7 +19,7 @@ use crate::plan::{self, Plan as CorePlan, Subjects};
 use crate::py::input::{self, Input};
 use crate::py::output;
 use crate::py::waiting::How;
-use crate::view::{OutputRows, Rows, View};
+use crate::source::{OutputRows, Rows, View};
 
 /// The columns in the order of the kernels, `None` where one failed; the failures as (number, exception); then passes,
 /// bytes read, workers, seconds.

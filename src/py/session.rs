@@ -21,9 +21,9 @@ use crate::py::ufunc::UfuncLoop;
 use crate::py::waiting;
 use crate::py::{input, output};
 use crate::simd::Level;
+use crate::source::{Extent, View};
 use crate::store;
 use crate::value::Value;
-use crate::view::{Extent, View};
 
 /// The formulas of a call's functions over one array, and who waits for the next sweep.
 #[pyclass(frozen, module = "fanfold._core")]

@@ -14,7 +14,7 @@ use crate::memory;
 use crate::py::arrow::{self, Column, Kind};
 use crate::py::{input, output};
 use crate::simd::Level;
-use crate::view::{Rows, View};
+use crate::source::{Rows, View};
 
 /// Elements of which some may be missing, read where they lie.
 #[pyclass(frozen, module = "fanfold._core")]

@@ -12,7 +12,7 @@ use crate::selection::buckets::{Buckets, Sort};
 use crate::selection::map::Map;
 use crate::selection::sample::{Sample, Sampled};
 use crate::simd::Simd;
-use crate::view::Output;
+use crate::source::Output;
 
 /// The rank of equal elements.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -11,7 +11,7 @@ use crate::grid::CHUNK;
 use crate::kernel::{Piece, Reach};
 use crate::memory;
 use crate::simd::Simd;
-use crate::view::Output;
+use crate::source::Output;
 use crate::windows::Window;
 
 /// An array that is asked for.

@@ -21,7 +21,7 @@ use crate::lanes::Double;
 use crate::memory;
 use crate::rounding::{Divisor, Lanes};
 use crate::simd::Simd;
-use crate::view::Output;
+use crate::source::Output;
 use crate::windows::Window;
 use crate::windows::exact::Exact;
 use crate::windows::parts::{Extremes, Part, Spread, Sums};

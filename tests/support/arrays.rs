@@ -1,7 +1,7 @@
 //! Arrays of any content, dtype and layout, made from nothing but their description.
 
 use fanfold::dtype::DType;
-use fanfold::view::View;
+use fanfold::source::View;
 use half::f16;
 
 /// What an array holds. An element depends on its number alone, so that arrays of all lengths begin alike.

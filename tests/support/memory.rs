@@ -5,8 +5,8 @@ use std::sync::Arc;
 use fanfold::dtype::{Buffer, DType};
 use fanfold::engine::Prepared;
 use fanfold::simd::Level;
+use fanfold::source::{Output, OutputRows, View};
 use fanfold::value::Value;
-use fanfold::view::{Output, OutputRows, View};
 
 /// Memory for an array that is an answer.
 pub(crate) struct Memory {

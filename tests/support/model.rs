@@ -9,8 +9,8 @@ use fanfold::grid::{BLOCK, CHUNK};
 use fanfold::kernel::{Answer, AnyState, Beside, Piece, Sink, Team};
 use fanfold::plan::{Plan, Stage, Who};
 use fanfold::simd::Level;
+use fanfold::source::View;
 use fanfold::value::Value;
-use fanfold::view::View;
 
 use super::memory::Memory;
 

@@ -13,7 +13,7 @@ use crate::grid::{BLOCK, CHUNK, SAMPLE};
 use crate::kernel::{Answer, AnyState};
 use crate::memory;
 use crate::plan::{Stage, Who};
-use crate::view::{Rows, View};
+use crate::source::{Rows, View};
 
 impl<'a> Run<'a> {
     /// Answers for rows of several lengths. Those that make a block are taken together, and long ones asked each by itself.

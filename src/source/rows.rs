@@ -10,10 +10,11 @@ use std::ops::Range;
 
 use num_complex::Complex;
 
+use super::axes::{Axis, offset, offset_of};
+use super::view::{View, for_each_dtype, widen_half};
 use crate::ahead::LINE;
 use crate::dtype::{Bool8, Buffer, DType, Sealed, Time, for_each_item};
 use crate::simd::{Level, prefetch};
-use crate::view::{Axis, View, for_each_dtype, offset, offset_of, widen_half};
 
 /// Bytes of a tile that lie side by side: two lines, which processors like to read together.
 const ACROSS: usize = 2 * LINE;

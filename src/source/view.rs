@@ -4,35 +4,18 @@
 //! layout (strided, reversed, broadcast, byte-swapped, misaligned, float16) is gathered block by block into a scratch
 //! buffer that stays in cache, so that kernels only ever see contiguous native items.
 //!
-//! This module is the inner half of the input gate, and with `py/input.rs` the only place that reads foreign memory:
-//! hence its `unsafe`. All of it rests on one promise, made once, by the caller of [`View::new`].
-//!
-//! Another thread may write to the array during a run. Nothing here or in a kernel may therefore use a value read from
-//! a block as an index without a check on the very copy it uses: racing writes may make numbers meaningless, never
-//! memory unsafe.
-#![allow(unsafe_code)]
-
-mod foreign;
-mod pages;
-mod pieces;
-mod places;
-mod rows;
+//! As for all of this module the `unsafe` rests on a promise, here to [`View::new`].
 
 use std::marker::PhantomData;
 use std::ops::Range;
-use std::sync::Arc;
 
 use num_complex::Complex;
 
+use super::axes::{Axis, merge, offset, offset_of, stride_of};
+use super::pieces::Layout;
 use crate::ahead::LINE;
 use crate::dtype::{Block, Bool8, Buffer, DType, Item, Sealed, Time, for_each_item};
 use crate::simd::{Level, prefetch};
-
-pub(crate) use foreign::Fresh;
-pub use foreign::{Datetime64, Element, Timedelta64};
-use pieces::Layout;
-pub(crate) use places::{Places, Strip};
-pub use rows::{Rows, Tile};
 
 /// Calls `$macro!` with all dtypes: the item of each, and how a word of memory becomes one in this byte order and in the other.
 macro_rules! for_each_dtype {
@@ -59,14 +42,7 @@ macro_rules! for_each_dtype {
         }
     };
 }
-use for_each_dtype;
-
-/// One axis, outermost first: how many steps, and how many bytes each.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Axis {
-    len: usize,
-    stride: isize,
-}
+pub(super) use for_each_dtype;
 
 /// Where a view lies.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -80,13 +56,13 @@ pub struct Extent {
 /// Elements of one dtype in memory, in a fixed order: at regular distances, or as their [`Layout`] says.
 #[derive(Debug, Clone)]
 pub struct View<'a> {
-    pointer: *const u8,
-    dtype: DType,
-    swapped: bool,
-    len: usize,
-    axes: Vec<Axis>,
-    layout: Layout<'a>,
-    memory: PhantomData<&'a [u8]>,
+    pub(super) pointer: *const u8,
+    pub(super) dtype: DType,
+    pub(super) swapped: bool,
+    pub(super) len: usize,
+    pub(super) axes: Vec<Axis>,
+    pub(super) layout: Layout<'a>,
+    pub(super) memory: PhantomData<&'a [u8]>,
 }
 
 // SAFETY: a view only reads, and `View::new`'s promise (the memory stays allocated for 'a) does not depend on the thread.
@@ -247,7 +223,7 @@ impl<'a> View<'a> {
         Extent { memory: first..end, bytes: self.len.saturating_mul(self.dtype.size()) }
     }
 
-    fn alignment(&self) -> usize {
+    pub(super) fn alignment(&self) -> usize {
         match self.dtype {
             DType::Complex64 => align_of::<f32>(),
             DType::Complex128 => align_of::<f64>(),
@@ -365,225 +341,6 @@ impl<'a> View<'a> {
     }
 }
 
-/// Memory that is filled row by row: each row is an [`Output`].
-#[derive(Debug, Clone)]
-pub struct OutputRows {
-    first: Output,
-    along: Vec<Axis>,
-    /// Where each row starts in `first`, and where the last one ends, if they are of several lengths.
-    starts: Option<Arc<Vec<usize>>>,
-}
-
-impl OutputRows {
-    /// Memory for the rows along the first `along` axes, numbered in C order, each with the elements along the other axes.
-    ///
-    /// # Safety
-    ///
-    /// As [`Output::new`].
-    pub unsafe fn new(pointer: *mut u8, dtype: DType, shape: &[usize], strides: &[isize], along: usize) -> OutputRows {
-        let along = along.min(shape.len());
-        // SAFETY: the indices of a row are those of the array with zeros before.
-        let first = unsafe { Output::new(pointer, dtype, &shape[along..], &strides[along..]) };
-        let along = shape.iter().zip(strides).take(along).map(|(&len, &stride)| Axis { len, stride }).collect();
-        OutputRows { first, along, starts: None }
-    }
-
-    /// Memory for rows of several lengths, one behind the other: where each starts, and where the last one ends.
-    ///
-    /// # Panics
-    ///
-    /// If they do not rise, or end outside.
-    #[must_use]
-    pub fn behind(self, starts: Arc<Vec<usize>>) -> OutputRows {
-        let end = starts.last().copied().unwrap_or(0);
-        assert!(starts.is_sorted() && end <= self.first.len && self.along.is_empty(), "rows lie within their memory");
-        OutputRows { starts: Some(starts), ..self }
-    }
-
-    /// How many.
-    pub fn count(&self) -> usize {
-        match &self.starts {
-            Some(starts) => starts.len().saturating_sub(1),
-            None => self.along.iter().map(|axis| axis.len).product(),
-        }
-    }
-
-    /// A row.
-    ///
-    /// # Panics
-    ///
-    /// If there is none of this number.
-    pub fn row(&self, row: usize) -> Output {
-        assert!(row < self.count(), "there is such a row");
-        let first = self.first.clone();
-        let Some(starts) = &self.starts else {
-            let pointer = first.pointer.wrapping_offset(offset_of(&self.along, row));
-            return Output { pointer, ..first };
-        };
-        let (start, end) = (starts[row], starts[row + 1]);
-        let stride = first.axes.last().map_or(0, |axis| axis.stride);
-        let axes = vec![Axis { len: end - start, stride }];
-        Output { pointer: first.pointer.wrapping_offset(offset(start, stride)), len: end - start, axes, ..first }
-    }
-}
-
-/// Memory that a sweep fills: native elements at regular distances, of which each is written by one worker.
-#[derive(Debug, Clone)]
-pub struct Output {
-    pointer: *mut u8,
-    dtype: DType,
-    len: usize,
-    axes: Vec<Axis>,
-    /// What the memory belongs to, if it is to be kept for as long as there is this.
-    owner: Option<Arc<Buffer>>,
-}
-
-// SAFETY: `Output::new`'s promise (nobody else uses the memory) does not depend on the thread.
-unsafe impl Send for Output {}
-// SAFETY: as above; and the engine visits each block once, so that no two writes meet.
-unsafe impl Sync for Output {}
-
-impl Output {
-    /// Memory for the elements of an array in C order, of native byte order. `strides` are in bytes.
-    ///
-    /// # Safety
-    ///
-    /// For every index within `shape`, the `dtype.size()` bytes at `pointer + Σ index × stride` must be allocated until the
-    /// last sweep that writes to them is over, and used by nobody else until then. They may be misaligned.
-    pub unsafe fn new(pointer: *mut u8, dtype: DType, shape: &[usize], strides: &[isize]) -> Output {
-        let axes = shape.iter().zip(strides).map(|(&len, &stride)| Axis { len, stride }).collect();
-        Output { pointer, dtype, len: shape.iter().product(), axes: merge(axes), owner: None }
-    }
-
-    /// Memory for no elements.
-    pub fn none(dtype: DType) -> Output {
-        Output { pointer: std::ptr::null_mut(), dtype, len: 0, axes: Vec::new(), owner: None }
-    }
-
-    /// What they are.
-    pub fn dtype(&self) -> DType {
-        self.dtype
-    }
-
-    /// How many elements.
-    pub fn len(&self) -> usize {
-        self.len
-    }
-
-    /// Whether there is no room.
-    pub fn is_empty(&self) -> bool {
-        self.len == 0
-    }
-
-    /// Writes all of a buffer's items.
-    ///
-    /// # Panics
-    ///
-    /// As [`Output::write`].
-    pub fn copy_from(&self, buffer: &Buffer) {
-        macro_rules! copy {
-            ($($variant:ident: $item:ty,)*) => {
-                match buffer { $(Buffer::$variant(items) => self.write::<$item>(0, items),)* }
-            };
-        }
-        for_each_item!(copy);
-    }
-
-    /// Writes items from number `start` on.
-    ///
-    /// # Panics
-    ///
-    /// If they do not fit, or are of another type.
-    pub(crate) fn write<T: Sealed>(&self, start: usize, items: &[T]) {
-        assert!(T::TYPE == self.dtype.item(), "items go to an array of their own");
-        match T::block(items) {
-            // Of which each is a float16.
-            Block::Float32(items) if self.dtype == DType::Float16 => {
-                const PART: usize = 256;
-                for (index, part) in items.chunks(PART).enumerate() {
-                    self.convert::<_, _, PART>(start + index * PART, part, |item| half::f16::from_f32(item).to_bits());
-                }
-            }
-            _ => self.scatter(start, items),
-        }
-    }
-
-    /// Writes floats from number `start` on, rounded to the dtype, which is one of floats. There is one NaN: which one comes
-    /// out of inf − inf depends on the instruction.
-    ///
-    /// # Panics
-    ///
-    /// If they do not fit, or the dtype is another.
-    #[allow(clippy::cast_possible_truncation)] // the nearest float32 is what is wanted
-    pub(crate) fn write_floats(&self, start: usize, floats: &[f64]) {
-        const PART: usize = 256;
-        assert!(self.dtype.is_float(), "floats go to an array of floats");
-        let one_nan = |float: f64| if float.is_nan() { f64::NAN } else { float };
-        for (index, part) in floats.chunks(PART).enumerate() {
-            let start = start + index * PART;
-            match self.dtype {
-                DType::Float16 => {
-                    self.convert::<_, _, PART>(start, part, |float| {
-                        half::f16::from_f64(self.dtype.round(one_nan(float))).to_bits()
-                    });
-                }
-                DType::Float32 => self.convert::<_, _, PART>(start, part, |float| one_nan(float) as f32),
-                _ => self.convert::<_, _, PART>(start, part, one_nan),
-            }
-        }
-    }
-
-    /// Writes at most so many words, made of items.
-    #[inline(always)]
-    fn convert<T: Copy, W: Copy + Default, const MOST: usize>(&self, start: usize, items: &[T], word: impl Fn(T) -> W) {
-        let mut words = [W::default(); MOST];
-        words.iter_mut().zip(items).for_each(|(place, item)| *place = word(*item));
-        self.scatter(start, words.get(..items.len()).unwrap_or_default());
-    }
-
-    /// Writes integers of 64 bits from number `start` on, signed or not.
-    ///
-    /// # Panics
-    ///
-    /// If they do not fit, or the dtype is neither int64 nor uint64.
-    pub(crate) fn write_bits(&self, start: usize, words: &[i64]) {
-        assert!(matches!(self.dtype, DType::Int64 | DType::UInt64), "integers go to an array of integers");
-        self.scatter(start, words);
-    }
-
-    /// Writes words from number `start` on, each of which is an element.
-    fn scatter<W: Copy>(&self, start: usize, words: &[W]) {
-        assert!(size_of::<W>() == self.dtype.size(), "a word is an element");
-        assert!(start.checked_add(words.len()).is_some_and(|end| end <= self.len), "elements are within their array");
-        let (outer, inner) = match self.axes.split_last() {
-            Some((inner, outer)) => (outer, *inner),
-            None => (self.axes.as_slice(), Axis { len: 1, stride: stride_of::<W>() }),
-        };
-        let mut index = start;
-        let mut rest = words;
-        while !rest.is_empty() {
-            let column = index % inner.len;
-            let (row, tail) = rest.split_at(rest.len().min(inner.len - column));
-            let first =
-                self.pointer.wrapping_offset(offset_of(outer, index / inner.len) + offset(column, inner.stride));
-            if inner.stride == stride_of::<W>() {
-                // SAFETY: the assert keeps the words within the elements that `Output::new`'s caller promised, the row within
-                // one axis, whose elements lie side by side. `words` lies elsewhere, as nobody else uses that memory. Bytes
-                // may be copied to any address.
-                unsafe { std::ptr::copy_nonoverlapping(row.as_ptr().cast::<u8>(), first, size_of_val(row)) };
-            } else {
-                for (i, &word) in row.iter().enumerate() {
-                    let address = first.wrapping_offset(offset(i, inner.stride)).cast::<W>();
-                    // SAFETY: as above, for each element by itself.
-                    unsafe { address.write_unaligned(word) };
-                }
-            }
-            rest = tail;
-            index += row.len();
-        }
-    }
-}
-
 /// Reads one item per `stride` bytes.
 #[inline(always)]
 fn fill<T>(row: &mut [T], first: *const u8, stride: isize, read: impl Fn(*const u8) -> T) {
@@ -592,45 +349,10 @@ fn fill<T>(row: &mut [T], first: *const u8, stride: isize, read: impl Fn(*const 
     }
 }
 
-/// The distance in bytes of step `index`. Wraps instead of overflowing: within a view the true product always fits.
-#[inline(always)]
-fn offset(index: usize, stride: isize) -> isize {
-    index.cast_signed().wrapping_mul(stride)
-}
-
-/// The distance in bytes of the row `index` of the outer axes.
-fn offset_of(outer: &[Axis], mut index: usize) -> isize {
-    let mut bytes = 0_isize;
-    for axis in outer.iter().rev() {
-        bytes = bytes.wrapping_add(offset(index % axis.len, axis.stride));
-        index /= axis.len;
-    }
-    bytes
-}
-
-#[inline(always)]
-const fn stride_of<T>() -> isize {
-    size_of::<T>().cast_signed()
-}
-
-/// Drops axes of one step and joins axes that continue each other, so that most arrays end with one axis.
-fn merge(axes: Vec<Axis>) -> Vec<Axis> {
-    let mut merged: Vec<Axis> = Vec::with_capacity(axes.len());
-    for axis in axes.into_iter().filter(|axis| axis.len != 1) {
-        match merged.last_mut() {
-            Some(outer) if outer.stride == offset(axis.len, axis.stride) => {
-                *outer = Axis { len: outer.len.saturating_mul(axis.len), stride: axis.stride };
-            }
-            _ => merged.push(axis),
-        }
-    }
-    merged
-}
-
 /// float16 to `f32`, exactly, in a form that vectorises: the exponent is rebased by a multiplication, which also
 /// normalises subnormals; infinities and NaN get their exponent back.
 #[inline(always)]
-fn widen_half(word: u16) -> f32 {
+pub(super) fn widen_half(word: u16) -> f32 {
     const REBASE: f32 = f32::from_bits((127 + 127 - 15) << 23);
     let magnitude = f32::from_bits(u32::from(word & 0x7fff) << 13) * REBASE;
     let special = if word & 0x7c00 == 0x7c00 { 0x7f80_0000 } else { 0 };

@@ -1,15 +1,13 @@
-//! Arrays of Rust's own: views of `ndarray` become a [`View`] or [`Rows`] without a promise of the caller's, and answers get
-//! memory that is kept for as long as anybody may write to it.
+//! Arrays of Rust's own: views of `ndarray` become a [`View`] or [`Rows`] without a promise of the caller's.
 
 use std::fmt;
-use std::sync::Arc;
 
 use half::f16;
 use ndarray::{ArrayView, Dimension};
 use num_complex::Complex;
 
-use crate::dtype::{Buffer, DType, ItemType};
-use crate::view::{Output, OutputRows, Rows, View, offset};
+use super::{Rows, View};
+use crate::dtype::DType;
 
 /// An element of a datetime64 array: a count of units, of which the smallest is NaT.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -73,7 +71,7 @@ impl<'a> View<'a> {
     /// The elements of an array in their logical order, where they lie. The array stays borrowed:
     ///
     /// ```compile_fail
-    /// # use fanfold::view::View;
+    /// # use fanfold::source::View;
     /// let x = ndarray::arr1(&[1.0, 2.0]);
     /// let view = View::of_array(&x.view());
     /// drop(x);
@@ -104,67 +102,4 @@ fn strides<T: Element, D: Dimension>(array: &ArrayView<'_, T, D>) -> Vec<isize> 
     // Of an array without elements strides may be anything.
     let bytes = if array.is_empty() { 0 } else { size_of::<T>().cast_signed() };
     array.strides().iter().map(|&steps| steps.wrapping_mul(bytes)).collect()
-}
-
-/// Memory for an answer that is an array. It lives for as long as there are [`Output`]s of it, and can be read when there are
-/// none left.
-#[derive(Debug)]
-pub(crate) struct Fresh {
-    buffer: Arc<Buffer>,
-    pointer: *mut u8,
-    dtype: DType,
-    len: usize,
-}
-
-impl Fresh {
-    /// Memory for so many elements. Those of float16 are kept as their bits.
-    pub(crate) fn new(dtype: DType, len: usize) -> Fresh {
-        let item = if dtype == DType::Float16 { ItemType::UInt16 } else { dtype.item() };
-        let mut buffer = Buffer::new(item, len);
-        assert!(item.size() == dtype.size(), "an item has room for an element");
-        let pointer = buffer.as_mut_ptr();
-        Fresh { buffer: Arc::new(buffer), pointer, dtype, len }
-    }
-
-    /// What it is for.
-    pub(crate) fn dtype(&self) -> DType {
-        self.dtype
-    }
-
-    /// For how many elements.
-    pub(crate) fn len(&self) -> usize {
-        self.len
-    }
-
-    /// For a run to write to.
-    pub(crate) fn output(&self) -> Output {
-        self.rows(1, self.len).row(0)
-    }
-
-    /// The same, as so many rows of one length.
-    ///
-    /// # Panics
-    ///
-    /// If there is no room for them.
-    pub(crate) fn rows(&self, count: usize, len: usize) -> OutputRows {
-        assert!(count.checked_mul(len).is_some_and(|all| all <= self.len), "the rows lie within their memory");
-        let size = self.dtype.size().cast_signed();
-        let strides = [offset(len, size), size];
-        // SAFETY: the assert keeps the rows within the buffer's elements, which lie one behind the other, and of which every
-        // bit pattern is one. The outputs own the buffer together with this; nobody reads it before `into_buffer` has found
-        // that they are gone.
-        let mut rows = unsafe { OutputRows::new(self.pointer, self.dtype, &[count, len], &strides, 1) };
-        rows.first.owner = Some(Arc::clone(&self.buffer));
-        rows
-    }
-
-    /// What was written.
-    ///
-    /// # Panics
-    ///
-    /// If somebody may still write.
-    pub(crate) fn into_buffer(self) -> Buffer {
-        let Some(buffer) = Arc::into_inner(self.buffer) else { unreachable!("the run is over") };
-        buffer
-    }
 }

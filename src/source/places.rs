@@ -6,9 +6,9 @@
 use std::marker::PhantomData;
 use std::sync::Mutex;
 
+use super::pages::zeros;
 use crate::dtype::Sealed;
 use crate::memory;
-use crate::view::pages::zeros;
 
 /// For each strip of the elements and each code: where its elements belong, the first and behind the last.
 #[derive(Debug)]

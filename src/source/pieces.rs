@@ -8,8 +8,8 @@
 use std::marker::PhantomData;
 use std::sync::Arc;
 
+use super::View;
 use crate::dtype::{DType, Item, Number};
-use crate::view::View;
 
 /// How the elements of a view lie.
 #[derive(Debug, Clone)]
