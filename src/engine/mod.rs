@@ -12,6 +12,7 @@ mod combine;
 mod control;
 mod groups;
 mod latch;
+mod partition;
 mod pass;
 mod pool;
 mod positions;
@@ -22,6 +23,7 @@ mod team;
 
 pub use control::{Control, POLL};
 pub use groups::{Groups, Labels, MOST_LABELS};
+pub use partition::{Grouped, Inputs, Partition, Parts, run_parts};
 pub use pass::{Pass, States, Swept};
 pub use pool::{Pool, Workers, available_workers, is_worker, stand_in};
 pub use rows::{Table, run_rows};

@@ -196,6 +196,8 @@ impl<A: Accumulator> Erased for A {
             unreachable!("the plan pairs a sink with its own item type");
         };
         let block = Items { slice, start: 0, ahead: &Ahead::default(), scratch };
+        // It may be a sealed one.
+        self.renew(state);
         level.run(Update { accumulator: self, state, block, lens, each: Some(each) });
     }
 

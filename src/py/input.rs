@@ -8,7 +8,7 @@ use pyo3::prelude::*;
 use crate::dtype::DType;
 use crate::error::Error;
 use crate::py::source::Source;
-use crate::source::{Output, OutputRows, Rows, View};
+use crate::source::{Output, OutputRows, Present, Rows, Source as CoreSource, View};
 
 /// What a run reads.
 #[derive(FromPyObject)]
@@ -88,12 +88,14 @@ impl<'py> Input<'py> {
         }
     }
 
-    /// These bools as rows along the first `along` axes.
-    pub(super) fn present_rows(&self, along: usize) -> Result<Option<Rows<'_>>, Error> {
-        match self {
-            Input::Array(_) => Ok(None),
-            Input::Source(source) => source.get().present_rows(source.py(), along),
-        }
+    /// What the core reads, as rows along the first `along` axes.
+    pub(super) fn source(&self, along: usize) -> Result<CoreSource<'_>, Error> {
+        let present = match self {
+            Input::Array(_) => None,
+            Input::Source(source) => source.get().present_rows(source.py(), along)?,
+        };
+        let present = present.zip(self.present()).map(|(bools, value)| Present { bools, value });
+        Ok(CoreSource { elements: self.rows(along)?, present })
     }
 }
 

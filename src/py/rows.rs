@@ -1,7 +1,6 @@
 //! A run over rows, for the Python half: arrays whose first axes number the rows go in, a column for each kernel comes out.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 use std::time::Instant;
 
 use numpy::{PyUntypedArray, PyUntypedArrayMethods};
@@ -11,15 +10,14 @@ use pyo3::types::PyList;
 
 use crate::column::Column;
 use crate::dtype::{Buffer, DType};
-use crate::engine::{self, Groups, Labels, Table};
+use crate::engine::{self, Grouped, Inputs, Partition, Parts, Table};
 use crate::error::Error;
 use crate::kernel::Takes;
-use crate::memory;
-use crate::plan::{self, Plan as CorePlan, Subjects};
+use crate::plan::{Plan as CorePlan, Subjects};
 use crate::py::input::{self, Input};
 use crate::py::output;
 use crate::py::waiting::How;
-use crate::source::{OutputRows, Rows, View};
+use crate::source::{OutputRows, Rows};
 
 /// The columns in the order of the kernels, `None` where one failed; the failures as (number, exception); then passes,
 /// bytes read, workers, seconds.
@@ -49,23 +47,12 @@ impl<'a, 'py> Given<'a, 'py> {
         self.arrays.first().ok_or_else(|| PyRuntimeError::new_err("there is an array"))
     }
 
-    /// All arrays, the mask and the weights.
-    fn all(&self) -> impl Iterator<Item = &'a Input<'py>> {
-        self.arrays.iter().chain(self.mask).chain(self.weights)
-    }
-
-    /// What each kernel of the plan goes over.
-    fn subjects(&self, plan: &CorePlan) -> PyResult<Subjects> {
+    /// Checks what the Python half promises, and reads everything as rows along the first `along` axes.
+    fn inputs(&self, plan: &CorePlan, along: usize) -> PyResult<Inputs<'a>> {
         let first = self.first()?;
-        let dtypes = self.arrays.iter().map(Input::dtype).collect::<Result<Vec<DType>, Error>>()?;
-        let weights = self.weights.map(Input::dtype).transpose()?;
-        check(self.all().all(|array| array.shape() == first.shape()), "all arrays are of one shape")?;
-        check(
-            self.mask.is_none_or(|mask| mask.dtype().is_ok_and(|dtype| dtype == DType::Bool)),
-            "a mask is of dtype bool",
-        )?;
-        check(weights.is_none_or(|dtype| Takes::Reals.includes(dtype)), "weights are real numbers")?;
-        let counted = |over: &Vec<usize>| !over.is_empty() && over.iter().all(|&number| number < dtypes.len());
+        let all = self.arrays.iter().chain(self.mask).chain(self.weights);
+        check(all.clone().all(|array| array.shape() == first.shape()), "all arrays are of one shape")?;
+        let counted = |over: &Vec<usize>| !over.is_empty() && over.iter().all(|&number| number < self.arrays.len());
         let matched = plan.calls().iter().zip(self.over).all(|(call, over)| match call.entry.takes {
             Takes::Pairs => over.len() == 2,
             Takes::Columns => true,
@@ -75,36 +62,26 @@ impl<'a, 'py> Given<'a, 'py> {
             plan.calls().len() == self.over.len() && self.over.iter().all(counted) && matched,
             "each kernel goes over as many arrays as it takes",
         )?;
-        let present = self.arrays.iter().map(Input::present).collect();
-        let given = plan::Given { dtypes, present, mask: self.mask.is_some(), weights };
-        Ok(Subjects::new(plan, &given, self.over))
+        let rows = |input: &'a Input<'py>| input.rows(along);
+        let inputs = Inputs {
+            sources: self.arrays.iter().map(|array| array.source(along)).collect::<Result<_, Error>>()?,
+            mask: self.mask.map(rows).transpose()?,
+            weights: self.weights.map(rows).transpose()?,
+        };
+        let mask = inputs.mask.as_ref().map(Rows::dtype);
+        check(mask.is_none_or(|dtype| dtype == DType::Bool), "a mask is of dtype bool")?;
+        let weights = inputs.weights.as_ref().map(Rows::dtype);
+        check(weights.is_none_or(|dtype| Takes::Reals.includes(dtype)), "weights are real numbers")?;
+        Ok(inputs)
     }
 
-    /// The sources of its subjects, in their order.
-    fn sources<T>(
-        &self,
-        values: impl Fn(&'a Input<'py>) -> Result<T, Error>,
-        present: impl Fn(&'a Input<'py>) -> Result<Option<T>, Error>,
-    ) -> Result<Vec<T>, Error> {
-        let mut sources = self.arrays.iter().map(&values).collect::<Result<Vec<T>, Error>>()?;
-        for array in self.arrays {
-            sources.extend(present(array)?);
-        }
-        for other in self.mask.into_iter().chain(self.weights) {
-            sources.push(values(other)?);
-        }
-        Ok(sources)
-    }
-}
-
-impl Given<'_, '_> {
     /// What keeps kernels of the plan from running, one after the other.
     pub(super) fn problems(&self, plan: &CorePlan) -> PyResult<Vec<Error>> {
-        let foreign = self.all().find_map(|array| array.dtype().err());
-        if let Some(error) = foreign {
+        let mut all = self.arrays.iter().chain(self.mask).chain(self.weights);
+        if let Some(error) = all.find_map(|array| array.dtype().err()) {
             return Ok(vec![error]);
         }
-        let subjects = self.subjects(plan)?;
+        let subjects = Subjects::new(plan, &self.inputs(plan, 0)?.given(), self.over);
         let (_, errors) = plan.stage_over(&subjects.of_calls, &subjects.arrays);
         Ok(errors.into_iter().map(|(_, error)| error).collect())
     }
@@ -119,15 +96,14 @@ pub(super) fn run<'py>(
     how: &How,
 ) -> PyResult<Columns<'py>> {
     let started = Instant::now();
-    let (subjects, array) = (given.subjects(plan)?, given.first()?);
-    let sources = given.sources(|array| array.rows(along), |array| array.present_rows(along))?;
+    let (inputs, array) = (given.inputs(plan, along)?, given.first()?);
     let outputs = outputs(targets, along)?;
-    let count = sources.first().map_or(0, Rows::count);
+    let count = inputs.sources.first().map_or(0, |source| source.elements.count());
     check(outputs.iter().all(|(_, rows)| rows.count() == count), "targets have as many rows as the arrays")?;
-    let (outcome, workers) = how.detached(array.py(), array.len(), |workers, control| {
-        engine::run_rows(plan, &subjects, &sources, &outputs, workers, control)
+    let (parts, workers) = how.detached(array.py(), array.len(), |workers, control| {
+        engine::run_parts(plan, given.over, inputs, Partition::Rows, outputs, workers, control)
     })?;
-    columns(plan, given, outcome, workers, started)
+    columns(plan, given, parts.and_then(|parts| parts.table), workers, started)
 }
 
 /// Runs the plan's kernels over groups: the elements whose labels are equal. Labels lie from `low` on within `range` numbers;
@@ -141,37 +117,20 @@ pub(super) fn run_groups<'py>(
     targets: &Targets<'py>,
     how: &How,
 ) -> PyResult<(Grouping<'py>, Columns<'py>)> {
-    let (array, started) = (given.first()?, Instant::now());
+    let started = Instant::now();
+    let (inputs, array) = (given.inputs(plan, 0)?, given.first()?);
     let py = array.py();
-    let without_mask = Given { mask: None, ..*given };
-    let subjects = without_mask.subjects(plan)?;
-    let views = without_mask.sources(Input::view, Input::present_view)?;
-    let (label_view, mask_view) = (labels.view()?, given.mask.map(Input::view).transpose()?);
-    let same = |other: &View<'_>| other.len() == array.len();
-    let is_mask = |mask: &View<'_>| same(mask) && mask.dtype() == DType::Bool;
-    check(same(&label_view) && mask_view.as_ref().is_none_or(is_mask), "labels and mask are as long as the array")?;
+    let numbers = &labels.view()?;
+    check(numbers.len() == array.len(), "labels are as long as the array")?;
     check(targets.values().all(|target| target.len() == array.len()), "targets are as long as the array")?;
-    let outputs = outputs(targets, 0)?;
     check(range <= engine::MOST_LABELS, "labels lie within 2**32 - 1 numbers")?;
-    let (outcome, workers) = how.detached(py, array.len(), |workers, control| {
-        let labels = Labels { numbers: &label_view, low, range, mask: mask_view.as_ref() };
-        plan.whole(|| {
-            let groups = Groups::new(labels, workers, control)?;
-            let arranged = |view| groups.arranged(view, workers, control);
-            let arranged = views.iter().map(arranged).collect::<Result<Vec<_>, _>>()?;
-            let positions = positions.then(|| groups.positions(workers, control)).transpose()?;
-            let rows: Vec<Rows<'_>> =
-                arranged.iter().map(|items| Rows::behind(View::of_buffer(items), groups.starts())).collect();
-            let starts = Arc::new(memory::collected(groups.starts().iter().copied()));
-            let outputs: Vec<(usize, OutputRows)> =
-                outputs.into_iter().map(|(call, rows)| (call, rows.behind(Arc::clone(&starts)))).collect();
-            let table = engine::run_rows(plan, &subjects, &rows, &outputs, workers, control);
-            let present = memory::collected(groups.present().iter().map(|&code| i64::from(code)));
-            let starts = memory::collected(groups.starts().iter().map(|&start| (start as u64).cast_signed()));
-            Ok((present, starts, positions, table))
-        })
+    let outputs = outputs(targets, 0)?;
+    let (parts, workers) = how.detached(py, array.len(), |workers, control| {
+        let partition = Partition::Labels { numbers, low, range, positions };
+        engine::run_parts(plan, given.over, inputs, partition, outputs, workers, control)
     })?;
-    let (present, starts, positions, table) = outcome?;
+    let Parts { table, groups } = parts?;
+    let Some(Grouped { present, starts, positions }) = groups else { unreachable!("labels make groups") };
     let numbers = |numbers: &Buffer| {
         output::array(py, numbers, DType::Int64, None).map_err(|error| {
             let kernels = plan.calls().iter().map(|call| call.entry.name);

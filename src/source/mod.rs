@@ -26,6 +26,24 @@ mod places;
 mod rows;
 mod view;
 
+/// What is read: rows of elements, and which of the elements are there.
+#[derive(Debug, Clone)]
+pub struct Source<'a> {
+    /// The elements, those that are missing included.
+    pub elements: Rows<'a>,
+    /// What tells which of them are there; `None` if all are.
+    pub present: Option<Present<'a>>,
+}
+
+/// Bools beside elements, which tell whether each is there.
+#[derive(Debug, Clone)]
+pub struct Present<'a> {
+    /// As many as there are elements.
+    pub bools: Rows<'a>,
+    /// The value that says that an element is there.
+    pub value: bool,
+}
+
 pub use foreign::{Datetime64, Element, Timedelta64};
 pub(crate) use output::Fresh;
 pub use output::{Output, OutputRows};

@@ -111,20 +111,61 @@ impl<'a> View<'a> {
     ///
     /// # Panics
     ///
-    /// As [`View::load`].
+    /// If the view has no such elements.
     pub fn pick(&self, numbers: &[usize]) -> Buffer {
         let mut picked = Buffer::new(self.dtype.item(), numbers.len());
-        let mut one = Buffer::new(self.dtype.item(), 1);
+        if !self.is_strided() {
+            self.load_each(numbers, &mut picked);
+            return picked;
+        }
         // All lines are asked for before the first is waited for, as far as a processor goes along.
         for &number in numbers {
-            let memory = self.memory(number, 1);
-            if !memory.is_empty() {
-                prefetch(memory.start);
-            }
+            prefetch(self.address(number).addr());
         }
+        macro_rules! pick {
+            ($($dtype:ident: $item:ty, $native:expr, $swapped:expr;)*) => {
+                match self.dtype { $(DType::$dtype => {
+                    let Some(items) = <$item as Sealed>::of_mut(&mut picked) else {
+                        unreachable!("the buffer fits the dtype")
+                    };
+                    if self.swapped {
+                        self.read_each(numbers, items, $swapped);
+                    } else {
+                        self.read_each(numbers, items, $native);
+                    }
+                })* }
+            };
+        }
+        for_each_dtype!(pick);
+        picked
+    }
+
+    /// Where an element is, of a view at regular distances.
+    #[inline(always)]
+    fn address(&self, number: usize) -> *const u8 {
+        let offset = match self.axes.as_slice() {
+            [axis] => offset(number, axis.stride),
+            axes => offset_of(axes, number),
+        };
+        self.pointer.wrapping_offset(offset)
+    }
+
+    /// Reads the elements of these numbers one by one.
+    fn read_each<W: Copy, T>(&self, numbers: &[usize], items: &mut [T], convert: impl Fn(W) -> T) {
+        assert!(size_of::<W>() == self.dtype.size() && self.is_strided(), "a word is an element");
+        for (item, &number) in items.iter_mut().zip(numbers) {
+            assert!(number < self.len, "the view has the element");
+            // SAFETY: the asserts make the address one that `View::new`'s caller promised; `read_unaligned` asks nothing more.
+            *item = convert(unsafe { self.address(number).cast::<W>().read_unaligned() });
+        }
+    }
+
+    /// Loads the elements of these numbers one by one, however they lie.
+    fn load_each(&self, numbers: &[usize], picked: &mut Buffer) {
+        let mut one = Buffer::new(self.dtype.item(), 1);
         macro_rules! put {
             ($($variant:ident: $item:ty,)*) => {
-                match &mut picked { $(Buffer::$variant(items) => {
+                match picked { $(Buffer::$variant(items) => {
                     for (item, &number) in items.iter_mut().zip(numbers) {
                         let block = self.load(Level::current(), number, 1, &mut one);
                         *item = <$item as Sealed>::of(block).and_then(|items| items.first().copied()).unwrap_or_default();
@@ -133,7 +174,6 @@ impl<'a> View<'a> {
             };
         }
         for_each_item!(put);
-        picked
     }
 
     /// Some elements of a view with one axis.
@@ -395,6 +435,25 @@ mod tests {
         assert_eq!(elements(&view(7, &[], &[])), [7]);
         assert_eq!(elements(&view(0, &[3, 0], &[1, 1])), [0; 0]);
         assert_eq!(elements(&view(0, &[2, 3, 2], &[12, 4, 2])), [0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22]);
+    }
+
+    #[test]
+    fn picks_from_any_layout() {
+        let memory: Vec<i32> = (0..24).collect();
+        let swapped: Vec<i32> = memory.iter().map(|item| item.swap_bytes()).collect();
+        let numbers = [0, 5, 5, 23, 7];
+        let native = View::of(&memory, DType::Int32);
+        // SAFETY: the shapes and strides describe the 24 elements.
+        let (turned, other) = unsafe {
+            let shape: [usize; 2] = [6, 4];
+            let turned = View::new(memory.as_ptr().cast(), DType::Int32, false, &shape, &[4, 24]);
+            (turned, View::new(swapped.as_ptr().cast(), DType::Int32, true, &[24], &[4]))
+        };
+        let halves = vec![native.part(0..6), native.part(6..24)];
+        for view in [&native, &turned, &other, &View::of_pieces(halves, DType::Int32)] {
+            let all = elements(view);
+            assert_eq!(view.pick(&numbers), Buffer::Int32(numbers.iter().map(|&number| all[number]).collect()));
+        }
     }
 
     #[test]
