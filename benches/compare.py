@@ -27,7 +27,7 @@ import fanfold as ff
 import peers
 import probes
 import report
-from fanfold.tracing.crew import SMALLEST
+from fanfold.tracing.calls import SMALLEST
 from measuring import (
     FULL,
     QUICK,

@@ -7,8 +7,8 @@
 
 use fearless_simd::{f32x8, f32x16, f64x8, prelude::*};
 
-use crate::ahead::Ahead;
 use crate::grid::LANES;
+use crate::prefetch::Prefetch;
 pub(crate) use crate::rounding::two_sum;
 use crate::simd::Simd;
 
@@ -76,13 +76,13 @@ impl Double {
     /// for every eight vectors only ([`Wide::SPARE`]). So would float64, were it not for large numbers that cancel and take all
     /// digits with them: it would save a third of the time of a sum in cache, and of eleven statistics nothing.
     #[inline(always)]
-    pub(crate) fn sum<S: Simd, T: Wide>(simd: S, items: &[T], ahead: &Ahead) -> Double {
+    pub(crate) fn sum<S: Simd, T: Wide>(simd: S, items: &[T], ahead: &Prefetch) -> Double {
         sum_and_powers::<S, T, 1, true>(simd, items, ahead, 0.0).0
     }
 
     /// The sum of a function of items.
     #[inline(always)]
-    pub(crate) fn sum_of<S: Simd, T: Copy>(simd: S, items: &[T], ahead: &Ahead, float: impl Fn(T) -> f64) -> Double {
+    pub(crate) fn sum_of<S: Simd, T: Copy>(simd: S, items: &[T], ahead: &Prefetch, float: impl Fn(T) -> f64) -> Double {
         let mut sums = Sums::<S>::new(simd, 0.0);
         let mut floats = [0.0; GROUP * LANES];
         let mut rest: &[f64] = &[];
@@ -126,7 +126,7 @@ impl Wide for f32 {
 
 /// Σ (x − m)ᵖ for p = 2 … `ORDER` (2 or 4); the others are 0.
 #[inline(always)]
-pub(crate) fn powers<S: Simd, T: Wide, const ORDER: u8>(simd: S, items: &[T], ahead: &Ahead, m: f64) -> [f64; 3] {
+pub(crate) fn powers<S: Simd, T: Wide, const ORDER: u8>(simd: S, items: &[T], ahead: &Prefetch, m: f64) -> [f64; 3] {
     sum_and_powers::<S, T, ORDER, false>(simd, items, ahead, m).1
 }
 
@@ -135,7 +135,7 @@ pub(crate) fn powers<S: Simd, T: Wide, const ORDER: u8>(simd: S, items: &[T], ah
 pub(crate) fn sum_and_powers<S: Simd, T: Wide, const ORDER: u8, const SUM: bool>(
     simd: S,
     items: &[T],
-    ahead: &Ahead,
+    ahead: &Prefetch,
     m: f64,
 ) -> (Double, [f64; 3]) {
     let mut sums = Sums::<S>::new(simd, m);
@@ -172,7 +172,7 @@ impl<S: Simd> Sums<S> {
         &mut self,
         simd: S,
         items: &'a [T],
-        ahead: &Ahead,
+        ahead: &Prefetch,
     ) -> &'a [T] {
         let (groups, rest) = items.as_chunks::<{ GROUP * LANES }>();
         for group in groups {
@@ -285,7 +285,7 @@ fn total<S: Simd>(row: Row<S>) -> f64 {
 macro_rules! extrema {
     ($name:ident, $float:ty, $vector:ident, $width:literal, $row:literal) => {
         #[inline(always)]
-        pub(crate) fn $name<S: Simd>(simd: S, items: &[$float], ahead: &Ahead) -> Option<($float, $float, u32)> {
+        pub(crate) fn $name<S: Simd>(simd: S, items: &[$float], ahead: &Prefetch) -> Option<($float, $float, u32)> {
             let lowest = $vector::splat(simd, <$float>::NEG_INFINITY);
             let highest = $vector::splat(simd, <$float>::INFINITY);
             let (mut min, mut max) = ([highest; 4], [lowest; 4]);

@@ -4,14 +4,14 @@
 //!
 //! | module | what it is for |
 //! |---|---|
-//! | [`grid`], [`simd`], `memory`, [`ahead`] | the sizes that results' bits depend on; instruction sets; memory that can be short; reading ahead |
-//! | [`scale`], `rounding`, `lanes`, `student` | powers of two; rounding errors; the vector loops; Student's t distribution |
+//! | [`grid`], [`simd`], `memory`, [`prefetch`] | the sizes that results' bits depend on; instruction sets; memory that can be short; reading ahead |
+//! | [`scale`], `rounding`, `lanes`, `t_distribution` | powers of two; rounding errors; the vector loops; Student's t distribution |
 //! | [`dtype`], [`error`], [`value`], [`column`] | element types, what goes wrong, answers, and answers side by side |
 //! | [`source`] | somebody else's memory: read block by block, or written |
 //! | [`expr`] | elementwise formulas over blocks |
 //! | [`parameters`], [`kernel`] | what a kernel is: parameters, accumulator, finish, catalogue entry; the laws |
-//! | [`store`], `fill` | sinks that keep a formula's items; arrays that are written piece by piece |
-//! | `tally`, `selection` | counting small integers; order statistics, sorting and distinct values as passes |
+//! | [`store`], `array_writer` | sinks that keep a formula's items; arrays that are written piece by piece |
+//! | `bin_counts`, `selection` | counting small integers; order statistics, sorting and distinct values as passes |
 //! | `windows` | statistics of windows that slide over an array |
 //! | [`kernels`] | the kernels, a file or a folder per family; `mod.rs` is the list |
 //! | [`plan`] | functions → sinks and who waits for them; touches no data |
@@ -28,14 +28,14 @@
 //!   of workers, the instruction set, or the company of other functions.
 //! * Whatever a user or the environment can influence ends in an [`error::Error`], never in a panic.
 
-pub mod ahead;
 pub mod array;
+mod array_writer;
+mod bin_counts;
 pub mod column;
 pub mod dtype;
 pub mod engine;
 pub mod error;
 pub mod expr;
-mod fill;
 pub mod grid;
 pub mod kernel;
 pub mod kernels;
@@ -43,6 +43,7 @@ mod lanes;
 mod memory;
 pub mod parameters;
 pub mod plan;
+pub mod prefetch;
 #[cfg(feature = "python")]
 mod py;
 mod rounding;
@@ -51,7 +52,6 @@ mod selection;
 pub mod simd;
 pub mod source;
 pub mod store;
-mod student;
-mod tally;
+mod t_distribution;
 pub mod value;
 mod windows;

@@ -65,13 +65,13 @@ impl Plan {
             let request =
                 subject.clone().and_then(|subject| call.entry.request(&call.arguments, subject, self.nan_policy));
             match request {
-                Ok(request) => stage.add(Who::Call(index), request),
+                Ok(request) => stage.add(RequestId::Call(index), request),
                 Err(error) => errors.push((index, error)),
             }
         }
         let raises = self.nan_policy == NanPolicy::Raise && !self.calls.is_empty();
         for &subject in checked.iter().filter(|subject| raises && subject.dtype.has_missing()) {
-            stage.add(Who::NanCheck, kernels::missing(&Input::new("nan_policy", subject, self.nan_policy)));
+            stage.add(RequestId::NanCheck, kernels::missing(&Input::new("nan_policy", subject, self.nan_policy)));
         }
         (stage, errors)
     }
@@ -90,9 +90,9 @@ impl Plan {
         let (mut stage, errors) = self.stage_over(&subjects, &[array]);
         // Arrays without memory can be explained.
         stage.write(|_, unwritten| Some(Output::none(unwritten.dtype)));
-        let name = |who: Who| match who {
-            Who::Call(index) => keys.get(index).map_or("?", String::as_str),
-            Who::NanCheck => "(nan_policy)",
+        let name = |who: RequestId| match who {
+            RequestId::Call(index) => keys.get(index).map_or("?", String::as_str),
+            RequestId::NanCheck => "(nan_policy)",
         };
         let mut text = String::new();
         let known: Vec<&str> = stage.known.iter().map(|(who, _)| name(*who)).collect();
@@ -111,7 +111,7 @@ impl Plan {
             }
         }
         for (index, error) in errors {
-            let _ = writeln!(text, "cannot run {}: {error}", name(Who::Call(index)));
+            let _ = writeln!(text, "cannot run {}: {error}", name(RequestId::Call(index)));
         }
         text
     }
@@ -297,9 +297,9 @@ impl Subjects {
     }
 }
 
-/// Who waits for a state.
+/// Which request waits for a state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Who {
+pub enum RequestId {
     /// The function of this number.
     Call(usize),
     /// `nan_policy="raise"`, which looks at every array.
@@ -309,10 +309,10 @@ pub enum Who {
 /// What no element has to be read for: the answer follows from how many there are.
 type OfLength = fn(u64) -> Value;
 
-/// Who waits for a state, and what becomes of it.
+/// A request that waits for a state, and what becomes of it.
 #[derive(Clone)]
 pub struct Waiting {
-    who: Who,
+    who: RequestId,
     sink: usize,
     finish: Arc<Finish>,
     then: Vec<&'static str>,
@@ -323,13 +323,13 @@ pub struct Waiting {
 pub struct Stage {
     sinks: Vec<Sink>,
     waiting: Vec<Waiting>,
-    known: Vec<(Who, OfLength)>,
-    arrays: Vec<(Who, Arc<Unwritten>)>,
+    known: Vec<(RequestId, OfLength)>,
+    arrays: Vec<(RequestId, Arc<Unwritten>)>,
 }
 
 impl Stage {
     /// Adds a request; its state is shared with one that is there already if either covers the other.
-    pub fn add(&mut self, who: Who, request: Request) {
+    pub fn add(&mut self, who: RequestId, request: Request) {
         let (sink, finish, then) = match request {
             Request::Length(value) => return self.known.push((who, value)),
             Request::Array(unwritten) => return self.arrays.push((who, unwritten)),
@@ -337,7 +337,7 @@ impl Stage {
         };
         let shared = self.sinks.iter_mut().enumerate().filter(|(_, known)| known.expression == sink.expression);
         let shared = shared.into_iter().find_map(|(index, known)| {
-            known.accumulator = known.accumulator.cover(sink.accumulator.as_ref())?;
+            known.accumulator = known.accumulator.unify(sink.accumulator.as_ref())?;
             Some(index)
         });
         let sink = shared.unwrap_or_else(|| {
@@ -348,7 +348,7 @@ impl Stage {
     }
 
     /// Who waits for arrays, and for which.
-    pub fn arrays(&self) -> impl Iterator<Item = (Who, &Unwritten)> {
+    pub fn arrays(&self) -> impl Iterator<Item = (RequestId, &Unwritten)> {
         self.arrays.iter().map(|(who, unwritten)| (*who, unwritten.as_ref()))
     }
 
@@ -359,7 +359,7 @@ impl Stage {
     }
 
     /// Gives those who wait for arrays the memory to write them to; who gets none waits no longer.
-    pub fn write(&mut self, mut memory: impl FnMut(Who, &Unwritten) -> Option<Output>) {
+    pub fn write(&mut self, mut memory: impl FnMut(RequestId, &Unwritten) -> Option<Output>) {
         for (who, unwritten) in std::mem::take(&mut self.arrays) {
             if let Some(output) = memory(who, &unwritten) {
                 self.add(who, (unwritten.write)(output));
@@ -368,9 +368,9 @@ impl Stage {
     }
 
     /// What each pass does, and for whom; the first of them takes a sample, if somebody wants one.
-    fn steps(&self) -> Vec<Vec<(String, Vec<Who>)>> {
-        let mut passes: Vec<Vec<(String, Vec<Who>)>> = vec![Vec::new()];
-        let mut put = |pass: usize, step: String, who: Who| {
+    fn steps(&self) -> Vec<Vec<(String, Vec<RequestId>)>> {
+        let mut passes: Vec<Vec<(String, Vec<RequestId>)>> = vec![Vec::new()];
+        let mut put = |pass: usize, step: String, who: RequestId| {
             passes.resize(passes.len().max(pass + 1), Vec::new());
             let Some(steps) = passes.get_mut(pass) else { return };
             match steps.iter_mut().find(|(known, _)| *known == step) {
@@ -440,14 +440,14 @@ impl Stage {
     }
 
     /// All who wait, for whatever it is.
-    pub fn everybody(&self) -> impl Iterator<Item = Who> {
+    pub fn everybody(&self) -> impl Iterator<Item = RequestId> {
         let arrays = self.arrays.iter().map(|(who, _)| *who);
         let known = self.known.iter().map(|(who, _)| *who);
         self.waiting.iter().map(|waiting| waiting.who).chain(known).chain(arrays)
     }
 
     /// What the array's length alone answers.
-    pub fn known(&self, len: u64) -> impl Iterator<Item = (Who, Value)> {
+    pub fn known(&self, len: u64) -> impl Iterator<Item = (RequestId, Value)> {
         self.known.iter().map(move |(who, value)| (*who, value(len)))
     }
 
@@ -457,7 +457,10 @@ impl Stage {
     }
 
     /// Turns the states, in the order of the sinks, into answers.
-    pub fn finish(&self, states: &[Result<AnyState, Error>]) -> impl Iterator<Item = (Who, Result<Answer, Error>)> {
+    pub fn finish(
+        &self,
+        states: &[Result<AnyState, Error>],
+    ) -> impl Iterator<Item = (RequestId, Result<Answer, Error>)> {
         self.waiting.iter().map(|waiting| {
             let answer = match states.get(waiting.sink) {
                 Some(Ok(state)) => waiting.answer(state),
@@ -476,7 +479,7 @@ impl Stage {
 
 impl Waiting {
     /// Who it is.
-    pub fn who(&self) -> Who {
+    pub fn who(&self) -> RequestId {
         self.who
     }
 

@@ -45,7 +45,7 @@ impl<T: Item> Accumulator for Store<T> {
 
     fn combine(&self, (): &mut (), (): ()) {}
 
-    fn cover(&self, _: &Self) -> Option<Self> {
+    fn unify(&self, _: &Self) -> Option<Self> {
         None
     }
 }
@@ -82,7 +82,7 @@ impl<T: Item> Accumulator for Collect<T> {
         memory::extend(state, next);
     }
 
-    fn cover(&self, _: &Self) -> Option<Self> {
+    fn unify(&self, _: &Self) -> Option<Self> {
         Some(self.clone())
     }
 }

@@ -95,8 +95,8 @@ fn groups_survive_labels_that_change() {
         for workers in [1, 2, 3] {
             let workers = Workers::new(workers);
             let groups = Groups::new(labels, &workers, &Control::none()).unwrap();
-            let end = groups.starts().last().copied().unwrap();
-            assert!(end <= len && groups.starts().is_sorted());
+            let end = groups.offsets().last().copied().unwrap();
+            assert!(end <= len && groups.offsets().is_sorted());
             // As many places as there were elements, whatever the labels have become.
             assert_eq!(groups.arranged(&bytes, &workers, &Control::none()).unwrap().len(), end);
             assert_eq!(groups.positions(&workers, &Control::none()).unwrap().len(), end);

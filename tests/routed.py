@@ -19,7 +19,7 @@ import numpy as np
 import pytest
 
 import fanfold as ff
-from fanfold.tracing import crew
+from fanfold.tracing import calls as traced_calls
 
 FORM = os.environ.get("ROUTED_FORM", "traced")
 
@@ -197,7 +197,7 @@ def _replace_in(holder: Any) -> None:
 
 
 def pytest_collection_modifyitems(config: Any, items: list[Any]) -> None:
-    crew.SMALLEST = 1
+    traced_calls.SMALLEST = 1
     seen: set[int] = set()
     for item in items:
         classes = item.cls.__mro__[:-1] if item.cls is not None else ()

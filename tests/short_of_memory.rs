@@ -224,8 +224,8 @@ fn rows_and_groups_survive_each_allocation_that_fails() {
                 &Control::none(),
             )?;
             let elements = groups.arranged(&view, &Workers::Caller, &Control::none())?;
-            let rows = [Rows::behind(View::of_buffer(&elements), groups.starts())];
-            let outputs = arrays.iter_mut().map(|(index, memory)| (*index, memory.rows(groups.starts())));
+            let rows = [Rows::ragged(View::of_buffer(&elements), groups.offsets())];
+            let outputs = arrays.iter_mut().map(|(index, memory)| (*index, memory.rows(groups.offsets())));
             let outputs: Vec<(usize, OutputRows)> = outputs.collect();
             run_rows(&plan, &subjects, &rows, &outputs, &Workers::Caller, &Control::none())
         };

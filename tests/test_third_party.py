@@ -26,7 +26,7 @@ from scipy import fft, interpolate, ndimage, optimize, signal, special, stats
 
 import fanfold as ff
 import plain
-from fanfold.tracing import crew
+from fanfold.tracing import calls
 
 with warnings.catch_warnings():
     # Not of what it computes: of modules that are missing, of its own future, of what it imports.
@@ -37,7 +37,7 @@ with warnings.catch_warnings():
 Array = npt.NDArray[Any]
 Function = Callable[[Array], Any]
 
-REAL_SMALLEST = crew.SMALLEST
+REAL_SMALLEST = calls.SMALLEST
 LARGE = REAL_SMALLEST + 12_345
 SHORT = 150
 
@@ -57,7 +57,7 @@ ARRAYS: dict[str, Array] = {
 
 @pytest.fixture(autouse=True)
 def short_arrays_are_traced(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
-    monkeypatch.setattr(crew, "SMALLEST", 8)
+    monkeypatch.setattr(calls, "SMALLEST", 8)
     # Nothing here writes files. If a module's next version does, it is there that it should.
     monkeypatch.chdir(tmp_path)
 
@@ -712,7 +712,7 @@ SLOW_FEATURES = (
 
 @pytest.mark.parametrize(("kind", "workers"), [("normal", 1), ("NaN", 2), ("counts", 3)])
 def test_features_of_a_long_series(kind: str, workers: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(crew, "SMALLEST", REAL_SMALLEST)
+    monkeypatch.setattr(calls, "SMALLEST", REAL_SMALLEST)
     x = {
         "normal": lambda: np.random.default_rng(1).standard_normal(LARGE),
         "counts": lambda: np.random.default_rng(2).integers(0, 6, LARGE),

@@ -21,14 +21,14 @@ from hypothesis import strategies as st
 from scipy import special, stats
 
 import fanfold as ff
-from fanfold.tracing import crew
+from fanfold.tracing import calls
 from fresh import run_script
 from plain import called
 
 Array = npt.NDArray[Any]
 Function = Callable[[Array], Any]
 
-SIZE = crew.SMALLEST + 12_345
+SIZE = calls.SMALLEST + 12_345
 
 rng = np.random.default_rng(7)
 NORMAL = rng.standard_normal(SIZE)

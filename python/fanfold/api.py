@@ -15,15 +15,15 @@ import numpy.typing as npt
 from fanfold import _core, checks, columns
 from fanfold.calling import budget
 from fanfold.deadline import UNLIMITED, Deadline
+from fanfold.dict_outputs import filling, wants_dict
 from fanfold.failures import in_the_name_of_all, raise_failures, raise_problems
-from fanfold.filling import filling, wants_dict
 from fanfold.results import Ran, Results
 from fanfold.run import Run
 from fanfold.shapes import Axis
 from fanfold.sources import NOTHING, Elements, Opened, Opening, missing, opened
-from fanfold.tracing.crew import Crew, why_plain
+from fanfold.tracing.calls import TracedCalls, why_plain
 from fanfold.tracing.explain import explained
-from fanfold.tracing.plainly import lend
+from fanfold.tracing.fallback import read
 
 NanPolicy = Literal["propagate", "omit", "raise"]
 Data = Any
@@ -71,7 +71,7 @@ class Plan:
     ) -> None:
         # If the caller passes a list for the problems, the plan contains the valid functions, and the caller raises.
         found: list[Exception] = [] if problems is None else problems
-        like = lend(None, like, "fanfold.plan")
+        like = read(None, like, "fanfold.plan")
         self._nan_policy: NanPolicy = nan_policy if checks.nan_policy(nan_policy, found) else "propagate"
         self._functions = checks.functions(functions, found)
         self._like = checks.like(like, found)
@@ -118,9 +118,9 @@ class Plan:
             return self._at_once(data, NOTHING)
         begun = time.perf_counter()
         # Inside a traced function, arguments may be deferred. (Numbers in a list are plain numbers by then.)
-        data = data if type(data) is list else lend(None, data, "fanfold.run")
-        where, weights, by = lend(None, (where, weights, by), "fanfold.run")
-        out = lend(None, out, "fanfold.run", only_reads=False)
+        data = data if type(data) is list else read(None, data, "fanfold.run")
+        where, weights, by = read(None, (where, weights, by), "fanfold.run")
+        out = read(None, out, "fanfold.run", only_reads=False)
         wrong: list[Exception] = []
         found = opened(data, by, where, weights, axis, problems=wrong)
         at_once = at_once and found is not None and found.is_an_array and not self._minds_missing(found.first)
@@ -157,9 +157,9 @@ class Plan:
             return self._native
         return _core.Plan(list(kernels.values()), self._nan_policy)
 
-    def _crew(self, data: npt.NDArray[Any], patience: float) -> Crew:
-        """Return the crew that calls the functions with an array that can be traced, to explain what they do."""
-        return Crew(data, self._plain, self._kernels, self._nan_policy, budget(0), UNLIMITED, patience, {})
+    def _traced_calls(self, data: npt.NDArray[Any], patience: float) -> TracedCalls:
+        """Return the traced that calls the functions with an array that can be traced, to explain what they do."""
+        return TracedCalls(data, self._plain, self._kernels, self._nan_policy, budget(0), UNLIMITED, patience, {})
 
     def _check(
         self,
@@ -224,8 +224,8 @@ class Plan:
         if self._array is not None and reason is None:
             told: list[str] = []
             # Passes wait for all functions: which functions they serve does not depend on how long others take.
-            crew = self._crew(self._array, math.inf)
-            crew.run(lambda: told.extend(explained(crew, list(zip(kernels, self._kernels, strict=True)))))
+            traced = self._traced_calls(self._array, math.inf)
+            traced.run(lambda: told.extend(explained(traced, list(zip(kernels, self._kernels, strict=True)))))
             return "\n".join(told)
         like = np.dtype(np.float64) if self._like is None else self._like
         lines = [self._native.explain(list(map(str, kernels)), like).rstrip()]

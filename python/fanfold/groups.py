@@ -34,7 +34,7 @@ class Groups:
         self._mask = mask
         self._weights = weights
         self._wants_positions = positions
-        self._starts = np.zeros(1, np.int64)
+        self._offsets = np.zeros(1, np.int64)
         self._positions: npt.NDArray[np.int64] | None = None
         self.groups: Any = None
         """The labels that occur, in order, once the kernels have run."""
@@ -61,10 +61,10 @@ class Groups:
         labels = self._labels
         how = self._mask, self._weights, self._wants_positions, dict(targets), workers, timeout
         grouping, found = plan.run_groups(arrays, over, labels.numbers, labels.low, labels.range, *how)
-        present, self._starts, self._positions = grouping
+        present, self._offsets, self._positions = grouping
         self.groups = labels.names(present)
         copied = [*arrays] if self._weights is None else [*arrays, self._weights]
-        self.bytes_copied = int(self._starts[-1]) * sum(array.dtype.itemsize for array in copied)
+        self.bytes_copied = int(self._offsets[-1]) * sum(array.dtype.itemsize for array in copied)
         return found
 
     @property
@@ -90,7 +90,7 @@ class Groups:
 
     def _of_all(self, column: Any, positions: npt.NDArray[np.int64]) -> npt.NDArray[Any]:
         """Positions in the groups as positions in the array."""
-        starts = self._starts[:-1]
+        starts = self._offsets[:-1]
         if isinstance(column, np.ndarray):
             return positions[column + starts.reshape(-1, *(1,) * (column.ndim - 1))]
         return objects([positions[own + start] for own, start in zip(column, starts, strict=True)])
@@ -98,7 +98,7 @@ class Groups:
     def _of_groups(self) -> list[npt.NDArray[np.int64]]:
         """The positions of each group's elements."""
         positions = np.zeros(0, np.int64) if self._positions is None else self._positions
-        return np.split(positions, self._starts[1:-1]) if self._starts.size > 1 else []
+        return np.split(positions, self._offsets[1:-1]) if self._offsets.size > 1 else []
 
     def refuses(self, size: int, data: Elements) -> str | None:
         """What keeps a kernel from answering with an array of items, if anything does."""
@@ -239,7 +239,7 @@ class GroupsAlong(Groups):
 
     def _laid_out(self, each: list[Any], kernel: _core.Kernel) -> npt.NDArray[Any]:
         if not each:
-            groups = self._starts.size - 1
+            groups = self._offsets.size - 1
             return np.moveaxis(np.empty((groups, *self._rest)), 0, self._axis)
         if not all(isinstance(own, np.ndarray) and own.dtype == each[0].dtype for own in each):
             each = [objects(list(own)) for own in each]
@@ -268,7 +268,7 @@ class GroupsAlong(Groups):
             if self._chosen is not None:
                 counts = self._chosen if counts is None else counts & self._chosen
             values = []
-            for positions in self._of_groups() if self._starts[-1] else []:
+            for positions in self._of_groups() if self._offsets[-1] else []:
                 part = own.take(positions, axis=self._axis)
                 part.flags.writeable = False
                 told = given if counts is None else given | {"where": counts.take(positions, axis=self._axis)}

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 from fanfold import _core, checks, groups, shapes
 from fanfold.columns import Calls
 from fanfold.deadline import Deadline
+from fanfold.dict_outputs import remedy_for_dict
 from fanfold.failures import note, raise_problems, short_of_memory
-from fanfold.filling import remedy_for_dict
 from fanfold.groups import Groups
 from fanfold.scheduler import Wait
 from fanfold.shapes import Rows

@@ -15,15 +15,15 @@ import numpy.typing as npt
 from fanfold import _core, checks, columns
 from fanfold.calling import COPIED, Called, Sweep, Task, budget, call_all
 from fanfold.deadline import Deadline
+from fanfold.dict_outputs import joined, tell_what_is_missing
 from fanfold.dimensions import Asked, Dimensions
 from fanfold.failures import in_the_name_of_all, raise_failures, raise_problems
-from fanfold.filling import joined, tell_what_is_missing
 from fanfold.groups import Groups
 from fanfold.partition import Kernels, Parts, parts
 from fanfold.results import Ran, Results
 from fanfold.shapes import Rows, refuse_weights
 from fanfold.sources import Elements, Opened, as_array, missing
-from fanfold.tracing.crew import SMALLEST, Crew, why_plain
+from fanfold.tracing.calls import SMALLEST, TracedCalls, why_plain
 
 if TYPE_CHECKING:
     from fanfold.api import Plan
@@ -125,26 +125,28 @@ class Run:
         """Functions that are traced, and kernels in the same passes; and those that go beside them."""
         workers = budget(self._workers)
         policy = self._plan._nan_policy
-        crew = Crew(data, functions, list(kernels.values()), policy, workers, self._deadline, out=out, beside=beside)
-        crew.run()
+        traced = TracedCalls(
+            data, functions, list(kernels.values()), policy, workers, self._deadline, out=out, beside=beside
+        )
+        traced.run()
         failures: list[tuple[int, Exception]] = []
         answers: list[Any] = []
-        refused: tuple[Any, bool] = crew.formulas.answers.pop(_core.Session.NAN_CHECK, (None, True))
+        refused: tuple[Any, bool] = traced.formulas.answers.pop(_core.Session.NAN_CHECK, (None, True))
         for index in range(len(kernels)):
-            value, good = crew.formulas.answers[index] if refused[1] else refused
+            value, good = traced.formulas.answers[index] if refused[1] else refused
             if not good:
                 failures.append((index, value))
             answers.append(value if good else None)
-        for call in crew.calls.values():
+        for call in traced.calls.values():
             if call.error is not None:
                 failures.append((len(answers), call.error))
             answers.append(call.result if call.error is None else None)
             call.error = None
-        self._how |= {key: call.how for key, call in crew.calls.items()}
-        self._why |= {key: "; ".join(call.trace.reasons) for key, call in crew.calls.items() if call.trace.reasons}
-        self._bytes_copied += crew.bytes_copied
-        sweeps = crew.formulas.sweeps
-        self._take_over(keys, name, answers, failures, len(sweeps), sum(s.bytes_read for s in sweeps), crew.workers)
+        self._how |= {key: call.how for key, call in traced.calls.items()}
+        self._why |= {key: "; ".join(call.trace.reasons) for key, call in traced.calls.items() if call.trace.reasons}
+        self._bytes_copied += traced.bytes_copied
+        sweeps = traced.formulas.sweeps
+        self._take_over(keys, name, answers, failures, len(sweeps), sum(s.bytes_read for s in sweeps), traced.workers)
 
     def _call(
         self,

@@ -14,8 +14,8 @@ use std::sync::Mutex;
 use crate::dtype::{Block, Buffer, Item, ItemType, Number, Sealed, for_each_item};
 use crate::engine::control::Control;
 use crate::engine::latch::lock;
+use crate::engine::parallel::for_each;
 use crate::engine::pool::Workers;
-use crate::engine::team::each;
 use crate::error::{Error, guarded};
 use crate::grid::BLOCK;
 use crate::memory;
@@ -112,7 +112,7 @@ impl<'a> Groups<'a> {
         let table = |_| memory::filled([0; 2], range);
         let mut counts: Vec<Vec<[usize; 2]>> = memory::collected((0..len.div_ceil(strip)).map(table));
         let tables: Vec<Mutex<&mut Vec<[usize; 2]>>> = memory::collected(counts.iter_mut().map(Mutex::new));
-        each(workers, tables.len(), control, &|index| {
+        for_each(workers, tables.len(), control, &|index| {
             let Some(table) = tables.get(index) else { return };
             let mut table = lock(table);
             let mut scratch = labels.scratch();
@@ -138,8 +138,8 @@ impl<'a> Groups<'a> {
     }
 
     /// Where each group starts, and where the last one ends.
-    pub fn starts(&self) -> &[usize] {
-        self.places.starts()
+    pub fn offsets(&self) -> &[usize] {
+        self.places.offsets()
     }
 
     /// The elements, each group's one behind the other.
@@ -183,7 +183,7 @@ impl<'a> Groups<'a> {
     ) -> Result<Vec<T>, Error> {
         let elements = self.labels.numbers.len();
         let work = |strips: &[Mutex<Strip<'_, T>>]| {
-            each(workers, strips.len(), control, &|index| {
+            for_each(workers, strips.len(), control, &|index| {
                 let Some(strip) = strips.get(index) else { return };
                 let mut strip = lock(strip);
                 let (mut scratch, mut own) = (self.labels.scratch(), Buffer::new(T::TYPE, BLOCK));
@@ -251,7 +251,7 @@ mod tests {
             let labels = Labels { numbers: &view, low: -1, range: 9, mask: None };
             let Ok(groups) = Groups::new(labels, &workers, &Control::none()) else { unreachable!() };
             assert_eq!(groups.present(), [0, 4, 8]);
-            assert_eq!(groups.starts(), [0, 2, 5, 6]);
+            assert_eq!(groups.offsets(), [0, 2, 5, 6]);
             let values = groups.arranged(&View::of(&values, DType::Float64), &workers, &Control::none());
             assert_eq!(values, Ok(Buffer::Float64(vec![1.0, 4.0, 0.0, 2.0, 5.0, 3.0])));
             let positions = groups.positions(&workers, &Control::none());

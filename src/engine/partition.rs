@@ -58,7 +58,7 @@ pub struct Grouped {
     /// The labels that occur, counted from the lowest one.
     pub present: Vec<i64>,
     /// Where each group starts among the elements in the order of groups, and where the last one ends.
-    pub starts: Vec<i64>,
+    pub offsets: Vec<i64>,
     /// The elements' positions in that order, if they were wanted.
     pub positions: Option<Buffer>,
 }
@@ -110,14 +110,14 @@ pub fn run_parts(
         let arranged = |rows: &Rows<'_>| groups.arranged(&rows.row(0), workers, control);
         let arranged = inputs.rows().iter().map(arranged).collect::<Result<Vec<_>, _>>()?;
         let positions = positions.then(|| groups.positions(workers, control)).transpose()?;
-        let starts = groups.starts();
-        let rows: Vec<Rows<'_>> = arranged.iter().map(|items| Rows::behind(View::of_buffer(items), starts)).collect();
-        let shared = Arc::new(memory::collected(starts.iter().copied()));
-        let behind = |(call, rows): (usize, OutputRows)| (call, rows.behind(Arc::clone(&shared)));
+        let offsets = groups.offsets();
+        let rows: Vec<Rows<'_>> = arranged.iter().map(|items| Rows::ragged(View::of_buffer(items), offsets)).collect();
+        let shared = Arc::new(memory::collected(offsets.iter().copied()));
+        let behind = |(call, rows): (usize, OutputRows)| (call, rows.ragged(Arc::clone(&shared)));
         let outputs: Vec<(usize, OutputRows)> = outputs.into_iter().map(behind).collect();
         let table = run_rows(plan, &subjects, &rows, &outputs, workers, control);
         let present = memory::collected(groups.present().iter().map(|&code| i64::from(code)));
-        let starts = memory::collected(starts.iter().map(|&start| (start as u64).cast_signed()));
-        Ok(Parts { table, groups: Some(Grouped { present, starts, positions }) })
+        let offsets = memory::collected(offsets.iter().map(|&start| (start as u64).cast_signed()));
+        Ok(Parts { table, groups: Some(Grouped { present, offsets, positions }) })
     })
 }

@@ -7,8 +7,8 @@ use crate::dtype::{Block, Buffer, ItemType};
 use crate::engine::combine::Tree;
 use crate::engine::control::Control;
 use crate::engine::latch::lock;
+use crate::engine::parallel::{Between, for_each, run_on_all};
 use crate::engine::pool::Workers;
-use crate::engine::team::{Between, each, together};
 use crate::error::{Error, guarded};
 use crate::expr::{Evaluator, Flags, Graph, NodeId, Program};
 use crate::grid::{BLOCK, CHUNK, SAMPLE};
@@ -174,7 +174,7 @@ impl Pass {
     fn seal(&self, swept: Swept, whole: bool, workers: &Workers, control: &Control<'_>) -> Result<Swept, Error> {
         let stopped = Mutex::new(None);
         let jobs = |count: usize, job: &(dyn Fn(usize) + Sync)| {
-            if let Err(error) = each(workers, count, control, job) {
+            if let Err(error) = for_each(workers, count, control, job) {
                 lock(&stopped).get_or_insert(error);
             }
         };
@@ -189,7 +189,7 @@ impl Pass {
 
     fn sweep(&self, views: &[View<'_>], workers: &Workers, control: &Control<'_>) -> Result<Swept, Error> {
         let run = Run::new(self, views, control.flag());
-        together(workers, run.chunks(), control, &|between| run.work(between))?;
+        run_on_all(workers, run.chunks(), control, &|between| run.work(between))?;
         Ok(run.into_swept())
     }
 }

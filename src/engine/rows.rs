@@ -22,17 +22,17 @@ use crate::dtype::{Buffer, Number};
 use crate::engine::combine::Tree;
 use crate::engine::control::Control;
 use crate::engine::latch::lock;
+use crate::engine::parallel::{Between, run_on_all};
 use crate::engine::pass::{Pass, States};
 use crate::engine::pool::Workers;
 use crate::engine::positions::among_all;
 use crate::engine::session::Session;
-use crate::engine::team::{Between, together};
 use crate::error::{Error, guarded};
 use crate::expr::{Evaluator, Graph};
 use crate::grid::{BLOCK, CHUNK, SAMPLE};
 use crate::kernel::{Answer, Beside, Team};
 use crate::memory;
-use crate::plan::{Plan, Stage, Subjects, Who};
+use crate::plan::{Plan, RequestId, Stage, Subjects};
 use crate::simd::Level;
 use crate::source::{OutputRows, Rows, Tile, View};
 use crate::value::Value;
@@ -84,14 +84,14 @@ fn row_by_row(
     for (call, error) in errors {
         run.fail(0, call, error);
     }
-    together(workers, run.units, control, &|between| run.work(between))?;
+    run_on_all(workers, run.units, control, &|between| run.work(between))?;
     run.go_on(workers)?;
     run.into_table()
 }
 
 /// The dtypes and lengths that values have are those that the values of two made-up rows share.
 fn of_no_rows(plan: &Plan, subjects: &Subjects, sources: &[Rows<'_>], control: &Control<'_>) -> Result<Table, Error> {
-    let len = sources.first().filter(|rows| rows.are_even()).map(Rows::len);
+    let len = sources.first().filter(|rows| rows.are_regular()).map(Rows::len);
     // Rows may be said to be longer than any memory.
     let made_up = len.map(|len| len.min(CHUNK));
     // Of groups some length or other: what depends on it has none in common.
@@ -135,7 +135,7 @@ fn of_made_up_rows(
         items
     };
     let items: Vec<Buffer> = sources.iter().enumerate().map(made_up).collect();
-    let rows: Vec<Rows<'_>> = items.iter().map(|items| Rows::behind(View::of_buffer(items), &ends)).collect();
+    let rows: Vec<Rows<'_>> = items.iter().map(|items| Rows::ragged(View::of_buffer(items), &ends)).collect();
     run_rows(plan, subjects, &rows, &[], &Workers::Caller, control)
 }
 
@@ -163,11 +163,11 @@ struct Run<'a> {
     batch: Option<usize>,
     /// Tiles, or rows, that a worker takes at a time, and chunks of each.
     tiles: usize,
-    together: usize,
+    per_unit: usize,
     chunks: usize,
     units: usize,
     /// Rows of several lengths that a worker takes at a time, and what each of the longer ones is asked.
-    uneven: Vec<Range<usize>>,
+    ragged: Vec<Range<usize>>,
     all: Stage,
     next: AtomicUsize,
     /// The states of chunks, for each tile of rows that have several.
@@ -209,7 +209,7 @@ impl<'a> Run<'a> {
         control: &'a Control<'a>,
     ) -> Run<'a> {
         let (count, len) = sources.first().map_or((0, 0), |rows| (rows.count(), rows.len()));
-        let even = sources.first().is_none_or(Rows::are_even);
+        let even = sources.first().is_none_or(Rows::are_regular);
         let written = stage.take_arrays();
         // One row by itself is an array, which all workers sweep over together.
         let alone = if count == 1 { std::mem::take(&mut stage) } else { Stage::default() };
@@ -228,15 +228,15 @@ impl<'a> Run<'a> {
         let tiles = count / inner * inner.div_ceil(across);
         // If all functions sample, or write arrays, there is nothing to sweep for.
         let chunks = if pass.sinks().is_empty() { 1 } else { Pass::chunks(len).max(1) };
-        let uneven = sources.first().filter(|_| !even).map_or_else(Vec::new, short::portions);
+        let ragged = sources.first().filter(|_| !even).map_or_else(Vec::new, short::portions);
         let is_swept = !pass.sinks().is_empty();
         let batch = (is_swept && len > 0 && len <= BLOCK && pass.program().keeps_all()).then(|| {
             // Long rows of a tile would meet in the same places of a cache if they lay one right behind the other.
             if tiled && len > 256 { 1 } else { BLOCK / len }
         });
-        let together = if chunks > 1 { 1 } else { (CHUNK / (across * len.max(16))).max(1) };
+        let per_unit = if chunks > 1 { 1 } else { (CHUNK / (across * len.max(16))).max(1) };
         // As many units for each worker as make their ends meet.
-        let together = together.min(tiles.div_ceil(8 * workers.count())).max(1);
+        let per_unit = per_unit.min(tiles.div_ceil(8 * workers.count())).max(1);
         let run = Run {
             plan,
             subjects,
@@ -254,16 +254,16 @@ impl<'a> Run<'a> {
             across,
             batch,
             tiles,
-            together,
+            per_unit,
             chunks,
             units: if count == 1 {
                 0
             } else if even {
-                tiles.div_ceil(together) * chunks
+                tiles.div_ceil(per_unit) * chunks
             } else {
-                uneven.len()
+                ragged.len()
             },
-            uneven,
+            ragged,
             all,
             next: AtomicUsize::new(0),
             trees: memory::collected((0..if chunks > 1 { tiles } else { 0 }).map(|_| Tree::new(chunks))),
@@ -286,7 +286,7 @@ impl<'a> Run<'a> {
         if !self.written.is_empty() {
             let mut written = self.written.clone();
             written.write(|who, _| {
-                let (_, rows) = self.outputs.iter().find(|(call, _)| who == Who::Call(*call))?;
+                let (_, rows) = self.outputs.iter().find(|(call, _)| who == RequestId::Call(*call))?;
                 Some(rows.row(row))
             });
             stage.join(&written);
@@ -302,7 +302,7 @@ impl<'a> Run<'a> {
 
     /// The length of rows, or up to which those of several lengths are swept over together.
     fn len(&self) -> usize {
-        self.sources.first().map_or(0, |rows| if rows.are_even() { rows.len() } else { BLOCK })
+        self.sources.first().map_or(0, |rows| if rows.are_regular() { rows.len() } else { BLOCK })
     }
 
     /// The rows of a tile.
@@ -321,7 +321,7 @@ impl<'a> Run<'a> {
             Some(count) if count > 1 => rows.packed(count.max(self.across)),
             _ => rows.tile(self.across, longest),
         };
-        let even = self.sources.iter().all(Rows::are_even);
+        let even = self.sources.iter().all(Rows::are_regular);
         let needs = even && (self.tiled || self.batch.is_some());
         let tiles: Vec<Tile> = if needs { self.sources.iter().map(tile).collect() } else { Vec::new() };
         // Scratch suits what is evaluated at a time: whole rows, a block of one, or of all if they are of several lengths.
@@ -344,14 +344,14 @@ impl<'a> Run<'a> {
                 break;
             }
             let mut columns = self.columns();
-            if let Some(rows) = self.uneven.get(unit) {
-                self.uneven(&mut worker, rows.clone(), &mut columns)?;
+            if let Some(rows) = self.ragged.get(unit) {
+                self.ragged(&mut worker, rows.clone(), &mut columns)?;
                 memory::push(&mut lock(&self.done), (rows.start, columns));
                 between()?;
                 continue;
             }
             let (unit, chunk) = (unit / self.chunks, unit % self.chunks);
-            let tiles = unit * self.together..self.tiles.min((unit + 1) * self.together);
+            let tiles = unit * self.per_unit..self.tiles.min((unit + 1) * self.per_unit);
             let first_row = self.rows_of(tiles.start).start;
             if let Some(batch) = self.batch {
                 let end = self.rows_of(tiles.end - 1).end;
@@ -575,11 +575,11 @@ impl<'a> Run<'a> {
     }
 
     /// Takes an answer for a row. A function that fails for one has a column that nobody looks at.
-    fn place(&self, row: usize, who: Who, value: Result<Value, Error>, columns: &mut [Column]) {
+    fn place(&self, row: usize, who: RequestId, value: Result<Value, Error>, columns: &mut [Column]) {
         match (who, value) {
             // They are in an output.
-            (Who::Call(_), Ok(Value::Items(_))) => {}
-            (Who::Call(call), Ok(value)) => {
+            (RequestId::Call(_), Ok(Value::Items(_))) => {}
+            (RequestId::Call(call), Ok(value)) => {
                 let value = match self.counting(call) {
                     [] => value,
                     counting => {
@@ -591,12 +591,12 @@ impl<'a> Run<'a> {
                     self.fail(row, call, error);
                 }
             }
-            (Who::Call(call), Err(error)) => self.fail(row, call, error),
-            (Who::NanCheck, Ok(Value::Scalar(Number::Int(count), _))) => {
+            (RequestId::Call(call), Err(error)) => self.fail(row, call, error),
+            (RequestId::NanCheck, Ok(Value::Scalar(Number::Int(count), _))) => {
                 self.missing.fetch_add(count.cast_unsigned(), Ordering::Relaxed);
             }
-            (Who::NanCheck, Ok(_)) => {}
-            (Who::NanCheck, Err(error)) => {
+            (RequestId::NanCheck, Ok(_)) => {}
+            (RequestId::NanCheck, Err(error)) => {
                 (0..self.plan.calls().len()).for_each(|call| self.fail(row, call, error.clone()));
             }
         }

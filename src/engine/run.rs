@@ -10,7 +10,7 @@ use crate::engine::positions::among_all;
 use crate::engine::session::Session;
 use crate::error::Error;
 use crate::expr::Graph;
-use crate::plan::{Given, Plan, Stage, Subjects, Who};
+use crate::plan::{Given, Plan, RequestId, Stage, Subjects};
 use crate::source::{Output, View};
 use crate::value::Value;
 
@@ -49,8 +49,8 @@ impl Prepared {
     /// has the memory.
     pub fn arrays(&self, len: usize) -> impl Iterator<Item = (usize, DType, usize)> {
         self.stage.arrays().filter_map(move |(who, unwritten)| match who {
-            Who::Call(index) => Some((index, unwritten.dtype, (unwritten.len)(len))),
-            Who::NanCheck => None,
+            RequestId::Call(index) => Some((index, unwritten.dtype, (unwritten.len)(len))),
+            RequestId::NanCheck => None,
         })
     }
 
@@ -96,8 +96,8 @@ fn stage_by_stage(
 ) -> Result<Outcome, Error> {
     let Some(view) = views.first() else { unreachable!("there is an array") };
     let mut values: Vec<Option<Result<Value, Error>>> = plan.calls().iter().map(|_| None).collect();
-    let mut place = |who: Who, value: Result<Value, Error>| match (who, value) {
-        (Who::Call(index), value) => {
+    let mut place = |who: RequestId, value: Result<Value, Error>| match (who, value) {
+        (RequestId::Call(index), value) => {
             if let Some(place) = values.get_mut(index) {
                 let name = plan.calls().get(index).map(|call| call.entry.name);
                 let counting = first.counting.get(index).map_or(&[][..], Vec::as_slice);
@@ -106,18 +106,18 @@ fn stage_by_stage(
             }
             Ok(())
         }
-        (Who::NanCheck, value) => match value? {
+        (RequestId::NanCheck, value) => match value? {
             Value::Scalar(Number::Int(count), _) if count > 0 => Err(Error::FoundNan { count, dtype: view.dtype() }),
             _ => Ok(()),
         },
     };
     for (index, error) in &first.errors {
-        place(Who::Call(*index), Err(error.clone()))?;
+        place(RequestId::Call(*index), Err(error.clone()))?;
     }
     for (index, dtype, len) in first.arrays(view.len()) {
         if !outputs.iter().any(|(known, _)| *known == index) {
             let bytes = len.saturating_mul(dtype.size());
-            place(Who::Call(index), Err(Error::Memory { kernels: Vec::new(), bytes }))?;
+            place(RequestId::Call(index), Err(Error::Memory { kernels: Vec::new(), bytes }))?;
         }
     }
     let mut prepared = Some(&first.pass);
@@ -125,7 +125,7 @@ fn stage_by_stage(
     if first.stage.arrays().next().is_some() {
         prepared = None;
         stage.to_mut().write(|who, _| {
-            let output = outputs.iter().find(|(index, _)| who == Who::Call(*index));
+            let output = outputs.iter().find(|(index, _)| who == RequestId::Call(*index));
             output.map(|(_, output)| output.clone())
         });
     }

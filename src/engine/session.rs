@@ -13,7 +13,7 @@ use crate::error::{Error, guarded};
 use crate::expr::{Flags, Graph, NodeId};
 use crate::grid::SAMPLE;
 use crate::kernel::{Answer, Request, Sink};
-use crate::plan::{Stage, Who};
+use crate::plan::{RequestId, Stage};
 use crate::source::View;
 use crate::value::Value;
 
@@ -25,7 +25,7 @@ pub struct Session<'p> {
 }
 
 /// Hands the answers out; who has to ask for more is added to the next stage.
-fn answer(stage: &Stage, states: &States, next: &mut Stage, told: &mut Told) {
+fn answer(stage: &Stage, states: &States, next: &mut Stage, told: &mut SweepResult) {
     for (who, answer) in stage.finish(states) {
         match answer {
             Ok(Answer::Next(request)) => next.add(who, request),
@@ -37,9 +37,9 @@ fn answer(stage: &Stage, states: &States, next: &mut Stage, told: &mut Told) {
 
 /// What a sweep of a session gave.
 #[derive(Debug, Default)]
-pub struct Told {
+pub struct SweepResult {
     /// The answers that are known now.
-    pub answers: Vec<(Who, Result<Value, Error>)>,
+    pub answers: Vec<(RequestId, Result<Value, Error>)>,
     /// The nodes whose loops met floating-point exceptions.
     pub flags: Vec<(NodeId, Flags)>,
     /// The numbers of the arrays that were read; empty if no sweep was needed.
@@ -65,18 +65,23 @@ impl<'p> Session<'p> {
     }
 
     /// Somebody waits.
-    pub fn add(&mut self, who: Who, request: Request) {
+    pub fn add(&mut self, who: RequestId, request: Request) {
         self.stage.to_mut().add(who, request);
     }
 
     /// Sweeps for all who wait. Those who need another sweep, now that this is known, wait on.
-    pub fn sweep(&mut self, views: &[View<'_>], workers: &Workers, control: &Control<'_>) -> Result<Told, Error> {
-        let waiting: Vec<Who> = self.stage.everybody().collect();
+    pub fn sweep(
+        &mut self,
+        views: &[View<'_>],
+        workers: &Workers,
+        control: &Control<'_>,
+    ) -> Result<SweepResult, Error> {
+        let waiting: Vec<RequestId> = self.stage.everybody().collect();
         guarded(|| self.step(None, views, workers, control)).unwrap_or_else(|error| {
             // What there is no memory for is the failure of all who waited, and not of those who come later.
             self.stage = Cow::default();
             let answers = waiting.into_iter().map(|who| (who, Err(error.clone())));
-            Ok(Told { answers: answers.collect(), ..Told::default() })
+            Ok(SweepResult { answers: answers.collect(), ..SweepResult::default() })
         })
     }
 
@@ -87,9 +92,9 @@ impl<'p> Session<'p> {
         views: &[View<'_>],
         workers: &Workers,
         control: &Control<'_>,
-    ) -> Result<Told, Error> {
+    ) -> Result<SweepResult, Error> {
         let mut stage = std::mem::take(&mut self.stage);
-        let mut told = Told::default();
+        let mut told = SweepResult::default();
         if self.len > SAMPLE as u64 && stage.is_sampled() {
             prepared = None;
             self.sample(stage.to_mut(), views, control, &mut told)?;
@@ -125,7 +130,7 @@ impl<'p> Session<'p> {
         [own, reordered]: [&[View<'_>]; 2],
         workers: &Workers,
         control: &Control<'_>,
-        told: &mut Told,
+        told: &mut SweepResult,
     ) -> Result<States, Error> {
         let positional = |sink: &&Sink| sink.accumulator.positional();
         let (by_position, others): (Vec<Sink>, Vec<Sink>) =
@@ -155,7 +160,7 @@ impl<'p> Session<'p> {
         stage: &mut Stage,
         views: &[View<'_>],
         control: &Control<'_>,
-        told: &mut Told,
+        told: &mut SweepResult,
     ) -> Result<(), Error> {
         let sampled = stage.take_sampled();
         let mut states = States::new();
@@ -175,7 +180,7 @@ impl<'p> Session<'p> {
     }
 }
 
-impl Told {
+impl SweepResult {
     /// Sweeps, and keeps what is told of it.
     fn take(
         &mut self,

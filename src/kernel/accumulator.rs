@@ -11,10 +11,10 @@ use std::fmt;
 use std::ops::{Deref, Range};
 use std::sync::{Mutex, PoisonError};
 
-use crate::ahead::Ahead;
 use crate::dtype::Item;
 use crate::kernel::Scratch;
 use crate::memory;
+use crate::prefetch::Prefetch;
 use crate::simd::Simd;
 
 /// How a state is built from blocks. The value itself holds the parameters that change the state.
@@ -58,7 +58,7 @@ pub trait Accumulator: Clone + fmt::Debug + Send + Sync + 'static {
     fn combine(&self, state: &mut Self::State, next: Self::State);
 
     /// An accumulator whose states serve the kernels of both, if there is one.
-    fn cover(&self, other: &Self) -> Option<Self>;
+    fn unify(&self, other: &Self) -> Option<Self>;
 }
 
 /// An accumulator whose finishes read something else than its state: here what was collected is sorted, for example.
@@ -145,7 +145,7 @@ pub struct Items<'a, T> {
     /// The position of the first item in the array.
     pub start: u64,
     /// What the sweep will read next, for loops to ask for.
-    pub ahead: &'a Ahead,
+    pub ahead: &'a Prefetch,
     /// The worker's buffers.
     pub scratch: &'a Scratch,
 }

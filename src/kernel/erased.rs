@@ -9,9 +9,9 @@ use std::sync::Arc;
 
 use super::accumulator::{Accumulator, Items, Piece, Reach, Seals, Team};
 use super::scratch::Scratch;
-use crate::ahead::Ahead;
 use crate::dtype::{Block, Sealed};
 use crate::memory;
+use crate::prefetch::Prefetch;
 use crate::simd::{Level, Simd, Work};
 
 /// A state, or a sealed one, whose type only its accumulator knows: an array of one, because boxes of another kind cannot be asked whether there was
@@ -76,8 +76,8 @@ pub trait Erased: fmt::Debug + Send + Sync {
     fn piece(&self, level: Level, state: &mut AnyState, block: Block<'_>, piece: Piece<'_, ()>);
     /// See [`Accumulator::combine`].
     fn combine(&self, state: &mut AnyState, next: AnyState);
-    /// See [`Accumulator::cover`].
-    fn cover(&self, other: &dyn Erased) -> Option<Arc<dyn Erased>>;
+    /// See [`Accumulator::unify`].
+    fn unify(&self, other: &dyn Erased) -> Option<Arc<dyn Erased>>;
     /// See [`Seals::seal`].
     fn seal(&self, state: AnyState, whole: bool, team: &Team<'_>) -> AnyState;
     /// For the adapter's own downcast.
@@ -88,7 +88,7 @@ pub trait Erased: fmt::Debug + Send + Sync {
 #[derive(Default)]
 pub struct Beside {
     /// What the sweep will read next.
-    pub ahead: Ahead,
+    pub ahead: Prefetch,
     /// Buffers for the accumulators.
     pub scratch: Scratch,
 }
@@ -195,7 +195,7 @@ impl<A: Accumulator> Erased for A {
         let Some(slice) = A::Item::of(block) else {
             unreachable!("the plan pairs a sink with its own item type");
         };
-        let block = Items { slice, start: 0, ahead: &Ahead::default(), scratch };
+        let block = Items { slice, start: 0, ahead: &Prefetch::default(), scratch };
         // It may be a sealed one.
         self.renew(state);
         level.run(Update { accumulator: self, state, block, lens, each: Some(each) });
@@ -213,9 +213,9 @@ impl<A: Accumulator> Erased for A {
         Accumulator::combine(self, state_mut::<A>(state), taken(next));
     }
 
-    fn cover(&self, other: &dyn Erased) -> Option<Arc<dyn Erased>> {
+    fn unify(&self, other: &dyn Erased) -> Option<Arc<dyn Erased>> {
         let other = other.as_any().downcast_ref::<A>()?;
-        Accumulator::cover(self, other).map(|cover| Arc::new(cover) as Arc<dyn Erased>)
+        Accumulator::unify(self, other).map(|unified| Arc::new(unified) as Arc<dyn Erased>)
     }
 
     fn seal(&self, state: AnyState, _: bool, _: &Team<'_>) -> AnyState {
@@ -288,9 +288,9 @@ impl<A: Seals> Erased for Sealing<A> {
         Erased::combine(&self.0, state, next);
     }
 
-    fn cover(&self, other: &dyn Erased) -> Option<Arc<dyn Erased>> {
+    fn unify(&self, other: &dyn Erased) -> Option<Arc<dyn Erased>> {
         let other = other.as_any().downcast_ref::<Sealing<A>>()?;
-        Accumulator::cover(&self.0, &other.0).map(|cover| Arc::new(Sealing(cover)) as Arc<dyn Erased>)
+        Accumulator::unify(&self.0, &other.0).map(|unified| Arc::new(Sealing(unified)) as Arc<dyn Erased>)
     }
 
     fn seal(&self, state: AnyState, whole: bool, team: &Team<'_>) -> AnyState {

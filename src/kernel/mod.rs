@@ -13,7 +13,7 @@
 //!    company;
 //! 3. parameters that only matter to the finish (`ddof`) are not in the accumulator, so that kernels share states;
 //! 4. an accumulator marked [`Accumulator::ORDER_FREE`] gives the same bits for any order of its updates;
-//! 5. an accumulator that [covers](Accumulator::cover) another gives the other's kernels the same bits.
+//! 5. an accumulator that [unifies](Accumulator::unify) with another gives the other's kernels the same bits.
 
 mod accumulator;
 mod entry;

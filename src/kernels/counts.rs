@@ -82,7 +82,7 @@ impl<T: Item, P: Test> Accumulator for Count<T, P> {
         state.held += next.held;
     }
 
-    fn cover(&self, _: &Self) -> Option<Self> {
+    fn unify(&self, _: &Self) -> Option<Self> {
         Some(self.clone())
     }
 }
@@ -207,7 +207,7 @@ impl Accumulator for PanicAtThirteen {
         *state += next;
     }
 
-    fn cover(&self, _: &Self) -> Option<Self> {
+    fn unify(&self, _: &Self) -> Option<Self> {
         Some(self.clone())
     }
 }

@@ -6,10 +6,10 @@
 use std::fmt;
 use std::marker::PhantomData;
 
+use crate::array_writer::{ArrayWriter, array, fill, write_each};
 use crate::dtype::{DType, Integer, Item, Number, Time, with_integer};
 use crate::error::Error;
 use crate::expr::Expression;
-use crate::fill::{Fill, array, fill, write_each};
 use crate::kernel::{Entry, Input, Piece, Reach, Request, Shape, Takes};
 use crate::memory;
 use crate::parameters::{Accepts, Arguments, DefaultValue, Parameter};
@@ -143,7 +143,7 @@ struct Diff<D> {
     kind: PhantomData<fn(D)>,
 }
 
-impl<D: Differs> Fill for Diff<D> {
+impl<D: Differs> ArrayWriter for Diff<D> {
     const NAME: &'static str = "differences";
 
     type Item = D::Item;

@@ -56,7 +56,7 @@ impl Accumulator for ExponentialSum {
         *state = ExponentialSumState { largest, sum, nan: state.nan | next.nan };
     }
 
-    fn cover(&self, _: &Self) -> Option<Self> {
+    fn unify(&self, _: &Self) -> Option<Self> {
         Some(*self)
     }
 }

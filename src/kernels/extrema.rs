@@ -7,12 +7,12 @@
 
 use std::marker::PhantomData;
 
-use crate::ahead::Ahead;
 use crate::dtype::{Bool8, DType, Item, Number, Ordered, Time, with_ordered};
 use crate::error::Error;
 use crate::expr::Expression;
 use crate::kernel::{Accumulator, Answer, Entry, Input, Items, NanPolicy, Request, Shape, Takes};
 use crate::lanes::{extrema_f32, extrema_f64};
+use crate::prefetch::Prefetch;
 use crate::simd::Simd;
 use crate::value::Value;
 
@@ -64,7 +64,7 @@ pub(super) trait HasExtrema: Ordered {
     /// The smallest and the largest item that is not missing, and the number of missing ones, by explicit vectors. It is `None`
     /// of an empty block, and of types that have no such loop: the compiler's own vectors serve them as well.
     #[inline(always)]
-    fn fast_extrema<S: Simd>(_: S, _: &[Self], _: &Ahead) -> Option<(Self, Self, u32)> {
+    fn fast_extrema<S: Simd>(_: S, _: &[Self], _: &Prefetch) -> Option<(Self, Self, u32)> {
         None
     }
 }
@@ -82,14 +82,14 @@ impl HasExtrema for Time {}
 
 impl HasExtrema for f32 {
     #[inline(always)]
-    fn fast_extrema<S: Simd>(simd: S, items: &[f32], ahead: &Ahead) -> Option<(f32, f32, u32)> {
+    fn fast_extrema<S: Simd>(simd: S, items: &[f32], ahead: &Prefetch) -> Option<(f32, f32, u32)> {
         extrema_f32(simd, items, ahead)
     }
 }
 
 impl HasExtrema for f64 {
     #[inline(always)]
-    fn fast_extrema<S: Simd>(simd: S, items: &[f64], ahead: &Ahead) -> Option<(f64, f64, u32)> {
+    fn fast_extrema<S: Simd>(simd: S, items: &[f64], ahead: &Prefetch) -> Option<(f64, f64, u32)> {
         extrema_f64(simd, items, ahead)
     }
 }
@@ -137,7 +137,7 @@ impl<T: HasExtrema> Accumulator for Extrema<T> {
         state.absent += next.absent;
     }
 
-    fn cover(&self, other: &Self) -> Option<Self> {
+    fn unify(&self, other: &Self) -> Option<Self> {
         Some(Extrema::new(self.positions || other.positions))
     }
 }

@@ -117,7 +117,7 @@ impl Accumulator for JointMoments {
         self.merge(state, &next);
     }
 
-    fn cover(&self, other: &Self) -> Option<Self> {
+    fn unify(&self, other: &Self) -> Option<Self> {
         (self == other).then(|| self.clone())
     }
 }
@@ -290,7 +290,7 @@ impl Accumulator for LargestOfEach {
         state.iter_mut().zip(next).for_each(|(best, other)| *best = larger(*best, other));
     }
 
-    fn cover(&self, other: &Self) -> Option<Self> {
+    fn unify(&self, other: &Self) -> Option<Self> {
         (self == other).then_some(*self)
     }
 }

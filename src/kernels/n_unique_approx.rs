@@ -60,7 +60,7 @@ impl<T: Ordered> Accumulator for Registers<T> {
         registers.iter_mut().zip(next).for_each(|(register, next)| *register = next.max(*register));
     }
 
-    fn cover(&self, other: &Self) -> Option<Self> {
+    fn unify(&self, other: &Self) -> Option<Self> {
         (self == other).then_some(*self)
     }
 }

@@ -55,7 +55,7 @@ impl<T: Ordered> Accumulator for Sorted<T> {
         };
     }
 
-    fn cover(&self, _: &Self) -> Option<Self> {
+    fn unify(&self, _: &Self) -> Option<Self> {
         Some(*self)
     }
 }

@@ -171,7 +171,7 @@ impl Accumulator for FloatProduct {
         state.join(&next);
     }
 
-    fn cover(&self, _: &Self) -> Option<Self> {
+    fn unify(&self, _: &Self) -> Option<Self> {
         Some(*self)
     }
 }
@@ -238,7 +238,7 @@ impl<T: Integer> Accumulator for IntegerProduct<T> {
         state.multiply(next.magnitude);
     }
 
-    fn cover(&self, _: &Self) -> Option<Self> {
+    fn unify(&self, _: &Self) -> Option<Self> {
         Some(*self)
     }
 }

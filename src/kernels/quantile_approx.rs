@@ -158,7 +158,7 @@ impl Accumulator for Magnitudes {
         state.missing += next.missing;
     }
 
-    fn cover(&self, other: &Self) -> Option<Self> {
+    fn unify(&self, other: &Self) -> Option<Self> {
         (self == other).then_some(*self)
     }
 }

@@ -164,7 +164,7 @@ impl<T: Magnitudes> Accumulator for Largest<T> {
         *state = [larger(state[0], next[0]), larger(state[1], next[1])];
     }
 
-    fn cover(&self, other: &Self) -> Option<Self> {
+    fn unify(&self, other: &Self) -> Option<Self> {
         (self.of == other.of).then_some(*self)
     }
 }

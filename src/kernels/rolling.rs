@@ -1,8 +1,8 @@
 //! Statistics of windows that slide over the array, as in pandas.
 
+use crate::array_writer::{array, fill};
 use crate::dtype::{DType, with_integer};
 use crate::error::Error;
-use crate::fill::{array, fill};
 use crate::kernel::{Entry, Input, Request, Shape, Takes};
 use crate::parameters::{Accepts, Argument, Arguments, DefaultValue, Parameter};
 use crate::windows::{Quantile, Quantiles, Slides, Statistic, Totals, Wanted, Window};

@@ -8,10 +8,10 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
 
+use crate::array_writer::{ArrayWriter, PerChunk, array, fill, write_each};
 use crate::dtype::{DType, Integer, Item, Ordered, Time, with_integer, with_ordered};
 use crate::error::Error;
 use crate::expr::Expression;
-use crate::fill::{Fill, PerChunk, array, fill, write_each};
 use crate::kernel::{Accumulator, Answer, Entry, Input, Items, Piece, Request, Shape, Takes};
 use crate::kernels::diff::time;
 use crate::kernels::product::FloatProductState;
@@ -78,7 +78,7 @@ impl<R: Running> Accumulator for Total<R> {
         state.join(&next);
     }
 
-    fn cover(&self, _: &Self) -> Option<Self> {
+    fn unify(&self, _: &Self) -> Option<Self> {
         Some(*self)
     }
 }
@@ -93,7 +93,7 @@ struct Scan<R> {
     overflow: Error,
 }
 
-impl<R: Running> Fill for Scan<R> {
+impl<R: Running> ArrayWriter for Scan<R> {
     const NAME: &'static str = "running totals";
 
     type Item = R::Item;

@@ -1,8 +1,8 @@
 //! Where each element is among all: in standard deviations from the mean, and by rank.
 
+use crate::array_writer::{ArrayWriter, array, fill, write_each};
 use crate::dtype::{DType, with_ordered};
 use crate::error::Error;
-use crate::fill::{Fill, array, fill, write_each};
 use crate::kernel::{Answer, Entry, Input, Piece, Request, Shape, Takes};
 use crate::kernels::moments::{moments, variance};
 use crate::kernels::rescaled::scaled;
@@ -21,7 +21,7 @@ struct Standardised {
     output: Output,
 }
 
-impl Fill for Standardised {
+impl ArrayWriter for Standardised {
     const NAME: &'static str = "distances from the mean";
 
     type Item = f64;

@@ -58,7 +58,7 @@ impl<T: Integer> Accumulator for IntegerSum<T> {
         state.sum += next.sum;
     }
 
-    fn cover(&self, _: &Self) -> Option<Self> {
+    fn unify(&self, _: &Self) -> Option<Self> {
         Some(*self)
     }
 }
@@ -127,7 +127,7 @@ where
         state.im.merge(next.im);
     }
 
-    fn cover(&self, _: &Self) -> Option<Self> {
+    fn unify(&self, _: &Self) -> Option<Self> {
         Some(*self)
     }
 }
@@ -209,7 +209,7 @@ impl Accumulator for Squares {
         state.noticed.merge(next.noticed);
     }
 
-    fn cover(&self, _: &Self) -> Option<Self> {
+    fn unify(&self, _: &Self) -> Option<Self> {
         Some(*self)
     }
 }
@@ -410,7 +410,7 @@ impl Accumulator for Reciprocals {
         state.negative |= next.negative;
     }
 
-    fn cover(&self, _: &Self) -> Option<Self> {
+    fn unify(&self, _: &Self) -> Option<Self> {
         Some(*self)
     }
 }

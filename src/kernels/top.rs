@@ -102,7 +102,7 @@ impl<T: Ordered> Accumulator for Best<T> {
         self.select(state);
     }
 
-    fn cover(&self, other: &Self) -> Option<Self> {
+    fn unify(&self, other: &Self) -> Option<Self> {
         let same = self.largest == other.largest && self.omits == other.omits;
         same.then(|| Best { k: self.k.max(other.k), positions: self.positions || other.positions, ..*self })
     }

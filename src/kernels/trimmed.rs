@@ -63,7 +63,7 @@ impl Accumulator for Between {
         state.at_least_high += next.at_least_high;
     }
 
-    fn cover(&self, other: &Self) -> Option<Self> {
+    fn unify(&self, other: &Self) -> Option<Self> {
         (self == other).then_some(*self)
     }
 }

@@ -6,9 +6,9 @@
 
 use std::sync::Arc;
 
+use crate::array_writer::{ArrayWriter, PerChunk, array, fill, write_each};
 use crate::dtype::DType;
 use crate::error::Error;
-use crate::fill::{Fill, PerChunk, array, fill, write_each};
 use crate::kernel::{Accumulator, Answer, Entry, Input, Items, Piece, Request, Shape, Takes};
 use crate::memory;
 use crate::parameters::{Accepts, Argument, Arguments, DefaultValue, Parameter};
@@ -127,7 +127,7 @@ impl Accumulator for Decay {
     /// Not asked for: chunks are kept apart.
     fn combine(&self, _: &mut Steps, _: Steps) {}
 
-    fn cover(&self, other: &Self) -> Option<Self> {
+    fn unify(&self, other: &Self) -> Option<Self> {
         (self == other).then_some(*self)
     }
 }
@@ -165,7 +165,7 @@ struct Means {
     output: Output,
 }
 
-impl Fill for Means {
+impl ArrayWriter for Means {
     const NAME: &'static str = "weighted means";
 
     type Item = f64;

@@ -266,7 +266,7 @@ impl Accumulator for Spread {
         moments.combine(&mut state.1, next.1);
     }
 
-    fn cover(&self, other: &Self) -> Option<Self> {
+    fn unify(&self, other: &Self) -> Option<Self> {
         Some(Spread { order: self.order.max(other.order) })
     }
 }

@@ -18,7 +18,7 @@ use crate::py::input::{self, Input};
 use crate::py::kernel::Kernel;
 use crate::py::output;
 use crate::py::rows::{Columns, Given, Grouping, Targets};
-use crate::py::waiting::How;
+use crate::py::waiting::RunOptions;
 use crate::source::View;
 
 /// Elements up to which a run is over before another thread could make use of the interpreter. NumPy draws the same line,
@@ -127,7 +127,7 @@ impl Plan {
         let (outcome, workers) = if array.len() <= ATTACHED {
             (pass(&Workers::Caller, &Control::none()), 1)
         } else {
-            How { workers, timeout }.detached(py, array.len(), |workers, control| pass(workers, control))?
+            RunOptions { workers, timeout }.detached(py, array.len(), |workers, control| pass(workers, control))?
         };
         let (answers, mut errors) = (PyList::empty(py), Vec::new());
         let mut append = |answer: Result<Bound<'py, PyAny>, PyErr>| match answer {
@@ -181,7 +181,7 @@ impl Plan {
         timeout: Option<f64>,
     ) -> PyResult<Columns<'py>> {
         let given = Given { arrays: &arrays, over: &over, mask: mask.as_ref(), weights: weights.as_ref() };
-        super::rows::run(&self.plan, &given, along, &targets, &How { workers, timeout })
+        super::rows::run(&self.plan, &given, along, &targets, &RunOptions { workers, timeout })
     }
 
     /// Runs the kernels over the elements of each label: integers from `low` on, within `range` numbers. Tells what groups there
@@ -203,7 +203,7 @@ impl Plan {
         timeout: Option<f64>,
     ) -> PyResult<(Grouping<'py>, Columns<'py>)> {
         let given = Given { arrays: &arrays, over: &over, mask: mask.as_ref(), weights: weights.as_ref() };
-        let how = How { workers, timeout };
+        let how = RunOptions { workers, timeout };
         super::rows::run_groups(&self.plan, &given, (&labels, low, range), positions, &targets, &how)
     }
 }

@@ -16,7 +16,7 @@ use crate::kernel::Takes;
 use crate::plan::{Plan as CorePlan, Subjects};
 use crate::py::input::{self, Input};
 use crate::py::output;
-use crate::py::waiting::How;
+use crate::py::waiting::RunOptions;
 use crate::source::{OutputRows, Rows};
 
 /// The columns in the order of the kernels, `None` where one failed; the failures as (number, exception); then passes,
@@ -93,7 +93,7 @@ pub(super) fn run<'py>(
     given: &Given<'_, 'py>,
     along: usize,
     targets: &Targets<'py>,
-    how: &How,
+    how: &RunOptions,
 ) -> PyResult<Columns<'py>> {
     let started = Instant::now();
     let (inputs, array) = (given.inputs(plan, along)?, given.first()?);
@@ -115,7 +115,7 @@ pub(super) fn run_groups<'py>(
     (labels, low, range): (&Input<'py>, i128, usize),
     positions: bool,
     targets: &Targets<'py>,
-    how: &How,
+    how: &RunOptions,
 ) -> PyResult<(Grouping<'py>, Columns<'py>)> {
     let started = Instant::now();
     let (inputs, array) = (given.inputs(plan, 0)?, given.first()?);
@@ -130,7 +130,7 @@ pub(super) fn run_groups<'py>(
         engine::run_parts(plan, given.over, inputs, partition, outputs, workers, control)
     })?;
     let Parts { table, groups } = parts?;
-    let Some(Grouped { present, starts, positions }) = groups else { unreachable!("labels make groups") };
+    let Some(Grouped { present, offsets, positions }) = groups else { unreachable!("labels make groups") };
     let numbers = |numbers: &Buffer| {
         output::array(py, numbers, DType::Int64, None).map_err(|error| {
             let kernels = plan.calls().iter().map(|call| call.entry.name);
@@ -140,7 +140,7 @@ pub(super) fn run_groups<'py>(
     };
     let grouping = (
         numbers(&Buffer::Int64(present))?,
-        numbers(&Buffer::Int64(starts))?,
+        numbers(&Buffer::Int64(offsets))?,
         positions.as_ref().map(numbers).transpose()?,
     );
     Ok((grouping, columns(plan, given, table, workers, started)?))

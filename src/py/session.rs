@@ -9,12 +9,12 @@ use pyo3::prelude::*;
 use pyo3::sync::MutexExt;
 
 use crate::dtype::{Buffer, Constant, DType, ItemType, Number};
-use crate::engine::{self, Control, Told, Workers};
+use crate::engine::{self, Control, SweepResult, Workers};
 use crate::error::Error;
 use crate::expr::{self, Loop, NodeId, Operation, Step};
 use crate::kernel::{Input as Elements, NanPolicy, Request, Subject};
 use crate::kernels;
-use crate::plan::Who;
+use crate::plan::RequestId;
 use crate::py::input::Input;
 use crate::py::kernel::Kernel;
 use crate::py::ufunc::UfuncLoop;
@@ -164,7 +164,7 @@ impl Session {
             request = written;
         }
         state.kernels.insert(who, call.entry.name);
-        state.session.add(Who::Call(who), request);
+        state.session.add(RequestId::Call(who), request);
         Ok(())
     }
 
@@ -172,7 +172,7 @@ impl Session {
     fn refuse_nan(&self, py: Python<'_>) {
         if self.dtype.has_missing() {
             let input = Elements::new("nan_policy", Subject::of(0, self.dtype), NanPolicy::Raise);
-            self.state(py).session.add(Who::NanCheck, kernels::missing(&input));
+            self.state(py).session.add(RequestId::NanCheck, kernels::missing(&input));
         }
     }
 
@@ -186,7 +186,7 @@ impl Session {
             return Err(PyValueError::new_err("items are stored in a fresh array of their own dtype"));
         }
         state.outputs.push(array.clone().unbind());
-        state.session.add(Who::Call(who), store::store(node, dtype, output));
+        state.session.add(RequestId::Call(who), store::store(node, dtype, output));
         Ok(())
     }
 
@@ -194,7 +194,7 @@ impl Session {
     fn collect(&self, py: Python<'_>, who: usize, node: NodeId) {
         let mut state = self.state(py);
         let dtype = self.dtype(&mut state, node);
-        state.session.add(Who::Call(who), store::collect(node, dtype));
+        state.session.add(RequestId::Call(who), store::collect(node, dtype));
     }
 
     /// The most workers that a sweep has had.
@@ -219,18 +219,18 @@ impl Session {
         *most_workers = workers.count().max(*most_workers);
         let told = waiting::detached(py, |go_on| session.sweep(&views, &workers, &Control::new(timeout, go_on)));
         outputs.clear();
-        let Told { answers, flags, mut sources, .. } = told??;
+        let SweepResult { answers, flags, mut sources, .. } = told??;
         sources.sort_unstable();
         sources.dedup();
         let bytes = bytes(sources.iter().filter_map(|&source| views.get(source)).map(View::extent));
         let first = Input::Array(arrays[0].clone());
         let answers = answers.into_iter().map(|(who, answer)| {
             let (who, answer) = match (who, answer) {
-                (Who::Call(who), answer) => (who, answer),
-                (Who::NanCheck, Ok(Value::Scalar(Number::Int(count), _))) if count > 0 => {
+                (RequestId::Call(who), answer) => (who, answer),
+                (RequestId::NanCheck, Ok(Value::Scalar(Number::Int(count), _))) if count > 0 => {
                     (NAN_CHECK, Err(Error::FoundNan { count, dtype: self.dtype }))
                 }
-                (Who::NanCheck, answer) => (NAN_CHECK, answer),
+                (RequestId::NanCheck, answer) => (NAN_CHECK, answer),
             };
             let kernel = kernels.remove(&who);
             let object = answer.map_err(|error| error.of(kernel).into()).and_then(|value| match written.get(&who) {

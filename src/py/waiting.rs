@@ -12,13 +12,13 @@ use pyo3::sync::PyOnceLock;
 use crate::engine::{self, Control, Workers};
 
 /// How a run is to be done.
-pub(super) struct How {
+pub(super) struct RunOptions {
     /// As many as there are processors if 0.
     pub(super) workers: usize,
     pub(super) timeout: Option<f64>,
 }
 
-impl How {
+impl RunOptions {
     /// Does something with the interpreter let go, on workers that suit so many elements; and how many they were.
     pub(super) fn detached<R: Send>(
         &self,

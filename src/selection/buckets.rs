@@ -130,7 +130,7 @@ impl<T: Ordered, E: Sorts> Accumulator for Sort<T, E> {
         }
     }
 
-    fn cover(&self, other: &Self) -> Option<Self> {
+    fn unify(&self, other: &Self) -> Option<Self> {
         (self.map == other.map && self.omits == other.omits).then(|| self.clone())
     }
 }

@@ -130,7 +130,7 @@ impl<T: Ordered> Accumulator for Collect<T> {
         }
     }
 
-    fn cover(&self, other: &Self) -> Option<Self> {
+    fn unify(&self, other: &Self) -> Option<Self> {
         let wanted = self.wanted.iter().zip(&other.wanted).map(|(&left, &right)| left.max(right));
         let cover = || Collect::new(Arc::clone(&self.map), memory::collected(wanted));
         // Where there is no memory for it, each goes its own way.

@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
+use crate::bin_counts::BinCounts;
 use crate::dtype::Ordered;
 use crate::grid::BLOCK;
 use crate::kernel::{Accumulator, Items};
 use crate::selection::map::Map;
 use crate::simd::Simd;
-use crate::tally::Tally;
 
 /// Counts the elements of each bin.
 #[derive(Debug, Clone)]
@@ -24,7 +24,7 @@ impl<T> Count<T> {
 /// The elements of each bin, and how many are NaN.
 #[derive(Debug, Clone)]
 pub(super) struct Counts {
-    tally: Tally,
+    tally: BinCounts,
     missing: u64,
 }
 
@@ -49,7 +49,7 @@ impl<T: Ordered> Accumulator for Count<T> {
     const ORDER_FREE: bool = true;
 
     fn init(&self) -> Counts {
-        Counts { tally: Tally::new(self.map.bins()), missing: 0 }
+        Counts { tally: BinCounts::new(self.map.bins()), missing: 0 }
     }
 
     #[inline(always)]
@@ -71,7 +71,7 @@ impl<T: Ordered> Accumulator for Count<T> {
         state.missing += next.missing;
     }
 
-    fn cover(&self, other: &Self) -> Option<Self> {
+    fn unify(&self, other: &Self) -> Option<Self> {
         (self.map == other.map).then(|| self.clone())
     }
 }

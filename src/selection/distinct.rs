@@ -13,7 +13,7 @@ use crate::selection::buckets::{Sort, Sorted};
 use crate::selection::count::{Count, Counts};
 use crate::selection::map::Map;
 use crate::selection::sample::{Sample, Sampled};
-use crate::selection::tallies::{ROOM, Table, Tallies};
+use crate::selection::value_table::{CountValues, ROOM, ValueTable};
 use crate::value::Value;
 
 /// Somebody who is told each value and how often it occurs, in order.
@@ -86,7 +86,7 @@ impl<T: Ordered> Wanted<T> {
     }
 
     fn tallied(self, map: Arc<Map<T>>) -> Request {
-        Request::chain(self.expression.clone(), Tallies::<T>::default(), Vec::new(), move |table: &Table| {
+        Request::chain(self.expression.clone(), CountValues::<T>::default(), Vec::new(), move |table: &ValueTable| {
             if table.is_over() {
                 return Ok(Answer::Next(self.clone().sorted(Arc::clone(&map))));
             }

@@ -5,10 +5,10 @@
 
 use std::marker::PhantomData;
 
-use crate::ahead::Ahead;
 use crate::dtype::Ordered;
 use crate::kernel::Words;
 use crate::memory;
+use crate::prefetch::Prefetch;
 
 /// Bins of a map that is fitted to floats or integers: so many that few elements share one, and so few that both tables of
 /// counts fit in a first-level cache of 32 KiB.
@@ -215,20 +215,20 @@ impl<T: Ordered> Map<T> {
     /// The bin of an element.
     pub(super) fn place(&self, item: T) -> usize {
         let mut place = [0; 1];
-        self.places_of(&[item], &mut place, &Ahead::default());
+        self.places_of(&[item], &mut place, &Prefetch::default());
         place[0] as usize
     }
 
     /// The bins of a block's elements.
     #[inline(always)]
-    pub(super) fn places(&self, block: &[T], places: &mut Words, ahead: &Ahead) {
+    pub(super) fn places(&self, block: &[T], places: &mut Words, ahead: &Prefetch) {
         self.places_of(block, places.as_mut_slice(), ahead);
     }
 
     /// The only place where bins are computed: one element's is the same as that of a vector's lane.
     #[inline(always)]
     #[allow(clippy::cast_possible_truncation)]
-    fn places_of(&self, items: &[T], places: &mut [u32], ahead: &Ahead) {
+    fn places_of(&self, items: &[T], places: &mut [u32], ahead: &Prefetch) {
         match &self.rule {
             &Rule::Keys { low, shift, last } => each(
                 items,
@@ -316,7 +316,7 @@ impl<T: Ordered> Map<T> {
 fn each<T: Copy, U: Copy + Default>(
     items: &[T],
     places: &mut [u32],
-    ahead: &Ahead,
+    ahead: &Prefetch,
     prepare: impl Fn(T) -> U,
     place: impl Fn(U) -> u32,
 ) {

@@ -24,7 +24,7 @@ mod map;
 mod method;
 mod ranks;
 mod sample;
-mod tallies;
+mod value_table;
 mod weighted;
 
 use std::sync::Arc;

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
+use crate::array_writer::written;
 use crate::dtype::{DType, Ordered};
 use crate::expr::Expression;
-use crate::fill::written;
 use crate::grid::BLOCK;
 use crate::kernel::{Accumulator, Answer, Items, Request, Seals, Team};
 use crate::memory;
@@ -91,7 +91,7 @@ impl<T: Ordered> Accumulator for Ranks<T> {
         self.sort.combine(state, next);
     }
 
-    fn cover(&self, _: &Self) -> Option<Self> {
+    fn unify(&self, _: &Self) -> Option<Self> {
         None
     }
 }

@@ -101,7 +101,7 @@ impl<T: Ordered> Accumulator for Sample<T> {
         memory::extend(state, next);
     }
 
-    fn cover(&self, _: &Self) -> Option<Self> {
+    fn unify(&self, _: &Self) -> Option<Self> {
         Some(*self)
     }
 }

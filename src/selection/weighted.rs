@@ -64,7 +64,7 @@ impl Accumulator for InOrder {
         memory::extend(&mut state.chunks, next.chunks.into_iter().filter(|chunk| !chunk.is_empty()));
     }
 
-    fn cover(&self, _: &Self) -> Option<Self> {
+    fn unify(&self, _: &Self) -> Option<Self> {
         Some(InOrder)
     }
 }

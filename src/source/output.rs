@@ -13,7 +13,7 @@ pub struct OutputRows {
     pub(super) first: Output,
     pub(super) along: Vec<Axis>,
     /// Where each row starts in `first`, and where the last one ends, if they are of several lengths.
-    pub(super) starts: Option<Arc<Vec<usize>>>,
+    pub(super) offsets: Option<Arc<Vec<usize>>>,
 }
 
 impl OutputRows {
@@ -27,7 +27,7 @@ impl OutputRows {
         // SAFETY: the indices of a row are those of the array with zeros before.
         let first = unsafe { Output::new(pointer, dtype, &shape[along..], &strides[along..]) };
         let along = shape.iter().zip(strides).take(along).map(|(&len, &stride)| Axis { len, stride }).collect();
-        OutputRows { first, along, starts: None }
+        OutputRows { first, along, offsets: None }
     }
 
     /// Memory for rows of several lengths, one behind the other: where each starts, and where the last one ends.
@@ -36,16 +36,16 @@ impl OutputRows {
     ///
     /// If they do not rise, or end outside.
     #[must_use]
-    pub fn behind(self, starts: Arc<Vec<usize>>) -> OutputRows {
-        let end = starts.last().copied().unwrap_or(0);
-        assert!(starts.is_sorted() && end <= self.first.len && self.along.is_empty(), "rows lie within their memory");
-        OutputRows { starts: Some(starts), ..self }
+    pub fn ragged(self, offsets: Arc<Vec<usize>>) -> OutputRows {
+        let end = offsets.last().copied().unwrap_or(0);
+        assert!(offsets.is_sorted() && end <= self.first.len && self.along.is_empty(), "rows lie within their memory");
+        OutputRows { offsets: Some(offsets), ..self }
     }
 
     /// How many.
     pub fn count(&self) -> usize {
-        match &self.starts {
-            Some(starts) => starts.len().saturating_sub(1),
+        match &self.offsets {
+            Some(offsets) => offsets.len().saturating_sub(1),
             None => self.along.iter().map(|axis| axis.len).product(),
         }
     }
@@ -58,11 +58,11 @@ impl OutputRows {
     pub fn row(&self, row: usize) -> Output {
         assert!(row < self.count(), "there is such a row");
         let first = self.first.clone();
-        let Some(starts) = &self.starts else {
+        let Some(offsets) = &self.offsets else {
             let pointer = first.pointer.wrapping_offset(offset_of(&self.along, row));
             return Output { pointer, ..first };
         };
-        let (start, end) = (starts[row], starts[row + 1]);
+        let (start, end) = (offsets[row], offsets[row + 1]);
         let stride = first.axes.last().map_or(0, |axis| axis.stride);
         let axes = vec![Axis { len: end - start, stride }];
         Output { pointer: first.pointer.wrapping_offset(offset(start, stride)), len: end - start, axes, ..first }

@@ -17,14 +17,14 @@ pub(crate) struct Places {
     /// The codes that occur, in order.
     present: Vec<u32>,
     /// Where the elements of each of these start, and where those of the last one end.
-    starts: Vec<usize>,
+    offsets: Vec<usize>,
 }
 
 impl Places {
     /// From how many elements each strip has of each code, in the second place of its pair. The elements of a code lie one behind
     /// the other, in the order of the strips.
     pub(crate) fn of_counts(mut strips: Vec<Vec<[usize; 2]>>, codes: u32) -> Places {
-        let (mut present, mut starts, mut end) = (Vec::new(), vec![0], 0_usize);
+        let (mut present, mut offsets, mut end) = (Vec::new(), vec![0], 0_usize);
         for code in 0..codes {
             let before = end;
             for place in strips.iter_mut().filter_map(|strip| strip.get_mut(code as usize)) {
@@ -34,18 +34,18 @@ impl Places {
             }
             if end > before {
                 memory::push(&mut present, code);
-                memory::push(&mut starts, end);
+                memory::push(&mut offsets, end);
             }
         }
-        Places { strips, present, starts }
+        Places { strips, present, offsets }
     }
 
     pub(crate) fn present(&self) -> &[u32] {
         &self.present
     }
 
-    pub(crate) fn starts(&self) -> &[usize] {
-        &self.starts
+    pub(crate) fn offsets(&self) -> &[usize] {
+        &self.offsets
     }
 
     /// Fresh memory, to which `work` puts the items of each strip; what it does not put there is zero.
@@ -53,7 +53,7 @@ impl Places {
         &self,
         work: impl FnOnce(&[Mutex<Strip<'_, T>>]) -> Result<(), E>,
     ) -> Result<Vec<T>, E> {
-        let mut items: Vec<T> = zeros(self.starts.last().copied().unwrap_or(0));
+        let mut items: Vec<T> = zeros(self.offsets.last().copied().unwrap_or(0));
         let (pointer, len) = (items.as_mut_ptr(), items.len());
         let strip = |places: &Vec<[usize; 2]>| {
             Mutex::new(Strip { pointer, len, places: memory::copied(places), items: PhantomData })

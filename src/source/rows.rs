@@ -12,8 +12,8 @@ use num_complex::Complex;
 
 use super::axes::{Axis, offset, offset_of};
 use super::view::{View, for_each_dtype, widen_half};
-use crate::ahead::LINE;
 use crate::dtype::{Bool8, Buffer, DType, Sealed, Time, for_each_item};
+use crate::prefetch::LINE;
 use crate::simd::{Level, prefetch};
 
 /// Bytes of a tile that lie side by side: two lines, which processors like to read together.
@@ -33,7 +33,7 @@ pub struct Rows<'a> {
     count: usize,
     across: usize,
     /// Where each row starts in `first`, and where the last one ends, if they are of several lengths.
-    starts: Option<&'a [usize]>,
+    offsets: Option<&'a [usize]>,
 }
 
 impl<'a> Rows<'a> {
@@ -61,18 +61,18 @@ impl<'a> Rows<'a> {
         let inside = first.axes.iter().map(|axis| axis.stride.unsigned_abs()).min().unwrap_or(0);
         let size = first.dtype.size();
         let across = if nearest < inside { (ACROSS / nearest.max(size)).max(1) } else { 1 };
-        Rows { first, along, count, across, starts: None }
+        Rows { first, along, count, across, offsets: None }
     }
 
     /// One row, however its elements lie.
     pub fn one(row: View<'a>) -> Rows<'a> {
-        Rows { first: row, along: Vec::new(), count: 1, across: 1, starts: None }
+        Rows { first: row, along: Vec::new(), count: 1, across: 1, offsets: None }
     }
 
     /// Rows of several lengths, one behind the other: where each starts, and where the last one ends.
-    pub fn behind(all: View<'a>, starts: &'a [usize]) -> Rows<'a> {
-        let count = starts.len().saturating_sub(1);
-        Rows { first: all, along: Vec::new(), count, across: 1, starts: Some(starts) }
+    pub fn ragged(all: View<'a>, offsets: &'a [usize]) -> Rows<'a> {
+        let count = offsets.len().saturating_sub(1);
+        Rows { first: all, along: Vec::new(), count, across: 1, offsets: Some(offsets) }
     }
 
     /// How many.
@@ -83,22 +83,22 @@ impl<'a> Rows<'a> {
     /// The elements of the longest.
     #[allow(clippy::len_without_is_empty)] // there may be rows, of no elements
     pub fn len(&self) -> usize {
-        match self.starts {
-            Some(starts) => starts.windows(2).map(|ends| ends[1] - ends[0]).max().unwrap_or(0),
+        match self.offsets {
+            Some(offsets) => offsets.windows(2).map(|ends| ends[1] - ends[0]).max().unwrap_or(0),
             None => self.first.len(),
         }
     }
 
     /// Whether all are of one length.
-    pub fn are_even(&self) -> bool {
-        self.starts.is_none()
+    pub fn are_regular(&self) -> bool {
+        self.offsets.is_none()
     }
 
     /// The elements of these rows, numbered as if all rows lay one behind the other.
     pub fn elements(&self, rows: Range<usize>) -> Range<usize> {
-        match self.starts {
-            Some(starts) => {
-                let at = |row: usize| starts.get(row).copied().unwrap_or(self.first.len());
+        match self.offsets {
+            Some(offsets) => {
+                let at = |row: usize| offsets.get(row).copied().unwrap_or(self.first.len());
                 at(rows.start)..at(rows.end)
             }
             None => rows.start * self.first.len()..rows.end * self.first.len(),
@@ -117,7 +117,7 @@ impl<'a> Rows<'a> {
 
     /// How many rows lie at regular distances from each other, before the next such group.
     pub fn inner(&self) -> usize {
-        if self.are_even() { self.along.last().map_or(1, |axis| axis.len) } else { self.count.max(1) }
+        if self.are_regular() { self.along.last().map_or(1, |axis| axis.len) } else { self.count.max(1) }
     }
 
     /// A row.
@@ -126,7 +126,7 @@ impl<'a> Rows<'a> {
     ///
     /// If there is none of this number.
     pub fn row(&self, row: usize) -> View<'a> {
-        if !self.are_even() {
+        if !self.are_regular() {
             assert!(row < self.count, "there is such a row");
             return self.first.part(self.elements(row..row + 1));
         }
@@ -142,7 +142,7 @@ impl<'a> Rows<'a> {
     /// As [`Rows::row`].
     pub fn go_to(&self, view: &mut View<'a>, row: usize) {
         assert!(row < self.count, "there is such a row");
-        if !self.are_even() {
+        if !self.are_regular() {
             *view = self.row(row);
             return;
         }
@@ -151,7 +151,7 @@ impl<'a> Rows<'a> {
 
     /// These rows as one sequence, if they lie one behind the other, contiguous, aligned and native.
     pub fn joined(&self, rows: Range<usize>) -> Option<View<'a>> {
-        if !self.are_even() {
+        if !self.are_regular() {
             return self.first.is_borrowed().then(|| self.first.part(self.elements(rows)));
         }
         let bytes = offset(self.len(), self.dtype().size().cast_signed());
@@ -189,7 +189,7 @@ impl<'a> Rows<'a> {
     ///
     /// If there are no such neighbours or elements, or the tile is too small.
     pub fn load(&self, level: Level, row: usize, count: usize, elements: Range<usize>, tile: &mut Tile) {
-        self.load_behind(level, row, count, elements, tile, 0);
+        self.load_from(level, row, count, elements, tile, 0);
     }
 
     /// The same, into the tile's rows from this one on.
@@ -197,7 +197,7 @@ impl<'a> Rows<'a> {
     /// # Panics
     ///
     /// As [`Rows::load`].
-    pub fn load_behind(
+    pub fn load_from(
         &self,
         level: Level,
         row: usize,
@@ -206,7 +206,7 @@ impl<'a> Rows<'a> {
         tile: &mut Tile,
         place: usize,
     ) {
-        assert!(self.are_even(), "rows of several lengths have no neighbours");
+        assert!(self.are_regular(), "rows of several lengths have no neighbours");
         assert!(
             row % self.inner() + count <= self.inner() && elements.end <= self.len(),
             "a tile lies within the rows"

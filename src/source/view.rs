@@ -13,8 +13,8 @@ use num_complex::Complex;
 
 use super::axes::{Axis, merge, offset, offset_of, stride_of};
 use super::pieces::Layout;
-use crate::ahead::LINE;
 use crate::dtype::{Block, Bool8, Buffer, DType, Item, Sealed, Time, for_each_item};
+use crate::prefetch::LINE;
 use crate::simd::{Level, prefetch};
 
 /// Calls `$macro!` with all dtypes: the item of each, and how a word of memory becomes one in this byte order and in the other.

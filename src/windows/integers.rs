@@ -2,9 +2,9 @@
 
 use std::marker::PhantomData;
 
+use crate::array_writer::ArrayWriter;
 use crate::dtype::Integer;
 use crate::error::Error;
-use crate::fill::Fill;
 use crate::grid::CHUNK;
 use crate::kernel::{Piece, Reach};
 use crate::memory;
@@ -27,7 +27,7 @@ impl<T> Totals<T> {
     }
 }
 
-impl<T: Integer> Fill for Totals<T> {
+impl<T: Integer> ArrayWriter for Totals<T> {
     const NAME: &'static str = "sums of windows";
 
     type Item = T;
@@ -42,7 +42,7 @@ impl<T: Integer> Fill for Totals<T> {
         Ok(())
     }
 
-    fn cover(&self, other: &Self) -> Option<Self> {
+    fn unify(&self, other: &Self) -> Option<Self> {
         let wanted = || self.wanted.iter().chain(&other.wanted).cloned().collect();
         (self.window == other.window).then(|| Totals { wanted: wanted(), ..*self })
     }

@@ -4,9 +4,9 @@
 //! ranks: bits in a bitmap whose words have a bitmap of their own, and so on, so that the next one of a set is found in a few
 //! steps. For each quantile a cursor stays at its rank while elements come and go.
 
+use crate::array_writer::ArrayWriter;
 use crate::dtype::Ordered;
 use crate::error::Error;
-use crate::fill::Fill;
 use crate::grid::CHUNK;
 use crate::kernel::{Piece, Reach};
 use crate::memory;
@@ -182,7 +182,7 @@ fn whole(number: f64) -> usize {
     number as usize
 }
 
-impl Fill for Quantiles {
+impl ArrayWriter for Quantiles {
     const NAME: &'static str = "quantiles of windows";
 
     type Item = f64;
@@ -197,7 +197,7 @@ impl Fill for Quantiles {
         Ok(())
     }
 
-    fn cover(&self, other: &Self) -> Option<Self> {
+    fn unify(&self, other: &Self) -> Option<Self> {
         let all = || self.wanted.iter().chain(&other.wanted).cloned().collect();
         (self.window == other.window).then(|| Quantiles { window: self.window, wanted: all() })
     }

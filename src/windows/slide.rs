@@ -13,8 +13,8 @@ use std::ops::Range;
 
 use fearless_simd::f64x8;
 
+use crate::array_writer::ArrayWriter;
 use crate::error::Error;
-use crate::fill::Fill;
 use crate::grid::CHUNK;
 use crate::kernel::{Piece, Reach};
 use crate::lanes::Double;
@@ -62,7 +62,7 @@ pub(crate) struct Slides {
     wanted: Vec<Wanted>,
 }
 
-impl Fill for Slides {
+impl ArrayWriter for Slides {
     const NAME: &'static str = "windows";
 
     type Item = f64;
@@ -81,7 +81,7 @@ impl Fill for Slides {
         Ok(())
     }
 
-    fn cover(&self, other: &Self) -> Option<Self> {
+    fn unify(&self, other: &Self) -> Option<Self> {
         let all = || self.wanted.iter().chain(&other.wanted).cloned().collect();
         (self.window == other.window).then(|| Slides { window: self.window, wanted: all() })
     }

@@ -40,11 +40,11 @@ impl Memory {
 
     /// The same, as rows of several lengths.
     #[allow(dead_code)] // not every test has some
-    pub(crate) fn rows(&mut self, starts: &[usize]) -> OutputRows {
+    pub(crate) fn rows(&mut self, offsets: &[usize]) -> OutputRows {
         let stride = self.dtype.size().try_into().unwrap();
         // SAFETY: as above.
         let rows = unsafe { OutputRows::new(self.words.as_mut_ptr().cast(), self.dtype, &[self.len], &[stride], 0) };
-        rows.behind(Arc::new(starts.to_vec()))
+        rows.ragged(Arc::new(offsets.to_vec()))
     }
 
     /// What was written.

@@ -7,7 +7,7 @@ use fanfold::error::Error;
 use fanfold::expr::{Evaluator, Graph, Program};
 use fanfold::grid::{BLOCK, CHUNK};
 use fanfold::kernel::{Answer, AnyState, Beside, Piece, Sink, Team};
-use fanfold::plan::{Plan, Stage, Who};
+use fanfold::plan::{Plan, RequestId, Stage};
 use fanfold::simd::Level;
 use fanfold::source::View;
 use fanfold::value::Value;
@@ -36,20 +36,20 @@ pub(crate) fn engine(plan: &Plan, view: &View<'_>, workers: usize) -> Result<Ans
 pub(crate) fn answers(plan: &Plan, view: &View<'_>, sweep: impl Fn(&View<'_>, &Sink) -> AnyState) -> Answers {
     let (mut stage, errors) = plan.stage(view.dtype());
     let mut answers: Vec<Option<Result<Value, Error>>> = vec![None; plan.calls().len()];
-    let mut place = |who: Who, value| {
-        if let Who::Call(index) = who {
+    let mut place = |who: RequestId, value| {
+        if let RequestId::Call(index) = who {
             answers[index] = Some(value);
         }
     };
     for (index, error) in errors {
-        place(Who::Call(index), Err(error));
+        place(RequestId::Call(index), Err(error));
     }
-    let mut arrays: Vec<(Who, Memory)> = Vec::new();
+    let mut arrays: Vec<(RequestId, Memory)> = Vec::new();
     stage.write(|who, unwritten| {
         arrays.push((who, Memory::new(unwritten.dtype, (unwritten.len)(view.len()))));
         arrays.last_mut().map(|(_, memory)| memory.output())
     });
-    let mut place = |who: Who, value: Result<Value, Error>| {
+    let mut place = |who: RequestId, value: Result<Value, Error>| {
         let written = arrays.iter().find(|(of, _)| *of == who);
         place(who, value.map(|value| written.map_or(value, |(_, memory)| memory.value())));
     };

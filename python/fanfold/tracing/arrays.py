@@ -109,10 +109,10 @@ class Traced(np.ndarray[Any, Any], metaclass=StandsIn):
             chosen = rules.chosen(trace, node, key)
             if chosen is not None:
                 return chosen
-        return self._plain()[plainly.lend(trace, key)]
+        return self._plain()[fallback.read(trace, key)]
 
     def __setitem__(self, key: Any, value: Any) -> None:
-        self._plain()[plainly.lend(self._trace, key)] = plainly.lend(self._trace, value)
+        self._plain()[fallback.read(self._trace, key)] = fallback.read(self._trace, value)
 
     def __iter__(self) -> Any:
         return iter(self._plain())
@@ -139,7 +139,7 @@ class Traced(np.ndarray[Any, Any], metaclass=StandsIn):
         return self._plain().copy()
 
     def __contains__(self, value: Any) -> bool:
-        return plainly.lend(self._trace, value) in self._plain()
+        return fallback.read(self._trace, value) in self._plain()
 
 
 # ---- what is not computed yet ----
@@ -172,13 +172,13 @@ def attribute(name: str, known: Callable[[Any], Any] | None = None) -> Any:
     reason = REASONS.get(name, f"the attribute {name}")
 
     def read(self: Any) -> Any:
-        return getattr(self._realise(reason), name)
+        return getattr(self._materialise(reason), name)
 
     def write(self: Any, value: Any) -> None:
-        setattr(self._realise(reason), name, plainly.lend(self._trace, value))
+        setattr(self._materialise(reason), name, fallback.read(self._trace, value))
 
     def delete(self: Any) -> None:
-        delattr(self._realise(reason), name)
+        delattr(self._materialise(reason), name)
 
     return property(known or read, write, delete)
 
@@ -215,7 +215,7 @@ class Deferred(metaclass=StandsIn):
             self._lent = self._trace.force(self._node, reason)
         return self._lent
 
-    def _realise(self, reason: str) -> Any:
+    def _materialise(self, reason: str) -> Any:
         """The elements, for somebody who may write to them."""
         raise NotImplementedError
 
@@ -272,13 +272,13 @@ class DeferredArray(Deferred):
 
     # ---- forcing ----
 
-    def _realise(self, reason: str = "elements that may be written to") -> Any:
+    def _materialise(self, reason: str = "elements that may be written to") -> Any:
         """The elements, for good: from now on they are what counts."""
         if self._real is None:
             if self._parent is not None:
                 parent, part = self._parent
                 # This gives all slices their part, this one among them.
-                self._real = parent._realise(reason)[part] if self._real is None else self._real
+                self._real = parent._materialise(reason)[part] if self._real is None else self._real
             else:
                 self._real, self._lent = self._lend(reason), None
             self._share()
@@ -302,7 +302,7 @@ class DeferredArray(Deferred):
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
         if copy:
             return np.array(self._lend("np.array"), dtype=dtype)
-        return np.asarray(self._realise("np.asarray"), dtype=dtype)
+        return np.asarray(self._materialise("np.asarray"), dtype=dtype)
 
     # ---- elements ----
 
@@ -319,7 +319,7 @@ class DeferredArray(Deferred):
             chosen = rules.chosen(self._trace, node, key)
             if chosen is not None:
                 return chosen
-        return self._realise("indexing")[plainly.lend(self._trace, key)]
+        return self._materialise("indexing")[fallback.read(self._trace, key)]
 
     def __setitem__(self, key: Any, value: Any) -> None:
         node = self._formula()
@@ -327,18 +327,18 @@ class DeferredArray(Deferred):
             replaced = rules.replaced(self._trace, node, key, value)
             if replaced is not None and self._become(replaced):
                 return
-        self._realise("item assignment")[plainly.lend(self._trace, key)] = plainly.lend(self._trace, value)
+        self._materialise("item assignment")[fallback.read(self._trace, key)] = fallback.read(self._trace, value)
 
     def __iter__(self) -> Any:
-        return iter(self._realise("iteration"))
+        return iter(self._materialise("iteration"))
 
     # ---- memory ----
 
     def resize(self, *shape: Any, **kwargs: Any) -> None:
         # NumPy refuses if it finds a reference that is not the caller's, as ours is.
-        real, self._real = self._realise("resize"), None
+        real, self._real = self._materialise("resize"), None
         try:
-            real.resize(*plainly.lend(self._trace, shape), **kwargs)
+            real.resize(*fallback.read(self._trace, shape), **kwargs)
         finally:
             self._real = real
 
@@ -409,8 +409,8 @@ def _method(name: str) -> Callable[..., Any]:
         rule = rules.METHODS.get(name)
         if rule is not None:
             return rule(self, *args, **kwargs)
-        real = self._lend(reason) if reads else self._realise(reason)
-        result = getattr(real, name)(*plainly.lend(trace, args), **plainly.lend(trace, kwargs))
+        real = self._lend(reason) if reads else self._materialise(reason)
+        result = getattr(real, name)(*fallback.read(trace, args), **fallback.read(trace, kwargs))
         # Some of those that change an array return it.
         return self if result is self._real and result is not None else result
 
@@ -442,7 +442,7 @@ def plain_operator(
     """What an operator makes of the real things."""
     if trace is not None:
         trace.because(ufunc.__name__)
-    real = plainly.lend(trace, operands, ufunc.__name__, only_reads)
+    real = fallback.read(trace, operands, ufunc.__name__, only_reads)
     if name in COMPARISONS and not only_reads and not all(isinstance(each, np.ndarray) for each in real):
         # Python asks the other one next, and has its own words if it does not know either.
         return getattr(real[0], f"__{name}__")(real[1])
@@ -456,8 +456,8 @@ def _in_place(name: str, function: Callable[..., Any], ufunc: np.ufunc) -> Calla
         if node is not None and (node.dtype, node.shape) == (self.dtype, self._node.shape) and self._become(node):
             return self
         trace.because(ufunc.__name__)
-        real = self._realise(ufunc.__name__)
-        result = function(real, plainly.lend(trace, other, ufunc.__name__))
+        real = self._materialise(ufunc.__name__)
+        result = function(real, fallback.read(trace, other, ufunc.__name__))
         return self if result is real else result
 
     return method
@@ -479,7 +479,7 @@ def power(method: Callable[..., Any]) -> Callable[..., Any]:
 
     def with_modulus(self: Any, other: Any, *modulus: Any) -> Any:
         if modulus:
-            return pow(*plainly.lend(self._trace, (self, other, *modulus)))
+            return pow(*fallback.read(self._trace, (self, other, *modulus)))
         return method(self, other)
 
     return with_modulus
@@ -506,8 +506,8 @@ def _delegating(name: str) -> Callable[..., Any]:
         rule = rules.METHODS.get(name)
         if rule is not None and self._trace is not None:
             return rule(self, *args, **kwargs)
-        lend = plainly.lend
-        return getattr(self._plain(), name)(*lend(self._trace, args), **lend(self._trace, kwargs))
+        read = fallback.read
+        return getattr(self._plain(), name)(*read(self._trace, args), **read(self._trace, kwargs))
 
     method.__name__ = name
     return method
@@ -521,4 +521,4 @@ for _name in dir(np.ndarray):
 delegate(DeferredArray, np.ndarray, np.empty(0))
 
 # Rules make arrays, and arrays follow rules.
-from fanfold.tracing import numbers, plainly, rules, ufuncs  # noqa: E402
+from fanfold.tracing import fallback, numbers, rules, ufuncs  # noqa: E402

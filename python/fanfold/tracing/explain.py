@@ -6,20 +6,20 @@ from typing import Any
 import numpy.typing as npt
 
 from fanfold import _core
-from fanfold.tracing.crew import Crew
+from fanfold.tracing.calls import TracedCalls
 from fanfold.tracing.nodes import Along, Computed, Node, Source, Statistic
 
 LONGEST = 100
 """Characters of a formula that are shown."""
 
 
-def explained(crew: Crew, kernels: Sequence[tuple[str, _core.Kernel]]) -> Iterator[str]:
+def explained(traced: TracedCalls, kernels: Sequence[tuple[str, _core.Kernel]]) -> Iterator[str]:
     """The lines; the run's kernels are given with their keys."""
-    made = {call.key: set(call.trace.nodes) for call in crew.calls.values()}
+    made = {call.key: set(call.trace.nodes) for call in traced.calls.values()}
     wanted = {key: _all_of(nodes) for key, nodes in made.items()}
-    named = _Names(crew.data)
-    for number, sweep in enumerate(crew.formulas.sweeps, 1):
-        yield f"pass {number} over {crew.data.dtype}, {_size(sweep.bytes_read)}"
+    named = _Names(traced.data)
+    for number, sweep in enumerate(traced.formulas.sweeps, 1):
+        yield f"pass {number} over {traced.data.dtype}, {_size(sweep.bytes_read)}"
         for index in sweep.kernels:
             if index < len(kernels):
                 key, kernel = kernels[index]
@@ -36,7 +36,7 @@ def explained(crew: Crew, kernels: Sequence[tuple[str, _core.Kernel]]) -> Iterat
             asking = [key for key, nodes in wanted.items() if node in nodes]
             if len(asking) > 1 and not node.is_answer and not isinstance(node.operation, Source):
                 yield f"  computed once: {named.of(node)} -> {', '.join(asking)}"
-    for call in crew.calls.values():
+    for call in traced.calls.values():
         reasons = "; ".join(call.trace.reasons)
         yield f"{call.how}: {call.key}" + (f" ({reasons})" if reasons else "")
 

@@ -40,7 +40,7 @@ class DeferredNumber(Deferred):
         value = super()._lend(reason)
         return value[()] if isinstance(value, np.ndarray) else value
 
-    def _realise(self, reason: str = "a number") -> Any:
+    def _materialise(self, reason: str = "a number") -> Any:
         return self._lend(reason)
 
     dtype = attribute("dtype", lambda self: self._node.dtype)

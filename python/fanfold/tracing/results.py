@@ -133,7 +133,7 @@ def _real(value: Any) -> Any:
         return value.view(np.ndarray)
     if kind is Trace or kind is Node:
         return _GONE
-    return value._stands_for if kind is StandsIn else value._realise("the result")
+    return value._stands_for if kind is StandsIn else value._materialise("the result")
 
 
 def _ways(kind: type) -> list[_Way]:

@@ -13,8 +13,8 @@ import numpy.typing as npt
 from numpy._core import umath
 
 from fanfold.tracing.arrays import Deferred, DeferredArray, deferred, takes
+from fanfold.tracing.fallback import plainly, read
 from fanfold.tracing.nodes import Along, Node, Selection
-from fanfold.tracing.plainly import lend, plainly
 from fanfold.tracing.trace import Trace
 from fanfold.tracing.ufuncs import (
     by_warnings,
@@ -512,7 +512,7 @@ def _astype(self: Any, *args: Any, **kwargs: Any) -> Any:
                 return deferred(trace, made)
     if trace is not None:
         trace.because("astype")
-    plain = lend(trace, self, "astype", kwargs.get("copy", True) is not False)
+    plain = read(trace, self, "astype", kwargs.get("copy", True) is not False)
     return plain.astype(*args, **kwargs)
 
 
@@ -525,7 +525,7 @@ def _copy(self: Any, *args: Any, **kwargs: Any) -> Any:
     node = elements_of(trace, self) if simple else None
     if type(self) is DeferredArray and node is not None:
         return deferred(trace, node)
-    return lend(trace, self, "copy").copy(*args, **kwargs)
+    return read(trace, self, "copy").copy(*args, **kwargs)
 
 
 METHODS["copy"] = _copy

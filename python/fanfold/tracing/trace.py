@@ -27,7 +27,7 @@ class _Made(Protocol):
 
     _node: Node
 
-    def _realise(self, reason: str) -> Any: ...
+    def _materialise(self, reason: str) -> Any: ...
 
 
 class Trace:
@@ -160,7 +160,7 @@ class Trace:
         wrong: BaseException | None = None
         for made in alive:
             try:
-                made._realise("values that are kept for later")
+                made._materialise("values that are kept for later")
             except (Exception, InVain) as error:  # noqa: BLE001 - NumPy's own word on it
                 wrong = error if wrong is None else wrong
         self._made.clear()

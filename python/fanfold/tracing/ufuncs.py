@@ -14,9 +14,9 @@ import numpy as np
 
 from fanfold import _core
 from fanfold.tracing.arrays import Deferred, DeferredArray, Traced, deferred, takes
+from fanfold.tracing.fallback import plainly
 from fanfold.tracing.nodes import Node, Selection, Shape
 from fanfold.tracing.operators import OF_UFUNCS
-from fanfold.tracing.plainly import plainly
 from fanfold.tracing.trace import Trace
 
 _WEAK = (int, float, complex)

@@ -12,12 +12,12 @@ use crate::error::Error;
 use crate::grid::{BLOCK, CHUNK, SAMPLE};
 use crate::kernel::{Answer, AnyState};
 use crate::memory;
-use crate::plan::{Stage, Who};
+use crate::plan::{RequestId, Stage};
 use crate::source::{Rows, View};
 
 impl<'a> Run<'a> {
     /// Answers for rows of several lengths. Those that make a block are taken together, and long ones asked each by itself.
-    pub(super) fn uneven(
+    pub(super) fn ragged(
         &self,
         worker: &mut Worker<'_, 'a>,
         rows: Range<usize>,
@@ -68,7 +68,7 @@ impl<'a> Run<'a> {
             let mut row = rows.start;
             while row < rows.end {
                 let count = (rows.end - row).min(source.inner() - row % source.inner());
-                source.load_behind(self.level, row, count, 0..source.len(), tile, row - rows.start);
+                source.load_from(self.level, row, count, 0..source.len(), tile, row - rows.start);
                 row += count;
             }
         }
@@ -101,14 +101,14 @@ impl<'a> Run<'a> {
         }
         let Some(states) = states.first_mut() else { return Ok(()) };
         // In the order of the rows for each call: who waits for a row's further request has those of later rows wait as well.
-        let mut later: Vec<(usize, Who, Result<Answer, Error>)> = Vec::new();
+        let mut later: Vec<(usize, RequestId, Result<Answer, Error>)> = Vec::new();
         let mut waits = vec![false; columns.len()];
         evaluator.evaluate(&views, 0, elements.len(), |instruction, block| {
             for &index in self.readers.get(instruction).into_iter().flatten() {
                 let (Some(place), Some(sink)) = (states.get_mut(index), self.pass.sinks().get(index)) else { continue };
                 let mut each = |row: usize, state: &mut AnyState| {
                     for waiting in self.stage.waiting(index) {
-                        let call = if let Who::Call(call) = waiting.who() { Some(call) } else { None };
+                        let call = if let RequestId::Call(call) = waiting.who() { Some(call) } else { None };
                         let behind = call.and_then(|call| waits.get_mut(call));
                         let is_behind = behind.as_ref().is_some_and(|behind| **behind);
                         let is_told = is_behind || call.is_some_and(|call| !self.counting(call).is_empty());
@@ -171,7 +171,7 @@ impl<'a> Run<'a> {
     }
 
     /// Takes an answer that is no further request.
-    fn take(&self, row: usize, who: Who, answer: Result<Answer, Error>, columns: &mut [Column]) {
+    fn take(&self, row: usize, who: RequestId, answer: Result<Answer, Error>, columns: &mut [Column]) {
         match answer {
             Ok(Answer::Value(value)) => self.place(row, who, Ok(value), columns),
             Err(error) => self.place(row, who, Err(error), columns),

@@ -10,13 +10,13 @@ use fearless_simd::{f64x8, prelude::*, u32x16};
 use num_complex::Complex;
 
 use super::bins::{Bins, FRACTION, Guess, MASK};
-use crate::ahead::Ahead;
+use crate::bin_counts::{BYTE_PLACES, BinCounts};
 use crate::grid::BLOCK;
 use crate::kernel::{Accumulator, Items};
 use crate::lanes::Double;
 use crate::memory;
+use crate::prefetch::Prefetch;
 use crate::simd::Simd;
-use crate::tally::{BYTE_PLACES, Tally};
 
 /// Counts of elements per place.
 #[derive(Debug, Clone, PartialEq)]
@@ -61,7 +61,14 @@ const ROW: usize = 32;
 impl Histogram {
     /// The places of a block in bins of equal width.
     #[inline(always)]
-    fn place<S: Simd, P: Place>(&self, simd: S, block: &[f64], ahead: &Ahead, guess: &Guess, places: &mut [P; BLOCK]) {
+    fn place<S: Simd, P: Place>(
+        &self,
+        simd: S,
+        block: &[f64],
+        ahead: &Prefetch,
+        guess: &Guess,
+        places: &mut [P; BLOCK],
+    ) {
         let vector = |x: f64| f64x8::splat(simd, x);
         let (scale, offset) = (vector(guess.scale), vector(guess.offset));
         let (lowest, highest) = (vector(guess.lowest), vector(guess.highest));
@@ -120,16 +127,16 @@ impl Accumulator for Histogram {
     const NAME: &'static str = "histogram";
 
     type Item = f64;
-    type State = Tally;
+    type State = BinCounts;
 
     const ORDER_FREE: bool = true;
 
-    fn init(&self) -> Tally {
-        Tally::new(self.bins.count() + 2)
+    fn init(&self) -> BinCounts {
+        BinCounts::new(self.bins.count() + 2)
     }
 
     #[inline(always)]
-    fn update<S: Simd>(&self, simd: S, tally: &mut Tally, block: Items<'_, f64>) {
+    fn update<S: Simd>(&self, simd: S, tally: &mut BinCounts, block: Items<'_, f64>) {
         let Some(guess) = &self.bins.uniform else {
             return block.iter().for_each(|&x| tally.count_one(self.bins.bisect(x)));
         };
@@ -146,11 +153,11 @@ impl Accumulator for Histogram {
         }
     }
 
-    fn combine(&self, tally: &mut Tally, next: Tally) {
+    fn combine(&self, tally: &mut BinCounts, next: BinCounts) {
         tally.merge(next);
     }
 
-    fn cover(&self, other: &Self) -> Option<Self> {
+    fn unify(&self, other: &Self) -> Option<Self> {
         (self == other).then(|| self.clone())
     }
 }
@@ -194,7 +201,7 @@ impl Accumulator for Weighing {
         sums.iter_mut().zip(next).for_each(|(sum, next)| sum.merge(next));
     }
 
-    fn cover(&self, other: &Self) -> Option<Self> {
+    fn unify(&self, other: &Self) -> Option<Self> {
         (self == other).then(|| self.clone())
     }
 }

@@ -8,6 +8,7 @@ mod counting;
 
 use std::sync::Arc;
 
+use crate::bin_counts::BinCounts;
 use crate::dtype::{Buffer, DType};
 use crate::error::Error;
 use crate::expr::Expression;
@@ -17,7 +18,6 @@ use crate::kernels::widths::{Facts, Rule};
 use crate::lanes::Double;
 use crate::memory;
 use crate::parameters::{Accepts, Argument, Arguments, DefaultValue, Parameter};
-use crate::tally::Tally;
 use crate::value::Value;
 use bins::Bins;
 use counting::{Histogram, Weighing};
@@ -57,7 +57,7 @@ fn counts(input: &Input, bins: Bins, density: bool) -> Request {
     if let (Some(pairs), Some(weights)) = (input.weighted(), input.weights) {
         return weighed(pairs, weights.dtype, bins, density);
     }
-    Request::new(input.floats(), Histogram { bins: Arc::clone(&bins) }, move |tally: &Tally| {
+    Request::new(input.floats(), Histogram { bins: Arc::clone(&bins) }, move |tally: &BinCounts| {
         let totals = tally.totals();
         let counts = totals.get(1..=bins.count()).unwrap_or_default();
         let heights = if density {

@@ -7,12 +7,12 @@ use std::marker::PhantomData;
 use num_complex::Complex;
 
 use super::state::MomentsState;
-use crate::ahead::Ahead;
 use crate::dtype::Item;
 use crate::grid::LANES;
 use crate::kernel::{Accumulator, Items};
 use crate::kernels::rescaled::Noticed;
 use crate::lanes::{Double, powers, sum_and_powers};
+use crate::prefetch::Prefetch;
 use crate::simd::Simd;
 
 /// Sums (order 1), sums and squares (order 2), or everything up to fourth powers (order 4).
@@ -52,7 +52,7 @@ impl<T: HasMoments> Accumulator for Moments<T> {
         state.merge(next, self.order);
     }
 
-    fn cover(&self, other: &Self) -> Option<Self> {
+    fn unify(&self, other: &Self) -> Option<Self> {
         Some(Moments::up_to(self.order.max(other.order)))
     }
 }
@@ -60,13 +60,13 @@ impl<T: HasMoments> Accumulator for Moments<T> {
 /// Floats that have a loop for their moments.
 pub(in crate::kernels) trait HasMoments: Item {
     /// The moments of a block, which is not empty, up to this order.
-    fn moments<S: Simd>(simd: S, block: &[Self], ahead: &Ahead, order: u8) -> MomentsState;
+    fn moments<S: Simd>(simd: S, block: &[Self], ahead: &Prefetch, order: u8) -> MomentsState;
 }
 
 impl HasMoments for f64 {
     /// The sum first, then the powers of deviations from the rounded mean.
     #[inline(always)]
-    fn moments<S: Simd>(simd: S, block: &[f64], ahead: &Ahead, order: u8) -> MomentsState {
+    fn moments<S: Simd>(simd: S, block: &[f64], ahead: &Prefetch, order: u8) -> MomentsState {
         let sum = Double::sum(simd, block, ahead);
         let n = block.len() as f64;
         let Double { high: m, low: e } = sum.over(n);
@@ -86,7 +86,7 @@ impl HasMoments for f32 {
     /// is lost where e is taken out: m being a mean of 32 of the elements, M₂ ≥ 32 e², so that n e² ≤ 128 M₂. Measured for
     /// eleven statistics, in cache: 0.58 ns per element where two loops, as for float64, took 0.65.
     #[inline(always)]
-    fn moments<S: Simd>(simd: S, block: &[f32], ahead: &Ahead, order: u8) -> MomentsState {
+    fn moments<S: Simd>(simd: S, block: &[f32], ahead: &Prefetch, order: u8) -> MomentsState {
         let first = block.get(..LANES).unwrap_or(block);
         // As a float32, so that most differences from it are exact: what cancels then cancels.
         #[allow(clippy::cast_possible_truncation)]
@@ -151,7 +151,7 @@ impl Accumulator for WeightedMoments {
         state.merge(next, self.order);
     }
 
-    fn cover(&self, other: &Self) -> Option<Self> {
+    fn unify(&self, other: &Self) -> Option<Self> {
         Some(WeightedMoments { order: self.order.max(other.order) })
     }
 }

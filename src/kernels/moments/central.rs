@@ -153,7 +153,7 @@ impl<T: Weighed> Accumulator for CentralPower<T> {
         state.merge(next);
     }
 
-    fn cover(&self, other: &Self) -> Option<Self> {
+    fn unify(&self, other: &Self) -> Option<Self> {
         (self == other).then(|| self.clone())
     }
 }

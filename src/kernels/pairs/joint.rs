@@ -9,13 +9,13 @@
 use std::sync::Arc;
 
 use super::Pair;
-use crate::ahead::Ahead;
 use crate::dtype::DType;
 use crate::expr::Expression;
 use crate::grid::LANES;
 use crate::kernel::{Accumulator, Answer, Input, Items, Request};
 use crate::kernels::rescaled::{Noticed, Of, rescaled, scaled};
 use crate::lanes::{Double, two_sum};
+use crate::prefetch::Prefetch;
 use crate::scale::Scale;
 use crate::simd::Simd;
 use crate::value::Value;
@@ -38,7 +38,7 @@ pub(super) struct JointState {
 
 /// The sums of N functions of the pairs, in rows of lanes.
 #[inline(always)]
-fn sums<const N: usize>(pairs: &[Pair], ahead: &Ahead, function: impl Fn(f64, f64) -> [f64; N]) -> [f64; N] {
+fn sums<const N: usize>(pairs: &[Pair], ahead: &Prefetch, function: impl Fn(f64, f64) -> [f64; N]) -> [f64; N] {
     let mut lanes = [[0.0; LANES]; N];
     let (rows, rest) = pairs.as_chunks::<LANES>();
     for row in rows {
@@ -74,7 +74,7 @@ fn sums<const N: usize>(pairs: &[Pair], ahead: &Ahead, function: impl Fn(f64, f6
 
 impl JointState {
     #[inline(always)]
-    pub(super) fn of(pairs: &[Pair], ahead: &Ahead) -> JointState {
+    pub(super) fn of(pairs: &[Pair], ahead: &Prefetch) -> JointState {
         let n = pairs.len() as f64;
         if pairs.is_empty() {
             return JointState::default();
@@ -167,7 +167,7 @@ impl Accumulator for Joint {
         state.merge(next);
     }
 
-    fn cover(&self, _: &Self) -> Option<Self> {
+    fn unify(&self, _: &Self) -> Option<Self> {
         Some(Joint)
     }
 }

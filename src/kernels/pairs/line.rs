@@ -7,7 +7,7 @@ use super::joint::{Joint, JointState, in_scales};
 use crate::dtype::DType;
 use crate::kernel::{Answer, Entry, Input, Request, Shape};
 use crate::scale::Scale;
-use crate::student::two_sided;
+use crate::t_distribution::two_sided;
 use crate::value::Value;
 
 pub(in crate::kernels) static LINREGRESS: Entry = Entry {

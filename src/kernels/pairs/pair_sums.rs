@@ -82,7 +82,7 @@ impl Accumulator for SumOf {
         state.noticed.merge(next.noticed);
     }
 
-    fn cover(&self, other: &Self) -> Option<Self> {
+    fn unify(&self, other: &Self) -> Option<Self> {
         (self == other).then_some(*self)
     }
 }

@@ -4,11 +4,11 @@
 
 use super::Pair;
 use super::joint::JointState;
-use crate::ahead::Ahead;
 use crate::dtype::{DType, Ordered};
 use crate::expr::Expression;
 use crate::kernel::{Accumulator, Answer, Exact, Input, Items, Request, Seals, Team};
 use crate::memory;
+use crate::prefetch::Prefetch;
 use crate::selection::Ties;
 use crate::simd::Simd;
 use crate::value::Value;
@@ -66,7 +66,7 @@ impl Accumulator for Ranked {
         memory::extend(state, next);
     }
 
-    fn cover(&self, other: &Self) -> Option<Self> {
+    fn unify(&self, other: &Self) -> Option<Self> {
         (self == other).then_some(*self)
     }
 }
@@ -99,7 +99,7 @@ impl Seals for Ranked {
         let ranks = left.iter().zip(right).map(|(&re, &im)| Pair { re, im });
         let mut joint = JointState::default();
         for block in memory::collected(ranks).chunks(crate::grid::BLOCK) {
-            joint.merge(JointState::of(block, &Ahead::default()));
+            joint.merge(JointState::of(block, &Prefetch::default()));
         }
         joint
     }

@@ -34,15 +34,15 @@ SMALLEST = 131_072
 class _Call:
     """A function's call: its trace, what it returned, and what it still waits for."""
 
-    def __init__(self, key: str, function: Function, crew: "Crew") -> None:
+    def __init__(self, key: str, function: Function, traced: "TracedCalls") -> None:
         self.key = key
         self.called = Called(function)
-        self.trace = Trace(crew.formulas, crew.settle, SMALLEST)
+        self.trace = Trace(traced.formulas, traced.settle, SMALLEST)
         self.result: Any = None
         self.error: Exception | None = None
         self.left: list[tuple[Deferred, Node]] = []
         self.again = False
-        self._crew: Crew | None = crew
+        self._traced: TracedCalls | None = traced
 
     @property
     def how(self) -> str:
@@ -53,10 +53,10 @@ class _Call:
 
     def attempt(self) -> None:
         """Calls the function with a traced array, and again with a plain one if it fails on deferred values."""
-        trace, crew = self.trace, self._crew
-        if crew is None:
+        trace, traced = self.trace, self._traced
+        if traced is None:
             return
-        view: Any = locked(crew.data).view(Traced)
+        view: Any = locked(traced.data).view(Traced)
         view._trace = trace
         try:
             self.result = self.called.context.run(self.called.function, view)
@@ -64,15 +64,15 @@ class _Call:
             for each in found:
                 # A function of a run inside another's can return what belongs to that.
                 if each._trace is not trace:
-                    each._realise("the result of another run")
+                    each._materialise("the result of another run")
             left = [each for each in found if each._trace is trace]
             trace.close({id(each) for each in left})
         except InVain:
-            if crew.is_stopped():
+            if traced.is_stopped():
                 raise Stopped from None
         except Exception as error:  # noqa: BLE001 - whatever a function raises
             trace.active = False
-            if crew.is_stopped():
+            if traced.is_stopped():
                 # It waited for what will not come, or asked what is not there any more.
                 raise Stopped from None
             if not (trace.used or trace.in_vain or _speaks_of_us(error) or refuses_read_only(error)):
@@ -87,12 +87,12 @@ class _Call:
                     for each in left
                     if each._real is None and each._lent is None
                 ]
-                crew.unsettled += [node for _, node in self.left]
+                traced.unsettled += [node for _, node in self.left]
                 return
         # It may have stored what it made before it failed.
         with suppress(Exception, InVain):
             trace.close(set())
-        self.once_more(crew.data)
+        self.once_more(traced.data)
 
     def once_more(self, data: Array) -> None:
         """Calls a function with a plain array: what happens now is its own doing."""
@@ -107,7 +107,7 @@ class _Call:
     def end(self) -> None:
         """The run is over: nothing leads back to it."""
         self.trace.end()
-        self._crew = None
+        self._traced = None
 
 
 def _speaks_of_us(error: Exception) -> bool:
@@ -129,7 +129,7 @@ def why_plain(data: Array) -> str | None:
     return None
 
 
-class Crew:
+class TracedCalls:
     """The functions of one run, and the kernels that are swept for with them."""
 
     def __init__(

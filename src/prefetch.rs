@@ -16,12 +16,12 @@ pub const LINE: usize = 64;
 
 /// The memory that one worker will read next, and how far it has been asked for.
 #[derive(Debug, Default)]
-pub struct Ahead {
+pub struct Prefetch {
     next: Cell<usize>,
     end: Cell<usize>,
 }
 
-impl Ahead {
+impl Prefetch {
     /// What comes next lies at these addresses, or cannot be told: an empty range.
     pub fn expect(&self, memory: Range<usize>) {
         self.next.set(memory.start);

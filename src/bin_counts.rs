@@ -21,7 +21,7 @@ const PAIRS: usize = BYTE_PLACES * BYTE_PLACES;
 
 /// How often each place occurred.
 #[derive(Debug, Clone)]
-pub(crate) struct Tally {
+pub(crate) struct BinCounts {
     counts: Vec<u64>,
     seen: usize,
     /// Occurrences since the last settling, of elements with an even and with an odd number, and of how many elements.
@@ -32,10 +32,10 @@ pub(crate) struct Tally {
     unsettled: usize,
 }
 
-impl Tally {
+impl BinCounts {
     /// No occurrences of any of this many places.
-    pub(crate) fn new(places: usize) -> Tally {
-        Tally {
+    pub(crate) fn new(places: usize) -> BinCounts {
+        BinCounts {
             counts: memory::filled(0, places),
             seen: 0,
             words: Vec::new(),
@@ -115,7 +115,7 @@ impl Tally {
     }
 
     /// Adds the occurrences of another tally of as many places.
-    pub(crate) fn merge(&mut self, other: Tally) {
+    pub(crate) fn merge(&mut self, other: BinCounts) {
         add_pairs(&mut self.counts, &other.pairs);
         add_words(&mut self.counts, &other.words);
         for (count, more) in self.counts.iter_mut().zip(other.counts) {
@@ -174,13 +174,13 @@ mod tests {
             for &place in &elements {
                 expected[place as usize] += 1;
             }
-            let mut words = Tally::new(places);
+            let mut words = BinCounts::new(places);
             elements.chunks(2047).for_each(|part| words.count_words(part));
             assert_eq!(words.totals(), expected);
             if places <= BYTE_PLACES {
                 let bytes: Vec<u8> = elements.iter().filter_map(|&place| u8::try_from(place).ok()).collect();
                 assert_eq!(bytes.len(), elements.len());
-                let (mut left, mut right) = (Tally::new(places), Tally::new(places));
+                let (mut left, mut right) = (BinCounts::new(places), BinCounts::new(places));
                 let (first, second) = bytes.split_at(120_001);
                 first.chunks(2047).for_each(|part| left.count_bytes(part));
                 second.chunks(2048).for_each(|part| right.count_bytes(part));
@@ -192,7 +192,7 @@ mod tests {
 
     #[test]
     fn places_out_of_bounds_are_ignored() {
-        let mut tally = Tally::new(3);
+        let mut tally = BinCounts::new(3);
         for _ in 0..20 {
             tally.count_bytes(&[200; 2048]);
         }

@@ -1,6 +1,6 @@
 //! Arrays that are written piece by piece: the answers that have an item for each element.
 //!
-//! A [`Fill`] sees a piece of the array and what it asked for around it, and writes the items that belong there; pieces
+//! A [`ArrayWriter`] sees a piece of the array and what it asked for around it, and writes the items that belong there; pieces
 //! depend on the array's length alone. What has to be known of all that lies before a piece is found by an earlier sweep
 //! ([`PerChunk`]). The memory is the caller's: a request [waits](crate::kernel::Unwritten) until there is some.
 
@@ -17,7 +17,7 @@ use crate::source::Output;
 use crate::value::Value;
 
 /// How a piece of an array is written. The value itself holds the memory.
-pub(crate) trait Fill: Clone + fmt::Debug + Send + Sync + 'static {
+pub(crate) trait ArrayWriter: Clone + fmt::Debug + Send + Sync + 'static {
     /// What it writes, in words.
     const NAME: &'static str;
 
@@ -33,22 +33,22 @@ pub(crate) trait Fill: Clone + fmt::Debug + Send + Sync + 'static {
     fn fill<S: Simd>(&self, simd: S, piece: &Piece<'_, Self::Item>) -> Result<(), Error>;
 
     /// One that writes the arrays of both, if that saves work.
-    fn cover(&self, _: &Self) -> Option<Self> {
+    fn unify(&self, _: &Self) -> Option<Self> {
         None
     }
 }
 
-/// What a sweep takes a [`Fill`] for.
+/// What a sweep takes a [`ArrayWriter`] for.
 #[derive(Clone)]
-struct Filling<F>(F);
+struct Writing<F>(F);
 
-impl<F> fmt::Debug for Filling<F> {
+impl<F> fmt::Debug for Writing<F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Filling")
+        f.write_str("Writing")
     }
 }
 
-impl<F: Fill> Accumulator for Filling<F> {
+impl<F: ArrayWriter> Accumulator for Writing<F> {
     const NAME: &'static str = F::NAME;
 
     type Item = F::Item;
@@ -85,8 +85,8 @@ impl<F: Fill> Accumulator for Filling<F> {
         }
     }
 
-    fn cover(&self, other: &Self) -> Option<Self> {
-        self.0.cover(&other.0).map(Filling)
+    fn unify(&self, other: &Self) -> Option<Self> {
+        self.0.unify(&other.0).map(Writing)
     }
 }
 
@@ -105,9 +105,9 @@ pub(crate) fn array(
 }
 
 /// Sweeps over the pieces and lets each be written.
-pub(crate) fn fill<F: Fill>(expression: Expression, fill: F) -> Request {
+pub(crate) fn fill<F: ArrayWriter>(expression: Expression, fill: F) -> Request {
     let finish = |failed: &Option<Error>| failed.clone().map_or_else(|| Ok(written()), Err);
-    Request::new(expression, Filling(fill), finish)
+    Request::new(expression, Writing(fill), finish)
 }
 
 /// The states of another accumulator, chunk by chunk.
@@ -143,8 +143,8 @@ impl<A: Accumulator> Accumulator for PerChunk<A> {
         memory::extend(state, next);
     }
 
-    fn cover(&self, other: &Self) -> Option<Self> {
-        self.0.cover(&other.0).map(PerChunk)
+    fn unify(&self, other: &Self) -> Option<Self> {
+        self.0.unify(&other.0).map(PerChunk)
     }
 }
 

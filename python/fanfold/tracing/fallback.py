@@ -7,18 +7,18 @@ from fanfold.tracing.arrays import Deferred, DeferredArray, Traced
 from fanfold.tracing.trace import Trace
 
 
-def lend(trace: Trace | None, value: Any, reason: str = "a NumPy function", only_reads: bool = True) -> Any:
+def read(trace: Trace | None, value: Any, reason: str = "a NumPy function", only_reads: bool = True) -> Any:
     """The same with real arrays in place of traced ones; for good, unless it is for somebody who only reads them."""
     kind = type(value)
     if kind is Traced:
         return value._plain()
     if issubclass(kind, Deferred):
-        return value._lend(reason) if only_reads else value._realise(reason)
+        return value._lend(reason) if only_reads else value._materialise(reason)
     if kind is tuple or kind is list:
-        lent = [lend(trace, each, reason, only_reads) for each in value]
+        lent = [read(trace, each, reason, only_reads) for each in value]
         return value if all(new is old for new, old in zip(lent, value, strict=True)) else kind(lent)
     if kind is dict:
-        named = {key: lend(trace, each, reason, only_reads) for key, each in value.items()}
+        named = {key: read(trace, each, reason, only_reads) for key, each in value.items()}
         return value if all(named[key] is each for key, each in value.items()) else named
     return value
 
@@ -34,13 +34,13 @@ def plainly(trace: Trace | None, call: Callable[..., Any], name: str, args: Any,
         real = []
         for each in outs:
             if type(each) is DeferredArray:
-                array = each._realise(f"{name} with out=")
+                array = each._materialise(f"{name} with out=")
                 targets[id(array)] = each
                 real.append(array)
             else:
-                real.append(lend(trace, each, name))
+                real.append(read(trace, each, name))
         kwargs = {**kwargs, "out": tuple(real) if isinstance(out, tuple) else real[0]}
-    given = lend(trace, args, name, only_reads)
-    named = {key: each if key == "out" else lend(trace, each, name, only_reads) for key, each in kwargs.items()}
+    given = read(trace, args, name, only_reads)
+    named = {key: each if key == "out" else read(trace, each, name, only_reads) for key, each in kwargs.items()}
     result = call(*given, **named)
     return targets.get(id(result), result)

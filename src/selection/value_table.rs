@@ -15,25 +15,25 @@ pub(super) const ROOM: usize = 1 << (PLACES - 1);
 
 /// Counts the elements of each value.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Tallies<T> {
+pub(super) struct CountValues<T> {
     item: PhantomData<fn(T)>,
 }
 
-impl<T> Default for Tallies<T> {
-    fn default() -> Tallies<T> {
-        Tallies { item: PhantomData }
+impl<T> Default for CountValues<T> {
+    fn default() -> CountValues<T> {
+        CountValues { item: PhantomData }
     }
 }
 
 /// Keys and their counts: a table with open addressing (Knuth, The Art of Computer Programming, vol. 3, §6.4, algorithm L).
 #[derive(Debug, Clone)]
-pub(super) struct Table {
+pub(super) struct ValueTable {
     places: Vec<(u64, u64)>,
     used: usize,
     is_over: bool,
 }
 
-impl Table {
+impl ValueTable {
     /// Whether there are more values than it has room for; then the counts mean nothing.
     pub(super) fn is_over(&self) -> bool {
         self.is_over
@@ -70,20 +70,20 @@ impl Table {
     }
 }
 
-impl<T: Ordered> Accumulator for Tallies<T> {
+impl<T: Ordered> Accumulator for CountValues<T> {
     const NAME: &'static str = "counts of values";
 
     type Item = T;
-    type State = Table;
+    type State = ValueTable;
 
     const ORDER_FREE: bool = true;
 
-    fn init(&self) -> Table {
-        Table { places: memory::filled((0, 0), 1 << PLACES), used: 0, is_over: false }
+    fn init(&self) -> ValueTable {
+        ValueTable { places: memory::filled((0, 0), 1 << PLACES), used: 0, is_over: false }
     }
 
     #[inline(always)]
-    fn update<S: Simd>(&self, _: S, table: &mut Table, block: Items<'_, T>) {
+    fn update<S: Simd>(&self, _: S, table: &mut ValueTable, block: Items<'_, T>) {
         if !table.is_over {
             for item in block.iter() {
                 table.add(item.canonical().key(), 1);
@@ -91,14 +91,14 @@ impl<T: Ordered> Accumulator for Tallies<T> {
         }
     }
 
-    fn combine(&self, table: &mut Table, next: Table) {
+    fn combine(&self, table: &mut ValueTable, next: ValueTable) {
         table.is_over |= next.is_over;
         if !table.is_over {
             next.places.iter().filter(|(_, count)| *count > 0).for_each(|&(key, count)| table.add(key, count));
         }
     }
 
-    fn cover(&self, _: &Self) -> Option<Self> {
+    fn unify(&self, _: &Self) -> Option<Self> {
         Some(*self)
     }
 }

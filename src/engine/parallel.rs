@@ -12,7 +12,7 @@ use crate::error::Error;
 pub(super) type Between<'a> = &'a mut dyn FnMut() -> Result<(), Error>;
 
 /// Lets every worker, `most` of them at most, do `work` until there is nothing left to do.
-pub(super) fn together(
+pub(super) fn run_on_all(
     workers: &Workers,
     most: usize,
     control: &Control<'_>,
@@ -50,14 +50,14 @@ pub(super) fn together(
 }
 
 /// Does a job for each number below `count`, on all workers. A stop leaves out those that have not begun.
-pub(super) fn each(
+pub(super) fn for_each(
     workers: &Workers,
     count: usize,
     control: &Control<'_>,
     job: &(dyn Fn(usize) + Sync),
 ) -> Result<(), Error> {
     let next = AtomicUsize::new(0);
-    together(workers, count, control, &|between| {
+    run_on_all(workers, count, control, &|between| {
         while !control.is_stopped() {
             let index = next.fetch_add(1, Ordering::Relaxed);
             if index >= count {
