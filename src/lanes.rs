@@ -35,6 +35,19 @@ impl Double {
         if self.high.is_finite() { self.high + self.low } else { self.high }
     }
 
+    /// The sum of two floats.
+    #[inline(always)]
+    pub(crate) fn of_sum(a: f64, b: f64) -> Double {
+        let (high, low) = two_sum(a, b);
+        Double { high, low }
+    }
+
+    /// How far it is above another, rounded.
+    #[inline(always)]
+    pub(crate) fn minus(self, other: Double) -> f64 {
+        (self.high - other.high) + (self.low - other.low)
+    }
+
     /// Adds a float.
     #[inline(always)]
     pub(crate) fn add(&mut self, x: f64) {

@@ -228,7 +228,7 @@ impl Subjects {
         let mut graph = Graph::new(first);
         let sources = Sources::new(&mut graph, given);
         let float = |graph: &mut Graph, node: NodeId, dtype: DType| {
-            if dtype.item() == ItemType::Float64 { node } else { graph.step(Step::Float64, node) }
+            if dtype.item() == ItemType::Float64 { node } else { graph.step(Step::Cast(ItemType::Float64), node) }
         };
         let subject = |graph: &mut Graph, number: usize, over: &[usize]| {
             let (node, dtype) = *sources.arrays.get(number)?;

@@ -2,7 +2,7 @@
 
 use crate::dtype::{Block, Buffer};
 use crate::expr::flags::Flags;
-use crate::expr::operation::Operand;
+use crate::expr::operation::{Computed, Operand};
 use crate::expr::program::{Action, Program};
 use crate::grid::BLOCK;
 use crate::simd::Level;
@@ -17,7 +17,7 @@ enum Place {
     Loaded(usize),
     /// So many, in this register.
     Own(usize, usize),
-    /// The step had nothing to do: the items of this earlier instruction serve.
+    /// There was nothing to do: the items of this earlier instruction serve.
     Same(usize),
     /// One item, in the program.
     Constant,
@@ -75,23 +75,15 @@ impl<'a> Evaluator<'a> {
                     _ => Place::Nowhere,
                 },
                 _ if len == 0 => Place::Nowhere,
-                Action::Step { step, register } => {
-                    let mut own = std::mem::take(&mut registers[*register]);
-                    let from = instruction.of.first().copied().unwrap_or_default();
-                    let input = find(&loaded, registers, places, program, from).block;
-                    let place = match step.apply(*level, input, &mut own) {
-                        Some(len) => Place::Own(*register, len),
-                        None => Place::Same(from),
-                    };
-                    registers[*register] = own;
-                    place
-                }
                 Action::Apply { operation, register } => {
                     let mut own = std::mem::take(&mut registers[*register]);
                     let operand = |&of: &usize| find(&loaded, registers, places, program, of);
-                    let len = operation.apply(*level, &instruction.of, operand, &mut own, &mut flags[index]);
+                    let computed = operation.apply(*level, &instruction.of, operand, &mut own, &mut flags[index]);
                     registers[*register] = own;
-                    Place::Own(*register, len)
+                    match computed {
+                        Computed::Items(len) => Place::Own(*register, len),
+                        Computed::Same(operand) => Place::Same(instruction.of[operand]),
+                    }
                 }
             };
             places.push(place);

@@ -30,7 +30,7 @@ impl Expression {
     /// As float64.
     #[must_use]
     pub fn float64(self) -> Expression {
-        if self.item() == ItemType::Float64 { self } else { self.then(Step::Float64) }
+        if self.item() == ItemType::Float64 { self } else { self.then(Step::Cast(ItemType::Float64)) }
     }
 
     /// One more step.
@@ -63,9 +63,7 @@ pub(super) enum Node {
     Source(usize),
     /// The same number for every element.
     Constant(Constant),
-    /// A step of a kernel.
-    Step(Step, NodeId),
-    /// An operation on several nodes.
+    /// An operation on nodes.
     Apply(Operation, Vec<NodeId>),
 }
 
@@ -74,7 +72,6 @@ impl Node {
     pub(super) fn of(&self) -> &[NodeId] {
         match self {
             Node::Source(_) | Node::Constant(_) => &[],
-            Node::Step(_, of) => std::slice::from_ref(of),
             Node::Apply(_, of) => of,
         }
     }
@@ -134,9 +131,7 @@ impl Graph {
 
     /// The node of a step.
     pub fn step(&mut self, step: Step, of: NodeId) -> NodeId {
-        let item = step.item(self.item(of));
-        let len = self.len(of);
-        self.put(Node::Step(step, of), item, len)
+        self.apply(Operation::Step(step), vec![of])
     }
 
     /// What the blocks of a node hold.

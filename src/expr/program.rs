@@ -4,8 +4,8 @@
 //! is that of the few nodes that live at a time, and stays in cache.
 
 use crate::dtype::{Buffer, ItemType};
+use crate::expr::Operation;
 use crate::expr::graph::{Graph, Node, NodeId};
-use crate::expr::{Operation, Step};
 
 /// One node of a program.
 #[derive(Debug, Clone)]
@@ -24,8 +24,6 @@ pub(super) enum Action {
     Load { source: usize, item: ItemType },
     /// One item, for every element.
     Constant(Buffer),
-    /// Computed into a register.
-    Step { step: Step, register: usize },
     /// Computed into a register.
     Apply { operation: Operation, register: usize },
 }
@@ -51,8 +49,9 @@ impl Program {
         for (index, &id) in nodes.iter().enumerate().rev() {
             let node = graph.nodes().get(id).map(|known| &known.node);
             for of in node.into_iter().flat_map(Node::of).map(place) {
-                // A step that has nothing to do lends its input's items.
-                let until = if matches!(node, Some(Node::Step(..))) { last[index] } else { index };
+                // An operation that has nothing to do passes its operand's items on.
+                let passes = matches!(node, Some(Node::Apply(operation, _)) if operation.can_pass());
+                let until = if passes { last[index] } else { index };
                 last[of] = last[of].max(until);
             }
         }
@@ -88,7 +87,6 @@ impl Program {
             let action = match &known.node {
                 Node::Source(source) => Action::Load { source: *source, item: known.item },
                 Node::Constant(constant) => Action::Constant(constant.buffer().clone()),
-                Node::Step(step, _) => Action::Step { step: *step, register: register() },
                 Node::Apply(operation, _) => Action::Apply { operation: operation.clone(), register: register() },
             };
             let of = known.node.of().iter().map(place).collect();
@@ -105,7 +103,6 @@ impl Program {
     /// Whether every node has an item for each element: none leaves some out.
     pub fn keeps_all(&self) -> bool {
         self.instructions.iter().all(|instruction| match &instruction.action {
-            Action::Step { step, .. } => step.keeps_all(),
             Action::Apply { operation, .. } => operation.keeps_all(),
             Action::Load { .. } | Action::Constant(_) => true,
         })

@@ -1,24 +1,24 @@
-//! The elementwise steps that kernels ask for: leaving out NaN, converting to float64, distances from a center.
+//! The elementwise steps: leaving out NaN, conversions, distances from a center.
 //!
-//! A step takes one operand, and its loops are our own, compiled once per instruction set. What users' formulas are made of is in
-//! `operation`.
+//! A step takes one operand, and its loops are our own, compiled once per instruction set. What takes several is in `operation`.
 
 use num_complex::Complex;
 
 use crate::dtype::{Block, Buffer, DType, Item, ItemType, Sealed, Time};
 use crate::expr::cast::cast;
+use crate::expr::flags::Flags;
 use crate::scale::Scale;
 use crate::simd::Level;
 
-/// One elementwise step that a kernel asks for.
+/// One elementwise step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Step {
     /// Leaves out NaN and NaT. Only this step and the next may shorten a block.
     Valid,
     /// Leaves out float64 that are not between two ends, these included.
     Within(Ends),
-    /// Converts a real item to float64, as NumPy's `astype` does.
-    Float64,
+    /// Converts items, as NumPy's `astype` does.
+    Cast(ItemType),
     /// |x| of a float64.
     Absolute,
     /// A float64 in the first scale, or both parts of a complex number, each in its own.
@@ -57,7 +57,7 @@ impl Step {
         match self {
             Step::Valid => "valid",
             Step::Within(_) => "within",
-            Step::Float64 => "float64",
+            Step::Cast(item) => item.dtype().name(),
             Step::Absolute => "abs",
             Step::Scaled(..) => "scaled",
             Step::Deviation(_) => "deviation",
@@ -68,7 +68,8 @@ impl Step {
     pub(super) fn item(self, input: ItemType) -> ItemType {
         match self {
             Step::Valid | Step::Scaled(..) | Step::Deviation(_) => input,
-            Step::Within(_) | Step::Float64 | Step::Absolute => ItemType::Float64,
+            Step::Cast(item) => item,
+            Step::Within(_) | Step::Absolute => ItemType::Float64,
         }
     }
 
@@ -76,21 +77,21 @@ impl Step {
     pub(super) fn keeps_all(self) -> bool {
         match self {
             Step::Valid | Step::Within(_) => false,
-            Step::Float64 | Step::Absolute | Step::Scaled(..) | Step::Deviation(_) => true,
+            Step::Cast(_) | Step::Absolute | Step::Scaled(..) | Step::Deviation(_) => true,
         }
     }
 
     /// Computes the step into `output` and says how many items came out, or `None` if the input serves as it is.
-    pub(super) fn apply(self, level: Level, input: Block<'_>, output: &mut Buffer) -> Option<usize> {
+    pub(super) fn apply(self, level: Level, input: Block<'_>, output: &mut Buffer, flags: &mut Flags) -> Option<usize> {
         match self {
             Step::Valid => valid(level, input, output),
             Step::Within(ends) => {
                 let (low, high) = (f64::from_bits(ends.low), f64::from_bits(ends.high));
                 compress(level, f64::of(input).unwrap_or_default(), output, |x| (low <= x) & (x <= high))
             }
-            Step::Float64 if input.item() == ItemType::Float64 => None,
-            Step::Float64 => {
-                cast(level, input, output);
+            Step::Cast(item) if input.item() == item => None,
+            Step::Cast(_) => {
+                flags.add(cast(level, input, output));
                 Some(input.len())
             }
             Step::Absolute => {
@@ -166,6 +167,20 @@ fn is_there<T: Item>(item: T) -> bool {
     !item.is_missing()
 }
 
+/// Moves the items that are kept to the front of the output, and says how many they are.
+#[inline(always)]
+pub(super) fn packed<T: Copy>(items: &[T], keeps: impl Iterator<Item = bool>, output: &mut [T]) -> usize {
+    // Every item is written, the next over it if it is not kept: no branch to mispredict.
+    let mut kept = 0;
+    for (&item, keeps) in items.iter().zip(keeps) {
+        if let Some(place) = output.get_mut(kept) {
+            *place = item;
+        }
+        kept += usize::from(keeps);
+    }
+    kept.min(output.len())
+}
+
 /// Moves the items that are kept to the front. Most blocks have no others and are handed on as they are.
 #[inline(always)]
 fn compress<T: Item>(level: Level, input: &[T], output: &mut Buffer, keeps: impl Fn(T) -> bool) -> Option<usize> {
@@ -178,16 +193,7 @@ fn compress<T: Item>(level: Level, input: &[T], output: &mut Buffer, keeps: impl
             if input.iter().filter(|item| !keeps(**item)).count() == 0 {
                 return None;
             }
-            // Every item is written, the next over it if it is not kept: no branch to mispredict.
-            let mut kept = 0;
-            for &item in input {
-                if let Some(place) = output.get_mut(kept) {
-                    *place = item;
-                }
-                kept += usize::from(keeps(item));
-            }
-            // A racing writer can make the two loops disagree, so the count is bounded by what was written.
-            Some(kept.min(input.len()))
+            Some(packed(input, input.iter().map(|item| keeps(*item)), output))
         },
     )
 }

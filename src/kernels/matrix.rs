@@ -13,7 +13,7 @@ use crate::dtype::{Buffer, DType};
 use crate::kernel::{Accumulator, Answer, Entry, Input, Items, Request, Shape, Takes};
 use crate::kernels::pairs::covariance;
 use crate::kernels::rescaled::{Noticed, larger};
-use crate::lanes::{Double, two_sum};
+use crate::lanes::Double;
 use crate::memory;
 use crate::parameters::{Accepts, DefaultValue, Parameter};
 use crate::scale::Scale;
@@ -93,8 +93,7 @@ impl Accumulator for JointMoments {
                     *x -= rounded;
                 }
                 let left = Double::sum(simd, own, block.ahead).value() / part.n;
-                let (high, low) = two_sum(rounded, left);
-                *mean = Double { high, low };
+                *mean = Double::of_sum(rounded, left);
                 // What the rounding of the mean left over comes off as well, and no product has to be corrected for it.
                 for x in own.iter_mut() {
                     *x -= left;
@@ -187,8 +186,7 @@ impl JointMoments {
         let n = state.n + next.n;
         let weight = state.n * next.n / n;
         let pairs = state.means.iter().zip(&next.means);
-        let distance = |(from, to): (&Double, &Double)| (to.high - from.high) + (to.low - from.low);
-        let distances = memory::collected(pairs.map(distance));
+        let distances = memory::collected(pairs.map(|(from, to)| to.minus(*from)));
         let rows = state.products.chunks_exact_mut(self.columns).zip(next.products.chunks_exact(self.columns));
         for (i, (row, more)) in rows.enumerate() {
             let scaled = distances[i] * weight;
@@ -197,8 +195,7 @@ impl JointMoments {
             }
         }
         for (mean, distance) in state.means.iter_mut().zip(&distances) {
-            let (high, error) = two_sum(mean.high, distance / n * next.n);
-            *mean = Double { high, low: mean.low + error };
+            mean.add(distance / n * next.n);
         }
         state.n = n;
     }

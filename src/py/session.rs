@@ -8,7 +8,7 @@ use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::sync::MutexExt;
 
-use crate::dtype::{Buffer, Constant, DType, ItemType, Number};
+use crate::dtype::{Buffer, Constant, DType, Number};
 use crate::engine::{self, Control, SweepResult, Workers};
 use crate::error::Error;
 use crate::expr::{self, Loop, NodeId, Operation, Step};
@@ -127,11 +127,8 @@ impl Session {
             Ok(of)
         } else if !expr::can_cast(from, to) {
             Err(PyValueError::new_err(format!("there is no conversion from {from:?} to {to:?}")))
-        } else if to == ItemType::Float64 && !matches!(from, ItemType::Complex64 | ItemType::Complex128) {
-            // What kernels ask for themselves.
-            Ok(graph.step(Step::Float64, of))
         } else {
-            Ok(graph.apply(Operation::Cast(to), vec![of]))
+            Ok(graph.step(Step::Cast(to), of))
         }
     }
 

@@ -3,7 +3,7 @@
 //! The formulas are those of the module's header. No element is read here: [`about`](MomentsState::about) takes sums.
 
 use crate::kernels::rescaled::{Noticed, WEIGHTS};
-use crate::lanes::{Double, two_sum};
+use crate::lanes::Double;
 use crate::scale::Scale;
 
 /// The moments of some elements; all zero of none.
@@ -23,11 +23,10 @@ impl MomentsState {
     /// The moments that follow from sums of powers of deviations from m, where the mean is m + e.
     #[inline(always)]
     pub(super) fn about(m: f64, e: f64, n: f64, sum: Double, [s2, s3, s4]: [f64; 3]) -> MomentsState {
-        let (high, low) = two_sum(m, e);
         MomentsState {
             count: n,
             sum,
-            mean: Double { high, low },
+            mean: Double::of_sum(m, e),
             m2: not_below_zero(plus(s2, -n * e * e)),
             m3: plus(s3, -3.0 * e * s2 + 2.0 * n * e * e * e),
             m4: plus(s4, -4.0 * e * s3 + 6.0 * e * e * s2 - 3.0 * n * e * e * e * e),
@@ -77,7 +76,7 @@ impl MomentsState {
         if order >= 2 {
             let (a, b) = (self.count, next.count);
             let n = a + b;
-            let delta = (next.mean.high - self.mean.high) + (next.mean.low - self.mean.low);
+            let delta = next.mean.minus(self.mean);
             let (d_n, d2) = (delta / n, delta * delta);
             self.m4 = plus(
                 self.m4 + next.m4,
@@ -88,8 +87,7 @@ impl MomentsState {
             self.m3 =
                 plus(self.m3 + next.m3, d2 * d_n * (a * b / n) * (a - b) + 3.0 * d_n * (a * next.m2 - b * self.m2));
             self.m2 = plus(self.m2 + next.m2, d2 * (a * b / n));
-            let (high, error) = two_sum(self.mean.high, d_n * b);
-            self.mean = Double { high, low: self.mean.low + error };
+            self.mean.add(d_n * b);
         }
         self.count += next.count;
     }

@@ -14,7 +14,7 @@ use crate::expr::Expression;
 use crate::grid::LANES;
 use crate::kernel::{Accumulator, Answer, Input, Items, Request};
 use crate::kernels::rescaled::{Noticed, Of, rescaled, scaled};
-use crate::lanes::{Double, two_sum};
+use crate::lanes::Double;
 use crate::prefetch::Prefetch;
 use crate::scale::Scale;
 use crate::simd::Simd;
@@ -86,14 +86,10 @@ impl JointState {
             [dx, dy, dx * dx, dy * dy, dx * dy]
         });
         let (ex, ey) = (dx / n, dy / n);
-        let mean = |mean: f64, e: f64| {
-            let (high, low) = two_sum(mean, e);
-            Double { high, low }
-        };
         JointState {
             n,
-            mean_x: mean(mean_x, ex),
-            mean_y: mean(mean_y, ey),
+            mean_x: Double::of_sum(mean_x, ex),
+            mean_y: Double::of_sum(mean_y, ey),
             xx: xx - n * ex * ex,
             yy: yy - n * ey * ey,
             xy: xy - n * ex * ey,
@@ -116,18 +112,13 @@ impl JointState {
             noticed.merge(next);
         }
         let n = self.n + next.n;
-        let difference = |to: Double, from: Double| (to.high - from.high) + (to.low - from.low);
-        let (dx, dy) = (difference(next.mean_x, self.mean_x), difference(next.mean_y, self.mean_y));
+        let (dx, dy) = (next.mean_x.minus(self.mean_x), next.mean_y.minus(self.mean_y));
         let weight = self.n * next.n / n;
         self.xx += next.xx + dx * dx * weight;
         self.yy += next.yy + dy * dy * weight;
         self.xy += next.xy + dx * dy * weight;
-        let move_by = |mean: &mut Double, distance: f64| {
-            let (high, error) = two_sum(mean.high, distance);
-            *mean = Double { high, low: mean.low + error };
-        };
-        move_by(&mut self.mean_x, dx / n * next.n);
-        move_by(&mut self.mean_y, dy / n * next.n);
+        self.mean_x.add(dx / n * next.n);
+        self.mean_y.add(dy / n * next.n);
         self.n = n;
     }
 
