@@ -70,9 +70,8 @@ impl Accumulator for JointMoments {
         let places = self.columns.next_multiple_of(TILE);
         // Those of the rows at work, each column's one after the other.
         let mut deviations = block.scratch.take_floats();
+        // What is in the columns that fill the last tile does not matter: their sums are not taken.
         memory::lengthen(&mut deviations, places * ROWS, 0.0);
-        // The columns that fill the last tile are 0.
-        deviations.get_mut(self.columns * ROWS..places * ROWS).unwrap_or_default().fill(0.0);
         for start in (0..len).step_by(ROWS) {
             let rows = ROWS.min(len - start);
             for (number, (place, column)) in deviations.chunks_exact_mut(ROWS).zip(items.chunks(len)).enumerate() {
