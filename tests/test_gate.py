@@ -741,6 +741,17 @@ def struct(child, format=b"l", **own):
 def named(name):
     return pair(schema(b"+s", [schema(name=name)]), values((None,), [values()]))
 
+RISING = np.array([0, 1, 2, 3, 4], np.int32)
+FALLING = RISING[::-1].copy()
+LETTERS = np.frombuffer(b"abcd", np.uint8)
+VIEWS = np.array([[20, 0, 0, 0]] * 4, np.int32)
+SIZES = np.array([4])
+
+def coded(indices, names):
+    kept.append(indices)
+    whole = schema(b"i", dictionary=ctypes.pointer(schema(b"u")))
+    return pair(whole, values((None, indices), dictionary=ctypes.pointer(names)))
+
 def flow(make_schema=lambda: schema(), arrays=(), error=None, **own):
     arrays = iter(arrays)
     def get_schema(pointer, out):
@@ -798,6 +809,21 @@ CASES = {
     "array: a text of two": lambda: array(lambda: "ab"),
     "array: not capsules": lambda: array(lambda: (1, 2)),
     "array: second is None": lambda: array(lambda: (capsule(schema()), None)),
+    # ---- labels ----
+    "text without buffers": lambda: pair(schema(b"u"), values(())),
+    "text without bytes": lambda: pair(schema(b"u"), values((None, RISING))),
+    "text at 0": lambda: pair(schema(b"u"), values((None, RISING, None))),
+    "text with offsets that fall": lambda: pair(schema(b"u"), values((None, FALLING, LETTERS))),
+    "text with offsets below 0": lambda: pair(schema(b"u"), values((None, FALLING - 9, LETTERS))),
+    "large text with offsets that fall": lambda: pair(schema(b"U"), values((None, FALLING.astype("i8"), LETTERS))),
+    "views without buffers": lambda: pair(schema(b"vu"), values(())),
+    "views of no buffer": lambda: pair(schema(b"vu"), values((None, VIEWS, SIZES))),
+    "views outside their buffer": lambda: pair(schema(b"vu"), values((None, VIEWS, LETTERS, SIZES))),
+    "views of fewer than 0 bytes": lambda: pair(schema(b"vu"), values((None, -VIEWS, LETTERS, SIZES))),
+    "no dictionary": lambda: pair(schema(b"i", dictionary=ctypes.pointer(schema(b"u"))), values((None, RISING))),
+    "an index outside its dictionary": lambda: coded(RISING + 4, values((None, RISING, LETTERS))),
+    "an index below 0": lambda: coded(RISING - 1, values((None, RISING, LETTERS))),
+    "a dictionary of lies": lambda: coded(RISING % 4, values((None, FALLING, LETTERS))),
     "array: first is None": lambda: array(lambda: (None, capsule(values()))),
     "array: swapped": lambda: array(lambda: (capsule(values()), capsule(schema()))),
     "array: two schemas": lambda: array(lambda: (capsule(schema()), capsule(schema()))),

@@ -473,3 +473,81 @@ def test_any_integers_and_missing_ones(labels: list[int | None]) -> None:
         masked(labels, "i8", BIG),
     ):
         assert grouped(by, len(labels)) == (list(right), list(right.values()))
+
+
+class Offers:
+    """Arrow's protocol, and nothing else."""
+
+    def __init__(self, held: Any) -> None:
+        self._held = held
+
+    def __arrow_c_stream__(self, requested_schema: object = None) -> Any:
+        return self._held.__arrow_c_stream__(requested_schema)
+
+
+class OffersOne:
+    """The same of an array in one piece."""
+
+    def __init__(self, held: Any) -> None:
+        self._held = held
+
+    def __arrow_c_array__(self, requested_schema: object = None) -> Any:
+        return self._held.__arrow_c_array__(requested_schema)
+
+
+FOREIGN = {
+    "string": pa.string(),
+    "large_string": pa.large_string(),
+    "string_view": pa.string_view(),
+    "dictionary": pa.dictionary(pa.int8(), pa.string()),
+    "dictionary of large strings": pa.dictionary(pa.uint32(), pa.large_string()),
+}
+
+ANY_TEXT = st.lists(st.none() | st.text(max_size=20) | st.sampled_from(["a", "b", "thirteen bytes", "twelve bytes"]))
+
+
+@pytest.mark.parametrize("kind", FOREIGN)
+@given(labels=ANY_TEXT, cut=st.integers(0, 20))
+def test_text_of_any_library_that_speaks_arrow(
+    kind: str, labels: list[str | None], cut: int, data: st.DataObject
+) -> None:
+    right = expected(labels)
+    sizes = len(labels)
+    plain = pa.array([None, "not there", *labels], pa.string())
+    try:
+        whole = plain.dictionary_encode().cast(FOREIGN[kind]) if "dictionary" in kind else plain.cast(FOREIGN[kind])
+    except (pa.ArrowNotImplementedError, pa.ArrowInvalid):
+        whole = pa.array(plain.to_pylist(), FOREIGN[kind])
+    whole = whole.slice(2)
+    assert grouped(OffersOne(whole), sizes) == (list(right), list(right.values()))
+    # In pieces, each with a dictionary of its own.
+    pieces = pa.chunked_array([whole.slice(0, cut), pa.array(whole.slice(cut).to_pylist(), FOREIGN[kind])])
+    assert grouped(Offers(pieces), sizes) == (list(right), list(right.values()))
+    table = Offers(pa.table({"x": 2.0 ** np.arange(sizes), "key": pieces}))
+    found = ff.run(table, "sum", by="key")
+    assert list(found.groups.tolist()) == list(right)
+    assert found["sum"]["x"].tolist() == list(right.values())
+
+
+@pytest.mark.parametrize("kind", ["int64", "date32", "bool", "float64"])
+def test_numbers_of_any_library_that_speaks_arrow(kind: str) -> None:
+    labels = {
+        "int64": INTEGERS, "date32": DATES, "bool": BOOLS, "float64": FLOATS,
+    }[kind]  # fmt: skip
+    own = pa.array(labels, kind)
+    right = grouped(own)
+    assert grouped(OffersOne(own)) == right
+    assert grouped(Offers(pa.chunked_array([own[:2], own[2:]]))) == right
+    encoded = own.dictionary_encode()
+    assert grouped(OffersOne(encoded)) == right
+    # What an index stands for can be missing, too.
+    holes = pa.DictionaryArray.from_arrays(
+        pa.array([0, 1, 2, 0, None, 1]), pa.array([own[0].as_py(), None, own[2].as_py()], kind)
+    )
+    assert grouped(OffersOne(holes)) == grouped(pa.array(holes.to_pylist(), kind))
+
+
+def test_a_column_that_cannot_be_labels_is_refused_by_its_type() -> None:
+    lists = pa.table({"x": [1.0, 2.0], "key": [[1], [2]]})
+    with pytest.raises(TypeError, match="by has Arrow's type list, which holds no numbers"):
+        ff.run(Offers(lists), "sum", by="key")

@@ -15,10 +15,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from fanfold import _core
 from fanfold.checks import Problems, shown
 from fanfold.failures import answered
 from fanfold.shapes import objects
-from fanfold.sources import Elements
+from fanfold.sources import Elements, arrow_labels
 
 WIDEST = 1 << 20
 """Labels are used directly as numbers if their range is at most this, or a few times the number of elements: the
@@ -93,6 +94,7 @@ def _labels(by: Any, data: Elements, workers: int, problems: Problems, argument:
         advice = "pass one of its columns, or several of them as a tuple"
         problems.append(TypeError(f"{wrong} a table ({type(by).__name__}): {advice}"))
         return None
+    by = by if _is_arrow(by) else arrow_labels(by)
     try:
         holder: Any = by if hasattr(by, "dtype") or _is_arrow(by) else _listed(by)
     except (TypeError, ValueError) as error:
@@ -186,6 +188,10 @@ def _held(holder: Any) -> _Held:
             return _Held(values)
         return _Held(values[~is_missing], ~is_missing)
     with _refusal("which cannot be labels", ADVICE):
+        if isinstance(holder, _core.Source):
+            return _Held(holder.gathered(), holder.is_present().reshape(-1) if holder.missing else None)
+        if isinstance(holder, _core.ArrowLabels):
+            return _of_codes(holder)
         if isinstance(getattr(holder, "dtype", None), np.dtype):
             return _Held(np.asarray(holder))
         if _is_arrow(holder):
@@ -217,6 +223,25 @@ def _of_arrow(array: Any) -> _Held:
     encoded = encoded.combine_chunks() if hasattr(encoded, "combine_chunks") else encoded
     codes = np.asarray(encoded.indices.fill_null(0)).astype(np.int64)
     return _Held(objects(encoded.dictionary.to_pylist()), codes=np.where(there, codes, -1))
+
+
+def _of_codes(column: _core.ArrowLabels) -> _Held:
+    """Read a column of text, or of indices of a dictionary; each piece may have a dictionary of its own."""
+    codes: list[Numbers] = [np.zeros(0, np.int64)]
+    values: list[npt.NDArray[Any]] = []
+    start = 0
+    for own, names in column.parts():
+        if isinstance(names, _core.Source):
+            # What stands for nothing is no label.
+            there = names.is_present()
+            own = np.append(np.where(there, np.cumsum(there) - 1, -1), -1)[own]
+            labels = names.gathered()
+        else:
+            labels = objects(list(names))
+        codes.append(np.where(own < 0, -1, own + start))
+        values.append(labels)
+        start += len(labels)
+    return _Held(np.concatenate(values) if values else objects([]), codes=np.concatenate(codes))
 
 
 def _of_polars(series: Any) -> _Held:

@@ -35,7 +35,9 @@ class _Refused(Exception):
 
 
 class _Unread(str):
-    """Why the elements of a column cannot be read, with the remedy."""
+    """Why the elements of a column cannot be read, with the remedy; and the column as labels, if it can be labels."""
+
+    labels: _core.ArrowLabels | None = None
 
 
 class Opening(NamedTuple):
@@ -148,10 +150,13 @@ def _by_name(columns: Mapping[Any, Any], *arguments: Any) -> tuple[Mapping[Any, 
         if not isinstance(key, str) or key not in columns:
             return key
         known.add(key)
-        return columns[key]
+        column = columns[key]
+        return column.labels if isinstance(column, _Unread) and column.labels is not None else column
 
     arguments_ = [tuple(map(found, each)) if isinstance(each, tuple) else found(each) for each in arguments]
     for name, argument in zip(("by", "where", "weights"), arguments_, strict=True):
+        if isinstance(argument, _Unread):
+            raise _Refused(argument, name)
         if isinstance(argument, str):
             names = ", ".join(map(shown, list(columns)[:20]))
             raise _Refused(f"is {shown(argument)}, which is not a column of data: the columns are {names}", name)
@@ -431,14 +436,26 @@ def _arrow(value: Any, name: str) -> tuple[Elements, int]:
 def _arrow_columns(value: Any) -> tuple[bool, list[str], list[_core.Source | str]]:
     """Return whether it is a table, the names of its columns, and each column or the reason why it cannot be read."""
     is_table, columns = _core.arrow_columns(value)
-    sources: list[_core.Source | str] = [
-        _Unread(f"{source}: pass a column of numbers or times") if isinstance(source, str) else source
-        for _, source in columns
-    ]
+    sources: list[_core.Source | str] = []
+    for _, source, labels in columns:
+        if isinstance(source, str):
+            source = _Unread(f"{source}: pass a column of numbers or times")
+            source.labels = labels
+        sources.append(source)
     is_reader = not any(hasattr(type(value), name) for name in ("__len__", "__arrow_c_array__"))
     if is_reader and not any(getattr(source, "size", 1) for source in sources):
         raise _Refused("gives no rows, like a reader that was already read: create it again, or pass its source")
-    return is_table, [name for name, _ in columns], sources
+    return is_table, [name for name, *_ in columns], sources
+
+
+def arrow_labels(value: Any) -> Any:
+    """Return an object that only offers Arrow's protocol as labels; any other object as it is."""
+    if hasattr(value, "dtype") or not any(hasattr(type(value), name) for name in _ARROW):
+        return value
+    is_table, _, (first, *others) = _arrow_columns(value)
+    if is_table or others:
+        return value
+    return first.labels if isinstance(first, _Unread) and first.labels is not None else first
 
 
 def _xarray(value: Any, name: str) -> tuple[Elements, int]:

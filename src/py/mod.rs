@@ -29,7 +29,7 @@ mod _core {
     #[pymodule_export]
     use super::session::{Session, can_cast};
     #[pymodule_export]
-    use super::source::{Source, arrow_columns};
+    use super::source::{ArrowLabels, Source, arrow_columns};
     #[pymodule_export]
     use super::ufunc::UfuncLoop;
     #[pymodule_export]

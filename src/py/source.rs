@@ -11,6 +11,7 @@ use crate::dtype::{Block, Bool8, Buffer, DType, ItemType, Sealed, for_each_item}
 use crate::error::{Error, guarded};
 use crate::grid::BLOCK;
 use crate::memory;
+use crate::py::arrow::labels::{self, LabelPiece, Labels, Values};
 use crate::py::arrow::{self, Column, Kind};
 use crate::py::{input, output};
 use crate::simd::Level;
@@ -282,27 +283,93 @@ fn gathered(values: &View<'_>, present: Option<&(View<'_>, bool)>) -> Buffer {
     for_each_item!(gather)
 }
 
-/// The name of each column, and its source, or why there is none.
-type Columns<'py> = Vec<(String, Bound<'py, PyAny>)>;
+/// A column of Arrow's that holds no numbers and can be labels.
+#[pyclass(frozen, module = "fanfold._core")]
+pub(super) struct ArrowLabels {
+    labels: Labels,
+}
 
-/// The columns of an object that offers Arrow's protocol: whether it is a table, and for each column its name and its source, or
-/// why its elements are none of ours.
+#[pymethods]
+impl ArrowLabels {
+    /// How many there are, as NumPy says it.
+    #[getter]
+    fn shape(&self) -> (usize,) {
+        (self.labels.len(),)
+    }
+
+    /// What they are, in words.
+    #[getter]
+    fn dtype(&self) -> &'static str {
+        match self.labels.pieces.first() {
+            Some(LabelPiece::Dictionary { .. }) => "dictionary",
+            _ => "string",
+        }
+    }
+
+    /// For each piece: a code for each element, below 0 where it is missing; and the labels of the codes, as strings, or as a source if
+    /// they are numbers.
+    fn parts<'py>(&self, py: Python<'py>) -> PyResult<Vec<(Bound<'py, PyAny>, Bound<'py, PyAny>)>> {
+        let part = |piece: &LabelPiece| {
+            let (codes, names) = match piece {
+                LabelPiece::Text(text) => {
+                    let (codes, names) = detached(py, || labels::encoded(text))?;
+                    (codes, names.into_pyobject(py)?.into_any())
+                }
+                LabelPiece::Dictionary { kind, indices, values } => {
+                    let (count, names) = match values {
+                        Values::Text(text) => {
+                            let names = (0..text.len()).map(|number| {
+                                Ok(text.get(number)?.map(|bytes| String::from_utf8_lossy(bytes).into_owned()))
+                            });
+                            let names = names.collect::<Result<Vec<_>, String>>().map_err(PyValueError::new_err)?;
+                            (text.len(), names.into_pyobject(py)?.into_any())
+                        }
+                        Values::Numbers(column) => {
+                            let source = Source::of_column(Arc::clone(column))?;
+                            (source.shape.iter().product(), Bound::new(py, source)?.into_any())
+                        }
+                    };
+                    (detached(py, || labels::codes(kind, indices, count))?, names)
+                }
+            };
+            Ok((output::items(py, &Buffer::Int64(codes))?, names))
+        };
+        self.labels.pieces.iter().map(part).collect()
+    }
+}
+
+/// Does something without the interpreter.
+fn detached<T: Send>(py: Python<'_>, action: impl FnOnce() -> Result<T, String> + Send) -> PyResult<T> {
+    py.detach(|| guarded(action))?.map_err(PyValueError::new_err)
+}
+
+impl Source {
+    /// The elements of a column, whose kind is known.
+    fn of_column(column: Arc<Column>) -> PyResult<Source> {
+        let kind = column.kind.clone().map_err(PyValueError::new_err)?;
+        let len = column.pieces.iter().map(arrow::Piece::len).sum();
+        let missing = column.pieces.iter().map(arrow::Piece::missing).sum();
+        Ok(Source { held: Held::Arrow { kind, column }, shape: vec![len], missing })
+    }
+}
+
+/// The name of a column; its source, or why its elements are none of ours; and these as labels, if they can be.
+type Columns<'py> = Vec<(String, Bound<'py, PyAny>, Option<Bound<'py, ArrowLabels>>)>;
+
+/// The columns of an object that offers Arrow's protocol, and whether it is a table.
 #[pyfunction]
 pub(super) fn arrow_columns<'py>(value: &Bound<'py, PyAny>) -> PyResult<(bool, Columns<'py>)> {
     let py = value.py();
     let (columns, is_table) = arrow::columns(value)?;
     let made = |mut column: Column| {
         let name = std::mem::take(&mut column.name);
-        let kind = match &column.kind {
-            Ok(kind) => kind.clone(),
-            Err(why) => return Ok((name, why.into_pyobject(py)?.into_any())),
-        };
+        let labels = column.labels.take().map(|labels| Bound::new(py, ArrowLabels { labels })).transpose()?;
+        if let Err(why) = &column.kind {
+            return Ok((name, why.into_pyobject(py)?.into_any(), labels));
+        }
         column.pieces.retain(|piece| piece.len() > 0);
-        let len = column.pieces.iter().map(arrow::Piece::len).sum();
-        let missing = column.pieces.iter().map(arrow::Piece::missing).sum();
-        let held = Held::Arrow { kind, column: Arc::new(column) };
-        let source = Source { held, shape: vec![len], missing };
-        Ok((name, Bound::new(py, source)?.into_any()))
+        let source = Source::of_column(Arc::new(column))?;
+        Ok((name, Bound::new(py, source)?.into_any(), labels))
     };
     Ok((is_table, columns.into_iter().map(made).collect::<PyResult<_>>()?))
 }

@@ -5,6 +5,8 @@
 //! producer says of its own memory has to be true, as for NumPy's arrays; what can be checked is.
 #![allow(unsafe_code)]
 
+pub(super) mod labels;
+
 use std::ffi::{CStr, c_char, c_int, c_void};
 use std::ptr::NonNull;
 use std::sync::Arc;
@@ -13,6 +15,7 @@ use pyo3::exceptions::{PyRuntimeError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyCapsule;
 
+use self::labels::Labels;
 use crate::dtype::{Bool8, Buffer, DType, Sealed};
 use crate::error::guarded;
 use crate::grid::BLOCK;
@@ -135,6 +138,8 @@ pub(super) struct Column {
     /// What its elements are, or why they are none of ours.
     pub(super) kind: Result<Kind, String>,
     pub(super) pieces: Vec<Piece>,
+    /// Its elements as labels, if they are none of ours and can be labels.
+    pub(super) labels: Option<Labels>,
 }
 
 /// How elements are stored.
@@ -278,11 +283,15 @@ impl Kind {
 
     /// The elements of a schema, or what they are instead, in words.
     fn of(schema: &ArrowSchema) -> Result<Kind, String> {
-        let format = text(schema.format);
-        let named = |kind: &str| Err(format!("has Arrow's type {kind}, which holds no numbers"));
-        if !schema.dictionary.is_null() {
-            return named("dictionary");
+        if schema.dictionary.is_null() {
+            return Kind::of_format(&text(schema.format));
         }
+        Err("has Arrow's type dictionary, which holds no numbers".to_owned())
+    }
+
+    /// The same, of a format.
+    fn of_format(format: &str) -> Result<Kind, String> {
+        let named = |kind: &str| Err(format!("has Arrow's type {kind}, which holds no numbers"));
         let time = |dtype, unit: &str, stored| {
             Ok(Kind { dtype, unit: if unit.is_empty() { String::new() } else { format!("[{unit}]") }, stored })
         };
@@ -294,7 +303,7 @@ impl Kind {
             Some("n") => Some("ns"),
             _ => None,
         };
-        match format.as_str() {
+        match format {
             "c" => simple(DType::Int8),
             "C" => simple(DType::UInt8),
             "s" => simple(DType::Int16),
@@ -419,15 +428,28 @@ type Chunk<'a> = (&'a Arc<Owned<ArrowArray>>, &'a ArrowArray, Option<&'a ArrowAr
 
 /// A column of these arrays.
 fn column(schema: &ArrowSchema, arrays: Vec<Chunk<'_>>) -> PyResult<Column> {
-    let mut column = Column { name: text(schema.name), kind: Kind::of(schema), pieces: Vec::new() };
-    if let Ok(kind) = &column.kind {
-        let pieces = arrays.into_iter().map(|chunk| piece(kind, chunk));
-        column.pieces = pieces.collect::<PyResult<_>>()?;
+    let mut column = Column { name: text(schema.name), kind: Kind::of(schema), pieces: Vec::new(), labels: None };
+    match &column.kind {
+        Ok(kind) => {
+            let pieces = arrays.into_iter().map(|chunk| piece(kind, chunk));
+            column.pieces = pieces.collect::<PyResult<_>>()?;
+        }
+        Err(_) => column.labels = Labels::of(schema, &arrays)?,
     }
     Ok(column)
 }
 
-fn piece(kind: &Kind, (owner, array, parent): Chunk<'_>) -> PyResult<Piece> {
+/// Which items of its memory a chunk has, and which of them are there.
+struct Span {
+    offset: usize,
+    len: usize,
+    /// The bits that say which are there, if some are not.
+    present: Option<Bits>,
+    missing: usize,
+}
+
+/// The span of a chunk whose items have so many bytes each.
+fn span((_, array, parent): Chunk<'_>, bytes: usize) -> PyResult<Span> {
     if array.is_released() {
         return Err(PyValueError::new_err("a field of it was released: make it again"));
     }
@@ -438,14 +460,10 @@ fn piece(kind: &Kind, (owner, array, parent): Chunk<'_>) -> PyResult<Piece> {
     let offset = size(array.offset)? + outer.0;
     // A struct may be shorter than its fields.
     let len = outer.1.unwrap_or(size(array.length)?);
-    let end = offset.checked_add(len).filter(|end| end.saturating_mul(kind.dtype.size()) <= isize::MAX.cast_unsigned());
+    let end = offset.checked_add(len).filter(|end| end.saturating_mul(bytes) <= isize::MAX.cast_unsigned());
     let fits = len + outer.0 <= size(array.length)? && end.is_some();
     if !fits {
         return Err(PyValueError::new_err("it says that it has more items than there is memory"));
-    }
-    let values = buffer(array, 1)?;
-    if values.is_null() && len > 0 {
-        return Err(PyValueError::new_err("it has items, but no memory for them"));
     }
     let own = if array.null_count == 0 { std::ptr::null() } else { buffer(array, 0)? };
     let theirs = match parent.filter(|parent| parent.null_count != 0) {
@@ -464,30 +482,31 @@ fn piece(kind: &Kind, (owner, array, parent): Chunk<'_>) -> PyResult<Piece> {
         (own, theirs) => own.or(theirs),
     };
     let missing = present.as_ref().map_or(Ok(0), |bits| guarded(|| len - bits.count(len)))?;
+    Ok(Span { offset, len, present: present.filter(|_| missing > 0), missing })
+}
+
+fn piece(kind: &Kind, chunk: Chunk<'_>) -> PyResult<Piece> {
+    let (owner, array, _) = chunk;
+    let Span { offset, len, present, missing } = span(chunk, kind.dtype.size())?;
+    let values = buffer(array, 1)?;
+    if values.is_null() && len > 0 {
+        return Err(PyValueError::new_err("it has items, but no memory for them"));
+    }
     let converted = (kind.stored == Stored::Narrow).then(|| {
         // SAFETY: the producer says that so many integers of 32 bits are there. They may be misaligned.
         let word = |number| unsafe { values.wrapping_add(4 * (offset + number)).cast::<[u8; 4]>().read() };
         let item = |number| i64::from(i32::from_ne_bytes(word(number)));
         guarded(|| memory::collected((0..len).map(item)))
     });
-    Ok(Piece {
-        _array: Arc::clone(owner),
-        values,
-        present: present.filter(|_| missing > 0),
-        offset,
-        len,
-        missing,
-        converted: converted.transpose()?,
-    })
+    Ok(Piece { _array: Arc::clone(owner), values, present, offset, len, missing, converted: converted.transpose()? })
 }
 
 /// A buffer of an array; null if there is none of this number.
-fn buffer(array: &ArrowArray, number: u8) -> PyResult<*const u8> {
-    if i64::from(number) >= array.n_buffers || array.buffers.is_null() {
-        return Ok(std::ptr::null());
-    }
+fn buffer(array: &ArrowArray, number: i64) -> PyResult<*const u8> {
+    let place = usize::try_from(number).ok().filter(|_| number < array.n_buffers && !array.buffers.is_null());
+    let Some(place) = place else { return Ok(std::ptr::null()) };
     // SAFETY: the producer says that there are more buffers than `number`.
-    Ok(unsafe { array.buffers.add(number.into()).read() }.cast())
+    Ok(unsafe { array.buffers.add(place).read() }.cast())
 }
 
 /// A string of C's; empty if there is none.
