@@ -471,9 +471,18 @@ impl Stage {
         })
     }
 
-    /// Who waits for the sink of this number.
-    pub fn waiting(&self, sink: usize) -> impl Iterator<Item = &Waiting> {
-        self.waiting.iter().filter(move |waiting| waiting.sink == sink)
+    /// Who waits, by their numbers.
+    pub fn waiting(&self) -> &[Waiting] {
+        &self.waiting
+    }
+
+    /// The numbers of those who wait for each sink.
+    pub fn waiting_for(&self) -> Vec<Vec<usize>> {
+        let mut found = vec![Vec::new(); self.sinks.len()];
+        for (number, waiting) in self.waiting.iter().enumerate() {
+            found[waiting.sink].push(number);
+        }
+        found
     }
 }
 

@@ -381,3 +381,26 @@ def test_differences_of_all_elements_are_none_at_once(n: int) -> None:
     x = np.arange(1000.0)
     assert ff.run(x, ff.diff(n=n))["diff"].size == np.diff(x, n=min(n, 1001)).size == 0
     assert ff.run(x.reshape(10, 100), ff.diff(n=n), axis=1)["diff"].shape == (10, 0)
+
+
+@pytest.mark.parametrize("axis", [None, 0, 1, 2, (0, 1, 2)])
+@pytest.mark.parametrize("keepdims", [False, True])
+def test_out_is_written_however_it_lies(axis: Any, keepdims: bool) -> None:
+    x = np.arange(120.0).reshape(4, 5, 6)
+    length = 120 if not isinstance(axis, int) else x.shape[axis]
+    shape = (119,) if not isinstance(axis, int) else tuple(n - (i == axis) for i, n in enumerate(x.shape))
+    differences = np.full(shape[::-1], -1.0).T
+    sums = np.full((6, 5, 4), -1.0).T
+    kernels = {"cumsum": "cumsum", "diff": ff.diff()}
+    found = ff.run(x, kernels, axis=axis, keepdims=keepdims, out={"cumsum": sums, "diff": differences})
+    right = ff.run(x, kernels, axis=axis)
+    assert found["cumsum"] is sums and found["diff"] is differences
+    np.testing.assert_array_equal(sums.reshape(right["cumsum"].shape), right["cumsum"])
+    np.testing.assert_array_equal(differences, right["diff"])
+    assert length in (4, 5, 6, 120)
+
+
+def test_out_shares_no_memory_with_what_is_read() -> None:
+    labels = np.arange(60) % 3
+    with pytest.raises(ValueError, match=r"out\['cumsum'\] shares memory with by, which is being read"):
+        ff.run(np.arange(60), "cumsum", by=labels, out={"cumsum": labels})

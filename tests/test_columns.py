@@ -406,3 +406,29 @@ def test_one_timeout_is_for_all_arrays() -> None:
 def test_groups_are_told_when_something_fails() -> None:
     r = ff.run(DATA, ["mean", lambda v: 1 / 0], by=z, on_error="return")
     assert list(r.groups) == list(np.unique(z))
+
+
+def test_columns_keep_their_order_whatever_they_are_run_with() -> None:
+    x = np.arange(3e5)
+    table = {"a": x, "b": np.ma.masked_array(x, x % 7 == 0), "c": x.copy(), "d": x[::-1]}
+    found = ff.run(table, {"m": "mean", "s": "max", "f": lambda v: v.mean()})
+    for key in ("m", "s", "f"):
+        assert list(found[key]) == list(table)
+    for name, column in table.items():
+        np.testing.assert_allclose(found["m"][name], column.mean())
+
+
+def test_kernels_that_share_passes_with_functions_are_checked_before_these_are_called() -> None:
+    called: list[int] = []
+    z = np.arange(200_000) + 1j
+    with pytest.raises(TypeError, match="median"):
+        ff.run({"a": z, "b": z.copy()}, {"m": "median", "f": lambda v: called.append(v.size)})
+    assert not called
+
+
+def test_functions_get_masked_matrices_where_they_lie() -> None:
+    x = np.ma.masked_array(np.arange(300_000.0).reshape(1000, 300), np.arange(300_000).reshape(1000, 300) % 7 == 0)
+    found = ff.run(x, {"own": lambda v, axis, where: v.sum(axis=axis, where=where), "sum": "sum"}, axis=0)
+    np.testing.assert_allclose(found["own"], x.sum(axis=0))
+    np.testing.assert_allclose(found["sum"], x.sum(axis=0))
+    assert found.report.bytes_copied == 0

@@ -386,3 +386,37 @@ def test_class_means_of_a_table_of_features() -> None:
         ff.run(x, "cumsum", by=by, axis=0)
     with pytest.raises(ValueError, match="weights differ along other axes"):
         ff.run(x, "mean", by=by, axis=0, weights=rng.random(x.shape))
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_groups_of_any_lengths_are_in_their_places(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    lengths = rng.choice([1, 10, 300, 5000, 20_000, 70_000], rng.integers(2, 20), p=[0.2, 0.2, 0.2, 0.2, 0.1, 0.1])
+    by = np.repeat(np.arange(lengths.size), lengths)
+    x = rng.standard_normal(by.size) + by
+    if seed % 2:
+        order = rng.permutation(by.size)
+        by, x = by[order], x[order]
+    frame = pd.Series(x).groupby(by)
+    functions: list[Any] = ["max", "median", "argmax", "n_unique", ff.quantile([0.1, 0.8]), "rank", "cumsum"]
+    first = ff.run(x, functions, by=by, workers=1)
+    np.testing.assert_array_equal(first["max"], frame.max())
+    np.testing.assert_allclose(first["median"], frame.median(), rtol=1e-15)
+    np.testing.assert_array_equal(first["argmax"], frame.idxmax())
+    np.testing.assert_array_equal(first["n_unique"], frame.nunique())
+    np.testing.assert_allclose(first["quantile"], frame.quantile([0.1, 0.8]).unstack().T, rtol=1e-12)
+    np.testing.assert_array_equal(first["rank"], frame.rank())
+    np.testing.assert_allclose(first["cumsum"], frame.cumsum(), rtol=1e-9)
+    for workers in (2, 5):
+        more = ff.run(x, functions, by=by, workers=workers)
+        for key, value in first.items():
+            np.testing.assert_array_equal(more[key], value)
+
+
+def test_arrays_of_several_lengths_by_groups_along_an_axis() -> None:
+    x = np.array([[1, 1, 5], [2, 1, 5], [2, 3, 5], [4, 4, 5]])
+    by = np.array([0, 1, 0, 1])
+    found = ff.run(x, ["unique", "n_unique"], by=by, axis=0)
+    for group in range(2):
+        for column in range(3):
+            np.testing.assert_array_equal(found["unique"][group, column], np.unique(x[by == group, column]))

@@ -508,9 +508,7 @@ ANY_TEXT = st.lists(st.none() | st.text(max_size=20) | st.sampled_from(["a", "b"
 
 @pytest.mark.parametrize("kind", FOREIGN)
 @given(labels=ANY_TEXT, cut=st.integers(0, 20))
-def test_text_of_any_library_that_speaks_arrow(
-    kind: str, labels: list[str | None], cut: int, data: st.DataObject
-) -> None:
+def test_text_of_any_library_that_speaks_arrow(kind: str, labels: list[str | None], cut: int) -> None:
     right = expected(labels)
     sizes = len(labels)
     plain = pa.array([None, "not there", *labels], pa.string())

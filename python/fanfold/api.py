@@ -19,7 +19,7 @@ from fanfold.dict_outputs import filling, wants_dict
 from fanfold.failures import in_the_name_of_all, raise_failures, raise_problems
 from fanfold.results import Ran, Results
 from fanfold.run import Run
-from fanfold.shapes import Axis
+from fanfold.shapes import Axis, item_arrays
 from fanfold.sources import NOTHING, Elements, Opened, Opening, missing, opened
 from fanfold.tracing.calls import TracedCalls, why_plain
 from fanfold.tracing.explain import explained
@@ -186,10 +186,16 @@ class Plan:
         checks.on_error(on_error, others)
         checks.timeout(timeout, others)
         given: dict[Any, npt.NDArray[Any]] = {}
-        if out is not None and single is not None and not problems:
-            arrays = {self._keys[index]: each for index, *each in self._native.arrays(single)}
+        if out is not None and found is not None and single is not None and not problems:
+            arrays = {
+                self._keys[index]: (dtype, shapes)
+                for index, dtype, shapes in item_arrays(self._native, single, found.axis if found.by is None else None)
+            }
             wrong = bool(self._native.problems(single))
-            given = checks.out(out, arrays, () if wrong else self._keys, single, others)
+            keys = found.by if isinstance(found.by, tuple) else (found.by,)
+            read = {"data": single, "where": found.where, "weights": found.weights}
+            read |= {f"by[{number}]" if len(keys) > 1 else "by": key for number, key in enumerate(keys)}
+            given = checks.out(out, arrays, () if wrong else self._keys, read, others)
         message = "the call cannot be run" if problems or others else "the functions cannot be run on this array"
         # If failures are returned, a kernel that does not support the dtype returns its failure too.
         if found is not None and not checks.is_word(on_error, "return"):

@@ -194,12 +194,16 @@ def timeout(value: Any, problems: Problems) -> None:
 
 def out(
     value: Any,
-    arrays: Mapping[str, Sequence[Any]],
+    arrays: Mapping[str, tuple[np.dtype[Any], Sequence[tuple[int, ...]]]],
     keys: Iterable[str],
-    data: npt.NDArray[Any] | _core.Source,
+    read: Mapping[str, Any],
     problems: Problems,
 ) -> dict[str, npt.NDArray[Any]]:
-    """Return the arrays to write results to. `arrays` has the dtype and the size of every result that is an array."""
+    """Return the arrays to write results to.
+
+    `arrays` has the dtype of every result that is an array, and the shapes that it may have; `read` has the arrays that
+    the call reads, by the names of its arguments.
+    """
     given: dict[str, npt.NDArray[Any]] = {}
     if not isinstance(value, Mapping):
         problems.append(TypeError(f"out must be a dict {{name: array}} or None, not {shown(value)}"))
@@ -213,8 +217,7 @@ def out(
         elif not isinstance(array, np.ndarray) or isinstance(array, np.ma.MaskedArray):
             problems.append(TypeError(f"{name} must be a numpy.ndarray, not {type(array).__name__}"))
         else:
-            dtype, size = arrays[key]
-            wrong = _unsuited(name, array, dtype, size, data)
+            wrong = _unsuited(name, array, *arrays[key], read)
             if wrong is None and any(_overlap(array, other) for other in given.values()):
                 wrong = ValueError(f"{name} shares memory with another array of out: pass arrays of their own")
             if wrong is None:
@@ -225,21 +228,26 @@ def out(
 
 
 def _unsuited(
-    name: str, array: npt.NDArray[Any], dtype: np.dtype[Any], size: int, data: npt.NDArray[Any] | _core.Source
+    name: str,
+    array: npt.NDArray[Any],
+    dtype: np.dtype[Any],
+    shapes: Sequence[tuple[int, ...]],
+    read: Mapping[str, Any],
 ) -> Exception | None:
-    """Return why a result of this dtype and size cannot be written to the array; None if it can."""
+    """Return why a result of this dtype and one of these shapes cannot be written to the array; None if it can."""
+    shape = shapes[0]
+    remedy = f"pass np.empty({shape[0] if len(shape) == 1 else shape}, {dtype.name!r})"
     if array.dtype != dtype:
-        return TypeError(f"{name} must be of dtype {dtype}, not {array.dtype}: pass np.empty({size}, {dtype.name!r})")
-    if array.shape != (size,) and (array.shape != data.shape or array.size != size):
-        return ValueError(
-            f"{name} must be of shape ({size},), not {array.shape}: pass np.empty({size}, {dtype.name!r})"
-        )
+        return TypeError(f"{name} must be of dtype {dtype}, not {array.dtype}: {remedy}")
+    if array.shape not in shapes:
+        return ValueError(f"{name} must be of shape {shape}, not {array.shape}: {remedy}")
     if not array.flags.writeable:
         return ValueError(f"{name} is read-only: pass a writeable array")
     if _overlaps_itself(array):
         return ValueError(f"{name} has elements that share memory: pass an array with separate memory for each")
-    if isinstance(data, np.ndarray) and _overlap(array, data):
-        return ValueError(f"{name} shares memory with data, which is being read: pass an array of its own")
+    for argument, other in read.items():
+        if isinstance(other, np.ndarray) and _overlap(array, other):
+            return ValueError(f"{name} shares memory with {argument}, which is being read: pass an array of its own")
     return None
 
 

@@ -134,6 +134,11 @@ class Groups:
             if self._positions is not None:
                 array.flat[self._positions] = written.targets[place][: self._positions.size]
 
+    def takes_where(self, elements: Elements) -> bool:
+        """Whether functions get the whole array and a mask: never, they get the elements of each group."""
+        del elements
+        return False
+
     def called(self, function: Called, elements: Elements) -> Callable[[npt.NDArray[Any]], Any]:
         """A user's function, to be called with the array of these elements: it is called with those of each group."""
 
@@ -241,7 +246,10 @@ class GroupsAlong(Groups):
         if not each:
             groups = self._offsets.size - 1
             return np.moveaxis(np.empty((groups, *self._rest)), 0, self._axis)
-        if not all(isinstance(own, np.ndarray) and own.dtype == each[0].dtype for own in each):
+        first = each[0]
+        if not all(
+            isinstance(own, np.ndarray) and own.shape == first.shape and own.dtype == first.dtype for own in each
+        ):
             each = [objects(list(own)) for own in each]
         place = int(kernel.answers == "quantiles" and each[0].ndim > 1)
         stacked = np.stack(each, axis=place + 1)

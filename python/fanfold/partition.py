@@ -83,7 +83,10 @@ class Kernels:
         """An answer for each call, None where it failed."""
         self.failed: list[tuple[int, Exception]] = []
         self._parts = parts
-        self._arrays = arrays
+        # Those that a call goes over, or one, which says how many elements there are.
+        used = sorted({number for over in calls.over for number in over}) or [0]
+        self._arrays = [arrays[number] for number in used]
+        self._over = [[used.index(number) for number in over] for over in calls.over]
         self._calls = calls
         self._nan_policy = nan_policy
         self._out = {place: out[key] for place, key in enumerate(calls.keys) if key in out}
@@ -116,7 +119,7 @@ class Kernels:
         parts, calls, arrays = self._parts, self._calls, self._arrays
         count = len(calls.kernels)
         plan = parts.plan([*calls.kernels, *more], self._nan_policy)
-        over = [*calls.over, *[(0,)] * len(more)]
+        over = [*self._over, *[[0]] * len(more)]
         written = parts.written(plan, arrays, over, self._out)
         with self._deadline.within() as left:
             columns, failed, *self.figures = parts.run(plan, arrays, over, workers, left, written.targets)

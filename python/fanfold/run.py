@@ -194,7 +194,8 @@ class Run:
         several = {} if self._data.is_single else arrays
         # Of one array without weights the call has been asked already.
         if on_error == "raise" and (several or asked.weights is not None):
-            wrong = columns.wrong(_core.Plan(calls.kernels, policy), arrays, several, calls, asked.weights)
+            every = columns.Calls(self._kernels, list(arrays), [], lacking)
+            wrong = columns.wrong(_core.Plan(every.kernels, policy), arrays, several, every, asked.weights)
             raise_problems(wrong, "the functions cannot be run on these arrays")
         if asked.weights is not None:
             refuse_weights(asked.weights, self._workers, self._deadline)
@@ -242,8 +243,10 @@ class Run:
         tasks: list[Task] = []
         called: list[tuple[Any, str, Called]] = []
         for name in names:
-            data, why = self._as_array(name)
-            is_there = isinstance(asked, Rows) and not missing(self._own(name))
+            own = self._own(name)
+            whole: Any = own.array if isinstance(own, _core.Source) and asked.takes_where(own) else None
+            data, why = self._as_array(name) if whole is None else (whole, "")
+            is_there = isinstance(asked, Rows) and not missing(own)
             reason = why_plain(data) if is_there else asked.why
             if reason is None and isinstance(asked, Rows):
                 functions = {key: asked.traced(function) for key, function in self._plan._plain.items()}
@@ -253,7 +256,7 @@ class Run:
                 function = Called(plain)
                 self._why[key] = "; ".join(filter(None, (reason, why)))
                 called.append((name, key, function))
-                tasks.append(Task(key, asked.called(function, self._own(name)), data))
+                tasks.append(Task(key, asked.called(function, own), data))
         workers = self._threads(self._data.first)
         self._used = max(self._used, call_all(tasks, kernels, workers, self._deadline))
         for (name, key, function), task in zip(called, tasks, strict=True):
@@ -270,6 +273,8 @@ class Run:
         seconds = time.perf_counter() - self._begun
         values = {key: self._values.get(key) for key in self._order if key not in plan._fills}
         values = self._filled(values)
+        if not self._data.is_single and self._data.record is None:
+            values = {key: self._in_order(key, value) for key, value in values.items()}
         if self._data.dimensions is not None:
             values = {key: self._named(key, value, self._data.dimensions) for key, value in values.items()}
         ran: Ran = (
@@ -287,6 +292,13 @@ class Run:
             good = {key: value for key, value in values.items() if key not in errors}
             raise_failures(errors, plan._plain, Results(good, {}, ran, self._groups))
         return Results(values | errors, errors, ran, self._groups)
+
+    def _in_order(self, key: Any, value: Any) -> Any:
+        """The answers for each column, in the order of the columns."""
+        kernel = self._kernels.get(key)
+        if not isinstance(value, dict) or (kernel is not None and kernel.arrays != "one"):
+            return value
+        return {name: value[name] for name in self._arrays if name in value}
 
     def _named(self, key: Any, value: Any, dimensions: Dimensions) -> Any:
         """An answer with the names of the axes that are left, and their coordinates."""

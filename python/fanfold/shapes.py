@@ -141,16 +141,23 @@ class Rows:
                 # Along several axes there are no such answers.
                 shape = (size,) if not rows else (*self.shape[: taken[0]], size, *self.shape[taken[0] + 1 :])
                 try:
-                    array = out[place].reshape(shape) if place in out else np.empty(shape, dtype)
+                    array = out[place] if place in out else np.empty(shape, dtype)
                 except MemoryError as error:
                     found.failed[place] = error
                     continue
-                found.arrays[place] = out.get(place, array)
-                found.targets[place] = array.transpose(rows + taken) if rows else array
+                found.arrays[place] = array
+                # One that has this shape already, or one axis, which can be looked at in any shape.
+                found.targets[place] = array.reshape(shape).transpose(rows + taken) if rows else array
         return found
 
     def settle(self, written: "Written") -> None:
         """The rows are where they belong."""
+
+    def takes_where(self, elements: Elements) -> bool:
+        """Whether functions get the whole array, and a mask of the elements that are there."""
+        return bool(
+            self.others and isinstance(elements, _core.Source) and elements.missing and elements.array is not None
+        )
 
     def traced(self, function: Callable[..., Any]) -> Callable[[npt.NDArray[Any]], Any]:
         """A user's function, to be called with a traced array: it takes the axis itself."""
@@ -161,9 +168,9 @@ class Rows:
         if not missing(elements) or not isinstance(elements, _core.Source):
             return partial(function, **self.given)
         present = elements.is_present()
-        if self.others and elements.array is not None:
-            values, there = elements.array, present if self.mask is None else present & self.mask
-            return lambda _: function(values, **{**self.given, "where": there})
+        if self.takes_where(elements):
+            there = present if self.mask is None else present & self.mask
+            return lambda values: function(values, **{**self.given, "where": there})
         # What is said of each element is said of those that are there.
         told = {"where": self.mask, "weights": self.weights}
         own = {name: array[present] for name, array in told.items() if name in self.given and array is not None}
@@ -242,6 +249,21 @@ def square(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
     """Matrices, each of which was a row."""
     side = math.isqrt(values.shape[-1])
     return values.reshape(*values.shape[:-1], side, side)
+
+
+def item_arrays(plan: _core.Plan, data: Elements, axis: Any) -> list[tuple[int, np.dtype[Any], list[tuple[int, ...]]]]:
+    """The kernels that answer with arrays of items: their numbers, and dtypes and shapes that the arrays may have."""
+    taken = axes(axis, data.ndim, [])
+    if taken is not None and len(taken) == 1 < data.ndim:
+        (along,) = taken
+        sequence = np.broadcast_to(np.zeros((), data.dtype), data.shape[along])
+        others = math.prod(data.shape[:along] + data.shape[along + 1 :])
+        return [
+            (number, dtype, [(*data.shape[:along], size, *data.shape[along + 1 :]), (size * others,)])
+            for number, dtype, size in plan.arrays(sequence)
+        ]
+    same = [tuple(data.shape)]
+    return [(number, dtype, [(size,)] + same * (size == data.size)) for number, dtype, size in plan.arrays(data)]
 
 
 def rows(data: Elements, axis: Any, keepdims: Any, where: Any, weights: Any, problems: Problems) -> Rows | None:

@@ -32,7 +32,7 @@ use crate::expr::{Evaluator, Graph};
 use crate::grid::{BLOCK, CHUNK, SAMPLE};
 use crate::kernel::{Answer, Beside, Team};
 use crate::memory;
-use crate::plan::{Plan, RequestId, Stage, Subjects};
+use crate::plan::{Plan, RequestId, Stage, Subjects, Waiting};
 use crate::simd::Level;
 use crate::source::{OutputRows, Rows, Tile, View};
 use crate::value::Value;
@@ -153,6 +153,8 @@ struct Run<'a> {
     pass: Pass,
     /// The sinks of each instruction.
     readers: Vec<Vec<usize>>,
+    /// Who waits for each sink, see [`Stage::waiting_for`].
+    waiting_for: Vec<Vec<usize>>,
     /// What each row is asked by itself: what samples, and what writes an array.
     sampled: Stage,
     written: Stage,
@@ -184,6 +186,13 @@ struct Run<'a> {
     /// Sweeps over a row after the first.
     further: AtomicUsize,
     elements: AtomicU64,
+}
+
+/// The answers for rows that follow each other.
+struct Answers {
+    /// The first of the rows.
+    first: usize,
+    columns: Vec<Column>,
 }
 
 /// A worker's scratch.
@@ -222,6 +231,7 @@ impl<'a> Run<'a> {
         for (sink, &instruction) in pass.program().wanted().iter().enumerate() {
             readers[instruction].push(sink);
         }
+        let waiting_for = stage.waiting_for();
         let across = sources.first().map_or(1, Rows::across);
         let tiled = across > 1 || !sources.iter().all(Rows::are_borrowed);
         let inner = sources.first().map_or(1, Rows::inner);
@@ -248,6 +258,7 @@ impl<'a> Run<'a> {
             stage,
             pass,
             readers,
+            waiting_for,
             sampled,
             written,
             tiled,
@@ -343,46 +354,57 @@ impl<'a> Run<'a> {
             if unit >= self.units {
                 break;
             }
-            let mut columns = self.columns();
             if let Some(rows) = self.ragged.get(unit) {
-                self.ragged(&mut worker, rows.clone(), &mut columns)?;
-                memory::push(&mut lock(&self.done), (rows.start, columns));
+                let mut answers = self.answers(rows.start);
+                self.ragged(&mut worker, rows.clone(), &mut answers)?;
+                self.hand_over(&mut answers, rows.end);
                 between()?;
                 continue;
             }
             let (unit, chunk) = (unit / self.chunks, unit % self.chunks);
             let tiles = unit * self.per_unit..self.tiles.min((unit + 1) * self.per_unit);
-            let first_row = self.rows_of(tiles.start).start;
+            let (first_row, end) = (self.rows_of(tiles.start).start, self.rows_of(tiles.end - 1).end);
+            let mut answers = self.answers(first_row);
             if let Some(batch) = self.batch {
-                let end = self.rows_of(tiles.end - 1).end;
                 let held = batch.max(self.across);
                 for start in (first_row..end).step_by(held) {
                     let rows = start..end.min(start + held);
                     self.pack(&mut worker, rows.clone());
                     for first in rows.clone().step_by(batch) {
-                        self.batch(&mut worker, &rows, first..rows.end.min(first + batch), &mut columns)?;
+                        let own = first..rows.end.min(first + batch);
+                        self.batch(&mut worker, &rows, own, &mut answers.columns)?;
                     }
                 }
-                memory::push(&mut lock(&self.done), (first_row, columns));
-                between()?;
-                continue;
-            }
-            for tile in tiles {
-                let rows = self.rows_of(tile);
-                self.sweep(&mut worker, rows.clone(), chunk);
-                let Some(tree) = self.trees.get(tile) else {
-                    self.finish(rows, &mut worker.states, &mut columns)?;
-                    continue;
-                };
-                tree.hand_in(chunk, std::mem::take(&mut worker.states), |left, right| self.combine(left, right));
-                if let Some(mut states) = tree.take_root() {
-                    self.finish(rows, &mut states, &mut columns)?;
+            } else {
+                for tile in tiles {
+                    let rows = self.rows_of(tile);
+                    self.sweep(&mut worker, rows.clone(), chunk);
+                    let Some(tree) = self.trees.get(tile) else {
+                        self.finish(rows, &mut worker.states, &mut answers)?;
+                        continue;
+                    };
+                    tree.hand_in(chunk, std::mem::take(&mut worker.states), |left, right| self.combine(left, right));
+                    if let Some(mut states) = tree.take_root() {
+                        self.finish(rows, &mut states, &mut answers)?;
+                    }
                 }
             }
-            memory::push(&mut lock(&self.done), (first_row, columns));
+            self.hand_over(&mut answers, end);
             between()?;
         }
         Ok(())
+    }
+
+    /// No answers yet, for this row and those that follow.
+    fn answers(&self, first: usize) -> Answers {
+        Answers { first, columns: self.columns() }
+    }
+
+    /// Hands answers over to be put in order; those that follow are for rows from this one on.
+    fn hand_over(&self, answers: &mut Answers, next: usize) {
+        let columns = std::mem::replace(&mut answers.columns, self.columns());
+        memory::push(&mut lock(&self.done), (answers.first, columns));
+        answers.first = next;
     }
 
     fn columns(&self) -> Vec<Column> {
@@ -470,7 +492,7 @@ impl<'a> Run<'a> {
     }
 
     /// Turns the states of rows into answers. Who has to ask for more goes on at once, or waits for all workers.
-    fn finish(&self, rows: Range<usize>, states: &mut [States], columns: &mut Vec<Column>) -> Result<(), Error> {
+    fn finish(&self, rows: Range<usize>, states: &mut [States], answers: &mut Answers) -> Result<(), Error> {
         let len = self.len_of(rows.start);
         let swept = if self.pass.sinks().is_empty() { 0 } else { len * rows.len() };
         self.elements.fetch_add(swept as u64, Ordering::Relaxed);
@@ -481,20 +503,20 @@ impl<'a> Run<'a> {
                 *place = state.and_then(|state| guarded(|| sink.accumulator.seal(state, true, &Team::alone())));
             }
             for (who, value) in self.stage.known(len as u64) {
-                self.place(row, who, Ok(value), columns);
+                self.place(row, who, Ok(value), &mut answers.columns);
             }
             let mut stage = Stage::default();
             for (who, answer) in self.stage.finish(states) {
                 match answer {
                     Ok(Answer::Next(request)) => stage.add(who, request),
-                    Ok(Answer::Value(value)) => self.place(row, who, Ok(value), columns),
-                    Err(error) => self.place(row, who, Err(error), columns),
+                    Ok(Answer::Value(value)) => self.place(row, who, Ok(value), &mut answers.columns),
+                    Err(error) => self.place(row, who, Err(error), &mut answers.columns),
                 }
             }
             let stage = self.by_itself(row, stage);
             if !self.alone {
                 // Each row by itself: what it waits for comes behind what is known of it, and before the next row.
-                memory::push(&mut lock(&self.done), (row, std::mem::replace(columns, self.columns())));
+                self.hand_over(answers, row + 1);
                 if !stage.is_empty() {
                     memory::push(&mut lock(&self.waiting), (row, stage));
                 }
@@ -506,7 +528,7 @@ impl<'a> Run<'a> {
                 } else {
                     held.iter().map(|tile| tile.row(row - rows.start, len)).collect()
                 };
-                self.ask(row, stage, &views, &Workers::Caller, &self.control.of_worker(), columns)?;
+                self.ask(row, stage, &views, &Workers::Caller, &self.control.of_worker(), &mut answers.columns)?;
             }
         }
         Ok(())
@@ -567,6 +589,12 @@ impl<'a> Run<'a> {
             memory::push(&mut lock(&self.done), (row, columns));
         }
         Ok(())
+    }
+
+    /// Who waits for a sink.
+    fn waiting(&self, sink: usize) -> impl Iterator<Item = &Waiting> {
+        let numbers = self.waiting_for.get(sink).into_iter().flatten();
+        numbers.filter_map(|&number| self.stage.waiting().get(number))
     }
 
     /// See [`Subjects::counting`].

@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering;
 use crate::column::Column;
 use crate::engine::latch::lock;
 use crate::engine::pool::Workers;
-use crate::engine::rows::{Run, Worker, guarded_on};
+use crate::engine::rows::{Answers, Run, Worker, guarded_on};
 use crate::error::Error;
 use crate::grid::{BLOCK, CHUNK, SAMPLE};
 use crate::kernel::{Answer, AnyState};
@@ -21,30 +21,29 @@ impl<'a> Run<'a> {
         &self,
         worker: &mut Worker<'_, 'a>,
         rows: Range<usize>,
-        columns: &mut Vec<Column>,
+        answers: &mut Answers,
     ) -> Result<(), Error> {
         let Some(source) = self.sources.first() else { return Ok(()) };
         let len = |row: usize| source.elements(row..row + 1).len();
         let mut row = rows.start;
-        while row < rows.end {
+        while row < rows.end && !self.control.is_stopped() {
             // What samples has to go about it as it would by itself, if a sample is not everything.
             let at_once = len(row) <= SAMPLE || (len(row) <= CHUNK && !self.stage.is_sampled());
             if at_once && (len(row) > BLOCK || self.batch.is_none()) {
                 self.sweep(worker, row..row + 1, 0);
-                self.finish(row..row + 1, &mut worker.states, columns)?;
+                self.finish(row..row + 1, &mut worker.states, answers)?;
                 row += 1;
                 continue;
             }
             if len(row) > BLOCK {
                 let views: Vec<View<'_>> = self.sources.iter().map(|source| source.row(row)).collect();
                 if len(row) > source.elements(0..source.count()).len() / 8 && len(row) > CHUNK {
-                    // It is the last of its portion.
-                    let known = std::mem::replace(columns, self.columns());
-                    memory::push(&mut lock(&self.done), (rows.start, known));
+                    // All workers go on with it.
+                    self.hand_over(answers, row + 1);
                     memory::push(&mut lock(&self.waiting), (row, self.by_itself(row, self.all.clone())));
                 } else {
                     let all = self.by_itself(row, self.all.clone());
-                    self.ask(row, all, &views, &Workers::Caller, &self.control.of_worker(), columns)?;
+                    self.ask(row, all, &views, &Workers::Caller, &self.control.of_worker(), &mut answers.columns)?;
                 }
                 row += 1;
                 continue;
@@ -53,7 +52,7 @@ impl<'a> Run<'a> {
             while end < rows.end && source.elements(row..end + 1).len() <= BLOCK {
                 end += 1;
             }
-            self.batch(worker, &(row..end), row..end, columns)?;
+            self.batch(worker, &(row..end), row..end, &mut answers.columns)?;
             row = end;
         }
         Ok(())
@@ -107,7 +106,7 @@ impl<'a> Run<'a> {
             for &index in self.readers.get(instruction).into_iter().flatten() {
                 let (Some(place), Some(sink)) = (states.get_mut(index), self.pass.sinks().get(index)) else { continue };
                 let mut each = |row: usize, state: &mut AnyState| {
-                    for waiting in self.stage.waiting(index) {
+                    for waiting in self.waiting(index) {
                         let call = if let RequestId::Call(call) = waiting.who() { Some(call) } else { None };
                         let behind = call.and_then(|call| waits.get_mut(call));
                         let is_behind = behind.as_ref().is_some_and(|behind| **behind);
@@ -133,7 +132,7 @@ impl<'a> Run<'a> {
                     sink.accumulator.rows(self.level, state, block, lens, &beside.scratch, &mut each);
                 });
                 if let Err(error) = place {
-                    for waiting in self.stage.waiting(index) {
+                    for waiting in self.waiting(index) {
                         self.take(rows.start, waiting.who(), Err(error.clone()), columns);
                     }
                 }
