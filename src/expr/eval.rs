@@ -5,6 +5,7 @@ use crate::expr::flags::Flags;
 use crate::expr::operation::{Computed, Operand};
 use crate::expr::program::{Action, Program};
 use crate::grid::BLOCK;
+use crate::memory;
 use crate::simd::Level;
 use crate::source::View;
 
@@ -48,10 +49,12 @@ impl<'a> Evaluator<'a> {
         Evaluator {
             program,
             level,
-            gathered: gathered.collect(),
-            registers: program.registers.iter().map(|&(item, width)| Buffer::new(item, width * longest)).collect(),
-            places: Vec::with_capacity(program.instructions.len()),
-            flags: vec![Flags::default(); program.instructions.len()],
+            gathered: memory::collected(gathered),
+            registers: memory::collected(
+                program.registers.iter().map(|&(item, width)| Buffer::new(item, width * longest)),
+            ),
+            places: memory::with_room(program.instructions.len()),
+            flags: memory::filled(Flags::default(), program.instructions.len()),
         }
     }
 
@@ -60,7 +63,7 @@ impl<'a> Evaluator<'a> {
     /// the scratch was made for, or lie as these do.
     pub fn evaluate(&mut self, views: &[View<'_>], start: usize, end: usize, mut sink: impl FnMut(usize, Block<'_>)) {
         let Evaluator { program, level, gathered, registers, places, flags } = self;
-        let mut loaded: Vec<Block<'_>> = Vec::with_capacity(gathered.len());
+        let mut loaded: Vec<Block<'_>> = memory::with_room(gathered.len());
         let mut scratch = gathered.iter_mut();
         places.clear();
         for (index, instruction) in program.instructions.iter().enumerate() {

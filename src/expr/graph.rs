@@ -1,11 +1,11 @@
 //! Formulas as plain data, and the graph that shares their common nodes.
 
 use std::collections::HashMap;
-use std::collections::hash_map::Entry;
 use std::fmt;
 
 use crate::dtype::{Constant, DType, ItemType};
 use crate::expr::{Operation, Step};
+use crate::memory;
 
 /// A formula as kernels ask for it: a node of the graph, and the steps that follow, first to last.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -150,12 +150,12 @@ impl Graph {
     }
 
     fn put(&mut self, node: Node, item: ItemType, len: Option<usize>) -> NodeId {
-        match self.places.entry(node) {
-            Entry::Occupied(known) => *known.get(),
-            Entry::Vacant(place) => {
-                self.nodes.push(Known { node: place.key().clone(), item, len });
-                *place.insert(self.nodes.len() - 1)
-            }
+        if let Some(known) = self.places.get(&node) {
+            return *known;
         }
+        let id = self.nodes.len();
+        memory::push(&mut self.nodes, Known { node: node.clone(), item, len });
+        memory::insert(&mut self.places, node, id);
+        id
     }
 }
