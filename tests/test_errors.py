@@ -278,7 +278,7 @@ MESSAGES = [
     ("ff.run(array([0, nan]), 'histogram')", ValueError, DATA_RANGE.format("nan, nan")),
     ("ff.run(array([-1.5e300, inf]), 'histogram')", ValueError, DATA_RANGE.format("-1.5e+300, inf")),
     ("ff.run(array([1, np.nextafter(1, 2)]), 'histogram')", ValueError,
-     "'histogram': bins must be few enough to be told apart in float64 between 1.0 and 1.0000000000000002, not 10"),
+     "'histogram': bins must be few enough for distinct edges in float64 between 1.0 and 1.0000000000000002, not 10"),
 ]  # fmt: skip
 
 
