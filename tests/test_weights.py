@@ -273,7 +273,7 @@ def test_the_check_of_weights_is_stopped_as_the_run_is() -> None:
 def test_what_has_no_exact_answer_is_an_error() -> None:
     large = np.array([2**60 + 1, 2**60 + 3, 2**60 + 5])
     with pytest.raises(
-        OverflowError, match="'quantile': integers of 2\\*\\*53 and more have no exact answer with weights"
+        OverflowError, match="'quantile': integers of 2\\*\\*53 or more have no exact result with weights"
     ):
         ff.run(large, ff.quantile(0.5, method="inverted_cdf"), weights=[1, 1, 1])
     with pytest.raises(
