@@ -402,7 +402,7 @@ def test_an_array_of_items_has_no_place_for_a_null() -> None:
     r = ff.run(pa.table({"a": [1, 2], "b": [1, None]}), ["cumsum", "sum"], on_error="return")
     assert isinstance(r["cumsum"], TypeError) and "1 elements of data['b'] are missing" in str(r["cumsum"])
     assert r["sum"] == {"a": 3, "b": 1}
-    with pytest.raises(TypeError, match="'cumsum' answers with an array of items, and 1 elements of data are missing"):
+    with pytest.raises(TypeError, match="'cumsum' returns an array of items, but 1 elements of data are missing"):
         ff.run(pa.array([1, None]), "cumsum")
 
 
