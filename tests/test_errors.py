@@ -60,8 +60,8 @@ ORDER = "'moment': order must be an integer >= 0, not {}"
 ORD = "'norm': ord must be 1, 2 or inf, not {}"
 BINS_EXACT = "'histogram': bins must be floats (np.asarray(bins, float)) where integers reach 2**53, not {}"
 BINS = (
-    "'histogram': bins must be an integer from 1 to 10000000, an ascending sequence of at least two finite edges, 'auto', "
-    "'doane', 'fd', 'rice', 'scott', 'sqrt' or 'sturges', not {}"
+    "'histogram': bins must be an integer from 1 to 10000000, an ascending sequence of at least two finite edges, "
+    "'auto', 'doane', 'fd', 'rice', 'scott', 'sqrt' or 'sturges', not {}"
 )
 RANGE = "'histogram': range must be None or a pair of finite numbers (low, high) with low <= high, not {}"
 DATA_RANGE = "'histogram': the data's own range [{}] is not finite: pass range=(low, high) or explicit bins"
