@@ -233,10 +233,10 @@ pub(super) static SUM: Entry = Entry {
     name: "sum",
     doc: "The sum; 0 for an empty array.\n\n\
           Floats are summed in float64 with their rounding errors carried along (Knuth's TwoSum), as if with twice \
-          the digits: the result is rounded only once, unless nearly all digits cancel. For float32, the errors are \
-          carried along once per eight elements; float64 adds these eight exactly unless they differ by a factor of \
-          more than 2**26. Integers and timedelta64 are summed exactly: a sum that does not fit NumPy's result dtype \
-          raises ``OverflowError`` instead of wrapping.",
+          the digits: the error is that of a single rounding, unless nearly all digits cancel. For float32, the \
+          errors are carried along once per eight elements; float64 adds these eight exactly unless they differ by a \
+          factor of more than 2**26. Integers and timedelta64 are summed exactly: a sum that does not fit NumPy's \
+          result dtype raises ``OverflowError`` instead of wrapping.",
     numpy: "np.sum(x)",
     takes: Takes::Summed,
     weighted: true,
