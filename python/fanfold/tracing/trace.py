@@ -95,7 +95,7 @@ class Trace:
         self.active, self.in_vain = False, True
         if self._settle is _too_late:
             raise RuntimeError(
-                "the run was stopped before this value was computed: call float(value) to compute it at once"
+                "the run was stopped before this value was computed: keep float(value), which is computed at once"
             )
         raise InVain
 

@@ -243,7 +243,7 @@ def float_state() -> dict[str, Any]:
 
 
 def may_defer(trace: Trace, state: dict[str, Any]) -> bool:
-    """Whether floating-point exceptions can be reported later, by warnings under the filters of the function's start."""
+    """Whether floating-point exceptions can be reported later, by warnings under the filters of its start."""
     return by_warnings(state) and trace.has_its_filters()
 
 
