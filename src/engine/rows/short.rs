@@ -1,5 +1,5 @@
-//! Short rows: many of them as one block, whose items are then divided among them, so that what a row costs besides its
-//! elements is a few calls for each function; and rows of several lengths, of which most are short.
+//! Short rows, and rows of several lengths, most of which are short. Many rows are evaluated as one block, whose items
+//! are then divided among them. So besides its elements, a row costs only a few calls for each function.
 
 use std::ops::Range;
 use std::sync::atomic::Ordering;
@@ -16,7 +16,8 @@ use crate::plan::{RequestId, Stage};
 use crate::source::{Rows, View};
 
 impl<'a> Run<'a> {
-    /// Answers for rows of several lengths. Those that make a block are taken together, and long ones asked each by itself.
+    /// Computes results for rows of several lengths. Short rows are combined to a block; long rows are processed one by
+    /// one.
     pub(super) fn ragged(
         &self,
         worker: &mut Worker<'_, 'a>,
@@ -27,7 +28,8 @@ impl<'a> Run<'a> {
         let len = |row: usize| source.elements(row..row + 1).len();
         let mut row = rows.start;
         while row < rows.end {
-            // What samples has to go about it as it would by itself, if a sample is not everything.
+            // A request that samples must take the same sample as for the row alone, unless the sample is the whole
+            // row.
             let at_once = len(row) <= SAMPLE || (len(row) <= CHUNK && !self.stage.is_sampled());
             if at_once && (len(row) > BLOCK || self.batch.is_none()) {
                 self.sweep(worker, row..row + 1, 0);
@@ -38,7 +40,7 @@ impl<'a> Run<'a> {
             if len(row) > BLOCK {
                 let views: Vec<View<'_>> = self.sources.iter().map(|source| source.row(row)).collect();
                 if len(row) > source.elements(0..source.count()).len() / 8 && len(row) > CHUNK {
-                    // It is the last of its portion.
+                    // It is the last row of its portion.
                     let known = std::mem::replace(columns, self.columns());
                     memory::push(&mut lock(&self.done), (rows.start, known));
                     memory::push(&mut lock(&self.waiting), (row, self.by_itself(row, self.all.clone())));
@@ -59,7 +61,7 @@ impl<'a> Run<'a> {
         Ok(())
     }
 
-    /// Brings those of the rows into the tiles that do not lie in memory as they should.
+    /// Copies rows whose memory layout is not suitable into the tiles.
     pub(super) fn pack(&self, worker: &mut Worker<'_, 'a>, rows: Range<usize>) {
         for (source, tile) in self.sources.iter().zip(&mut worker.tiles) {
             if source.joined(rows.clone()).is_some() {
@@ -74,7 +76,7 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// Answers for whole rows that make a block, some of those that were packed.
+    /// Computes results for whole rows that make a block, from the packed rows.
     pub(super) fn batch(
         &self,
         worker: &mut Worker<'_, 'a>,
@@ -100,7 +102,8 @@ impl<'a> Run<'a> {
             self.renew(states, 1);
         }
         let Some(states) = states.first_mut() else { return Ok(()) };
-        // In the order of the rows for each call: who waits for a row's further request has those of later rows wait as well.
+        // Each call gets its results in the order of rows: if a row makes a further request, later rows of that call
+        // wait too.
         let mut later: Vec<(usize, RequestId, Result<Answer, Error>)> = Vec::new();
         let mut waits = vec![false; columns.len()];
         evaluator.evaluate(&views, 0, elements.len(), |instruction, block| {
@@ -147,7 +150,7 @@ impl<'a> Run<'a> {
         if later.is_empty() && self.written.is_empty() && self.sampled.is_empty() {
             return Ok(());
         }
-        // Stable: the rows of a call stay in their order.
+        // The sort is stable: the rows of a call stay in their order.
         later.sort_by_key(|(row, ..)| *row);
         let mut later = later.into_iter().peekable();
         let control = self.control.of_worker();
@@ -170,7 +173,7 @@ impl<'a> Run<'a> {
         Ok(())
     }
 
-    /// Takes an answer that is no further request.
+    /// Stores an answer that is not a further request.
     fn take(&self, row: usize, who: RequestId, answer: Result<Answer, Error>, columns: &mut [Column]) {
         match answer {
             Ok(Answer::Value(value)) => self.place(row, who, Ok(value), columns),
@@ -180,7 +183,7 @@ impl<'a> Run<'a> {
     }
 }
 
-/// Rows of several lengths in portions of about a chunk.
+/// Divides rows of several lengths into portions of about a chunk.
 pub(super) fn portions(rows: &Rows<'_>) -> Vec<Range<usize>> {
     let mut portions = Vec::new();
     let mut start = 0;
