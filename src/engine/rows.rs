@@ -139,7 +139,7 @@ fn of_made_up_rows(
     run_rows(plan, subjects, &rows, &[], &Workers::Caller, control)
 }
 
-/// What the workers of one run share.
+/// The data that the workers of one run share.
 struct Run<'a> {
     plan: &'a Plan,
     subjects: &'a Subjects,
@@ -166,7 +166,7 @@ struct Run<'a> {
     per_unit: usize,
     chunks: usize,
     units: usize,
-    /// Rows of several lengths that a worker takes at a time, and what each of the longer ones is asked.
+    /// The ranges of rows of several lengths that a worker takes at a time, and the stage for each longer row.
     ragged: Vec<Range<usize>>,
     all: Stage,
     next: AtomicUsize,
@@ -621,7 +621,7 @@ impl<'a> Run<'a> {
         }
         let mut columns: Vec<Result<Column, Error>> = self.plan.calls().iter().map(|_| Ok(Column::Empty)).collect();
         let mut done = std::mem::take(&mut *lock(&self.done));
-        // If a row has several parts, each call has its value in one of them.
+        // A row may have several entries; each call has its value in one of them.
         done.sort_unstable_by_key(|(row, _)| *row);
         for (_, more) in done {
             columns.iter_mut().zip(more).for_each(|(column, more)| guarded_on(column, |column| column.append(more)));

@@ -207,7 +207,7 @@ fn find<T: Ordered>(block: &[T], start: u64, test: impl Fn(T) -> bool) -> Option
     Some(Found { item: *block.get(first + within)?, at: start + (first + within) as u64 })
 }
 
-/// What a kernel of this family computes from the state.
+/// The statistic that a kernel of this family computes from the state.
 #[derive(Clone, Copy)]
 enum Asks {
     Min,

@@ -23,7 +23,7 @@ use crate::value::Value;
 /// Rows processed at a time. A result's bits depend on it.
 const ROWS: usize = 512;
 
-/// The side of a tile: so many columns are multiplied with as many others.
+/// The side of a tile: this number of columns is multiplied with as many others.
 const TILE: usize = 4;
 
 /// Joint moments of several arrays.
@@ -36,7 +36,7 @@ struct JointMoments {
     scales: Arc<Vec<Scale>>,
 }
 
-/// What [`JointMoments`] accumulates.
+/// The state of [`JointMoments`].
 #[derive(Debug, Clone, Default)]
 struct State {
     n: f64,

@@ -15,7 +15,7 @@ use crate::parameters::{Accepts, Argument, Arguments, DefaultValue, EXACT, Param
 use crate::selection::{Method, Place, interpolated, weighted};
 use crate::value::Value;
 
-/// What a use of `quantile` asks for.
+/// The parameters of one use of `quantile`.
 #[derive(Debug, Clone)]
 struct Quantiles {
     q: Vec<f64>,

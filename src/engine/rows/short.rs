@@ -61,7 +61,7 @@ impl<'a> Run<'a> {
         Ok(())
     }
 
-    /// Copies rows whose memory layout is not suitable into the tiles.
+    /// Copies the rows of each source that are not contiguous in memory into its tile.
     pub(super) fn pack(&self, worker: &mut Worker<'_, 'a>, rows: Range<usize>) {
         for (source, tile) in self.sources.iter().zip(&mut worker.tiles) {
             if source.joined(rows.clone()).is_some() {
