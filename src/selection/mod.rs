@@ -1,8 +1,8 @@
 //! Order statistics: the exact elements at given ranks, without sorting or copying the array.
 //!
-//! 1. A sample shows how the elements are distributed; a [`Map`] into bins is fitted to it. 2. A sweep counts the
-//! elements of each bin ([`Count`]). This determines which bins hold the requested ranks. 3. A sweep collects the few
-//! elements of those bins ([`Collect`]) and sorts them.
+//! 1. A sample shows how the elements are distributed; a [`Map`] into bins is fitted to it.
+//! 2. A sweep counts the elements of each bin ([`Count`]). This determines which bins hold the requested ranks.
+//! 3. A sweep collects the few elements of those bins ([`Collect`]) and sorts them.
 //!
 //! A map only has to be monotone: regardless of rounding, all elements of a bin are at most as large as those of the
 //! next bin. So the result is exact for every map. A bad map makes bins that are too full to collect; they are divided
