@@ -20,7 +20,7 @@ TYPES = {
     "a finite number": "float",
     "an integer >= 0": "int",
     "1, 2 or inf": "float",
-    "an integer from 1 to 10000000, a rising sequence of at least two finite edges, 'auto', 'doane', 'fd', 'rice', "
+    "an integer from 1 to 10000000, an ascending sequence of at least two finite edges, 'auto', 'doane', 'fd', 'rice', "
     "'scott', 'sqrt' or 'sturges'": "int | npt.ArrayLike | _Rule",
     "None or a pair of finite numbers (low, high) with low <= high": "tuple[float, float] | None",
     "a number from 0 to 1 or a sequence of them": "npt.ArrayLike",

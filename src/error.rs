@@ -1,7 +1,7 @@
-//! Everything that can go wrong, as one enum: what the value was and what would have been right.
+//! All errors of the crate, as one enum. Each variant has the wrong value and what is accepted instead.
 //!
-//! The messages name the argument, the value and the remedy; tests pin them. The core raises nothing else, and the Python
-//! face turns each variant into the built-in exception a NumPy user expects (`py/errors.rs`).
+//! The messages name the argument, the value and the remedy; tests check them. The core returns no other errors, and
+//! the Python face converts each variant to the built-in exception that a NumPy user expects (`py/errors.rs`).
 
 use std::any::Any;
 use std::fmt;
@@ -16,9 +16,9 @@ use crate::memory::OutOfMemory;
 pub enum Error {
     /// No kernel has this name.
     UnknownKernel {
-        /// The name asked for, as the caller would write it.
+        /// The requested name, as the caller would write it.
         name: String,
-        /// The nearest name of the catalogue, if one is near.
+        /// The most similar name in the catalogue, if one is similar.
         nearest: Option<&'static str>,
     },
     /// The kernel has no such parameter.
@@ -41,7 +41,7 @@ pub enum Error {
         /// What is accepted.
         expected: &'static str,
     },
-    /// The parameter's value is outside what the kernel can do.
+    /// The parameter's value is not accepted by the kernel.
     ParameterValue {
         /// The kernel's name.
         kernel: &'static str,
@@ -52,7 +52,7 @@ pub enum Error {
         /// What is accepted.
         expected: String,
     },
-    /// The kernel has no meaning for this element type.
+    /// The kernel does not support this element type.
     UnsupportedDtype {
         /// The kernel's name.
         kernel: &'static str,
@@ -61,31 +61,31 @@ pub enum Error {
         /// The element types that the kernel takes.
         accepted: &'static str,
     },
-    /// No kernel has a meaning for such elements.
+    /// No kernel supports this dtype.
     ForeignDtype {
         /// The array's dtype, as NumPy shows it.
         dtype: String,
     },
-    /// Weights, for a kernel that has no meaning for them.
+    /// Weights were given for a kernel that takes none.
     Unweighted {
         /// The kernel's name.
         kernel: &'static str,
         /// The kernels that take weights.
         known: Vec<&'static str>,
     },
-    /// Integers too large to be told apart, where each has a weight.
+    /// Integers with weights that are too large to be exact as float64.
     Inexact {
         /// The kernel's name.
         kernel: &'static str,
-        /// Their dtype.
+        /// The integers' dtype.
         dtype: DType,
     },
-    /// An empty array, for a kernel that needs at least one element.
+    /// The array is empty, and the kernel needs at least one element.
     Empty {
         /// The kernel's name.
         kernel: &'static str,
     },
-    /// Nothing but NaN, for a kernel that needs at least one other element.
+    /// The array has only NaN, and the kernel needs at least one other element.
     AllNan {
         /// The kernel's name.
         kernel: &'static str,
@@ -94,12 +94,12 @@ pub enum Error {
     },
     /// `nan_policy="raise"` and there are NaN values.
     FoundNan {
-        /// How many.
+        /// The number of NaN values.
         count: i64,
         /// The array's element type.
         dtype: DType,
     },
-    /// An integer result that does not fit the dtype that NumPy gives it.
+    /// The integer result does not fit NumPy's result dtype.
     Overflow {
         /// The kernel's name.
         kernel: &'static str,
@@ -108,58 +108,58 @@ pub enum Error {
         /// What to do instead.
         remedy: &'static str,
     },
-    /// A histogram's range that the data made impossible.
+    /// The data have no finite range, which a histogram needs.
     HistogramRange {
         /// The lower end found in the data.
         low: f64,
         /// The upper end found in the data.
         high: f64,
     },
-    /// The kernel's code panicked. A bug of ours, told as an error so that the others' results survive.
+    /// The kernel's code panicked. This is a bug of fanfold; as an error it leaves the other kernels' results intact.
     Panic {
         /// The kernel's name.
         kernel: &'static str,
-        /// What the panic said.
+        /// The panic's message.
         message: String,
     },
-    /// Memory that could not be had.
+    /// Memory could not be allocated.
     Memory {
-        /// The names of the kernels that it was for.
+        /// The names of the kernels that needed the memory.
         kernels: Vec<&'static str>,
-        /// How many bytes it was.
+        /// The number of bytes.
         bytes: usize,
     },
-    /// A kernel of several arrays, asked for of one.
+    /// A kernel of several arrays was requested for a single array.
     SeveralArrays {
         /// The kernel's name.
         kernel: &'static str,
     },
-    /// Two answers would have one key.
+    /// Two results would have the same key.
     SameKey {
         /// The key.
         key: String,
     },
-    /// No answer has this key.
+    /// No result has this key.
     NoAnswer {
-        /// The key asked for.
+        /// The requested key.
         key: String,
-        /// The keys that there are.
+        /// The existing keys.
         known: Vec<String>,
     },
-    /// The answer is not what it was asked for as.
+    /// The result does not have the requested type.
     OtherAnswer {
-        /// Its key.
+        /// The result's key.
         key: String,
-        /// What it is.
+        /// The result's type.
         found: String,
-        /// What it was asked for as.
+        /// The requested type.
         wanted: String,
     },
     /// The array has no such axis.
     NoAxis {
-        /// The axis asked for.
+        /// The requested axis.
         axis: usize,
-        /// How many axes the array has.
+        /// The number of the array's axes.
         axes: usize,
     },
     /// The deadline passed before the work was done.
@@ -172,7 +172,7 @@ pub enum Error {
 }
 
 impl fmt::Display for Error {
-    #[allow(clippy::too_many_lines)] // a line or two for each
+    #[allow(clippy::too_many_lines)] // one or two lines per variant
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Error::UnknownKernel { name, nearest } => {
@@ -197,30 +197,27 @@ impl fmt::Display for Error {
                 write!(f, "'{kernel}': {parameter} must be {expected}, not {value}")
             }
             Error::UnsupportedDtype { kernel, dtype, accepted } => {
-                write!(f, "'{kernel}' has no meaning for an array of dtype {dtype}: it takes {accepted}")
+                write!(f, "'{kernel}' does not support an array of dtype {dtype}: it takes {accepted}")
             }
             Error::ForeignDtype { dtype } => write!(
                 f,
-                "data has dtype {dtype}, which has no kernels: convert it first, for example with data.astype(float), or \
-                 pick one field of a structured array"
+                "data has dtype {dtype}, which no kernel supports: convert it first, for example with \
+                 data.astype(float), or pick one field of a structured array"
             ),
             Error::Unweighted { kernel, known } => {
-                write!(f, "'{kernel}' takes no weights: those that do are {}", known.join(", "))
+                write!(f, "'{kernel}' takes no weights: the kernels that take weights are {}", known.join(", "))
             }
             Error::Inexact { kernel, dtype } => write!(
                 f,
-                "'{kernel}': integers of 2**53 and more have no exact answer with weights: pass data.astype(float) for a \
-                 rounded one, not {dtype}"
+                "'{kernel}': integers of 2**53 or more have no exact result with weights: pass data.astype(float) for \
+                 a rounded result, not {dtype}"
             ),
             Error::Empty { kernel } => {
-                write!(f, "'{kernel}' of an empty array does not exist: pass at least one element")
+                write!(f, "'{kernel}' of an empty array is undefined: pass at least one element")
             }
             Error::AllNan { kernel, dtype } => {
                 let missing = dtype.missing();
-                write!(
-                    f,
-                    "'{kernel}' of an array of nothing but {missing} does not exist: pass at least one other element"
-                )
+                write!(f, "'{kernel}' of an array of only {missing} is undefined: pass at least one other element")
             }
             Error::FoundNan { count, dtype } => write!(
                 f,
@@ -249,26 +246,26 @@ impl fmt::Display for Error {
                 }
                 write!(
                     f,
-                    "{}{} bytes of memory could not be had: pass less data or fewer functions at a time, or raise the \
-                     limit of the process's memory",
+                    "{}{} bytes of memory could not be allocated: pass less data or fewer functions at a time, or \
+                     raise the limit of the process's memory",
                     if kernels.is_empty() { "" } else { ": " },
                     grouped(*bytes)
                 )
             }
             Error::SeveralArrays { kernel } => {
-                write!(f, "'{kernel}' goes over several arrays, and there is one: leave it out")
+                write!(f, "'{kernel}' takes several arrays, but there is only one: leave '{kernel}' out")
             }
             Error::SameKey { key } => {
-                write!(f, "two answers would be called \"{key}\": give one another key, with Kernel::named")
+                write!(f, "two results would have the key \"{key}\": give one of them another key with Kernel::named")
             }
             Error::NoAnswer { key, known } => {
-                write!(f, "no answer is called \"{key}\": there are {}", known.join(", "))
+                write!(f, "no result has the key \"{key}\": the keys are {}", known.join(", "))
             }
             Error::OtherAnswer { key, found, wanted } => {
-                write!(f, "the answer \"{key}\" is {found}, not {wanted}: Answers::get gives it as it is")
+                write!(f, "the result \"{key}\" is {found}, not {wanted}: Answers::get returns it unconverted")
             }
             Error::NoAxis { axis, axes } => {
-                write!(f, "there is no axis {axis}: the array has {axes}, numbered from 0")
+                write!(f, "there is no axis {axis}: the array has ndim={axes}, and axes are numbered from 0")
             }
             Error::Timeout { seconds } => {
                 write!(
@@ -284,7 +281,7 @@ impl fmt::Display for Error {
 
 impl std::error::Error for Error {}
 
-/// A number as Python writes it, but for the point after a whole one.
+/// A number as Python writes it, except that whole numbers have no decimal point.
 fn number(x: f64) -> String {
     if x.is_nan() {
         return "nan".to_owned();
@@ -298,10 +295,10 @@ fn number(x: f64) -> String {
     format!("{digits}e{sign}{exponent:0>2}")
 }
 
-/// Names that a message shows.
+/// The number of names that a message shows.
 const SHOWN: usize = 8;
 
-/// An integer with its digits in groups of three.
+/// An integer with its digits grouped by three.
 pub(crate) fn grouped(number: usize) -> String {
     let digits = number.to_string();
     let mut text = String::new();
@@ -315,7 +312,7 @@ pub(crate) fn grouped(number: usize) -> String {
 }
 
 impl Error {
-    /// The same, of these kernels, if it is one that any can have and that does not say yet whose it is.
+    /// Adds these kernels' names to a panic or memory error that names no kernel yet. Other errors stay unchanged.
     #[must_use]
     pub(crate) fn of(self, names: impl IntoIterator<Item = &'static str>) -> Error {
         match self {
@@ -330,7 +327,7 @@ impl Error {
     }
 }
 
-/// Does something that may panic, or find no memory. Whose error that is, the caller knows.
+/// Runs an action that may panic or fail to allocate memory. The error names no kernel; the caller adds it.
 pub(crate) fn guarded<R>(action: impl FnOnce() -> R) -> Result<R, Error> {
     catch_unwind(AssertUnwindSafe(action)).map_err(|panic| match panic.downcast_ref() {
         Some(&OutOfMemory { bytes }) => Error::Memory { kernels: Vec::new(), bytes },
@@ -338,7 +335,7 @@ pub(crate) fn guarded<R>(action: impl FnOnce() -> R) -> Result<R, Error> {
     })
 }
 
-/// What a panic said, if it said it in words.
+/// The panic's message, if it is text.
 fn panic_message(panic: &(dyn Any + Send)) -> String {
     let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
     text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "no message".to_owned())

@@ -1,8 +1,9 @@
-//! Requests → passes: what is shared, what comes first, what follows. Made before any data is touched; printable.
+//! Turns requests into passes: what is shared, what comes first, what follows. A plan is made before any data is read,
+//! and can be printed.
 //!
-//! A [`Plan`] is the functions of a call. For a dtype it gives a [`Stage`]: the sinks of the first sweep, each once, and
-//! what waits for them. When the sweep is done, each waiting function gives its value or a further request, and those
-//! requests make the next stage, until nothing waits. The engine does the sweeping (`engine/run.rs`).
+//! A [`Plan`] holds the functions of a call. For a dtype it makes a [`Stage`]: the sinks of the first sweep, each once,
+//! and the requests that wait for them. After the sweep, each waiting function returns its value or a further request.
+//! These requests make the next stage, until nothing waits. The engine does the sweeps (`engine/run.rs`).
 
 use std::fmt::Write as _;
 use std::sync::Arc;
@@ -35,7 +36,7 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// A plan of these uses of kernels.
+    /// Creates a plan of these uses of kernels.
     pub fn new(calls: Vec<Call>, nan_policy: NanPolicy) -> Plan {
         Plan { calls, nan_policy }
     }
@@ -45,19 +46,21 @@ impl Plan {
         &self.calls
     }
 
-    /// Does something for all of its kernels together. What there is no memory for then (scratch, groups, trees) is
-    /// the failure of them all.
+    /// Runs an action for all kernels together. If memory for it (scratch, groups, trees) cannot be allocated, all
+    /// kernels fail.
     pub(crate) fn whole<R>(&self, action: impl FnOnce() -> Result<R, Error>) -> Result<R, Error> {
         guarded(action).flatten().map_err(|error| error.of(self.calls.iter().map(|call| call.entry.name)))
     }
 
-    /// The first sweep over an array of this dtype, and for each function that has no meaning there, its number and why.
+    /// The first sweep over an array of this dtype, and for each function that does not support it, its number and the
+    /// error.
     pub fn stage(&self, dtype: DType) -> (Stage, Vec<(usize, Error)>) {
         let array = Subject::of(0, dtype);
         self.stage_over(&vec![Ok(array); self.calls.len()], &[array])
     }
 
-    /// The same, over a subject for each call, or why there is none. `nan_policy="raise"` looks at `checked`.
+    /// The same, with a subject for each call, or the error if there is none. `nan_policy="raise"` checks the subjects
+    /// in `checked`.
     pub fn stage_over(&self, subjects: &[Result<Subject, Error>], checked: &[Subject]) -> (Stage, Vec<(usize, Error)>) {
         let mut stage = Stage::default();
         let mut errors = Vec::new();
@@ -88,7 +91,7 @@ impl Plan {
         };
         let subjects: Vec<Result<Subject, Error>> = self.calls.iter().map(subject).collect();
         let (mut stage, errors) = self.stage_over(&subjects, &[array]);
-        // Arrays without memory can be explained.
+        // A plan can also be explained for arrays that have no memory.
         stage.write(|_, unwritten| Some(Output::none(unwritten.dtype)));
         let name = |who: RequestId| match who {
             RequestId::Call(index) => keys.get(index).map_or("?", String::as_str),
@@ -117,56 +120,56 @@ impl Plan {
     }
 }
 
-/// What the arrays of a run are, before any element is read.
+/// The properties of a run's arrays, known before any element is read.
 #[derive(Debug, Clone)]
 pub struct Given {
     /// The dtype of each array.
     pub dtypes: Vec<DType>,
-    /// Which arrays have bools beside their elements that say which of these are there: the value that says so.
+    /// For each array with bools that mark its present elements: the value that the bools have for present elements.
     pub present: Vec<Option<bool>>,
-    /// Whether there is a mask, which is true where elements count.
+    /// Whether there is a mask. It is true where elements count.
     pub mask: bool,
     /// The dtype of the elements' weights, if they have any.
     pub weights: Option<DType>,
 }
 
-/// What the calls of a plan go over, of several arrays.
+/// The subjects of a plan's calls, taken from several arrays.
 #[derive(Debug, Clone)]
 pub struct Subjects {
-    /// The formulas that make subjects of arrays, which are its sources.
+    /// The formulas that make subjects from arrays. The arrays are the graph's sources.
     pub graph: Graph,
-    /// What each call goes over, or why it cannot.
+    /// The subject of each call, or the error if there is none.
     pub of_calls: Vec<Result<Subject, Error>>,
-    /// The arrays themselves, without what is missing or left out by a mask.
+    /// The arrays themselves, without elements that are missing or left out by a mask.
     pub arrays: Vec<Subject>,
-    /// The bools that stand beside arrays, as sources behind these: the value of elements that are there.
+    /// The bools of arrays, which are sources after the arrays: their value for present elements.
     pub present: Vec<bool>,
-    /// For each call that answers with positions: the bools that say which elements count, by their sources' numbers, and the value
-    /// that says so. None for the others.
+    /// For each call that returns positions: the bools that mark the counted elements, as source numbers with the value
+    /// for counted elements. Empty for other calls.
     pub counting: Vec<Vec<(usize, bool)>>,
 }
 
-/// The arrays of a run as nodes, and what decides which of their elements count.
+/// The arrays of a run as nodes, and the bools that mark their counted elements.
 struct Sources {
     arrays: Vec<(NodeId, DType)>,
-    /// Of each array: what tells which of its elements are there.
+    /// For each array, the bools of its present elements.
     present: Vec<Option<Bools>>,
     mask: Option<Bools>,
     weights: Option<(NodeId, DType)>,
 }
 
-/// Bools that say which elements count.
+/// Bools that mark the counted elements.
 #[derive(Clone, Copy, PartialEq)]
 struct Bools {
     /// The source's number, and its node.
     source: usize,
     node: NodeId,
-    /// The value that says so.
+    /// The value for counted elements.
     value: bool,
 }
 
 impl Sources {
-    /// The sources in their order: the arrays, the bools of those that have some, the mask, the weights.
+    /// Creates the sources in this order: the arrays, the bools of arrays that have some, the mask, the weights.
     fn new(graph: &mut Graph, given: &Given) -> Sources {
         let mut number = 0;
         let mut source = |dtype: DType| {
@@ -185,7 +188,7 @@ impl Sources {
         Sources { arrays, present, mask, weights }
     }
 
-    /// What says which elements of these arrays count: where all of them are there, and the mask is true.
+    /// The bools of the counted elements: those present in all of these arrays, where the mask is true.
     fn bools(&self, over: &[usize]) -> Vec<Bools> {
         let present = over.iter().filter_map(|&array| *self.present.get(array)?);
         let mut bools: Vec<Bools> = present.chain(self.mask).collect();
@@ -193,7 +196,7 @@ impl Sources {
         bools
     }
 
-    /// The elements of a node that count.
+    /// The counted elements of a node.
     fn counting(&self, graph: &mut Graph, over: &[usize], node: NodeId) -> NodeId {
         let mask = match self.bools(over).as_slice() {
             [] => return node,
@@ -208,21 +211,21 @@ impl Sources {
 }
 
 impl Given {
-    /// One array, of which some elements may be missing.
+    /// One array; some elements may be missing.
     pub fn one(dtype: DType, present: Option<bool>) -> Given {
         Given { dtypes: vec![dtype], present: vec![present], mask: false, weights: None }
     }
 }
 
 impl Subjects {
-    /// The subjects of a plan's calls, which go over one array.
+    /// The subjects of a plan's calls over one array.
     pub fn of_one(plan: &Plan, given: &Given) -> Subjects {
         let over = |call: &Call| vec![0; if call.entry.takes == Takes::Pairs { 2 } else { 1 }];
         Subjects::new(plan, given, &plan.calls.iter().map(over).collect::<Vec<_>>())
     }
 
-    /// The subjects of a plan's calls: for each the numbers of the arrays that it goes over. The sources are the arrays, the
-    /// bools of those that have some, the mask if there is one, and the weights.
+    /// The subjects of a plan's calls; `over` has the numbers of the arrays that each call takes. The sources are the
+    /// arrays, the bools of arrays that have some, the mask if there is one, and the weights.
     pub fn new(plan: &Plan, given: &Given, over: &[Vec<usize>]) -> Subjects {
         let first = given.dtypes.first().copied().unwrap_or(DType::Float64);
         let mut graph = Graph::new(first);
@@ -272,7 +275,7 @@ impl Subjects {
                         let pairs = graph.apply(Operation::Pair, vec![element, weights]);
                         return Ok(Subject { weights: Some(Weights { pairs, dtype }), ..subject });
                     }
-                    // The kernel says what it takes with weights.
+                    // The kernel decides which dtypes it takes with weights.
                     Some((pairs, dtype)) => Subject { weights: Some(Weights { pairs, dtype }), ..subject },
                     None => subject,
                 },
@@ -290,26 +293,26 @@ impl Subjects {
         Subjects { graph, of_calls, arrays, present, counting }
     }
 
-    /// A dtype that has missing values, if there is one.
+    /// A dtype that has missing values, if one of the arrays has such a dtype.
     pub fn missing(&self) -> DType {
         let dtypes = self.arrays.iter().map(|subject| subject.dtype);
         dtypes.clone().find(|dtype| dtype.has_missing()).or(dtypes.clone().next()).unwrap_or(DType::Float64)
     }
 }
 
-/// Which request waits for a state.
+/// The identity of a waiting request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RequestId {
-    /// The function of this number.
+    /// The function with this number.
     Call(usize),
-    /// `nan_policy="raise"`, which looks at every array.
+    /// `nan_policy="raise"`, which checks every array.
     NanCheck,
 }
 
-/// What no element has to be read for: the answer follows from how many there are.
+/// A result known from the element count; needs no pass.
 type OfLength = fn(u64) -> Value;
 
-/// A request that waits for a state, and what becomes of it.
+/// A request that waits for a state, and the finish that turns the state into a result.
 #[derive(Clone)]
 pub struct Waiting {
     who: RequestId,
@@ -318,7 +321,7 @@ pub struct Waiting {
     then: Vec<&'static str>,
 }
 
-/// The sinks of one sweep, and who waits for them.
+/// The sinks of one sweep, and the requests that wait for them.
 #[derive(Clone, Default)]
 pub struct Stage {
     sinks: Vec<Sink>,
@@ -328,7 +331,7 @@ pub struct Stage {
 }
 
 impl Stage {
-    /// Adds a request; its state is shared with one that is there already if either covers the other.
+    /// Adds a request. It shares the state of an existing request if one of the two states covers the other.
     pub fn add(&mut self, who: RequestId, request: Request) {
         let (sink, finish, then) = match request {
             Request::Length(value) => return self.known.push((who, value)),
@@ -347,18 +350,18 @@ impl Stage {
         self.waiting.push(Waiting { who, sink, finish, then });
     }
 
-    /// Who waits for arrays, and for which.
+    /// The requests that wait for arrays, and these arrays.
     pub fn arrays(&self) -> impl Iterator<Item = (RequestId, &Unwritten)> {
         self.arrays.iter().map(|(who, unwritten)| (*who, unwritten.as_ref()))
     }
 
-    /// Takes out who waits for arrays.
+    /// Removes and returns the requests that wait for arrays.
     #[must_use]
     pub fn take_arrays(&mut self) -> Stage {
         Stage { arrays: std::mem::take(&mut self.arrays), ..Stage::default() }
     }
 
-    /// Gives those who wait for arrays the memory to write them to; who gets none waits no longer.
+    /// Gives the requests that wait for arrays the memory to write to. Requests that get none are dropped.
     pub fn write(&mut self, mut memory: impl FnMut(RequestId, &Unwritten) -> Option<Output>) {
         for (who, unwritten) in std::mem::take(&mut self.arrays) {
             if let Some(output) = memory(who, &unwritten) {
@@ -367,7 +370,7 @@ impl Stage {
         }
     }
 
-    /// What each pass does, and for whom; the first of them takes a sample, if somebody wants one.
+    /// What each pass does, and for which requests. The first pass takes a sample, if a request needs one.
     fn steps(&self) -> Vec<Vec<(String, Vec<RequestId>)>> {
         let mut passes: Vec<Vec<(String, Vec<RequestId>)>> = vec![Vec::new()];
         let mut put = |pass: usize, step: String, who: RequestId| {
@@ -394,7 +397,7 @@ impl Stage {
         self.sinks.iter().any(|sink| sink.accumulator.sampled())
     }
 
-    /// Takes out the sinks for which a sample is enough, and who waits for them.
+    /// Removes and returns the sinks for which a sample is enough, with the requests that wait for them.
     #[must_use]
     pub fn take_sampled(&mut self) -> Stage {
         let mut sampled = Stage::default();
@@ -419,7 +422,7 @@ impl Stage {
         sampled
     }
 
-    /// Lets all who wait in another stage wait in this one.
+    /// Moves the requests of another stage to this one.
     pub fn join(&mut self, other: &Stage) {
         self.known.extend(&other.known);
         for waiting in &other.waiting {
@@ -429,29 +432,29 @@ impl Stage {
         }
     }
 
-    /// Whether nobody waits: there is nothing to sweep for.
+    /// Whether no request waits, so that no sweep is needed.
     pub fn is_done(&self) -> bool {
         self.waiting.is_empty()
     }
 
-    /// Whether nobody was added.
+    /// Whether the stage has no requests.
     pub fn is_empty(&self) -> bool {
         self.waiting.is_empty() && self.known.is_empty() && self.arrays.is_empty()
     }
 
-    /// All who wait, for whatever it is.
+    /// All waiting requests.
     pub fn everybody(&self) -> impl Iterator<Item = RequestId> {
         let arrays = self.arrays.iter().map(|(who, _)| *who);
         let known = self.known.iter().map(|(who, _)| *who);
         self.waiting.iter().map(|waiting| waiting.who).chain(known).chain(arrays)
     }
 
-    /// What the array's length alone answers.
+    /// The results known from the array's length alone.
     pub fn known(&self, len: u64) -> impl Iterator<Item = (RequestId, Value)> {
         self.known.iter().map(move |(who, value)| (*who, value(len)))
     }
 
-    /// What the sweep delivers to.
+    /// The sinks of the sweep.
     pub fn sinks(&self) -> &[Sink] {
         &self.sinks
     }
@@ -471,12 +474,12 @@ impl Stage {
         })
     }
 
-    /// Who waits, by their numbers.
+    /// The requests that wait for a state.
     pub fn waiting(&self) -> &[Waiting] {
         &self.waiting
     }
 
-    /// The numbers of those who wait for each sink.
+    /// For each sink, which of the waiting requests wait for it.
     pub fn waiting_for(&self) -> Vec<Vec<usize>> {
         let mut found = vec![Vec::new(); self.sinks.len()];
         for (number, waiting) in self.waiting.iter().enumerate() {
@@ -487,18 +490,18 @@ impl Stage {
 }
 
 impl Waiting {
-    /// Who it is.
+    /// The identity of the request.
     pub fn who(&self) -> RequestId {
         self.who
     }
 
-    /// What becomes of the state, if that is a number and can be told without more ado.
+    /// The result for the state, if it is a number that needs no further work.
     #[inline]
     pub fn number(&self, state: &AnyState) -> Option<(Number, DType)> {
         self.finish.number(state)
     }
 
-    /// What becomes of the state. One function's finish may not sink the others.
+    /// The answer for the state. A panic in one function's finish does not affect the others.
     pub fn answer(&self, state: &AnyState) -> Result<Answer, Error> {
         guarded(|| self.finish.answer(state)).flatten()
     }

@@ -464,11 +464,11 @@ fn mistakes_are_errors() {
         "'quantile': q must be a number from 0 to 1 or a sequence of them, not [0.5, 1.5]"
     );
     assert_eq!(message(Kernel::new("quantile").with("method", "linaer")).split(", not ").last(), Some("'linaer'"));
-    assert_eq!(message("cov".into()), "'cov' goes over several arrays, and there is one: leave it out");
+    assert_eq!(message("cov".into()), "'cov' takes several arrays, but there is only one: leave 'cov' out");
     assert_eq!(Run::new(["cov_matrix"]).unwrap_err(), Error::SeveralArrays { kernel: "cov_matrix" });
     assert_eq!(
         Run::new(["mean", "std", "mean"]).unwrap_err().to_string(),
-        "two answers would be called \"mean\": give one another key, with Kernel::named"
+        "two results would have the key \"mean\": give one of them another key with Kernel::named"
     );
     let given_twice = Kernel::new("quantile").with("q", 2.0).with("q", 0.5);
     assert!(Run::new([given_twice]).is_ok());
@@ -476,20 +476,23 @@ fn mistakes_are_errors() {
     let x = array![[1, 2], [3, 4]];
     let run = Run::new(["mean", "argmax"]).unwrap();
     let answers = run.over(x.view()).unwrap();
-    assert_eq!(answers.number("std").unwrap_err().to_string(), "no answer is called \"std\": there are mean, argmax");
+    assert_eq!(
+        answers.number("std").unwrap_err().to_string(),
+        "no result has the key \"std\": the keys are mean, argmax"
+    );
     assert_eq!(
         answers.array::<i64>("argmax").unwrap_err().to_string(),
-        "the answer \"argmax\" is one int64, not an array of int64: Answers::get gives it as it is"
+        "the result \"argmax\" is one int64, not an array of int64: Answers::get returns it unconverted"
     );
     let along = run.along(x.view(), Axis(0)).unwrap();
     assert_eq!(
         along.array::<f32>("mean").unwrap_err().to_string(),
-        "the answer \"mean\" is an array of float64, not an array of float32: Answers::get gives it as it is"
+        "the result \"mean\" is an array of float64, not an array of float32: Answers::get returns it unconverted"
     );
     assert!(along.number("mean").is_err());
     assert_eq!(
         run.along(x.view(), Axis(2)).unwrap_err().to_string(),
-        "there is no axis 2: the array has 2, numbered from 0"
+        "there is no axis 2: the array has ndim=2, and axes are numbered from 0"
     );
     assert_eq!(run.along(ndarray::arr0(1.0).view(), Axis(0)), Err(Error::NoAxis { axis: 0, axes: 0 }));
 

@@ -107,7 +107,7 @@ fn assert_is_short(error: &Error, bytes: usize, call: &Call) {
         Error::Memory { kernels, bytes: wanted } => {
             assert_eq!(*wanted, bytes, "{}", name(call));
             assert!(kernels.contains(&call.entry.name), "{kernels:?} is not {}", name(call));
-            assert!(error.to_string().contains(" bytes of memory could not be had"), "{error}");
+            assert!(error.to_string().contains(" bytes of memory could not be allocated"), "{error}");
         }
         other => unreachable!("{}: {other:?}", name(call)),
     }

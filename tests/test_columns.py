@@ -342,16 +342,16 @@ def test_a_plan_and_a_pool_take_dicts() -> None:
             {"x": x, "y": y * 1j},
             "corr",
             TypeError,
-            "'corr' has no meaning for an array of dtype complex128: it takes bool",
+            "'corr' does not support an array of dtype complex128: it takes bool",
         ),
         (
             {"x": x, "y": y * 1j},
             "cov_matrix",
             TypeError,
-            "'cov_matrix' has no meaning for an array of dtype complex128",
+            "'cov_matrix' does not support an array of dtype complex128",
         ),
-        ({"x": x, "y": y.astype("M8[s]")}, "mean", TypeError, "'mean' has no meaning for an array of dtype datetime64"),
-        ({"x": x, "y": y.astype(str)}, "mean", TypeError, "data has dtype <U32, which has no kernels"),
+        ({"x": x, "y": y.astype("M8[s]")}, "mean", TypeError, "'mean' does not support an array of dtype datetime64"),
+        ({"x": x, "y": y.astype(str)}, "mean", TypeError, "data has dtype <U32, which no kernel supports"),
     ],
 )
 def test_wrong_arrays_are_told(data: Any, functions: Any, error: type[Exception], message: str) -> None:

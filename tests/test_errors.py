@@ -40,10 +40,10 @@ class Broken:
 DATA = "data is a {}, which holds no numbers: pass an array, a list of numbers, a column or a table"
 LISTED = "data is a {} that NumPy turns into an array of dtype {}: pass numbers only, with nan for missing values"
 DTYPE = (
-    "data has dtype {}, which has no kernels: convert it first, for example with data.astype(float), "
+    "data has dtype {}, which no kernel supports: convert it first, for example with data.astype(float), "
     "or pick one field of a structured array"
 )
-TAKES = "'{}' has no meaning for an array of dtype {}: it takes {}"
+TAKES = "'{}' does not support an array of dtype {}: it takes {}"
 FUNCTIONS = "functions must be names, kernels, callables, or a dict of them, not {}"
 NEITHER = "functions: {} is not a name, a kernel or a callable"
 UNKNOWN = 'unknown function "{}": fanfold.kernels() lists the names; any other function can be passed as a callable'
@@ -60,13 +60,13 @@ ORDER = "'moment': order must be an integer >= 0, not {}"
 ORD = "'norm': ord must be 1, 2 or inf, not {}"
 BINS_EXACT = "'histogram': bins must be floats (np.asarray(bins, float)) where integers reach 2**53, not {}"
 BINS = (
-    "'histogram': bins must be an integer from 1 to 10000000, a rising sequence of at least two finite edges, 'auto', "
-    "'doane', 'fd', 'rice', 'scott', 'sqrt' or 'sturges', not {}"
+    "'histogram': bins must be an integer from 1 to 10000000, an ascending sequence of at least two finite edges, "
+    "'auto', 'doane', 'fd', 'rice', 'scott', 'sqrt' or 'sturges', not {}"
 )
 RANGE = "'histogram': range must be None or a pair of finite numbers (low, high) with low <= high, not {}"
 DATA_RANGE = "'histogram': the data's own range [{}] is not finite: pass range=(low, high) or explicit bins"
-EMPTY = "'{}' of an empty array does not exist: pass at least one element"
-ALL_NAN = "'{}' of an array of nothing but NaN does not exist: pass at least one other element"
+EMPTY = "'{}' of an empty array is undefined: pass at least one element"
+ALL_NAN = "'{}' of an array of only NaN is undefined: pass at least one other element"
 FOUND_NAN = "nan_policy='raise' and the array holds {} NaN: clean it, or pass nan_policy='omit' or 'propagate'"
 OVERFLOW = (
     "'{}': the exact result does not fit {}: "
@@ -278,7 +278,7 @@ MESSAGES = [
     ("ff.run(array([0, nan]), 'histogram')", ValueError, DATA_RANGE.format("nan, nan")),
     ("ff.run(array([-1.5e300, inf]), 'histogram')", ValueError, DATA_RANGE.format("-1.5e+300, inf")),
     ("ff.run(array([1, np.nextafter(1, 2)]), 'histogram')", ValueError,
-     "'histogram': bins must be few enough to be told apart in float64 between 1.0 and 1.0000000000000002, not 10"),
+     "'histogram': bins must be few enough for distinct edges in float64 between 1.0 and 1.0000000000000002, not 10"),
 ]  # fmt: skip
 
 

@@ -196,7 +196,9 @@ def test_nothing_is_told_of_functions_that_want_the_dict_or_fail_by_themselves()
 
 
 def test_a_function_that_gets_a_dict_has_no_parts_and_that_is_told() -> None:
-    with pytest.raises(TypeError, match="'above' fills a dict, which has no parts: return a value instead") as caught:
+    with pytest.raises(
+        TypeError, match="'above' fills a dict, which has no rows or groups: return a value instead"
+    ) as caught:
         ff.run(LARGE, above, by=LARGE > 0)
     assert "functools.partial(above, threshold=...)" in caught.value.__notes__[0]
     with pytest.raises(TypeError, match="missing 1 required positional argument: 'q'") as caught:

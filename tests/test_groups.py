@@ -288,7 +288,7 @@ def test_groups_survive() -> None:
         ({"by": np.array([1, "a", 2, "b"], object)}, TypeError, "cannot be sorted"),
         ({"by": [1, 2, 1], "axis": 0}, ValueError, r"by has shape \(3,\)"),
         ({"by": [1, 2, 1, 2], "axis": 1}, np.exceptions.AxisError, "axis 1 is out of bounds"),
-        ({"by": [1, 2, 1, 2], "axis": ()}, ValueError, r"axis is \(\), and by goes along one axis"),
+        ({"by": [1, 2, 1, 2], "axis": ()}, ValueError, r"axis is \(\), but by goes along one axis"),
         ({"by": [1, 2, 1, 2], "keepdims": True}, ValueError, "by and keepdims were both given"),
         ({"by": [1, 2, 1, 2], "where": np.ones(3, bool)}, ValueError, r"where has shape \(3,\)"),
     ],
@@ -382,9 +382,9 @@ def test_class_means_of_a_table_of_features() -> None:
     np.testing.assert_allclose(several["corr"], np.ones((3, 6)))
     assert ff.run(x[:, :0], "mean", by=by, axis=0)["mean"].shape == (3, 0)
     assert ff.run(x, ["mean", ff.quantile([0.1])], by=np.full(500, np.nan), axis=0)["mean"].shape == (0, 6)
-    with pytest.raises(ValueError, match="'cumsum' answers with an array of items, and takes by or axis, not both"):
+    with pytest.raises(ValueError, match="'cumsum' returns an array of items, and takes by or axis, not both"):
         ff.run(x, "cumsum", by=by, axis=0)
-    with pytest.raises(ValueError, match="weights differ along other axes"):
+    with pytest.raises(ValueError, match="weights vary along other axes"):
         ff.run(x, "mean", by=by, axis=0, weights=rng.random(x.shape))
 
 

@@ -318,7 +318,7 @@ def test_functions_get_an_array_of_a_class_with_a_meaning_as_it_is(size: int) ->
     assert type(r["squared"]) is Metres and r["squared"].unit == "m"
     assert r["top"] == (x / 0.3048).max()
     assert r.report.how["squared"] == "plain"
-    assert r.report.why["squared"] == "the array is a Metres, which has a meaning of its own"
+    assert r.report.why["squared"] == "the array is a Metres, which may behave differently from an ndarray"
     matrix = np.matrix([[1.0, 2.0], [3.0, 4.0]])
     np.testing.assert_array_equal(ff.run(matrix, squared)["squared"], [[7, 10], [15, 22]])
     assert "Metres, which has a meaning" in ff.plan(squared, like=metres(x)).explain()

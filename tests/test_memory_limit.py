@@ -58,7 +58,8 @@ def checked(call, keys, whole=False):
         for key in keys:
             if isinstance(found[key], MemoryError):
                 names = r"'\\w+'(, '\\w+')*"
-                assert re.match(rf'{names}: [\\d,]+ bytes of memory could not be had: ', str(found[key])), found[key]
+                told = rf'{names}: [\\d,]+ bytes of memory could not be allocated: '
+                assert re.match(told, str(found[key])), found[key]
                 assert f"'{key}'" in str(found[key]), (key, found[key])
                 short.add(key)
             else:

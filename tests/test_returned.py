@@ -660,7 +660,7 @@ def test_what_a_stopped_run_did_not_come_to_is_told(workers: int) -> None:
         ff.run(X, {"stops": stops, "max": lambda v: v.max()}, workers=workers)
     for value in kept:
         with pytest.raises(
-            RuntimeError, match=r"the run was stopped before it came to this value: keep float\(value\)"
+            RuntimeError, match=r"the run was stopped before this value was computed: keep float\(value\)"
         ):
             np.asarray(value + 1)
 

@@ -472,9 +472,9 @@ def test_arrays_of_items_along_an_axis() -> None:
     out = np.empty(x.shape)
     assert ff.run(x, "cumsum", axis=1, out={"cumsum": out})["cumsum"] is out
     np.testing.assert_allclose(out, np.cumsum(x, axis=1), rtol=1e-12, atol=1e-12)
-    with pytest.raises(ValueError, match="'cumsum' answers with an array of items, and goes along one axis"):
+    with pytest.raises(ValueError, match="'cumsum' returns an array of items, and works along one axis only"):
         ff.run(x, "cumsum", axis=(0, 1))
-    with pytest.raises(ValueError, match="'cumsum' answers with an array of items, and takes no where"):
+    with pytest.raises(ValueError, match="'cumsum' returns an array of items, and takes no where"):
         ff.run(x, "cumsum", where=x > 0)
     with pytest.raises(OverflowError, match="cumsum"):
         ff.run(np.full((2, 3), 2**62), ["cumsum", "min"], axis=1)

@@ -246,14 +246,18 @@ def test_a_plan_and_a_pool_take_weights() -> None:
     ("weights", "error", "message"),
     [
         (-w, ValueError, "weights holds -4: a weight is a finite number >= 0"),
-        (np.where(w > 3, np.nan, w), ValueError, "weights holds NaN: put 0 where an element is not to count"),
+        (np.where(w > 3, np.nan, w), ValueError, "weights holds NaN: put 0 where an element must not count"),
         (np.where(w > 3, np.inf, w), ValueError, "weights holds inf: a weight is a finite number >= 0"),
         (w[1:], ValueError, r"weights has shape \(999,\), which does not broadcast to that of data, \(1000,\)"),
         (w * 1j, TypeError, "weights must be an array of real numbers, not an array of dtype complex128"),
         (w.astype(str), TypeError, "weights must be an array of real numbers, not an array of dtype <U21"),
         (w.astype("g"), TypeError, r"not an array of dtype (longdouble|float128): pass weights.astype\(float\)"),
         ("ones", TypeError, "weights must be an array of real numbers, not 'ones'"),
-        (2.0, TypeError, "not 2.0: one number weighs every element alike: leave it out, or pass a weight for each"),
+        (
+            2.0,
+            TypeError,
+            "not 2.0: a single number gives every element the same weight: leave it out, or pass a weight for each",
+        ),
         ([[1], [2, 3]], TypeError, r"weights must be an array, not \[\[1\], \[2, 3\]\] .*: pass np.asarray\(weights\)"),
         ({"x": w}, TypeError, "weights must be an array of real numbers, not {'x'"),
         (np.ma.masked_array(w, w > 2), TypeError, r"weights has missing elements \(\d+\): put 0 where"),
@@ -273,7 +277,7 @@ def test_the_check_of_weights_is_stopped_as_the_run_is() -> None:
 def test_what_has_no_exact_answer_is_an_error() -> None:
     large = np.array([2**60 + 1, 2**60 + 3, 2**60 + 5])
     with pytest.raises(
-        OverflowError, match="'quantile': integers of 2\\*\\*53 and more have no exact answer with weights"
+        OverflowError, match="'quantile': integers of 2\\*\\*53 or more have no exact result with weights"
     ):
         ff.run(large, ff.quantile(0.5, method="inverted_cdf"), weights=[1, 1, 1])
     with pytest.raises(

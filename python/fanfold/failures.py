@@ -90,7 +90,7 @@ def short_of_memory(error: MemoryError, keys: Iterable[str]) -> MemoryError:
     if size or not text:
         wanted = f"{size:,} bytes of memory" if size else "memory"
         advice = "pass less data or fewer functions at a time, or raise the limit of the process's memory"
-        text = f"{wanted} could not be had: {advice}"
+        text = f"{wanted} could not be allocated: {advice}"
     return MemoryError(f"{', '.join(map(shown, keys))}: {text}")
 
 

@@ -1,4 +1,7 @@
-"""`by=`: the elements of each label together. Labels become integers of a range, which the compiled half groups."""
+"""`by=`: one result for the elements of each label.
+
+Labels become integers of a range, and the compiled half makes the groups.
+"""
 
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -18,7 +21,7 @@ from fanfold.sources import Elements, missing
 
 
 class Groups:
-    """The elements of each label together: as `shapes.Rows`, for a run with `by=`."""
+    """The elements of each label as a group: for a run with `by=`, what `shapes.Rows` is for one with `axis=`."""
 
     why = "called for each group"
     whole = False
@@ -37,15 +40,15 @@ class Groups:
         self._offsets = np.zeros(1, np.int64)
         self._positions: npt.NDArray[np.int64] | None = None
         self.groups: Any = None
-        """The labels that occur, in order, once the kernels have run."""
+        """The labels that occur, in order; known after the kernels have run."""
         self.bytes_copied = 0
 
     def asked(self, group: Any) -> Asked:
-        """Where the groups go."""
+        """The axis of the groups in the results."""
         return Asked((), group=group)
 
     def plan(self, kernels: Sequence[_core.Kernel], nan_policy: str) -> _core.Plan:
-        """The kernels, as `run` takes them."""
+        """The plan of these kernels, as `run` takes it."""
         return _core.Plan(list(kernels), nan_policy)
 
     def run(
@@ -57,7 +60,7 @@ class Groups:
         timeout: float | None,
         targets: Mapping[int, npt.NDArray[Any]] = MappingProxyType({}),
     ) -> Any:
-        """Runs the kernels, each over its arrays; what `_core.Plan.run` gives."""
+        """Runs the kernels, each over its arrays. Returns the same as `_core.Plan.run`."""
         labels = self._labels
         how = self._mask, self._weights, self._wants_positions, dict(targets), workers, timeout
         grouping, found = plan.run_groups(arrays, over, labels.numbers, labels.low, labels.range, *how)
@@ -69,11 +72,11 @@ class Groups:
 
     @property
     def weights(self) -> npt.NDArray[Any] | None:
-        """What each element weighs, if they have weights."""
+        """The weight of each element; None if there are no weights."""
         return self._weights
 
     def result(self, column: Any, kernel: _core.Kernel) -> Any:
-        """A kernel's answers, in the order of the groups."""
+        """A kernel's results, in the order of the groups."""
         return self._of_each(column, kernel)
 
     def _of_each(self, column: Any, kernel: _core.Kernel) -> Any:
@@ -84,12 +87,12 @@ class Groups:
         if kernel.answers == "positions" and self._positions is not None:
             return self._of_all(column, self._positions)
         if kernel.answers == "quantiles" and isinstance(column, np.ndarray) and column.ndim > 1:
-            # First, as along axes.
+            # The groups are the first axis, as along axes.
             return np.moveaxis(column, -1, 0)
         return column if isinstance(column, np.ndarray) else shapes.together(column)
 
     def _of_all(self, column: Any, positions: npt.NDArray[np.int64]) -> npt.NDArray[Any]:
-        """Positions in the groups as positions in the array."""
+        """Converts positions in the groups to positions in the array."""
         starts = self._offsets[:-1]
         if isinstance(column, np.ndarray):
             return positions[column + starts.reshape(-1, *(1,) * (column.ndim - 1))]
@@ -101,17 +104,17 @@ class Groups:
         return np.split(positions, self._offsets[1:-1]) if self._offsets.size > 1 else []
 
     def refuses(self, size: int, data: Elements) -> str | None:
-        """What keeps a kernel from answering with an array of items, if anything does."""
+        """The reason why a kernel cannot return an array of items; None if it can."""
         if self._weights is not None:
             return "takes no weights"
         if self._mask is not None:
-            return "takes no where: pass labels that are NaN where elements are to be left out"
-        return None if size == data.size else "not with one for each element: it takes no by"
+            return "takes no where: pass NaN as the label of elements to leave out"
+        return None if size == data.size else "the array does not have one item for each element: it takes no by"
 
     def written(self, plan: _core.Plan, arrays: Arrays, over: Over, out: Out) -> Written:
-        """Memory for the answers that are arrays of items, each in its element's place.
+        """Allocates memory for the results that are arrays of items, each at its element's position.
 
-        What belongs to no group is NaN, NaT, or 0 where there is no such.
+        Elements without a group get NaN or NaT, or 0 if the dtype has neither.
         """
         found = Written()
         for number, elements in enumerate(arrays):
@@ -129,7 +132,7 @@ class Groups:
         return found
 
     def settle(self, written: Written) -> None:
-        """Brings the items, which were written group by group, to the places of their elements."""
+        """Moves the items, which were written group by group, to the positions of their elements."""
         for place, array in written.arrays.items():
             if self._positions is not None:
                 array.flat[self._positions] = written.targets[place][: self._positions.size]
@@ -140,10 +143,13 @@ class Groups:
         return False
 
     def called(self, function: Called, elements: Elements) -> Callable[[npt.NDArray[Any]], Any]:
-        """A user's function, to be called with the array of these elements: it is called with those of each group."""
+        """A user's function, to be called with the array of these elements.
+
+        It is called once per group, with the group's elements.
+        """
 
         def parts(array: npt.NDArray[Any], positions: list[npt.NDArray[np.int64]]) -> list[npt.NDArray[Any]]:
-            # A matrix has two axes whatever is done to it.
+            # An np.matrix always has two axes.
             own = [array.take(each) for each in positions]
             for part in own:
                 part.flags.writeable = False
@@ -152,7 +158,7 @@ class Groups:
         def called(data: npt.NDArray[Any]) -> Any:
             places = kept = self._of_groups()
             if missing(elements) and isinstance(elements, _core.Source):
-                # The array has only those that are there: their numbers among these.
+                # The array has only the present elements: these are their positions among them.
                 present = elements.is_present().reshape(-1)
                 kept = [own[present[own]] for own in places]
                 numbers = np.cumsum(present) - 1
@@ -168,7 +174,10 @@ class Groups:
 
 
 class GroupsAlong(Groups):
-    """The elements of each label along an axis, for each place along the other axes: the axis becomes the groups."""
+    """The elements of each label along an axis, for each position along the other axes.
+
+    The groups replace this axis.
+    """
 
     why = "called for each group, with axis"
 
@@ -191,11 +200,11 @@ class GroupsAlong(Groups):
         return math.prod(self._rest)
 
     def asked(self, group: Any) -> Asked:
-        """Where the groups go."""
+        """The axis of the groups in the results."""
         return Asked((), group=group, along=self._axis)
 
     def plan(self, kernels: Sequence[_core.Kernel], nan_policy: str) -> _core.Plan:
-        """The kernels, each as often as there are sequences along the axis."""
+        """The kernels, repeated for each sequence along the axis."""
         return _core.Plan([kernel for kernel in kernels for _ in range(self._count)], nan_policy)
 
     def run(
@@ -207,7 +216,7 @@ class GroupsAlong(Groups):
         timeout: float | None,
         targets: Mapping[int, npt.NDArray[Any]] = MappingProxyType({}),
     ) -> Any:
-        """Runs the kernels over every sequence; what `_core.Plan.run` gives, with a list for each kernel."""
+        """Runs the kernels over every sequence. Returns the same as `_core.Plan.run`, with a list for each kernel."""
         del targets
         count = self._count
         sequences = [sequence for array in arrays for sequence in self._sequences(array)]
@@ -223,7 +232,7 @@ class GroupsAlong(Groups):
         return int(self._labels.numbers.size)
 
     def _sequences(self, elements: Elements) -> list[Elements]:
-        """The elements along the axis, for each place along the others."""
+        """The elements along the axis, for each position along the other axes."""
         present = elements.is_present() if isinstance(elements, _core.Source) and elements.missing else None
         if self._chosen is not None:
             present = self._chosen if present is None else present & self._chosen
@@ -236,7 +245,7 @@ class GroupsAlong(Groups):
         return [values[at] if there is None else _core.Source(values[at], there[at]) for at in places]
 
     def result(self, column: Any, kernel: _core.Kernel) -> Any:
-        """A kernel's answers, with the groups where the axis was."""
+        """A kernel's results, with the groups in place of the axis."""
         each = [self._of_each(own, kernel) for own in column]
         if each and isinstance(each[0], tuple):
             return type(each[0])(*(self._laid_out(list(field), kernel) for field in zip(*each, strict=True)))
@@ -257,17 +266,17 @@ class GroupsAlong(Groups):
         return np.moveaxis(stacked.reshape(shape), place, place + self._axis)
 
     def written(self, plan: _core.Plan, arrays: Arrays, over: Over, out: Out) -> Written:
-        """No answer is an array of items, see `refuses`."""
+        """Allocates nothing: no result is an array of items, see `refuses`."""
         del plan, arrays, over, out
         return Written()
 
     def refuses(self, size: int, data: Elements) -> str | None:
-        """What keeps a kernel from answering with an array of items: it always is."""
+        """The reason why a kernel cannot return an array of items; there is always one."""
         del size, data
         return "takes by or axis, not both"
 
     def called(self, function: Called, elements: Elements) -> Callable[[npt.NDArray[Any]], Any]:
-        """A user's function, to be called with the elements of each group, which have all axes."""
+        """A user's function, to be called with the elements of each group, with all axes kept."""
         given: dict[str, Any] = {"axis": self._axis}
 
         def called(data: npt.NDArray[Any]) -> Any:
@@ -299,7 +308,7 @@ def groups(
     workers: int,
     problems: Problems,
 ) -> Groups | None:
-    """The array's groups, if the arguments are right."""
+    """The array's groups; None if an argument is wrong."""
     known = len(problems)
     mask = shapes.mask(where, data, problems)
     weighed = shapes.weighing(weights, data, axis, problems)
@@ -310,18 +319,19 @@ def groups(
     if axes is None:
         return None
     if len(axes) != 1:
-        advice = "pass one of its axes, along which the labels go"
-        problems.append(ValueError(f"axis is {shown(axis)}, and by goes along one axis: {advice}"))
+        advice = "pass the one axis along which the labels go"
+        problems.append(ValueError(f"axis is {shown(axis)}, but by goes along one axis: {advice}"))
         return None
     (along,) = axes
     found = labels(by, np.broadcast_to(np.empty(()), (data.shape[along],)), workers, problems)
     if weighed is not None:
-        # A weight for each place along the axis; by elements they would need to be put together with them.
+        # Only one weight per position along the axis is supported; other weights would have to be grouped with the
+        # elements.
         moved = np.moveaxis(weighed, along, -1)
         others = tuple(slice(0, 1) if stride == 0 else slice(None) for stride in moved.strides[:-1])
         own = moved[others]
         if own.size != own.shape[-1] and own.size and (own != own[(0,) * (own.ndim - 1)]).any():
-            problems.append(ValueError("weights differ along other axes than by goes along: pass one for each label"))
+            problems.append(ValueError("weights vary along other axes than that of by: pass one weight for each label"))
         weighed = own[(0,) * (own.ndim - 1)] if own.size else np.zeros(data.shape[along])
     if found is None or len(problems) > known:
         return None

@@ -1,4 +1,6 @@
-"""Which elements are taken together (all, those along axes, those of a label), and the kernels that go over them."""
+"""Which elements each result is computed from (all, those along axes, those of a label), and the kernels that run over
+them.
+"""
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -27,7 +29,7 @@ def parts(
     workers: int,
     problems: list[Exception],
 ) -> Parts:
-    """How arrays of one shape are taken apart. Raises what is wrong with the arguments for that, and these problems."""
+    """The partition of arrays of one shape. Raises for wrong arguments, and for the given problems."""
     first = next(iter(arrays.values()))
     axis, keepdims = taking.get("axis"), taking.get("keepdims", False)
     found: Parts | None
@@ -45,7 +47,9 @@ def parts(
                 shapes.taking(function, found.given if found else {}, key, problems)
     else:
         if keepdims is not False:
-            problems.append(ValueError("by and keepdims were both given: the groups are an axis, leave keepdims out"))
+            problems.append(
+                ValueError("by and keepdims were both given: the result has an axis of groups, so leave keepdims out")
+            )
         is_any = any(kernel.answers == "positions" for kernel in plan._kernels)
         positions = bool(plan._plain or items or is_any)
         found = groups.groups(first, data.by, axis, data.where, data.weights, positions, workers, problems)
@@ -54,9 +58,11 @@ def parts(
     for key, size in items.items() if taking else ():
         reason = found.refuses(size, first) if found else None
         if reason is not None:
-            problems.append(ValueError(f"{checks.shown(key)} answers with an array of items, and {reason}"))
+            problems.append(ValueError(f"{checks.shown(key)} returns an array of items, and {reason}"))
     for key in plan._fills if taking else ():
-        wrong = TypeError(f"functions: {checks.shown(key)} fills a dict, which has no parts: return a value instead")
+        wrong = TypeError(
+            f"functions: {checks.shown(key)} fills a dict, which has no rows or groups: return a value instead"
+        )
         note(wrong, remedy_for_dict(plan._functions[key]))
         problems.append(wrong)
     raise_problems(problems, "the call cannot be run")
@@ -66,7 +72,10 @@ def parts(
 
 
 class Kernels:
-    """The kernels of a run over parts: the calling thread's work, once, beside the functions."""
+    """The kernels of a run over rows or groups.
+
+    The calling thread runs them once, while other threads call the functions.
+    """
 
     def __init__(
         self,
@@ -78,9 +87,9 @@ class Kernels:
         deadline: Deadline,
     ) -> None:
         self.figures: tuple[Any, ...] = ()
-        """Passes, bytes read and workers."""
+        """The numbers of passes, of bytes read and of workers."""
         self.answers: list[Any] = [None] * len(calls.kernels)
-        """An answer for each call, None where it failed."""
+        """A result for each call; None if it failed."""
         self.failed: list[tuple[int, Exception]] = []
         self._parts = parts
         # Those that a call goes over, or one, which says how many elements there are.
@@ -91,30 +100,30 @@ class Kernels:
         self._nan_policy = nan_policy
         self._out = {place: out[key] for place, key in enumerate(calls.keys) if key in out}
         self._deadline = deadline
-        # What groups there are is found by the run.
+        # The run finds the groups.
         self._is_wanted = bool(calls.kernels) or isinstance(parts, Groups)
 
     def check(self) -> None:
-        """Raises if the time is up."""
+        """Raises if the timeout has passed."""
         self._deadline.left()
 
     def is_wanted(self) -> bool:
-        """Whether they have not been run."""
+        """Whether the kernels have not run yet."""
         return self._is_wanted
 
     def takes_along(self, axes: tuple[int, ...]) -> bool:
-        """Whether kernels of functions that go along these axes can be run with them."""
+        """Whether further kernels along these axes, for functions, can run in the same sweep."""
         parts = self._parts
         is_alike = isinstance(parts, Rows) and parts.taken == axes and parts.mask is None and parts.weights is None
         return is_alike and len(self._arrays) == 1 and not missing(self._arrays[0]) and self._nan_policy == "propagate"
 
     def sweep(self, waiting: list[Wait], workers: int) -> list[Wait]:
-        """Runs them; all who wait go on."""
+        """Runs the kernels. Everything that waits can continue."""
         self.run(workers)
         return waiting
 
     def run(self, workers: int, more: Sequence[_core.Kernel] = ()) -> tuple[list[Any], set[int]]:
-        """Runs them; the columns of these further kernels, and the numbers of those that failed."""
+        """Runs the kernels. Returns the columns of the further kernels, and the numbers of those that failed."""
         self._is_wanted = False
         parts, calls, arrays = self._parts, self._calls, self._arrays
         count = len(calls.kernels)

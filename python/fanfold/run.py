@@ -1,7 +1,7 @@
-"""The one way of a run: arrays → what is taken together → kernels, then functions → results.
+"""How every run works: arrays → rows or groups → kernels, then functions → results.
 
-Every call comes through here, but for kernels alone over one whole array, which are over in a few microseconds
-(`api.Plan.run`). A single array is a table of one column without a name.
+Every call goes through this module, except kernels alone over one whole array, which take a few microseconds
+(`api.Plan.run`). A single array is treated as a table with one unnamed column.
 """
 
 import time
@@ -31,10 +31,10 @@ if TYPE_CHECKING:
 _NO_ELEMENTS = np.empty(0)
 
 _RECORD = object()
-"""The name of a structured array, of which each field is a column."""
+"""The name that stands for a structured array; each of its fields is a column."""
 
 Out = Mapping[str, npt.NDArray[Any]]
-"""Arrays of the caller's, by the keys of the kernels that are to write to them."""
+"""The caller's arrays, by the keys of the kernels that write to them."""
 
 
 class Run:
@@ -57,7 +57,7 @@ class Run:
         self._deadline = deadline
         self._out = out
         self._order = plan._order
-        # When the call was made: to open the data is part of it.
+        # The time of the call: opening the data counts too.
         self._begun = begun
         self._values: dict[Any, Any] = {}
         self._errors: dict[Any, Exception] = {}
@@ -66,10 +66,10 @@ class Run:
         self._passes = self._bytes_read = self._bytes_copied = 0
         self._used = 1
         self._groups: Any = None
-        # Which axes are taken, for the names of those that are left.
+        # The reduced axes, to name the axes that are left.
         self._asked = Asked(tuple(range(data.first.ndim)))
         self._gathered: dict[Any, tuple[npt.NDArray[Any], str]] = {}
-        # What a class means is lost on kernels: they fail, and functions get the array in its class.
+        # Kernels cannot respect the meaning of an array's class: they fail, and functions get the array in its class.
         self._kernels = dict(zip(plan._keys, plan._kernels, strict=False))
         for name, array in data.arrays.items():
             for key, error in checks.refused(self._kernels, array, self._word_for(name)).items():
@@ -92,7 +92,7 @@ class Run:
     # ---------------------------------------------------------------------------------------------- whole arrays
 
     def _whole(self, name: Any, kernels: Mapping[str, _core.Kernel], functions: Mapping[str, Any]) -> None:
-        """Kernels and functions over all elements of an array, in passes that they share."""
+        """Runs kernels and functions over all elements of an array, in shared passes."""
         if not kernels and not functions:
             return
         array: Elements = self._arrays[name] if name is not _RECORD else _NO_ELEMENTS
@@ -122,7 +122,7 @@ class Run:
         out: Mapping[int, npt.NDArray[Any]],
         beside: Kernels | None = None,
     ) -> None:
-        """Functions that are traced, and kernels in the same passes; and those that go beside them."""
+        """Runs traced functions and kernels in the same passes, and the kernels along axes beside them."""
         workers = budget(self._workers)
         policy = self._plan._nan_policy
         traced = TracedCalls(
@@ -158,7 +158,7 @@ class Run:
         reason: str,
         out: Mapping[int, npt.NDArray[Any]],
     ) -> None:
-        """Functions that are called as they stand, beside the kernels' run."""
+        """Calls functions unchanged, while the kernels run."""
         called = {key: Called(function) for key, function in functions.items()}
         tasks = [Task(key, function, data) for key, function in called.items()]
         run = None if native is None else partial(native.run, self._arrays[name], out=dict(out))
@@ -179,20 +179,20 @@ class Run:
     # ------------------------------------------------------------------------------------------ parts of arrays
 
     def _parted(self, on_error: str) -> None:
-        """An answer for each of many parts, of each of many columns, or of the elements that are there."""
+        """Computes a result for each row or group, for each column, or for the present elements."""
         plan, arrays = self._plan, self._arrays
         policy = plan._nan_policy
-        # Of a table a kernel answers for those columns that it has a meaning for.
+        # In a table, a kernel returns results for the columns that it supports.
         lacking = columns.without(self._kernels, arrays, policy) if self._data.is_table else set()
         self._refuse_items(lacking)
         problems: list[Exception] = []
-        # The kernels of a column that its functions are traced over share their passes.
+        # If functions are traced over a column, the column's kernels share their passes.
         shared = {name: self._shared(name, lacking) for name in arrays} if not self._taking else {}
         elsewhere = {(key, name) for name, kernels in shared.items() for key in kernels}
         calls = columns.Calls(self._kernels, list(arrays), problems, lacking | elsewhere)
         asked = parts(self._data, arrays, plan, self._taking, self._workers, problems)
         several = {} if self._data.is_single else arrays
-        # Of one array without weights the call has been asked already.
+        # For a single array without weights, the call has already been checked.
         if on_error == "raise" and (several or asked.weights is not None):
             every = columns.Calls(self._kernels, list(arrays), [], lacking)
             wrong = columns.wrong(_core.Plan(every.kernels, policy), arrays, several, every, asked.weights)
@@ -200,7 +200,7 @@ class Run:
         if asked.weights is not None:
             refuse_weights(asked.weights, self._workers, self._deadline)
         kernels = Kernels(asked, list(arrays.values()), calls, policy, self._out, self._deadline)
-        # Functions get a structured array as it is, and of other tables each column.
+        # Functions get a structured array unchanged, and each column of other tables.
         for_functions = list(arrays) if self._data.record is None else [_RECORD]
         if self._taking:
             self._apart(asked, kernels, for_functions if plan._plain else [])
@@ -211,7 +211,7 @@ class Run:
             self._whole(name, shared.get(name, {}), plan._plain)
 
     def _shared(self, name: Any, lacking: Set[tuple[Any, Any]]) -> dict[Any, _core.Kernel]:
-        """The kernels that are run with the functions of a column, in the same passes."""
+        """The kernels that run with the functions of a column, in the same passes."""
         own = self._own(name)
         if not self._plan._plain or self._data.record is not None or self._plan._nan_policy == "raise":
             return {}
@@ -221,7 +221,7 @@ class Run:
         return {key: kernel for key, kernel in one.items() if (key, name) not in lacking}
 
     def _take_answers(self, asked: Parts, kernels: Kernels, calls: columns.Calls) -> None:
-        """What the kernels gave, over all arrays."""
+        """Takes over the kernels' results for all arrays."""
         self._figures(*kernels.figures)
         if self._data.is_single:
             self._values |= dict(zip(calls.keys, kernels.answers, strict=True))
@@ -236,9 +236,9 @@ class Run:
         self._asked = asked.asked(self._data.group)
 
     def _apart(self, asked: Parts, kernels: Kernels, names: list[Any]) -> None:
-        """Functions over the parts of arrays, of all columns together, beside the kernels."""
+        """Calls functions over the rows or groups of arrays, for all columns together, while the kernels run."""
         if isinstance(asked, Groups) and kernels.is_wanted():
-            # They have to know the groups.
+            # The functions need the groups.
             kernels.run(self._workers)
         tasks: list[Task] = []
         called: list[tuple[Any, str, Called]] = []
@@ -286,7 +286,7 @@ class Run:
         errors = {key: self._errors[key] for key in self._order if key in self._errors}
         for key in errors.keys() & plan._plain.keys():
             tell_what_is_missing(errors[key], plan._functions[key])
-        # The frames of `run` and of this may outlive it, in the exceptions' tracebacks.
+        # The tracebacks of exceptions may keep the frames of this function and of `run` alive.
         self._errors.clear()
         if on_error == "raise":
             good = {key: value for key, value in values.items() if key not in errors}
@@ -301,14 +301,14 @@ class Run:
         return {name: value[name] for name in self._arrays if name in value}
 
     def _named(self, key: Any, value: Any, dimensions: Dimensions) -> Any:
-        """An answer with the names of the axes that are left, and their coordinates."""
+        """A result with the names and coordinates of the axes that are left."""
         kernel = self._kernels.get(key)
         if not self._data.is_single and isinstance(value, dict):
             return {name: dimensions.named(own, kernel, self._asked, self._groups) for name, own in value.items()}
         return dimensions.named(value, kernel, self._asked, self._groups)
 
     def _filled(self, values: dict[Any, Any]) -> dict[Any, Any]:
-        """The results with the entries of the dicts that functions have filled."""
+        """The results, with the entries of the dicts that functions filled."""
         fills = self._plan._fills
         if not fills:
             return values
@@ -334,7 +334,7 @@ class Run:
         failures: list[tuple[int, Exception]],
         *figures: Any,
     ) -> None:
-        """What a run of a whole array gave."""
+        """Takes over the results of a run over a whole array."""
         self._figures(*figures)
         for key, answer in zip(keys, answers, strict=True):
             self._put(key, name, answer)
@@ -360,32 +360,32 @@ class Run:
         self._errors.setdefault(key, error)
 
     def _told(self, key: str, called: Called) -> None:
-        """Whether a function was called with a copy."""
+        """Records whether a function was called with a copy."""
         if called.bytes_copied:
             self._why[key] = f"{self._why[key]}; {COPIED}"
             self._bytes_copied += called.bytes_copied
 
     def _refuse_items(self, lacking: set[tuple[Any, Any]]) -> None:
-        """What is missing has no item among an array's: kernels that answer with arrays of items lack these arrays."""
+        """Missing elements have no item in an array: kernels that return arrays of items fail for these arrays."""
         for name, array in self._arrays.items():
             count = missing(array)
             for index, *_ in self._plan._native.arrays(array) if count else ():
                 key = self._plan._keys[index]
                 if key not in self._kernels or (key, name) in lacking:
                     continue
-                why = f"answers with an array of items, and {count:,} elements of {self._word_for(name)} are missing"
+                why = f"returns an array of items, but {count:,} elements of {self._word_for(name)} are missing"
                 self._fail(key, name, TypeError(f"{checks.shown(key)} {why}: drop them, or put NaN in their place"))
                 self._put(key, name, None)
                 lacking.add((key, name))
 
     def _own(self, name: Any) -> Elements:
-        """A column as functions get it: in its class, if that may mean something."""
+        """A column as functions get it: in its own class, if the class may have a meaning."""
         record = self._data.record
         own = record if name is _RECORD and record is not None else self._data.arrays[name]
         return checks.kept(own) if isinstance(own, np.ndarray) else own
 
     def _as_array(self, name: Any) -> tuple[Any, str]:
-        """The elements of a column as functions get them, and why they are copied, if they are."""
+        """The elements of a column as functions get them, and the reason for a copy, if there is one."""
         elements = self._own(name)
         if isinstance(elements, np.ndarray):
             return elements, ""
@@ -395,7 +395,7 @@ class Run:
         return self._gathered[name]
 
     def _word_for(self, name: Any) -> str:
-        """A column, as messages call it."""
+        """The name of a column in messages."""
         return "data" if self._data.is_single else f"data[{checks.shown(name)}]"
 
     def _threads(self, data: Elements) -> int:

@@ -1,14 +1,15 @@
-"""Runs users' functions, never more of them at a time than there are workers, beside the sweeps of the calling thread.
+"""Runs users' functions, at most as many at a time as there are workers, while the calling thread sweeps.
 
-Functions are called here, in Python, and never from the compiled half: when the interpreter ends, it unwinds daemon
-threads (before Python 3.14), which compiled frames would not survive. With one worker the calling thread does all,
-one after the other. Otherwise each function runs on a daemon thread, in one of as many *places* as there are workers. A
-function that waits for a value gives its place to another one. Once nobody can go on without a sweep, the calling
-thread sweeps for all who wait. A function that is busy with something else is not waited for: the sweep runs beside it.
+Functions are called here, in Python, and never from the compiled half: before Python 3.14, when the interpreter exits,
+it unwinds daemon threads, and compiled frames would not survive that. With one worker, the calling thread calls one
+function after the other. Otherwise each function runs on a daemon thread, in a *place*; there are as many places as
+workers. A function that waits for a value gives its place to another function. When no function can continue without a
+sweep, the calling thread sweeps for all that wait. It does not wait for a function that is busy with something else:
+the sweep then runs at the same time.
 
-The calling thread waits for nothing that could last. When the time is up, or at Ctrl-C, functions that do not return
-are left behind in their threads. The calling thread may be interrupted between any two steps, and waits by nothing but
-locks, which bear it: it could leave a condition's lock held. The functions' threads get no signals.
+The calling thread never waits for long. After the timeout or Ctrl-C, functions that do not return are left running in
+their threads. The calling thread may be interrupted between any two steps. It waits with plain locks only, because they
+tolerate this; an interrupted wait on a condition could leave its lock held. The functions' threads get no signals.
 """
 
 import threading
@@ -22,50 +23,50 @@ from fanfold import _core
 from fanfold.deadline import Deadline
 
 PATIENCE = 0.005
-"""Seconds for which a sweep waits for a function that may come to want the same one."""
+"""Seconds that a sweep waits for a function that may soon need the same sweep."""
 
 POLL = 0.05
-"""Seconds after which the calling thread looks around."""
+"""Seconds between two checks of the calling thread."""
 
 GRACE = 0.04
-"""Seconds that functions have to end in once a run is stopped, before they are left behind."""
+"""Seconds that functions have to return after a run is stopped, before they are left behind."""
 
 MOST_BEGUN = 64
-"""Functions that may have begun, unless there are more workers. Each that waits keeps a thread; of a call with more of
-them, several sweeps serve what one could."""
+"""The most functions that may have begun, unless there are more workers. Each waiting function keeps a thread. A call
+with more functions may take several sweeps where one could serve all."""
 
 
 class Call(Protocol):
-    """A function to be called."""
+    """A function to call."""
 
     key: str
 
     def attempt(self) -> None:
-        """Calls the function and keeps what it returns or raises; raises what ends the whole run."""
+        """Calls the function and keeps what it returns or raises. Raises only what ends the whole run."""
 
 
 class Work(Protocol):
-    """What the calling thread does beside the functions."""
+    """The work of the calling thread while functions run."""
 
     def is_wanted(self) -> bool:
-        """Whether there is something to sweep for, also if no function waits."""
+        """Whether a sweep is needed even if no function waits."""
 
     def sweep(self, waiting: "list[Wait]", workers: int) -> "list[Wait]":
-        """One sweep, by so many workers; those who need not wait any more."""
+        """Sweeps once, with this number of workers. Returns the waits that are over."""
 
     def check(self) -> None:
-        """Raises if the time is up."""
+        """Raises if the timeout has passed."""
 
 
 class Stopped(BaseException):
-    """Ends a function that waits for a value which will not come, past its ``except Exception``: the run is stopped."""
+    """Ends a function that waits for a value when the run is stopped. Its ``except Exception`` does not catch this."""
 
     def __init__(self, error: Exception | None = None) -> None:
         self.error = error
 
 
 class Wait:
-    """A function that waits until what it wants is known."""
+    """A function that waits until its requested values are known."""
 
     __slots__ = ("_lock", "wanted")
 
@@ -75,18 +76,18 @@ class Wait:
         self._lock.acquire()
 
     def sleep(self) -> None:
-        """Returns once it was woken."""
+        """Sleeps until woken."""
         self._lock.acquire()
 
     def wake(self) -> None:
-        """Lets it go on."""
+        """Wakes the function."""
         if self._lock.locked():
             self._lock.release()
 
 
 @contextmanager
 def standing_in() -> Iterator[None]:
-    """Within, this thread is a worker: runs that it starts compute alone."""
+    """A context in which this thread is a worker: runs that it starts use this thread only."""
     before = _core.stand_in(True)
     try:
         yield
@@ -103,7 +104,7 @@ def in_turn(calls: Iterable[Call], work: Work) -> None:
 
 
 class Scheduler:
-    """The functions of one run, each on a thread, and the calling thread's work beside them."""
+    """The functions of one run, each on a thread, and the work of the calling thread."""
 
     def __init__(
         self, calls: Iterable[Call], work: Work, workers: int, deadline: Deadline, patience: float = PATIENCE
@@ -118,21 +119,21 @@ class Scheduler:
         self._patience = patience
         self._pending = deque(calls)
         self._lock = threading.Lock()
-        # Released when something has happened that the calling thread may have to look at.
+        # Released when something has happened that the calling thread should check.
         self._news = threading.Lock()
         self._news.acquire()
-        # The calls that have begun and not ended, by their threads.
+        # The calls that have begun but not ended, by their threads.
         self._begun: dict[threading.Thread, Call] = {}
         self._running = 0
         self._waiting: list[Wait] = []
-        # Those who know what they wanted, and have no place yet.
+        # The waits whose values are known, but that have no place yet.
         self._ready: deque[Wait] = deque()
         self._refused = False
         self._fatal: BaseException | None = None
         self._moved = time.monotonic()
 
     def run(self) -> None:
-        """Returns once all functions have been called and nothing is left to sweep for; raises what stops a run."""
+        """Runs until all functions have been called and no sweep is needed any more. Raises what stops the run."""
         try:
             with self._lock:
                 self._fill()
@@ -144,15 +145,18 @@ class Scheduler:
                 raise self._told(error, left) from None
             raise
         finally:
-            # It leads to the array, and may lead to us.
+            # It refers to the array, and may refer to this object.
             del self._work
 
     def is_inside(self) -> bool:
-        """Whether this thread is one of a function's."""
+        """Whether this thread runs one of the functions."""
         return threading.current_thread() in self._begun
 
     def wait(self, wanted: list[Any]) -> None:
-        """In a function's thread: returns once its wishes are known. Another function has its place meanwhile."""
+        """Waits, in a function's thread, until the requested values are known.
+
+        Meanwhile another function has its place.
+        """
         wait = Wait(wanted)
         with self._lock:
             if self.stopped:
@@ -166,13 +170,13 @@ class Scheduler:
     # ---- places ----
 
     def _leave(self) -> None:
-        """Gives a place back. Under the lock, as what follows."""
+        """Gives a place back. The caller holds the lock, here and in the following methods."""
         self._running -= 1
         self._fill()
         self._note()
 
     def _fill(self) -> None:
-        """Gives free places to those who know what they wanted, and then to functions that nobody has begun."""
+        """Gives free places first to functions whose values are known, and then to functions that have not begun."""
         while self._running < self._workers and not self.stopped:
             if self._ready:
                 self._running += 1
@@ -188,10 +192,10 @@ class Scheduler:
         self._running += 1
         self.most_threads = max(self.most_threads, self._running)
         try:
-            # It needs no lock to start.
+            # Starting needs no lock.
             thread.start()
         except RuntimeError:
-            # The system gives no more threads. Others take the calls when they are free, or the calling thread does.
+            # The system starts no more threads. Free threads take the calls, or the calling thread does.
             del self._begun[thread]
             self._running -= 1
             self._pending.appendleft(call)
@@ -203,23 +207,23 @@ class Scheduler:
             self._news.release()
 
     def _run(self, first: Call) -> None:
-        """A thread: calls this function, and others while there are any."""
+        """The body of a thread: calls this function, and then others while there are any."""
         thread, call = threading.current_thread(), first
         try:
             with standing_in():
                 while not self.stopped:
                     call.attempt()
                     with self._lock:
-                        # Those who have begun go first.
+                        # Functions that have begun go first.
                         if not self._pending or self._ready or self._fatal is not None:
                             break
                         call = self._begun[thread] = self._pending.popleft()
         except Stopped as stopped:
             self._fatal = self._fatal or stopped.error
-        except BaseException as error:  # noqa: BLE001 - KeyboardInterrupt and its like end the run
+        except BaseException as error:  # noqa: BLE001 - KeyboardInterrupt and similar exceptions end the run
             self._fatal = error
         finally:
-            # Nothing of the run is kept by a thread that ends a little later.
+            # A thread that ends a little later must keep nothing of the run alive.
             del call, first
             with self._lock:
                 self._begun.pop(thread, None)
@@ -228,7 +232,7 @@ class Scheduler:
     # ---- the calling thread ----
 
     def _look_around(self) -> bool:
-        """Sweeps if it is time to; whether there is more to do."""
+        """Sweeps if needed. Returns whether there is more to do."""
         with self._lock:
             self._raise_fatal()
             pause = 0.0 if self._is_time() else min(self._patience, POLL) if self._is_wanted() else POLL
@@ -268,22 +272,25 @@ class Scheduler:
         return not self._pending or len(self._begun) >= self._most_begun or self._refused
 
     def _is_time(self) -> bool:
-        """Whether nobody can go on without a sweep."""
+        """Whether no function can continue without a sweep."""
         return self._is_wanted() and not (self._running or self._ready) and self._is_held_up()
 
     def _is_wanted(self) -> bool:
-        """Whether anybody waits for a sweep."""
+        """Whether anything waits for a sweep."""
         return bool(self._waiting) or self._work.is_wanted()
 
     def _is_overdue(self) -> bool:
-        """Whether a sweep is wanted, a worker is free for it, and those who run show no sign of wanting it too."""
+        """Whether a sweep is needed, a worker is free, and no running function seems about to need the same sweep."""
         free = self._running < self._workers and self._is_held_up()
         return free and self._is_wanted() and time.monotonic() - self._moved > self._patience
 
     # ---- the end of a run that is stopped ----
 
     def _stop(self) -> list[str]:
-        """Ends functions that wait, begins no more, and gives the others a moment: the keys of those left behind."""
+        """Ends waiting functions, begins no more, and gives the others a moment.
+
+        Returns the keys of those left behind.
+        """
         with self._lock:
             self.stopped = True
             self._pending.clear()
@@ -293,7 +300,7 @@ class Scheduler:
             self._ready.clear()
         for wait in sleeping:
             wait.wake()
-        # Ctrl-C and a deadline are both answered within 100 ms: who looks around late has less to give.
+        # Ctrl-C and a timeout must both end the run within 100 ms, so a late check leaves functions less time.
         until = time.monotonic() + min(GRACE, max(2 * GRACE - self._deadline.passed(), GRACE / 4))
         while self._begun and (rest := until - time.monotonic()) > 0:
             self._news.acquire(timeout=rest)
@@ -301,11 +308,11 @@ class Scheduler:
             return [call.key for call in self._begun.values()]
 
     def _told(self, error: BaseException, left: list[str]) -> BaseException:
-        """The exception, with word of the functions that were left behind."""
+        """The exception, with a note about the functions that were left behind."""
         names = ", ".join(f"'{key}'" for key in left[:5]) + (f" and {len(left) - 5} more" if len(left) > 5 else "")
-        told = f"{names} have not returned, and went on in threads of their own"
+        told = f"{names} have not returned and keep running in their own threads"
         if len(left) == 1:
-            told = f"{names} has not returned, and went on in a thread of its own"
+            told = f"{names} has not returned and keeps running in its own thread"
         cause: BaseException = error.error if isinstance(error, Stopped) and error.error is not None else error
         if type(cause) is TimeoutError and self._deadline.passed() >= 0:
             return self._deadline.late(told)

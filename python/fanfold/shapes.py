@@ -1,7 +1,8 @@
-"""`axis=`, `keepdims=`, `where=` and `weights=`: which elements are taken together, and how the answers are laid out.
+"""`axis=`, `keepdims=`, `where=` and `weights=`: which elements each result is computed from, and the layout of the
+results.
 
-An array is handed to the compiled half as *rows*: transposed (which copies nothing) so that its first axes number the
-answers, in the order in which they lie in memory, and the others are taken together.
+The compiled half gets an array as *rows*. The array is transposed (without a copy): its first axes number the results,
+in the order of memory, and the elements along the other axes make one row.
 """
 
 import inspect
@@ -30,27 +31,27 @@ Arrays = Sequence[Elements]
 """Arrays of one shape."""
 
 Over = Sequence[Sequence[int]]
-"""For each kernel the numbers of the arrays that it goes over."""
+"""For each kernel, the numbers of the arrays that it takes."""
 
 Out = Mapping[int, npt.NDArray[Any]]
-"""Arrays of the caller's, by the numbers of the kernels that are to write to them."""
+"""The caller's arrays, by the numbers of the kernels that write to them."""
 
 
 class Written:
-    """The answers of a run that are arrays of items, by the numbers of their kernels."""
+    """The results of a run that are arrays of items, by the numbers of their kernels."""
 
     def __init__(self) -> None:
         self.arrays: dict[int, npt.NDArray[Any]] = {}
-        """What users get."""
+        """The arrays that users get."""
         self.targets: dict[int, npt.NDArray[Any]] = {}
-        """What is written to, as the compiled half takes it."""
+        """The arrays to write to, in the form that the compiled half takes."""
         self.failed: dict[int, MemoryError] = {}
-        """Those that there was no memory for."""
+        """The results for which there was no memory."""
 
 
 @dataclass(frozen=True)
 class Rows:
-    """An array's axes: those that are taken together, and the others, in the order of memory."""
+    """An array's axes: those that are reduced, and the others in the order of memory."""
 
     ndim: int
     taken: tuple[int, ...]
@@ -60,7 +61,7 @@ class Rows:
     mask: npt.NDArray[np.bool_] | None
     weights: npt.NDArray[Any] | None
     given: dict[str, Any]
-    """The arguments of the run that a user's function is called with."""
+    """The arguments of the run that are passed on to a user's function."""
 
     is_apart: bool = False
     """Whether there are several arrays of this shape, or some elements are missing."""
@@ -70,35 +71,35 @@ class Rows:
 
     @classmethod
     def along_axes(cls, data: npt.NDArray[Any], taken: tuple[int, ...]) -> "Rows":
-        """The elements along these axes, which the array has, and nothing else."""
+        """The rows along these axes, which the array must have, without a mask or weights."""
         return cls(data.ndim, taken, _others(data, taken), data.shape, False, None, None, {})
 
     @property
     def why(self) -> str:
-        """Why users' functions get the elements that are there in another way than as one array."""
+        """The reason why users' functions do not get the present elements as one array."""
         return f"called with {', '.join(self.given)}"
 
     @property
     def along(self) -> int:
-        """How many axes number the rows."""
+        """The number of axes that number the rows."""
         return len(self.others)
 
     @property
     def whole(self) -> bool:
-        """Whether all elements are one row, as they lie."""
+        """Whether all elements, in the order of memory, are one row."""
         return not self.others and self.mask is None and self.weights is None and not self.is_apart
 
     def apart(self) -> Self:
-        """The same of several arrays, or of one of which elements are missing."""
+        """The same rows for several arrays, or for an array with missing elements."""
         return replace(self, is_apart=True)
 
     def asked(self, group: Any) -> Asked:
-        """Which axes are left."""
+        """The axes that are left."""
         del group
         return Asked(self.taken, self.keepdims)
 
     def plan(self, kernels: Sequence[_core.Kernel], nan_policy: str) -> _core.Plan:
-        """The kernels, as `run` takes them."""
+        """The plan of these kernels, as `run` takes it."""
         return _core.Plan(list(kernels), nan_policy)
 
     def run(
@@ -110,7 +111,7 @@ class Rows:
         timeout: float | None,
         targets: Mapping[int, npt.NDArray[Any]] = MappingProxyType({}),
     ) -> Any:
-        """Runs the kernels, each over its arrays; what `_core.Plan.run` gives."""
+        """Runs the kernels, each over its arrays. Returns the same as `_core.Plan.run`."""
         if self.whole:
             return plan.run(arrays[0], workers, timeout, dict(targets))
         axes = self.others + self.taken
@@ -119,16 +120,16 @@ class Rows:
         return plan.run_rows(turned, over, self.along, mask, weights, dict(targets), workers, timeout)
 
     def refuses(self, size: int, data: Elements) -> str | None:
-        """What keeps a kernel from answering with an array of items, if anything does."""
+        """The reason why a kernel cannot return an array of items; None if it can."""
         del size, data
         if self.weights is not None:
             return "takes no weights"
         if self.mask is not None:
-            return "takes no where: put NaN where elements are to be left out, and pass nan_policy='omit'"
-        return None if self.whole or len(self.taken) == 1 else "goes along one axis: pass one"
+            return "takes no where: put NaN in place of elements to leave out, and pass nan_policy='omit'"
+        return None if self.whole or len(self.taken) == 1 else "works along one axis only: pass one axis"
 
     def written(self, plan: _core.Plan, arrays: Arrays, over: Over, out: Out) -> "Written":
-        """Memory for the answers that are arrays of items, which a row of each row of elements is written to."""
+        """Allocates memory for the results that are arrays of items; each row of elements writes one row of items."""
         found = Written()
         rows, taken = self.others, self.taken
         for number, elements in enumerate(arrays):
@@ -138,7 +139,7 @@ class Rows:
             for place, dtype, size in plan.arrays(sequence):
                 if list(over[place]) != [number]:
                     continue
-                # Along several axes there are no such answers.
+                # Along several axes there are no such results.
                 shape = (size,) if not rows else (*self.shape[: taken[0]], size, *self.shape[taken[0] + 1 :])
                 try:
                     array = out[place] if place in out else np.empty(shape, dtype)
@@ -151,7 +152,7 @@ class Rows:
         return found
 
     def settle(self, written: "Written") -> None:
-        """The rows are where they belong."""
+        """Does nothing: the rows are already in their places."""
 
     def takes_where(self, elements: Elements) -> bool:
         """Whether functions get the whole array, and a mask of the elements that are there."""
@@ -160,25 +161,25 @@ class Rows:
         )
 
     def traced(self, function: Callable[..., Any]) -> Callable[[npt.NDArray[Any]], Any]:
-        """A user's function, to be called with a traced array: it takes the axis itself."""
+        """A user's function, to be called with a traced array. The axis is passed on to it."""
         return partial(function, **self.given)
 
     def called(self, function: Called, elements: Elements) -> Callable[[npt.NDArray[Any]], Any]:
-        """A user's function, to be called with the array of these elements: it takes the axis itself."""
+        """A user's function, to be called with the array of these elements. The axis is passed on to it."""
         if not missing(elements) or not isinstance(elements, _core.Source):
             return partial(function, **self.given)
         present = elements.is_present()
         if self.takes_where(elements):
             there = present if self.mask is None else present & self.mask
             return lambda values: function(values, **{**self.given, "where": there})
-        # What is said of each element is said of those that are there.
+        # Mask and weights are restricted to the present elements.
         told = {"where": self.mask, "weights": self.weights}
         own = {name: array[present] for name, array in told.items() if name in self.given and array is not None}
         kept = {name: value for name, value in self.given.items() if name not in ("axis", *told)}
         return partial(function, **kept, **own)
 
     def result(self, column: Any, kernel: _core.Kernel) -> Any:
-        """A kernel's answers, laid out as NumPy does."""
+        """A kernel's results, in NumPy's layout."""
         if self.whole:
             return _kept(column, kernel, self.ndim) if self.keepdims else column
         if isinstance(column, tuple):
@@ -187,14 +188,14 @@ class Rows:
         if kernel.answers == "matrix":
             values = square(values)
         answers = values.reshape(tuple(self.shape[axis] for axis in self.others) + values.shape[1:])
-        # From the order of memory to that of the array.
+        # From the order of memory to the order of the array's axes.
         order = sorted(range(self.along), key=lambda place: self.others[place])
         answers = answers.transpose(*order, *range(self.along, answers.ndim))
         if kernel.answers == "matrix":
             return self._kept(answers, 2)
         if values.ndim > 1:
             if kernel.answers == "quantiles":
-                # NumPy has the quantiles first.
+                # In NumPy the quantiles are the first axis.
                 return np.moveaxis(self._kept(answers, 1), -1, 0)
             return np.moveaxis(answers, -1, self.taken[0] if len(self.taken) == 1 else -1)
         answers = self._kept(answers, 0)
@@ -208,15 +209,15 @@ class Rows:
 
 
 def objects(values: list[Any]) -> npt.NDArray[Any]:
-    """An array of these very objects."""
-    # What else makes arrays of lists looks into their items.
+    """An array that holds these objects themselves."""
+    # Other ways to make an array from lists would look into their items.
     return np.fromiter(values, object, len(values))
 
 
 def together(values: list[Any]) -> npt.NDArray[Any]:
-    """A kernel's answers that have no common form: numbers of several dtypes, or arrays of several lengths."""
+    """Combines a kernel's results without a common form: numbers of several dtypes, or arrays of several lengths."""
     if values and all(isinstance(value, np.generic) for value in values):
-        # An integer beside the NaN of a row of which nothing is left is a float, unless that would round it.
+        # If an empty row gives NaN, the integers of the other rows become floats, unless that would round them.
         numbers, exact = np.array(values), [value.item() for value in values]
         if all(one == other or one != one for one, other in zip(exact, numbers.tolist(), strict=True)):
             return numbers
@@ -224,9 +225,10 @@ def together(values: list[Any]) -> npt.NDArray[Any]:
 
 
 def returned(values: list[Any]) -> npt.NDArray[Any]:
-    """What a user's function returned, by calls: numbers and times of the very same dtype, or else these very objects.
+    """Combines what a user's function returned, call by call: into an array of the dtype if all are numbers or times of
+    the same dtype, and else into an array of the objects.
 
-    A common dtype of several would round integers beside floats, and make strings of numbers.
+    A common dtype of different ones could round integers to floats or turn numbers into strings.
     """
     dtypes = {_dtype(value) for value in values}
     if not dtypes:
@@ -236,7 +238,7 @@ def returned(values: list[Any]) -> npt.NDArray[Any]:
 
 
 def _dtype(value: Any) -> np.dtype[Any] | None:
-    """The dtype that holds a number, a time or a record as it is; none if there is none."""
+    """The dtype that holds a number, a time or a record unchanged; None if there is none."""
     if type(value) in (bool, float, complex) or (type(value) is int and -(2**63) <= value < 2**63):
         return np.dtype(type(value))
     if type(value) is np.ndarray and value.ndim == 0:
@@ -246,7 +248,7 @@ def _dtype(value: Any) -> np.dtype[Any] | None:
 
 
 def square(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """Matrices, each of which was a row."""
+    """Reshapes each row to a square matrix."""
     side = math.isqrt(values.shape[-1])
     return values.reshape(*values.shape[:-1], side, side)
 
@@ -267,7 +269,7 @@ def item_arrays(plan: _core.Plan, data: Elements, axis: Any) -> list[tuple[int, 
 
 
 def rows(data: Elements, axis: Any, keepdims: Any, where: Any, weights: Any, problems: Problems) -> Rows | None:
-    """The array's rows, if the arguments are right."""
+    """The array's rows; None if an argument is wrong."""
     known = len(problems)
     if not isinstance(keepdims, bool | np.bool_):
         problems.append(TypeError(f"keepdims must be True or False, not {shown(keepdims)}"))
@@ -287,7 +289,7 @@ def _others(data: Elements, taken: tuple[int, ...]) -> tuple[int, ...]:
 
 
 def axes(axis: Any, ndim: int, problems: Problems) -> tuple[int, ...] | None:
-    """The axes to be taken together, in order; all of them if ``None``."""
+    """The axes to reduce, in order; all of them if ``None``."""
     if axis is None:
         return tuple(range(ndim))
     wanted = axis if isinstance(axis, tuple) else (axis,)
@@ -305,13 +307,13 @@ def axes(axis: Any, ndim: int, problems: Problems) -> tuple[int, ...] | None:
             return None
         found.append(number % ndim)
     if len(set(found)) < len(found):
-        problems.append(ValueError(f"axis is {shown(axis)}, which names an axis twice: name each once"))
+        problems.append(ValueError(f"axis is {shown(axis)}, which names an axis twice: name each axis once"))
         return None
     return tuple(sorted(found))
 
 
 def mask(where: Any, data: Elements, problems: Problems) -> npt.NDArray[np.bool_] | None:
-    """The mask for each element of the array, if there is one."""
+    """The mask, broadcast to the array's shape; None if there is none."""
     if where is None:
         return None
     found = _array(where, "where", problems)
@@ -332,7 +334,7 @@ def mask(where: Any, data: Elements, problems: Problems) -> npt.NDArray[np.bool_
 
 
 def weighing(weights: Any, data: Elements, axis: Any, problems: Problems) -> npt.NDArray[Any] | None:
-    """What each element of the array weighs, if they have weights."""
+    """The weights, broadcast to the array's shape; None if there are none."""
     if weights is None:
         return None
     found = _array(weights, "weights", problems)
@@ -343,13 +345,13 @@ def weighing(weights: Any, data: Elements, axis: Any, problems: Problems) -> npt
         problems.append(TypeError(f"weights must be an array of real numbers, not {what}: pass weights.astype(float)"))
         return None
     if found.ndim == 0:
-        what = "one number weighs every element alike: leave it out, or pass a weight for each"
+        what = "a single number gives every element the same weight: leave it out, or pass a weight for each element"
         problems.append(TypeError(f"weights must be an array of real numbers, not {shown(weights)}: {what}"))
         return None
     wanted = axis if isinstance(axis, tuple) else (axis,)
     are_axes = all(hasattr(each, "__index__") and -data.ndim <= operator.index(each) < data.ndim for each in wanted)
     if are_axes and found.ndim == len(wanted) < data.ndim:
-        # One for each place along the axes, in the order in which they are named, as for np.average.
+        # One weight for each position along the axes, in the order in which the axes are named, as for np.average.
         places = [operator.index(each) % data.ndim for each in wanted]
         if found.shape == tuple(data.shape[place] for place in places):
             order = np.argsort(places)
@@ -358,13 +360,13 @@ def weighing(weights: Any, data: Elements, axis: Any, problems: Problems) -> npt
         return np.broadcast_to(found, data.shape)
     except ValueError:
         fits = f"weights has shape {np.shape(weights)}, which does not broadcast to that of data, {data.shape}"
-        advice = "pass a weight for each element, or with an axis one for each place along it"
+        advice = "pass a weight for each element or, with axis, one for each position along it"
         problems.append(ValueError(f"{fits}: {advice}"))
         return None
 
 
 def _array(value: Any, name: str, problems: Problems) -> npt.NDArray[Any] | None:
-    """An argument as an array; where it is one of the caller's, that very memory."""
+    """An argument as an array. An array of the caller is not copied."""
     if isinstance(value, np.ma.MaskedArray):
         problems.append(TypeError(f"{name} is a masked array, and its mask would be ignored: pass {name}.filled(...)"))
         return None
@@ -372,21 +374,21 @@ def _array(value: Any, name: str, problems: Problems) -> npt.NDArray[Any] | None
         return np.asarray(value)
     except MemoryError:
         raise
-    except Exception as error:  # noqa: BLE001 - objects have many ways to be no array
+    except Exception as error:  # noqa: BLE001 - objects can fail to be arrays in many ways
         problems.append(TypeError(f"{name} must be an array, not {shown(value)} ({error}): pass np.asarray({name})"))
         return None
 
 
 def refuse_weights(weights: npt.NDArray[Any], workers: int, deadline: Deadline) -> None:
-    """Raises what is wrong with weights, if anything is. Their elements have to be read for it."""
-    # What was broadcast is looked at once.
+    """Raises if a weight is not valid. This reads the elements of the weights."""
+    # Broadcast elements are checked once.
     own = weights[tuple(slice(0, 1) if stride == 0 else slice(None) for stride in weights.strides)]
     if not own.size or own.dtype.kind in "bu":
         return
     with deadline.within() as left:
         least, most = answered(["min", "max"], "propagate", own, workers, left)
     if np.isnan(least):
-        raise ValueError("weights holds NaN: put 0 where an element is not to count")
+        raise ValueError("weights holds NaN: put 0 where an element must not count")
     if least < 0:
         raise ValueError(f"weights holds {least}: a weight is a finite number >= 0")
     if np.isinf(most):
@@ -394,22 +396,24 @@ def refuse_weights(weights: npt.NDArray[Any], workers: int, deadline: Deadline) 
 
 
 def taking(function: Callable[..., Any], given: dict[str, Any], key: str, problems: Problems) -> None:
-    """A user's function is called with the arguments that were given to the run: it has to take them."""
+    """Adds a problem if a user's function does not take the arguments of the run, which are passed on to it."""
     try:
         parameters = inspect.signature(function).parameters
     except (TypeError, ValueError):
-        # What is compiled may not tell; it will say so itself.
+        # A compiled function may have no signature; its call will raise.
         return
     if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values()):
         return
     for name in given:
         if name not in parameters:
-            advice = f"give it a parameter {name}, or run it in a call without"
-            problems.append(TypeError(f"functions: {shown(key)} has no parameter {name}, which the run has: {advice}"))
+            advice = f"add a parameter {name}, or run the function in a call without {name}"
+            problems.append(
+                TypeError(f"functions: {shown(key)} has no parameter {name}, which the run passes on to it: {advice}")
+            )
 
 
 def _kept(value: Any, kernel: _core.Kernel, ndim: int) -> Any:
-    """An answer for all elements, as one of an array with as many axes as there were."""
+    """A result for all elements, with all axes kept as axes of length 1."""
     if isinstance(value, tuple):
         return type(value)(*(_kept(field, kernel, ndim) for field in value))
     if isinstance(value, np.ndarray):

@@ -1,16 +1,16 @@
 //! The fixed tree in which the states of chunks are combined.
 //!
 //! Chunk states are the leaves, in the order of the array; each inner node joins two neighbours, and a node without a
-//! neighbour moves up as it is. The shape follows from the number of chunks, so rounding does not depend on who computed
-//! what, or when. A node is joined as soon as both halves are there: with chunks taken in order, only about
-//! workers × log₂(chunks) states exist at a time, however long the array is.
+//! neighbour moves up unchanged. The shape depends only on the number of chunks, so rounding does not depend on which
+//! worker computed what, or when. Two nodes are joined as soon as both are complete: with chunks taken in order, only
+//! about workers × log₂(chunks) states exist at a time, however long the array is.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
 use crate::memory;
 
-/// Where states wait for their neighbour.
+/// The states that wait for their neighbour.
 #[derive(Debug)]
 pub(super) struct Tree<S> {
     leaves: usize,
@@ -18,12 +18,12 @@ pub(super) struct Tree<S> {
 }
 
 impl<S> Tree<S> {
-    /// A tree of this many leaves.
+    /// Creates a tree with this number of leaves.
     pub(super) fn new(leaves: usize) -> Tree<S> {
         Tree { leaves, waiting: Mutex::new(HashMap::new()) }
     }
 
-    /// Hands in the state of a leaf and combines all that has become complete: `combine(left, right)`.
+    /// Adds the state of a leaf and combines all nodes that become complete, with `combine(left, right)`.
     ///
     /// Combining happens outside the lock, so workers do not wait for each other's sums.
     pub(super) fn hand_in(&self, leaf: usize, mut state: S, mut combine: impl FnMut(S, S) -> S) {
@@ -44,13 +44,13 @@ impl<S> Tree<S> {
         memory::insert(&mut self.waiting.lock().unwrap_or_else(PoisonError::into_inner), (level, 0), state);
     }
 
-    /// Takes the root, if every leaf has been handed in and nobody has taken it.
+    /// Takes the root, if every leaf has been added and the root has not been taken.
     pub(super) fn take_root(&self) -> Option<S> {
         let top = usize::BITS - self.leaves.saturating_sub(1).leading_zeros();
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner).remove(&(top, 0))
     }
 
-    /// The root, once every leaf has been handed in.
+    /// The root, if every leaf has been added.
     pub(super) fn into_root(self) -> Option<S> {
         let mut waiting = self.waiting.into_inner().unwrap_or_else(PoisonError::into_inner);
         let key = *waiting.keys().next()?;

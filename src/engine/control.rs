@@ -1,4 +1,4 @@
-//! How a run is stopped: one flag that the workers read and the waiting thread sets.
+//! Stops a run: with one flag that the workers read and the waiting thread sets.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -7,13 +7,13 @@ use std::time::{Duration, Instant};
 
 use crate::error::Error;
 
-/// How long the waiting thread sleeps, at most, before it looks around.
+/// The longest time that the waiting thread sleeps between two checks.
 pub const POLL: Duration = Duration::from_millis(50);
 
-/// What the caller wants to happen while it waits.
+/// The checks that the calling thread makes while it waits.
 pub struct Control<'a> {
     deadline: Option<(Instant, f64)>,
-    /// Asked every [`POLL`] by the waiting thread; `false` stops the run.
+    /// Called every [`POLL`] by the waiting thread; `false` stops the run.
     go_on: &'a (dyn Fn() -> bool + Sync),
     stopped: Arc<AtomicBool>,
     caller: ThreadId,
@@ -22,7 +22,7 @@ pub struct Control<'a> {
 impl<'a> Control<'a> {
     /// `go_on` is called from the calling thread only.
     pub fn new(timeout: Option<f64>, go_on: &'a (dyn Fn() -> bool + Sync)) -> Control<'a> {
-        // A timeout too long for the clock is none.
+        // A timeout too long for the clock counts as no timeout.
         let deadline = timeout.and_then(|seconds| {
             let limit = Duration::try_from_secs_f64(seconds).ok()?;
             Some((Instant::now().checked_add(limit)?, seconds))
@@ -30,13 +30,13 @@ impl<'a> Control<'a> {
         Control { deadline, go_on, stopped: Arc::default(), caller: thread::current().id() }
     }
 
-    /// A run that nothing stops.
+    /// A control that never stops the run.
     pub fn none() -> Control<'static> {
         Control::new(None, &|| true)
     }
 
-    /// For this thread's own runs within the run, which are stopped with it. The calling thread, which may be a worker too, goes on
-    /// looking around meanwhile; no other does.
+    /// A control for nested runs of this thread, which are stopped together with the run. In nested runs only the
+    /// calling thread, which may be a worker too, keeps checking.
     pub(super) fn of_worker(&self) -> Control<'a> {
         let stopped = Arc::clone(&self.stopped);
         if thread::current().id() == self.caller {
@@ -46,28 +46,28 @@ impl<'a> Control<'a> {
         }
     }
 
-    /// How long the waiting thread may sleep before it looks around.
+    /// How long the waiting thread may sleep before the next check.
     pub(super) fn pause(&self) -> Duration {
         let left = self.deadline.map(|(deadline, _)| deadline.saturating_duration_since(Instant::now()));
         left.map_or(POLL, |left| left.clamp(Duration::from_millis(1), POLL))
     }
 
-    /// Ends the run, from any thread.
+    /// Stops the run, from any thread.
     pub fn stop(&self) {
         self.stopped.store(true, Ordering::Relaxed);
     }
 
-    /// Whether the run is to end.
+    /// Whether the run was stopped.
     pub fn is_stopped(&self) -> bool {
         self.stopped.load(Ordering::Relaxed)
     }
 
-    /// The flag alone: what the workers get to see.
+    /// The flag that the workers read.
     pub(super) fn flag(&self) -> &AtomicBool {
         &self.stopped
     }
 
-    /// Looks around, from the calling thread. An error stops the run: the workers leave at their next block.
+    /// Checks for a stop, from the calling thread. An error stops the run: the workers stop at their next block.
     pub fn check(&self) -> Result<(), Error> {
         let result = match self.deadline {
             _ if !(self.go_on)() => Err(Error::Cancelled),

@@ -1,12 +1,14 @@
-//! Groups: the elements that have one label, put one behind the other in their own order, so that each group is a row.
+//! Groups: the elements of each label are copied to contiguous memory in their original order, so that each group is a
+//! row.
 //!
-//! This is a counting sort by label. Labels are numbers within a known range; what is outside is left out. Each worker counts
-//! the labels of a strip of the array, and later puts the elements of that strip in their places, which follow from the counts:
-//! behind those of its group in the strips before. (To give each worker groups instead of a strip has every worker read everything:
-//! 10 M elements of 1,000 groups took 137 ms on two cores and not 82; with large pages it is 56.)
+//! This is a counting sort by label. Labels are integers within a known range; elements with other labels are left out.
+//! Each worker counts the labels of a strip of the array, and later copies the elements of that strip to their places.
+//! The places follow from the counts: an element comes after the elements of its group in earlier strips. (If each
+//! worker took groups instead of a strip, every worker would read everything: 10 M elements of 1,000 groups took 137 ms
+//! on two cores instead of 82; with large pages it is 56.)
 //!
-//! Another thread may change the labels between the count and the placing: each strip has as many places of each group as it had
-//! elements of it, and what finds none is left out.
+//! Another thread may change the labels between counting and placing. Each strip has as many places in a group as it
+//! counted elements; further elements are left out.
 
 use std::ops::Range;
 use std::sync::Mutex;
@@ -22,31 +24,31 @@ use crate::memory;
 use crate::simd::Level;
 use crate::source::{Places, Strip, View};
 
-/// What stands for an element that is left out.
+/// The code of an element that is left out.
 const OUT: u32 = u32::MAX;
 
-/// Labels that a grouping can tell apart at most.
+/// The largest number of labels in a grouping.
 pub const MOST_LABELS: usize = OUT as usize;
 
-/// Which elements make which group.
+/// The elements of each group.
 #[derive(Debug)]
 pub struct Groups<'a> {
     labels: Labels<'a>,
-    /// Elements of a strip.
+    /// The number of elements in a strip.
     strip: usize,
     places: Places,
 }
 
-/// A label for each element: those from `low` on within so many numbers, where the mask is true, if there is one.
+/// A label for each element: labels are the `range` integers from `low` on, where the mask, if there is one, is true.
 #[derive(Debug, Clone, Copy)]
 pub struct Labels<'a> {
     /// The labels.
     pub numbers: &'a View<'a>,
-    /// The number of code 0.
+    /// The label with code 0.
     pub low: i128,
-    /// How many codes there are.
+    /// The number of codes.
     pub range: usize,
-    /// Whether an element counts.
+    /// True where an element counts.
     pub mask: Option<&'a View<'a>>,
 }
 
@@ -83,22 +85,22 @@ impl Labels<'_> {
     }
 }
 
-/// The starts of the blocks of a range of elements, and how many each has.
+/// The starts and lengths of the blocks in a range of elements.
 fn blocks(elements: Range<usize>) -> impl Iterator<Item = (usize, usize)> {
     let end = elements.end;
     elements.step_by(BLOCK).map(move |start| (start, BLOCK.min(end - start)))
 }
 
 impl<'a> Groups<'a> {
-    /// The groups of elements.
+    /// Groups the elements.
     ///
     /// # Errors
     ///
-    /// If the run is stopped, or short of memory.
+    /// If the run is stopped or runs out of memory.
     ///
     /// # Panics
     ///
-    /// If there are more labels than [`MOST_LABELS`]: a bug of the caller's.
+    /// If there are more labels than [`MOST_LABELS`], which is a bug of the caller.
     pub fn new(labels: Labels<'a>, workers: &Workers, control: &Control<'_>) -> Result<Groups<'a>, Error> {
         guarded(|| Groups::counted(labels, workers, control)).flatten()
     }
@@ -106,7 +108,7 @@ impl<'a> Groups<'a> {
     fn counted(labels: Labels<'a>, workers: &Workers, control: &Control<'_>) -> Result<Groups<'a>, Error> {
         let (len, range) = (labels.numbers.len(), labels.range);
         assert!(range <= MOST_LABELS, "labels are few enough");
-        // A strip has a table of its own: all tables together take no more than 32 bytes an element.
+        // Each strip has its own table. All tables together take at most 32 bytes per element.
         let strips = workers.count().min(2 * len / range.max(1)).max(1);
         let strip = len.div_ceil(strips).max(1).next_multiple_of(BLOCK);
         let table = |_| memory::filled([0; 2], range);
@@ -137,16 +139,16 @@ impl<'a> Groups<'a> {
         self.places.present()
     }
 
-    /// Where each group starts, and where the last one ends.
+    /// The offset of each group, and the end of the last one.
     pub fn offsets(&self) -> &[usize] {
         self.places.offsets()
     }
 
-    /// The elements, each group's one behind the other.
+    /// The elements, sorted by group.
     ///
     /// # Errors
     ///
-    /// If the run is stopped, or short of memory.
+    /// If the run is stopped or runs out of memory.
     pub fn arranged(&self, view: &View<'_>, workers: &Workers, control: &Control<'_>) -> Result<Buffer, Error> {
         macro_rules! arrange {
             ($($variant:ident: $item:ty,)*) => {
@@ -161,11 +163,11 @@ impl<'a> Groups<'a> {
         for_each_item!(arrange)
     }
 
-    /// The positions of the elements, each group's one behind the other.
+    /// The positions of the elements, sorted by group.
     ///
     /// # Errors
     ///
-    /// If the run is stopped, or short of memory.
+    /// If the run is stopped or runs out of memory.
     pub fn positions(&self, workers: &Workers, control: &Control<'_>) -> Result<Buffer, Error> {
         let positions = self.place::<i64>(workers, control, |_, start, len, _, put| {
             let start = (start as u64).cast_signed();
@@ -174,7 +176,7 @@ impl<'a> Groups<'a> {
         Ok(Buffer::Int64(positions))
     }
 
-    /// Items in their places, each strip's put there by a worker.
+    /// Copies items to their places; each worker copies the items of a strip.
     fn place<T: Sealed>(
         &self,
         workers: &Workers,
@@ -204,7 +206,7 @@ impl<'a> Groups<'a> {
     }
 }
 
-/// The places of labels in the range.
+/// The codes of labels: their positions in the range.
 fn encode(level: Level, labels: Block<'_>, low: i128, range: usize, codes: &mut [u32]) {
     macro_rules! encode {
         ($($variant:ident: $item:ty,)*) => {
@@ -221,10 +223,10 @@ fn encode(level: Level, labels: Block<'_>, low: i128, range: usize, codes: &mut 
     for_each_item!(encode);
 }
 
-/// The place of a label in the range. The range ends within the integers of 64 bits, signed or not, that the labels are: so
-/// even modulo 2⁶⁴ no other label comes to lie in it.
+/// The position of a label in the range. The range lies within the 64-bit integers, signed or unsigned, of the labels'
+/// type. So even modulo 2⁶⁴ no other label falls into it.
 #[inline(always)]
-#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // as just said
+#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // see above
 fn encoded(label: Number, low: i128, range: u64) -> u32 {
     let label = match label {
         Number::Int(label) => label.cast_unsigned(),

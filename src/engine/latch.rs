@@ -1,11 +1,11 @@
-//! How the calling thread waits for others, and stays responsive meanwhile.
+//! How the calling thread waits for other threads and stays responsive.
 
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 use crate::engine::control::Control;
 use crate::error::Error;
 
-/// Counts those that are still at it.
+/// Counts the workers that are still running.
 pub(super) struct Latch {
     open: Mutex<usize>,
     changed: Condvar,
@@ -16,13 +16,13 @@ impl Latch {
         Latch { open: Mutex::new(count), changed: Condvar::new() }
     }
 
-    /// To be held by a worker until it is done.
+    /// A guard that a worker holds until it is done.
     pub(super) fn guard(&self) -> DoneOnDrop<'_> {
         DoneOnDrop(self)
     }
 
-    /// Sleeps until all are done, looking around now and then. After an error it still waits: the array may not be
-    /// given back before the last worker has left it. Workers leave at their next block.
+    /// Sleeps until all workers are done, and checks for a stop regularly. After an error it still waits, because the
+    /// array must not be released while a worker reads it. Workers stop at their next block.
     pub(super) fn wait(&self, control: &Control<'_>) -> Result<(), Error> {
         let mut result = Ok(());
         let mut open = lock(&self.open);
@@ -38,7 +38,7 @@ impl Latch {
     }
 }
 
-/// Tells the latch that a worker is done, also if it panics.
+/// Tells the latch that a worker is done, even if the worker panics.
 pub(super) struct DoneOnDrop<'a>(&'a Latch);
 
 impl Drop for DoneOnDrop<'_> {
@@ -49,6 +49,6 @@ impl Drop for DoneOnDrop<'_> {
 }
 
 pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // Nothing here panics while it holds a lock; and if it did, the data would still be whole.
+    // No code here panics while it holds a lock, and even after a panic the data would be intact.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,12 +1,12 @@
-//! Runs passes: who does the work, in what pieces, how the pieces are put together, and how it is stopped.
+//! Runs passes: the workers, the pieces of work, how results of pieces are combined, and how a run is stopped.
 //!
-//! The only part of the crate that knows threads. It promises:
+//! Only this part of the crate uses threads. It guarantees:
 //!
-//! * pieces ([`CHUNK`]) depend on the array's length alone, and their states are combined in a fixed tree
-//!   ([`combine`]), so that the number of workers never shows in a result;
-//! * never more threads compute than the caller asked for ([`pool`]);
-//! * the calling thread stays responsive: it looks at its [`Control`] several times a second and can stop the work;
-//! * a panic in a kernel is that kernel's error and nobody else's.
+//! * pieces ([`CHUNK`]) depend only on the array's length, and their states are combined in a fixed tree
+//!   ([`combine`]), so that results do not depend on the number of workers;
+//! * at most as many threads compute as the caller asked for ([`pool`]);
+//! * the calling thread stays responsive: it checks its [`Control`] several times a second and can stop the work;
+//! * a panic in a kernel is an error of that kernel only.
 
 mod combine;
 mod control;

@@ -1,4 +1,4 @@
-//! The same work on all of a run's workers, while the calling thread stays responsive.
+//! Runs the same work on all workers, while the calling thread stays responsive.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
@@ -8,17 +8,17 @@ use crate::engine::latch::Latch;
 use crate::engine::pool::Workers;
 use crate::error::Error;
 
-/// What a worker calls between two pieces of its work: an error ends it.
+/// The function that a worker calls between two pieces of work; an error ends the work.
 pub(super) type Between<'a> = &'a mut dyn FnMut() -> Result<(), Error>;
 
-/// Lets every worker, `most` of them at most, do `work` until there is nothing left to do.
+/// Runs `work` on every worker, but on at most `most` of them, until no work is left.
 pub(super) fn run_on_all(
     workers: &Workers,
     most: usize,
     control: &Control<'_>,
     work: &(dyn Fn(Between<'_>) -> Result<(), Error> + Sync),
 ) -> Result<(), Error> {
-    // A small array is done before anybody could want to stop it, and a look around is not free.
+    // A small array is done before anyone could stop it, and checks are not free.
     let mut checked = Instant::now();
     let mut look_around = || {
         if checked.elapsed() < POLL {
@@ -29,8 +29,8 @@ pub(super) fn run_on_all(
     };
     let pool = match workers {
         Workers::Caller => return work(&mut look_around),
-        // A caller that computes is awake, on a processor of its own. Measured on two cores: where it slept, both
-        // others were often woken on the same core, for half of a run of 10 ms.
+        // A calling thread that computes keeps a core of its own. Measured on two cores: if it slept, the two other
+        // threads often woke on the same core, for half of a run of 10 ms.
         Workers::Team(pool) => pool,
     };
     let others = pool.threads().current_num_threads().min(most.saturating_sub(1));
@@ -39,17 +39,17 @@ pub(super) fn run_on_all(
         for _ in 0..others {
             scope.spawn(|_| {
                 let _done = latch.guard();
-                // They do not look around themselves; a stop reaches them by the flag.
+                // The other threads make no checks; the flag tells them to stop.
                 let _ = work(&mut || Ok(()));
             });
         }
-        // The scope ends when the others have, whatever is returned here.
+        // The scope ends when the other threads have ended, whatever is returned here.
         work(&mut look_around)?;
         latch.wait(control)
     })
 }
 
-/// Does a job for each number below `count`, on all workers. A stop leaves out those that have not begun.
+/// Runs a job for each number below `count`, on all workers. After a stop, no further jobs begin.
 pub(super) fn for_each(
     workers: &Workers,
     count: usize,

@@ -1,6 +1,7 @@
-//! Runs over parts of arrays: what is read, which elements are taken together, and what is written.
+//! Runs over rows or groups of arrays: what is read, which elements belong together, and what is written.
 //!
-//! Every part is a row: rows are in the arrays, and the elements of a label are put one behind the other, in every array once.
+//! Every part is a row. Rows exist in the arrays; the elements of each label are copied to contiguous memory, once per
+//! array.
 
 use std::sync::Arc;
 
@@ -14,57 +15,57 @@ use crate::memory;
 use crate::plan::{Given, Plan, Subjects};
 use crate::source::{OutputRows, Rows, Source, View};
 
-/// What is read. All of it has as many rows, each as long as that of the first source.
+/// The input. Everything has the same number of rows, each as long as that of the first source.
 #[derive(Debug, Clone)]
 pub struct Inputs<'a> {
-    /// The arrays that functions go over.
+    /// The arrays that functions take.
     pub sources: Vec<Source<'a>>,
     /// Bools that are true where elements count.
     pub mask: Option<Rows<'a>>,
-    /// What elements weigh.
+    /// The weights of elements.
     pub weights: Option<Rows<'a>>,
 }
 
-/// Which elements are taken together.
+/// Which elements belong together.
 #[derive(Debug, Clone, Copy)]
 pub enum Partition<'a> {
-    /// Those of a row.
+    /// The elements of a row.
     Rows,
-    /// Those of a label, of sources that are one row.
+    /// The elements of a label; the sources have one row.
     Labels {
         /// A label for each element.
         numbers: &'a View<'a>,
-        /// Labels from this one on make groups; those below do not.
+        /// The lowest label that makes a group.
         low: i128,
-        /// So many of them do.
+        /// The number of labels, starting from the lowest.
         range: usize,
-        /// Whether the elements' positions are wanted.
+        /// Whether the elements' positions are requested.
         positions: bool,
     },
 }
 
-/// What a run over parts gave.
+/// The result of a run over rows or groups.
 #[derive(Debug)]
 pub struct Parts {
-    /// The answers, unless the run failed.
+    /// The results, unless the run failed.
     pub table: Result<Table, Error>,
-    /// What the labels made.
+    /// The groups, if there are labels.
     pub groups: Option<Grouped>,
 }
 
-/// The groups that labels made.
+/// The groups of a run with labels.
 #[derive(Debug)]
 pub struct Grouped {
     /// The labels that occur, counted from the lowest one.
     pub present: Vec<i64>,
-    /// Where each group starts among the elements in the order of groups, and where the last one ends.
+    /// The offset of each group among the elements sorted by group, and the end of the last group.
     pub offsets: Vec<i64>,
-    /// The elements' positions in that order, if they were wanted.
+    /// The elements' positions in that order, if requested.
     pub positions: Option<Buffer>,
 }
 
 impl<'a> Inputs<'a> {
-    /// What is known of them before any element is read.
+    /// The properties of the arrays that are known before any element is read.
     pub fn given(&self) -> Given {
         Given {
             dtypes: self.sources.iter().map(|source| source.elements.dtype()).collect(),
@@ -74,7 +75,7 @@ impl<'a> Inputs<'a> {
         }
     }
 
-    /// The rows of everything, in the order that subjects number them in.
+    /// The rows of all sources, in the order of the subjects' numbers.
     fn rows(&self) -> Vec<Rows<'a>> {
         let elements = self.sources.iter().map(|source| &source.elements);
         let present = self.sources.iter().filter_map(|source| Some(&source.present.as_ref()?.bools));
@@ -82,8 +83,8 @@ impl<'a> Inputs<'a> {
     }
 }
 
-/// Runs each function of the plan over those of the sources whose numbers `over` says, for every part. Arrays of items are written to
-/// `outputs`, which are by the functions' numbers: to their rows, or, of groups, one behind the other in their only row.
+/// Runs each function of the plan over the sources given by `over`, for every row or group. Arrays of items are written
+/// to `outputs`, given by the functions' numbers: to their rows or, for groups, one after the other to their only row.
 ///
 /// # Errors
 ///
@@ -103,7 +104,7 @@ pub fn run_parts(
         return Ok(Parts { table, groups: None });
     };
     plan.whole(|| {
-        // The elements of no group are left out when these are put together.
+        // Elements without a group are left out when the groups are made.
         let mask = inputs.mask.take().map(|rows| rows.row(0));
         let subjects = Subjects::new(plan, &inputs.given(), over);
         let groups = Groups::new(Labels { numbers, low, range, mask: mask.as_ref() }, workers, control)?;

@@ -17,29 +17,29 @@ use crate::memory;
 use crate::simd::Level;
 use crate::source::View;
 
-/// The state of each sink, or how it failed: it panicked, or there was no memory for it.
+/// The state of each sink, or its error: a panic, or a failed allocation.
 pub type States = Vec<Result<AnyState, Error>>;
 
-/// What a sweep gave.
+/// The result of a sweep.
 #[derive(Debug)]
 pub struct Swept {
     /// A state for each sink, in order.
     pub states: States,
-    /// The nodes whose loops met floating-point exceptions.
+    /// The nodes whose loops raised floating-point exceptions.
     pub flags: Vec<(NodeId, Flags)>,
 }
 
-/// Sinks that share a sweep, and what is computed for them.
+/// Sinks that share a sweep, and the program that is computed for them.
 #[derive(Debug, Clone)]
 pub struct Pass {
-    /// For the sinks that take blocks, whose numbers these are.
+    /// The program for the sinks that take blocks, and the numbers of these sinks.
     program: Program,
     by_block: Vec<usize>,
     by_piece: Vec<ByPiece>,
     sinks: Vec<Sink>,
 }
 
-/// A sink that takes pieces of the array with what is around them.
+/// A sink that takes pieces of the array together with neighbouring elements.
 #[derive(Debug, Clone)]
 struct ByPiece {
     sink: usize,
@@ -49,12 +49,13 @@ struct ByPiece {
 }
 
 impl ByPiece {
-    /// How many elements the sink is to see, of arrays of which the longest has so many.
+    /// The number of elements that the sink gets, if the longest array has this length.
     fn len(&self, longest: usize) -> usize {
         self.program.wanted().first().map_or(0, |&instruction| self.program.len(instruction).min(longest))
     }
 
-    /// Computes a piece and what is around it, as one block, in `scratch` unless it can be borrowed, and hands it on.
+    /// Computes a piece and its neighbouring elements as one block, in `scratch` unless it can be borrowed, and passes
+    /// it on.
     fn piece(
         &self,
         number: usize,
@@ -95,7 +96,7 @@ impl ByPiece {
 }
 
 impl Pass {
-    /// A pass for these sinks. Their expressions' common nodes are found here.
+    /// Creates a pass for these sinks, with the common nodes of their expressions.
     pub fn new(graph: &mut Graph, sinks: Vec<Sink>) -> Pass {
         let (mut wanted, mut by_block, mut by_piece) = (Vec::new(), Vec::new(), Vec::new());
         let nodes: Vec<NodeId> = sinks.iter().map(|sink| graph.add(&sink.expression)).collect();
@@ -116,18 +117,18 @@ impl Pass {
         self.program.sources().chain(self.by_piece.iter().flat_map(|by_piece| by_piece.program.sources()))
     }
 
-    /// How many chunks an array of this length has.
+    /// The number of chunks in an array of this length.
     pub fn chunks(len: usize) -> usize {
         len.div_ceil(CHUNK)
     }
 
-    /// Sweeps over the arrays, the first of which is the longest.
+    /// Sweeps over the arrays. The first one must be the longest.
     pub fn run(&self, views: &[View<'_>], workers: &Workers, control: &Control<'_>) -> Result<Swept, Error> {
         let swept = self.sweep(views, workers, control)?;
         self.seal(swept, true, workers, control)
     }
 
-    /// What is computed for the sinks.
+    /// The program that is computed for the sinks.
     pub(super) fn program(&self) -> &Program {
         &self.program
     }
@@ -137,15 +138,15 @@ impl Pass {
         &self.sinks
     }
 
-    /// The elements that the sink of this number gets at most, of arrays of which the first is the longest.
+    /// The largest number of elements that the sink with this number gets. The first array must be the longest.
     fn len(&self, sink: usize, views: &[View<'_>]) -> usize {
         let longest = views.first().map_or(0, View::len);
         self.program.wanted().get(sink).map_or(0, |&instruction| self.program.len(instruction).min(longest))
     }
 
-    /// Gives the only sink a sample of its elements, or all if they are not more than that.
+    /// Gives the only sink a sample of its elements, or all elements if there are no more than that.
     pub fn sample(&self, views: &[View<'_>], control: &Control<'_>) -> Result<Swept, Error> {
-        // What is short of memory here fails by itself.
+        // An allocation that fails here is a failure of this sink alone.
         let failed = |error| Ok(Swept { states: vec![Err(error)], flags: Vec::new() });
         guarded(|| self.sample_of(views, control)).unwrap_or_else(failed)
     }
@@ -158,7 +159,7 @@ impl Pass {
         }
         let positions = positions(len);
         let used: Vec<usize> = self.sources().collect();
-        // The first tells how many there are, also where nobody reads it.
+        // The first array determines the number of elements, even if it is not read.
         let wanted = |source: usize, view: &View<'_>| source == 0 || (used.contains(&source) && view.len() >= len);
         let picked: Vec<Buffer> = views
             .iter()
@@ -194,8 +195,8 @@ impl Pass {
     }
 }
 
-/// Where a sample of so many elements is taken: one from each of [`SAMPLE`] equal parts, at a place that looks like chance,
-/// so that no period of the data can hide from it. The same for every array of that length.
+/// The positions of a sample in an array of this length: one in each of [`SAMPLE`] equal parts, at a pseudorandom
+/// place, so that periodic data do not mislead the sample. They are the same for every array of this length.
 fn positions(len: usize) -> Vec<usize> {
     let part = len / SAMPLE;
     let place = |index: usize| {
@@ -204,22 +205,22 @@ fn positions(len: usize) -> Vec<usize> {
         hash = (hash ^ (hash >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         hash = (hash ^ (hash >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         hash ^= hash >> 31;
-        // Parts differ in length by one at most.
+        // Parts differ in length by at most one.
         let start = index * part + index * (len % SAMPLE) / SAMPLE;
         start + usize::try_from(hash % part as u64).unwrap_or(0)
     };
     memory::collected((0..SAMPLE).map(place))
 }
 
-/// Sinks over nodes of one length: their chunks are combined in one tree, whose shape follows from that length.
+/// Sinks over nodes of one length. Their chunks are combined in one tree, whose shape follows from the length.
 struct Group {
     len: usize,
     sinks: Vec<usize>,
-    /// The states of chunks, for sinks whose bits depend on the order of combining.
+    /// The states of chunks, for sinks whose results depend on the order of combining.
     tree: Tree<Vec<Option<AnyState>>>,
 }
 
-/// What the workers of one run share.
+/// The data that the workers of one run share.
 struct Run<'a> {
     pass: &'a Pass,
     views: &'a [View<'a>],
@@ -230,11 +231,11 @@ struct Run<'a> {
     groups: Vec<Group>,
     /// The sinks of each instruction.
     readers: Vec<Vec<usize>>,
-    /// The states of workers, for sinks whose bits do not depend on the order.
+    /// The states of workers, for sinks whose results do not depend on the order.
     free: Mutex<Vec<Vec<Option<AnyState>>>>,
     /// The floating-point exceptions of each instruction.
     flags: Mutex<Vec<Flags>>,
-    /// The first failure of each sink: the workers then let go of its states, and of their memory.
+    /// The first failure of each sink. After it, the workers drop the sink's states and their memory.
     failures: Vec<OnceLock<Error>>,
 }
 
@@ -275,7 +276,7 @@ impl<'a> Run<'a> {
         Pass::chunks(self.len)
     }
 
-    /// One worker: takes the next chunk until there is none. `between` is called between chunks.
+    /// One worker: takes chunks until none is left. `between` is called between chunks.
     fn work(&self, between: Between<'_>) -> Result<(), Error> {
         let mut evaluator = Evaluator::new(self.views, &self.pass.program, self.level);
         let beside = Beside::default();
@@ -309,7 +310,7 @@ impl<'a> Run<'a> {
         Ok(())
     }
 
-    /// Fresh states for the sinks that are free of order, or for those that are not.
+    /// New states for the sinks that do not depend on the order, or for those that do.
     fn fresh(&self, order_free: bool) -> Vec<Option<AnyState>> {
         let sinks = self.pass.sinks.iter().zip(&self.failures);
         let fresh = |(sink, failure): (&Sink, &OnceLock<Error>)| {
@@ -320,7 +321,7 @@ impl<'a> Run<'a> {
         memory::collected(sinks.map(fresh))
     }
 
-    /// Takes a chunk's blocks through every sink; `false` if the run was stopped.
+    /// Passes a chunk's blocks to every sink. Returns `false` if the run was stopped.
     fn sweep(
         &self,
         chunk: usize,
@@ -335,7 +336,7 @@ impl<'a> Run<'a> {
             if self.stopped.load(Ordering::Relaxed) {
                 return false;
             }
-            // The chunk that nobody has taken yet is the one that this worker will most likely take.
+            // This worker will most likely take the next free chunk.
             let next = if start + BLOCK < end { start + BLOCK } else { self.next.load(Ordering::Relaxed) * CHUNK };
             beside.ahead.expect(self.views.first().map_or(0..0, |view| view.memory(next, BLOCK)));
             evaluator.evaluate(self.views, start, self.len, |instruction, block| {
@@ -353,7 +354,7 @@ impl<'a> Run<'a> {
         true
     }
 
-    /// Takes the piece that starts with a chunk, if one does, to its sink.
+    /// Passes the piece that starts with a chunk, if there is one, to its sink.
     fn piece(&self, chunk: usize, by_piece: &ByPiece, scratch: &mut Buffer, free: &mut [Option<AnyState>]) {
         let chunks = by_piece.reach.chunks.max(1);
         let (Some(state), Some(sink)) = (free.get_mut(by_piece.sink), self.pass.sinks.get(by_piece.sink)) else {
@@ -368,14 +369,14 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// Does something to a sink's state. If that fails, the sink is out of the run and the others go on.
+    /// Runs an action on a sink's state. If it fails, the sink leaves the run and the others continue.
     fn guard(&self, sink: usize, state: &mut Option<AnyState>, action: impl FnOnce(&mut AnyState)) {
         let (Some(inner), Some(failure)) = (state.as_mut(), self.failures.get(sink)) else { return };
         if failure.get().is_some() {
             *state = None;
         } else if let Err(error) = guarded(|| action(inner)) {
             *state = None;
-            // Another worker's may have come first.
+            // Another worker's failure may have come first.
             let _ = failure.set(error);
         }
     }
@@ -396,7 +397,7 @@ impl<'a> Run<'a> {
         }))
     }
 
-    /// All states put together, once the workers are done.
+    /// Combines all states after the workers are done.
     fn into_swept(self) -> Swept {
         let all: Vec<usize> = (0..self.pass.sinks.len()).collect();
         let free = std::mem::take(&mut *lock(&self.free));

@@ -1,11 +1,10 @@
 //! The workers: one pool per process and number of threads, built at first use.
 //!
 //! * Nothing is built at import, and rayon's global pool is never touched.
-//! * Threads do not survive a fork: in the child a pool is a husk whose first use would hang, and so would its
-//!   destructor. Pools are therefore listed under the process that built them, found only by that process, and never
-//!   dropped.
-//! * A pool works for one run at a time. The next one that asks for it meanwhile computes alone.
-//! * The list is a chain of first-wins cells: it has no lock, so a fork can catch none.
+//! * Threads do not survive a fork: in the child process a pool has no threads, and using or dropping it would hang.
+//!   Pools are therefore listed under the process that built them, found only by that process, and never dropped.
+//! * A pool works for one run at a time. A run that asks for a busy pool computes on its own thread only.
+//! * The list is a chain of cells that are set once. It has no lock, so no lock can be held at a fork.
 
 use std::cell::Cell;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -13,29 +12,29 @@ use std::thread::available_parallelism;
 
 use once_cell::race::OnceBox;
 
-/// Who computes.
+/// The threads that compute.
 #[derive(Debug)]
 pub enum Workers {
     /// The calling thread.
     Caller,
-    /// The calling thread and all of a pool's.
+    /// The calling thread and all threads of a pool.
     Team(Pool),
 }
 
 impl Workers {
-    /// This many workers, the calling thread among them; for one the calling thread.
+    /// This number of workers, including the calling thread; 1 means the calling thread only.
     ///
-    /// So it is, too, where the pool is at work for another run: no run waits for a stranger, whose functions may take their
-    /// time or even wait for this one. And a thread that is itself a worker (a function of a run that calls another run)
-    /// computes alone, so that nested runs share one budget.
+    /// The calling thread also computes alone if the pool works for another run: no run waits for another one, whose
+    /// functions may take long or even wait for this run. And a thread that is itself a worker (a function of a run
+    /// that calls another run) computes alone, so that nested runs share one budget.
     pub fn new(workers: usize) -> Workers {
         if is_worker() { Workers::Caller } else { Workers::granted(workers) }
     }
 
-    /// As [`Workers::new`], for a worker that was given so many of its run's to work with.
+    /// Like [`Workers::new`], for a worker that may use this number of its run's workers.
     ///
-    /// Where the system starts no more threads, in a container with few processes say, the work is done by half as many, and by
-    /// the calling thread at last: [`Workers::count`] tells.
+    /// If the system starts no more threads, for example in a container with a limit on processes, half as many are
+    /// tried, and so on down to the calling thread alone: [`Workers::count`] returns the number.
     pub fn granted(workers: usize) -> Workers {
         let mut others = workers.saturating_sub(1);
         while others > 0 {
@@ -47,7 +46,7 @@ impl Workers {
         Workers::Caller
     }
 
-    /// How many.
+    /// The number of workers.
     pub fn count(&self) -> usize {
         match self {
             Workers::Caller => 1,
@@ -56,7 +55,7 @@ impl Workers {
     }
 }
 
-/// A pool that works for one run, until this is dropped.
+/// A pool reserved for one run, until this value is dropped.
 #[derive(Debug)]
 pub struct Pool(&'static Listed);
 
@@ -73,12 +72,13 @@ impl Drop for Pool {
     }
 }
 
-/// Whether this thread belongs to a pool of this crate, or does a run's work in a worker's place.
+/// Whether this thread belongs to a pool of this crate, or works for a run in place of a worker.
 pub fn is_worker() -> bool {
     STANDS_IN.get() || std::thread::current().name().is_some_and(|name| name.starts_with(THREAD_NAME))
 }
 
-/// Says whether this thread does a run's work from now on: runs that it starts then compute alone. What was said before.
+/// Sets whether this thread works for a run from now on: runs that it starts then use this thread only. Returns the
+/// previous setting.
 pub fn stand_in(stands_in: bool) -> bool {
     STANDS_IN.replace(stands_in)
 }
@@ -89,7 +89,7 @@ thread_local! {
 
 const THREAD_NAME: &str = "fanfold-";
 
-/// The processors that this process may use: its affinity and its cgroup's quota are taken into account.
+/// The number of processors that this process may use, by its affinity and its cgroup's quota.
 ///
 /// Looked up once per process: reading the quota takes 22 µs, as long as a small run.
 pub fn available_workers() -> usize {
@@ -104,7 +104,7 @@ pub fn available_workers() -> usize {
     usize::try_from(workers).unwrap_or(1)
 }
 
-/// A pool's threads, and the process and number that they are listed under.
+/// A pool's threads, and the process and the thread count under which they are listed.
 #[derive(Debug)]
 struct Listed {
     process: u32,
@@ -115,14 +115,14 @@ struct Listed {
 }
 
 impl Listed {
-    /// The pool, if it is not at work.
+    /// Reserves the pool, if it is free.
     fn take(&'static self) -> Option<Pool> {
-        // An eager `then_some` would make one in any case, and give it back.
+        // An eager `then_some` would create the value in any case, and dropping it would release the pool.
         (!self.taken.swap(true, Ordering::Acquire)).then(|| Pool(self))
     }
 }
 
-/// The pool of so many threads; none if the system does not start them.
+/// The pool with this number of threads; `None` if the system does not start them.
 fn listed(count: usize) -> Option<&'static Listed> {
     static CHAIN: OnceBox<Listed> = OnceBox::new();
     let process = std::process::id();
@@ -139,7 +139,8 @@ fn listed(count: usize) -> Option<&'static Listed> {
                     let (threads, taken) = (build(count)?, AtomicBool::new(false));
                     Box::new(Listed { process, count, threads, taken, next: OnceBox::new() })
                 };
-                // Another thread may have been faster; then its pool is looked at next, and ours is kept for the end.
+                // Another thread may have been faster. Then its pool is checked next, and ours is kept for the end of
+                // the list.
                 fresh = place.set(made).err();
             }
         }

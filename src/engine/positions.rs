@@ -1,7 +1,7 @@
-//! Positions among the elements that count become positions among all.
+//! Converts positions among the counted elements to positions among all elements.
 //!
-//! Where some elements are missing, or a mask leaves them out, a sweep sees each block without them: it counts those that are
-//! left from the block's start on ([`crate::expr::Operation::Select`]).
+//! If elements are missing or left out by a mask, a sweep gets each block without them, and numbers the remaining
+//! elements from the block's start on ([`crate::expr::Operation::Select`]).
 
 use crate::dtype::{Bool8, Buffer, DType, Number, Sealed};
 use crate::grid::BLOCK;
@@ -9,8 +9,8 @@ use crate::simd::Level;
 use crate::source::View;
 use crate::value::Value;
 
-/// A kernel's positions among all elements. `counting` are the numbers of the views that say which elements count, and the value that
-/// says so.
+/// A kernel's positions among all elements. `counting` has the numbers of the views that mark the counted elements,
+/// with the value for counted elements.
 pub(super) fn among_all(value: Value, views: &[View<'_>], counting: &[(usize, bool)]) -> Value {
     if counting.is_empty() {
         return value;
@@ -35,7 +35,8 @@ struct Places<'a> {
 }
 
 impl Places<'_> {
-    /// Where the element of this number is. (If bools were overwritten meanwhile, there may be none: then the number itself.)
+    /// The position of the element with this number. (If bools were overwritten meanwhile, it may not exist; then the
+    /// number itself.)
     fn of(&mut self, number: i64) -> i64 {
         let Ok(among) = usize::try_from(number) else { return number };
         let start = among / BLOCK * BLOCK;

@@ -1,14 +1,14 @@
-//! Runs a plan over many rows: an answer of each function for each row.
+//! Runs a plan over many rows: each function gets a result for each row.
 //!
-//! All rows are swept over together, once, for what a sweep answers: in units of many short rows, or of a chunk of long ones,
-//! which the workers take in turn. A row's blocks, chunks and tree are those that it would have as an array of its own,
-//! and so are its answers, to the last bit.
+//! One sweep goes over all rows together, in units of many short rows or of one chunk of long rows, which the workers
+//! take in turn. A row has the same blocks, chunks and tree as an array of its own, so its results are the same to the
+//! last bit.
 //!
-//! Rows shorter than a block are taken many at a time ([`short`]).
+//! Rows shorter than a block are processed many at a time ([`short`]).
 //!
-//! Functions that need further passes (a quantile of long rows), and those that write an array for each row, continue row by
-//! row: each worker by itself if there are many rows, all workers together on each row if there are few. All that is asked of
-//! a row shares its passes.
+//! Functions that need further passes (a quantile of long rows), and functions that write an array for each row,
+//! continue row by row: each worker on its own rows if there are many rows, all workers together on each row if there
+//! are few. All requests on a row share its passes.
 
 mod short;
 
@@ -37,25 +37,25 @@ use crate::simd::Level;
 use crate::source::{OutputRows, Rows, Tile, View};
 use crate::value::Value;
 
-/// Bytes of neighbouring rows that a worker may hold, to read them once and use them several times.
+/// The most bytes of neighbouring rows that a worker keeps, to read them once and use them several times.
 const HELD: usize = 64 << 20;
 
-/// The answers of all functions for all rows.
+/// The results of all functions for all rows.
 #[derive(Debug)]
 pub struct Table {
-    /// A column for each call of the plan, in order. A function that fails for a row has none.
+    /// A column for each call of the plan, in order, or an error if the function fails for a row.
     pub columns: Vec<Result<Column, Error>>,
-    /// Sweeps over the array.
+    /// The number of sweeps over the array.
     pub passes: usize,
-    /// Bytes of the array that were read.
+    /// The bytes of the array that were read.
     pub bytes_read: u64,
 }
 
-/// Runs the functions over each row of the sources, of which each function has its subject. All sources have as many rows,
-/// each as long as that of the first.
+/// Runs the functions over each row of the sources; each function has its subject. All sources have the same number of
+/// rows, each as long as that of the first source.
 ///
-/// Functions that answer with an array of items write one for each row, to the rows of `outputs`, which are by the functions'
-/// numbers; their columns are empty. Those without an output do nothing.
+/// Functions that return an array of items write one for each row, to the rows of `outputs`, given by the functions'
+/// numbers; their columns are empty. Functions without an output do nothing.
 pub fn run_rows(
     plan: &Plan,
     subjects: &Subjects,
@@ -89,16 +89,16 @@ fn row_by_row(
     run.into_table()
 }
 
-/// The dtypes and lengths that values have are those that the values of two made-up rows share.
+/// Results for zero rows. Their dtypes and lengths are those that the results of two made-up rows have in common.
 fn of_no_rows(plan: &Plan, subjects: &Subjects, sources: &[Rows<'_>], control: &Control<'_>) -> Result<Table, Error> {
     let len = sources.first().filter(|rows| rows.are_regular()).map(Rows::len);
-    // Rows may be said to be longer than any memory.
+    // The declared length of rows may exceed any memory.
     let made_up = len.map(|len| len.min(CHUNK));
-    // Of groups some length or other: what depends on it has none in common.
+    // Groups have made-up lengths; a result that depends on the length then has no common length.
     let lens = made_up.map_or([BLOCK - 1, BLOCK], |len| [len; 2]);
     let mut table = of_made_up_rows(plan, subjects, sources, control, lens)?;
     if len == Some(0) {
-        // Whoever has no value for a row without elements fails for none here.
+        // A function without a value for an empty row does not fail here, because there is no row.
         let of_one = of_made_up_rows(plan, subjects, sources, control, [1; 2])?;
         for (column, other) in table.columns.iter_mut().zip(of_one.columns) {
             if column.is_err() {
@@ -113,7 +113,7 @@ fn of_no_rows(plan: &Plan, subjects: &Subjects, sources: &[Rows<'_>], control: &
     Ok(Table { passes: 0, bytes_read: 0, ..table })
 }
 
-/// Answers for two rows, one of equal elements and one of two different ones, if it is as long.
+/// Results for two rows: one of equal elements, and one with two different elements if the length allows.
 fn of_made_up_rows(
     plan: &Plan,
     subjects: &Subjects,
@@ -127,7 +127,7 @@ fn of_made_up_rows(
         for place in 0..ends[2] {
             let value = match number.checked_sub(subjects.arrays.len()) {
                 None => lens[1] == 1 || place + 1 < ends[2],
-                // Nothing is missing, and a mask and weights leave nothing out.
+                // No element is missing, and neither mask nor weights leave one out.
                 Some(behind) => subjects.present.get(behind).copied().unwrap_or(true),
             };
             items.push(Number::Int(value.into()));
@@ -139,7 +139,7 @@ fn of_made_up_rows(
     run_rows(plan, subjects, &rows, &[], &Workers::Caller, control)
 }
 
-/// What the workers of one run share.
+/// The data that the workers of one run share.
 struct Run<'a> {
     plan: &'a Plan,
     subjects: &'a Subjects,
@@ -148,42 +148,42 @@ struct Run<'a> {
     outputs: &'a [(usize, OutputRows)],
     control: &'a Control<'a>,
     level: Level,
-    /// What one sweep over all rows is for.
+    /// The stage of the one sweep over all rows.
     stage: Stage,
     pass: Pass,
     /// The sinks of each instruction.
     readers: Vec<Vec<usize>>,
-    /// Who waits for each sink, see [`Stage::waiting_for`].
+    /// The requests that wait for each sink, see [`Stage::waiting_for`].
     waiting_for: Vec<Vec<usize>>,
-    /// What each row is asked by itself: what samples, and what writes an array.
+    /// The requests that each row runs separately: those that sample, and those that write an array.
     sampled: Stage,
     written: Stage,
-    /// Whether rows are read as tiles, and of how many at most.
+    /// Whether rows are read as tiles, and the largest number of rows in a tile.
     tiled: bool,
     across: usize,
-    /// Whole rows that make a block; none if a row's elements have to be told apart before.
+    /// The number of whole rows in a block; `None` if elements must be filtered first.
     batch: Option<usize>,
-    /// Tiles, or rows, that a worker takes at a time, and chunks of each.
+    /// The number of tiles or rows that a worker takes at a time, and the chunks of each.
     tiles: usize,
     per_unit: usize,
     chunks: usize,
     units: usize,
-    /// Rows of several lengths that a worker takes at a time, and what each of the longer ones is asked.
+    /// The ranges of rows of several lengths that a worker takes at a time, and the stage for each longer row.
     ragged: Vec<Range<usize>>,
     all: Stage,
     next: AtomicUsize,
-    /// The states of chunks, for each tile of rows that have several.
+    /// The states of chunks, for each tile whose rows have several chunks.
     trees: Vec<Tree<Vec<States>>>,
-    /// Whether a worker goes on alone with a row that has to ask for more.
+    /// Whether a worker continues alone with a row that needs further passes.
     alone: bool,
     done: Mutex<Vec<(usize, Vec<Column>)>>,
     /// Rows that wait for all workers.
     waiting: Mutex<Vec<(usize, Stage)>>,
     /// The failure of each call, and the first row that has it.
     failures: Mutex<Vec<Option<(usize, Error)>>>,
-    /// NaN values that were found under `nan_policy="raise"`.
+    /// The number of NaN values found under `nan_policy="raise"`.
     missing: AtomicU64,
-    /// Sweeps over a row after the first.
+    /// The number of sweeps over a row after the first one.
     further: AtomicUsize,
     elements: AtomicU64,
 }
@@ -201,7 +201,7 @@ struct Worker<'w, 'a> {
     beside: Beside,
     views: Vec<View<'a>>,
     tiles: Vec<Tile>,
-    /// Those of a tile's rows, to be used again.
+    /// The states of a tile's rows, for reuse.
     states: Vec<States>,
     /// The lengths of rows that make a block.
     lens: Vec<usize>,
@@ -220,10 +220,10 @@ impl<'a> Run<'a> {
         let (count, len) = sources.first().map_or((0, 0), |rows| (rows.count(), rows.len()));
         let even = sources.first().is_none_or(Rows::are_regular);
         let written = stage.take_arrays();
-        // One row by itself is an array, which all workers sweep over together.
+        // A single row is an array, and all workers sweep over it together.
         let alone = if count == 1 { std::mem::take(&mut stage) } else { Stage::default() };
         let mut graph = subjects.graph.clone();
-        // What a row of several lengths has to sample for is asked of it by itself.
+        // With rows of several lengths, requests that sample run separately for each row.
         let (len, all) = if even { (len, Stage::default()) } else { (len.min(BLOCK), stage.clone()) };
         let sampled = if len > SAMPLE { stage.take_sampled() } else { Stage::default() };
         let pass = Pass::new(&mut graph, stage.sinks().to_vec());
@@ -241,11 +241,11 @@ impl<'a> Run<'a> {
         let ragged = sources.first().filter(|_| !even).map_or_else(Vec::new, short::portions);
         let is_swept = !pass.sinks().is_empty();
         let batch = (is_swept && len > 0 && len <= BLOCK && pass.program().keeps_all()).then(|| {
-            // Long rows of a tile would meet in the same places of a cache if they lay one right behind the other.
+            // Long rows of a tile would compete for the same cache lines if they were directly adjacent.
             if tiled && len > 256 { 1 } else { BLOCK / len }
         });
         let per_unit = if chunks > 1 { 1 } else { (CHUNK / (across * len.max(16))).max(1) };
-        // As many units for each worker as make their ends meet.
+        // Enough units per worker so that all workers end at about the same time.
         let per_unit = per_unit.min(tiles.div_ceil(8 * workers.count())).max(1);
         let run = Run {
             plan,
@@ -292,7 +292,7 @@ impl<'a> Run<'a> {
         run
     }
 
-    /// A stage with what a row is asked by itself.
+    /// Adds to a stage the requests that a row runs separately.
     fn by_itself(&self, row: usize, mut stage: Stage) -> Stage {
         if !self.written.is_empty() {
             let mut written = self.written.clone();
@@ -311,7 +311,7 @@ impl<'a> Run<'a> {
         self.sources.first().map_or(0, |rows| rows.elements(row..row + 1).len())
     }
 
-    /// The length of rows, or up to which those of several lengths are swept over together.
+    /// The length of rows or, for rows of several lengths, the limit up to which they are swept together.
     fn len(&self) -> usize {
         self.sources.first().map_or(0, |rows| if rows.are_regular() { rows.len() } else { BLOCK })
     }
@@ -335,7 +335,8 @@ impl<'a> Run<'a> {
         let even = self.sources.iter().all(Rows::are_regular);
         let needs = even && (self.tiled || self.batch.is_some());
         let tiles: Vec<Tile> = if needs { self.sources.iter().map(tile).collect() } else { Vec::new() };
-        // Scratch suits what is evaluated at a time: whole rows, a block of one, or of all if they are of several lengths.
+        // The scratch has the size of what is evaluated at a time: whole rows, a block of one row, or a block of many
+        // rows if they have several lengths.
         let joined = |rows: &Rows<'a>| rows.joined(0..rows.count());
         let evaluated: Vec<View<'_>> = match self.batch {
             _ if !even => self.sources.iter().filter_map(joined).collect(),
@@ -346,7 +347,7 @@ impl<'a> Run<'a> {
         Worker { evaluator, beside: Beside::default(), views, tiles, states: Vec::new(), lens: Vec::new() }
     }
 
-    /// One worker: takes the next unit until there is none.
+    /// One worker: takes units until none is left.
     fn work(&self, between: Between<'_>) -> Result<(), Error> {
         let mut worker = self.worker();
         while !self.control.is_stopped() {
@@ -411,7 +412,7 @@ impl<'a> Run<'a> {
         memory::collected(self.plan.calls().iter().map(|_| Column::Empty))
     }
 
-    /// Makes the worker's states those of a chunk of each of these rows.
+    /// Computes the worker's states for one chunk of each of these rows.
     fn sweep(&self, worker: &mut Worker<'_, 'a>, rows: Range<usize>, chunk: usize) {
         self.renew(&mut worker.states, rows.len());
         if self.pass.sinks().is_empty() {
@@ -443,7 +444,7 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// Makes these the fresh states of so many rows.
+    /// Resets these to new states for this number of rows.
     fn renew(&self, states: &mut Vec<States>, rows: usize) {
         states.truncate(rows);
         for states in states.iter_mut() {
@@ -459,7 +460,7 @@ impl<'a> Run<'a> {
         states.resize_with(rows, fresh);
     }
 
-    /// Takes a block of a row through every sink.
+    /// Passes a block of a row to every sink.
     #[allow(clippy::too_many_arguments)] // a block is three numbers, and its worker's scratch two
     fn update(
         &self,
@@ -491,7 +492,7 @@ impl<'a> Run<'a> {
         left
     }
 
-    /// Turns the states of rows into answers. Who has to ask for more goes on at once, or waits for all workers.
+    /// Turns the states of rows into results. Rows that need further passes continue at once, or wait for all workers.
     fn finish(&self, rows: Range<usize>, states: &mut [States], answers: &mut Answers) -> Result<(), Error> {
         let len = self.len_of(rows.start);
         let swept = if self.pass.sinks().is_empty() { 0 } else { len * rows.len() };
@@ -515,13 +516,13 @@ impl<'a> Run<'a> {
             }
             let stage = self.by_itself(row, stage);
             if !self.alone {
-                // Each row by itself: what it waits for comes behind what is known of it, and before the next row.
+                // Row by row: the results that a row waits for come after its known results and before those of the next.
                 self.hand_over(answers, row + 1);
                 if !stage.is_empty() {
                     memory::push(&mut lock(&self.waiting), (row, stage));
                 }
             } else if !stage.is_empty() {
-                // Without it rows are read by themselves.
+                // Without this, rows are read one by one.
                 let held = held.get_or_insert_with(|| guarded(|| self.hold(rows.clone())).unwrap_or_default());
                 let views: Vec<View<'_>> = if held.is_empty() {
                     self.sources.iter().map(|source| source.row(row)).collect()
@@ -534,7 +535,7 @@ impl<'a> Run<'a> {
         Ok(())
     }
 
-    /// All elements of neighbouring rows, if it helps to read them together and there is room for them.
+    /// All elements of neighbouring rows, if reading them together helps and they fit in memory.
     fn hold(&self, rows: Range<usize>) -> Vec<Tile> {
         let size = |source: &Rows<'_>| source.len().saturating_mul(rows.len() * source.dtype().item().size());
         if self.across == 1 || self.sources.iter().map(size).sum::<usize>() > HELD {
@@ -548,7 +549,7 @@ impl<'a> Run<'a> {
         self.sources.iter().map(hold).collect()
     }
 
-    /// Sweeps over a row until nobody waits.
+    /// Sweeps over a row until no request waits.
     fn ask(
         &self,
         row: usize,
@@ -567,7 +568,7 @@ impl<'a> Run<'a> {
             for (who, value) in told.answers {
                 self.place(row, who, value, columns);
             }
-            // A stop leaves states half-made; whoever stopped the run says so.
+            // A stop leaves states incomplete; the error comes from the control that stopped the run.
             if control.is_stopped() {
                 break;
             }
@@ -577,7 +578,7 @@ impl<'a> Run<'a> {
         Ok(())
     }
 
-    /// The rows that wait for all workers, one after the other.
+    /// Processes the rows that wait for all workers, one after the other.
     fn go_on(&self, workers: &Workers) -> Result<(), Error> {
         let mut waiting = std::mem::take(&mut *lock(&self.waiting));
         waiting.sort_unstable_by_key(|(row, ..)| *row);
@@ -602,10 +603,10 @@ impl<'a> Run<'a> {
         self.subjects.counting.get(call).map_or(&[], Vec::as_slice)
     }
 
-    /// Takes an answer for a row. A function that fails for one has a column that nobody looks at.
+    /// Stores a result for a row. If a function fails for a row, its column is not used.
     fn place(&self, row: usize, who: RequestId, value: Result<Value, Error>, columns: &mut [Column]) {
         match (who, value) {
-            // They are in an output.
+            // The items are in an output.
             (RequestId::Call(_), Ok(Value::Items(_))) => {}
             (RequestId::Call(call), Ok(value)) => {
                 let value = match self.counting(call) {
@@ -630,7 +631,7 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// A function's failure is that of the first row that has one, whoever came to it first.
+    /// A function's failure is that of the first failing row, in the order of rows.
     fn fail(&self, row: usize, call: usize, error: Error) {
         let mut failures = lock(&self.failures);
         let Some(place) = failures.get_mut(call) else { return };
@@ -647,7 +648,7 @@ impl<'a> Run<'a> {
         }
         let mut columns: Vec<Result<Column, Error>> = self.plan.calls().iter().map(|_| Ok(Column::Empty)).collect();
         let mut done = std::mem::take(&mut *lock(&self.done));
-        // Of several of one row each call has its value in one.
+        // A row may have several entries; each call has its value in one of them.
         done.sort_unstable_by_key(|(row, _)| *row);
         for (_, more) in done {
             columns.iter_mut().zip(more).for_each(|(column, more)| guarded_on(column, |column| column.append(more)));
@@ -668,7 +669,8 @@ impl<'a> Run<'a> {
     }
 }
 
-/// Does something to a sink's state or a function's column. If it fails, that is lost, and the others go on.
+/// Runs an action on a sink's state or a function's column. If it fails, this state or column is lost, and the others
+/// continue.
 fn guarded_on<S>(place: &mut Result<S, Error>, action: impl FnOnce(&mut S)) {
     let Ok(state) = place else { return };
     if let Err(error) = guarded(|| action(state)) {

@@ -1,4 +1,4 @@
-//! Runs a plan over one whole array, until every function has its answer.
+//! Runs a plan over one whole array, until every function has its result.
 
 use std::borrow::Cow;
 
@@ -14,7 +14,7 @@ use crate::plan::{Given, Plan, RequestId, Stage, Subjects};
 use crate::source::{Output, View};
 use crate::value::Value;
 
-/// A stage ready to be swept for. Made once per plan and dtype, used for every array.
+/// A stage that is ready for a sweep. Made once per plan and dtype, and used for every array.
 #[derive(Clone)]
 pub struct Prepared {
     graph: Graph,
@@ -22,7 +22,7 @@ pub struct Prepared {
     pass: Pass,
     /// See [`Subjects::counting`].
     counting: Vec<Vec<(usize, bool)>>,
-    /// The functions that have no meaning for this dtype.
+    /// The functions that do not support this dtype.
     errors: Vec<(usize, Error)>,
 }
 
@@ -33,7 +33,7 @@ impl Prepared {
         Prepared::of(Graph::new(dtype), stage, errors, Vec::new())
     }
 
-    /// The same, for arrays with bools beside them, which are of this value where an element is there.
+    /// The same, for arrays with bools that have this value where an element is present.
     pub fn with_missing(plan: &Plan, dtype: DType, present: bool) -> Prepared {
         let subjects = Subjects::of_one(plan, &Given::one(dtype, Some(present)));
         let (stage, errors) = plan.stage_over(&subjects.of_calls, &subjects.arrays);
@@ -45,8 +45,8 @@ impl Prepared {
         Prepared { graph, stage, pass, counting, errors }
     }
 
-    /// The arrays that the answers are, for so many elements: the function's number, the dtype and the length. The caller
-    /// has the memory.
+    /// The result arrays for this number of elements: the function's number, the dtype and the length. The caller
+    /// provides the memory.
     pub fn arrays(&self, len: usize) -> impl Iterator<Item = (usize, DType, usize)> {
         self.stage.arrays().filter_map(move |(who, unwritten)| match who {
             RequestId::Call(index) => Some((index, unwritten.dtype, (unwritten.len)(len))),
@@ -54,27 +54,27 @@ impl Prepared {
         })
     }
 
-    /// The functions that have no meaning for this dtype, by their numbers.
+    /// The functions that do not support this dtype, by their numbers.
     pub fn errors(&self) -> &[(usize, Error)] {
         &self.errors
     }
 }
 
-/// What a run gave, and what it took.
+/// The results of a run, and its cost.
 #[derive(Debug)]
 pub struct Outcome {
-    /// An answer for each call of the plan, in order.
+    /// A result for each call of the plan, in order.
     pub values: Vec<Result<Value, Error>>,
-    /// Sweeps over the array.
+    /// The number of sweeps over the array.
     pub passes: usize,
-    /// Bytes of the array that were read.
+    /// The bytes of the array that were read.
     pub bytes_read: u64,
 }
 
-/// Runs the functions over the array, which the first of the views shows; the other, if there is one, shows the bools that tell which
-/// elements are there. Writes the arrays that are answers to `outputs`, which are by the functions' numbers;
-/// their values are then [items](Value::Items) that are elsewhere. One that has no output has found no memory for it. An error
-/// here is the whole run's: stopped, short of memory, or NaN under `nan_policy="raise"`.
+/// Runs the functions over an array. The first view shows the array; the second, if there is one, shows the bools of
+/// the present elements. Result arrays are written to `outputs`, given by the functions' numbers; their values are then
+/// [items](Value::Items) stored elsewhere. A function without an output had no memory for it. An error here concerns
+/// the whole run: it was stopped, ran out of memory, or found NaN under `nan_policy="raise"`.
 pub fn run(
     plan: &Plan,
     first: &Prepared,
@@ -132,7 +132,7 @@ fn stage_by_stage(
     let mut session = Session::from(first.graph.clone(), stage, view.len());
     let mut passes = 0;
     while session.waits() {
-        // A pass of a small array is over before it looks around, and a plan may have many of them.
+        // A pass over a small array ends before its first check, and a plan may have many passes.
         if passes > 0 {
             control.check()?;
         }
@@ -151,7 +151,7 @@ fn stage_by_stage(
     Ok(Outcome { values: values.collect(), passes, bytes_read })
 }
 
-/// Whether the calling thread does everything: handing work to sleeping threads takes longer than two chunks do.
+/// Whether the calling thread does everything: waking other threads takes longer than computing two chunks.
 pub fn is_small(len: usize) -> bool {
     Pass::chunks(len) <= 2
 }

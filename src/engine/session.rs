@@ -1,7 +1,8 @@
-//! The loop of all runs: who waits for what, the sweep that answers them, and what they ask next.
+//! The loop of all runs: the waiting requests, the sweep that computes them, and the requests that follow.
 //!
-//! A whole array's run ([`run`](super::run)) goes through it until nobody waits; the functions of a traced call add to it
-//! as they learn more; a row that has to ask for more goes on in one of its own ([`rows`](super::rows)).
+//! The run of a whole array ([`run`](super::run)) repeats it until no request waits. The functions of a traced call add
+//! requests as they learn more. A row that needs further passes continues in a session of its own
+//! ([`rows`](super::rows)).
 
 use std::borrow::Cow;
 
@@ -17,14 +18,14 @@ use crate::plan::{RequestId, Stage};
 use crate::source::View;
 use crate::value::Value;
 
-/// The formulas of a run, and who waits for the next sweep. A stage that was prepared is borrowed.
+/// The formulas of a run, and the requests that wait for the next sweep. A prepared stage is borrowed.
 pub struct Session<'p> {
     graph: Graph,
     stage: Cow<'p, Stage>,
     len: u64,
 }
 
-/// Hands the answers out; who has to ask for more is added to the next stage.
+/// Collects the results, and adds further requests to the next stage.
 fn answer(stage: &Stage, states: &States, next: &mut Stage, told: &mut SweepResult) {
     for (who, answer) in stage.finish(states) {
         match answer {
@@ -35,26 +36,26 @@ fn answer(stage: &Stage, states: &States, next: &mut Stage, told: &mut SweepResu
     }
 }
 
-/// What a sweep of a session gave.
+/// The result of a session's sweep.
 #[derive(Debug, Default)]
 pub struct SweepResult {
-    /// The answers that are known now.
+    /// The results that are known now.
     pub answers: Vec<(RequestId, Result<Value, Error>)>,
-    /// The nodes whose loops met floating-point exceptions.
+    /// The nodes whose loops raised floating-point exceptions.
     pub flags: Vec<(NodeId, Flags)>,
     /// The numbers of the arrays that were read; empty if no sweep was needed.
     pub sources: Vec<usize>,
-    /// How often memory was swept over.
+    /// The number of sweeps over memory.
     pub passes: usize,
 }
 
 impl<'p> Session<'p> {
-    /// A session for an array, which is source 0 and node 0.
+    /// Creates a session for an array, which is source 0 and node 0.
     pub fn new(dtype: DType, len: usize) -> Session<'p> {
         Session { graph: Graph::with_len(dtype, len), stage: Cow::default(), len: len as u64 }
     }
 
-    /// A session that goes on from here: with these formulas, for who waits in this stage.
+    /// Creates a session with these formulas, for the requests of this stage.
     pub(super) fn from(graph: Graph, stage: Cow<'p, Stage>, len: usize) -> Session<'p> {
         Session { graph, stage, len: len as u64 }
     }
@@ -64,12 +65,12 @@ impl<'p> Session<'p> {
         &mut self.graph
     }
 
-    /// Somebody waits.
+    /// Adds a request for the next sweep.
     pub fn add(&mut self, who: RequestId, request: Request) {
         self.stage.to_mut().add(who, request);
     }
 
-    /// Sweeps for all who wait. Those who need another sweep, now that this is known, wait on.
+    /// Sweeps for all waiting requests. Those that need another sweep continue to wait.
     pub fn sweep(
         &mut self,
         views: &[View<'_>],
@@ -78,14 +79,14 @@ impl<'p> Session<'p> {
     ) -> Result<SweepResult, Error> {
         let waiting: Vec<RequestId> = self.stage.everybody().collect();
         guarded(|| self.step(None, views, workers, control)).unwrap_or_else(|error| {
-            // What there is no memory for is the failure of all who waited, and not of those who come later.
+            // If memory cannot be allocated, all waiting requests fail, but not later ones.
             self.stage = Cow::default();
             let answers = waiting.into_iter().map(|who| (who, Err(error.clone())));
             Ok(SweepResult { answers: answers.collect(), ..SweepResult::default() })
         })
     }
 
-    /// The same, by the pass that was prepared for the stage, if there is one; short of memory it panics.
+    /// The same, with the pass prepared for the stage, if there is one. Panics if memory cannot be allocated.
     pub(super) fn step(
         &mut self,
         mut prepared: Option<&Pass>,
@@ -104,7 +105,7 @@ impl<'p> Session<'p> {
             return Ok(told);
         }
         let mut next = Stage::default();
-        // An array that does not lie in its own order.
+        // The array's order of memory differs from its own order.
         let reordered = if let [view] = views { view.in_memory_order() } else { None };
         let states = match (reordered, prepared) {
             (Some(reordered), _) => {
@@ -122,8 +123,8 @@ impl<'p> Session<'p> {
         Ok(told)
     }
 
-    /// The sinks that mind the order of elements get a sweep of their own, in the first of these orders; the others go through
-    /// memory as it lies, in the second.
+    /// The sinks that depend on the order of elements get a separate sweep, in the first of these orders; the others
+    /// use the second, the order of memory.
     fn in_both_orders(
         &mut self,
         stage: &Stage,
@@ -154,7 +155,7 @@ impl<'p> Session<'p> {
         Ok(states.collect())
     }
 
-    /// Takes samples for those who wait for one. What they need then joins the stage.
+    /// Takes samples for the requests that wait for one. Their further requests join the stage.
     fn sample(
         &mut self,
         stage: &mut Stage,
@@ -174,14 +175,14 @@ impl<'p> Session<'p> {
         Ok(())
     }
 
-    /// Whether somebody waits for another sweep.
+    /// Whether a request waits for another sweep.
     pub fn waits(&self) -> bool {
         !self.stage.is_empty()
     }
 }
 
 impl SweepResult {
-    /// Sweeps, and keeps what is told of it.
+    /// Sweeps, and records the results.
     fn take(
         &mut self,
         pass: &Pass,

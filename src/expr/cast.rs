@@ -1,8 +1,8 @@
-//! Conversions between items, with the values that NumPy's `astype` gives.
+//! Conversions between items, with the same values as NumPy's `astype`.
 //!
-//! What C leaves open, a float outside an integer's range, is what this processor's conversion gives, as in NumPy: the
-//! smallest integer on x86, the nearest one elsewhere. NumPy warns of it ([`Flags::INVALID`]), and of finite numbers that
-//! become infinite ([`Flags::OVERFLOW`]).
+//! For a float outside an integer's range, C does not define the result. As in NumPy, it is the result of the
+//! processor's conversion: the smallest integer on x86, the nearest one elsewhere. NumPy warns of this
+//! ([`Flags::INVALID`]), and of finite numbers that become infinite ([`Flags::OVERFLOW`]).
 
 use num_complex::Complex;
 
@@ -10,7 +10,7 @@ use crate::dtype::{Block, Bool8, Buffer, ItemType, Sealed};
 use crate::expr::flags::Flags;
 use crate::simd::Level;
 
-/// Whether there is a conversion of such items.
+/// Whether there is a conversion between these item types.
 pub fn can_cast(from: ItemType, to: ItemType) -> bool {
     let float = |item| matches!(item, ItemType::Float32 | ItemType::Float64);
     let complex = |item| matches!(item, ItemType::Complex64 | ItemType::Complex128);
@@ -25,12 +25,12 @@ pub fn can_cast(from: ItemType, to: ItemType) -> bool {
     }
 }
 
-/// An item that becomes another.
+/// An item that can be converted to another type.
 trait Cast<U>: Copy {
-    /// What it becomes.
+    /// The converted item.
     fn cast(self) -> U;
 
-    /// Whether it did not fit.
+    /// Whether the item did not fit the other type.
     #[inline(always)]
     fn misfit(self, _: U) -> bool {
         false
@@ -94,7 +94,7 @@ macro_rules! cast_whole {
 
             #[inline(always)]
             fn misfit(self, _: $to) -> bool {
-                // NaN is not inside either.
+                // NaN is not inside the bounds either.
                 !(self > $least && self < $end)
             }
         }
@@ -172,9 +172,10 @@ impl<F: Cast<G>, G: Copy> Cast<Complex<G>> for Complex<F> {
     }
 }
 
-/// Converts all items of a block to those that the output holds, one for one.
+/// Converts each item of a block to the output's type.
 pub(super) fn cast(level: Level, input: Block<'_>, output: &mut Buffer) -> Flags {
-    // From bools and integers, and from what else there is a conversion, with what it means if an item does not fit.
+    // From bools and integers, and from other types with a conversion, together with the flag for an item that does not
+    // fit.
     macro_rules! from {
         ($to:ty $(, $variant:ident: $misfit:ident)*) => {
             from!(@ $to, Bool, Int8, Int16, Int32, Int64, UInt8, UInt16, UInt32, UInt64; $($variant: $misfit)*)

@@ -9,16 +9,16 @@ use crate::memory;
 use crate::simd::Level;
 use crate::source::View;
 
-/// Where a node's items of the moment are.
+/// The location of a node's current items.
 #[derive(Debug, Clone, Copy)]
 enum Place {
-    /// There are none: the node has no element here.
+    /// No items: the node has no element in this block.
     Nowhere,
-    /// In the loaded block of this number.
+    /// In the loaded block with this number.
     Loaded(usize),
-    /// So many, in this register.
+    /// This number of items, in this register.
     Own(usize, usize),
-    /// There was nothing to do: the items of this earlier instruction serve.
+    /// The operation changed nothing: the items of this earlier instruction are used.
     Same(usize),
     /// One item, in the program.
     Constant,
@@ -58,9 +58,9 @@ impl<'a> Evaluator<'a> {
         }
     }
 
-    /// Computes every node for the elements of the arrays from number `start` on, a block at most, of the first `end`, and
-    /// shows each to `sink` as soon as it is there: the number of its instruction, and its items. The arrays are those that
-    /// the scratch was made for, or lie as these do.
+    /// Computes every node for at most one block of elements, from number `start` on and below `end`. Calls `sink` with
+    /// the number of each instruction and its items, as soon as they are computed. The arrays must be those that the
+    /// scratch was made for, or have the same layout.
     pub fn evaluate(&mut self, views: &[View<'_>], start: usize, end: usize, mut sink: impl FnMut(usize, Block<'_>)) {
         let Evaluator { program, level, gathered, registers, places, flags } = self;
         let mut loaded: Vec<Block<'_>> = memory::with_room(gathered.len());
@@ -96,7 +96,7 @@ impl<'a> Evaluator<'a> {
         }
     }
 
-    /// The floating-point exceptions that each instruction has met so far.
+    /// The floating-point exceptions that each instruction has raised so far.
     pub fn flags(&self) -> &[Flags] {
         &self.flags
     }

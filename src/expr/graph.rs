@@ -7,7 +7,7 @@ use crate::dtype::{Constant, DType, ItemType};
 use crate::expr::{Operation, Step};
 use crate::memory;
 
-/// A formula as kernels ask for it: a node of the graph, and the steps that follow, first to last.
+/// A formula as kernels request it: a node of the graph, and the steps that follow, first to last.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Expression {
     base: NodeId,
@@ -21,26 +21,26 @@ impl Expression {
         Expression { base, dtype, steps: Vec::new() }
     }
 
-    /// Only those that are not NaN (or NaT), in order.
+    /// Keeps only the elements that are not NaN (or NaT), in order.
     #[must_use]
     pub fn valid(self) -> Expression {
         self.then(Step::Valid)
     }
 
-    /// As float64.
+    /// Converts the elements to float64.
     #[must_use]
     pub fn float64(self) -> Expression {
         if self.item() == ItemType::Float64 { self } else { self.then(Step::Cast(ItemType::Float64)) }
     }
 
-    /// One more step.
+    /// Adds a step.
     #[must_use]
     pub fn then(mut self, step: Step) -> Expression {
         self.steps.push(step);
         self
     }
 
-    /// What its blocks hold.
+    /// The item type of the formula's blocks.
     pub fn item(&self) -> ItemType {
         self.steps.iter().fold(self.dtype.item(), |item, step| step.item(item))
     }
@@ -53,13 +53,13 @@ impl fmt::Display for Expression {
     }
 }
 
-/// A node's place in its graph. A node comes after those it is computed from.
+/// A node's index in its graph. A node comes after the nodes that it is computed from.
 pub type NodeId = usize;
 
-/// What a node is.
+/// The kind of a node.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) enum Node {
-    /// The elements of the array of this number.
+    /// The elements of the array with this number.
     Source(usize),
     /// The same number for every element.
     Constant(Constant),
@@ -77,16 +77,17 @@ impl Node {
     }
 }
 
-/// A node, and what is known of its elements.
+/// A node, and the known properties of its elements.
 #[derive(Debug, Clone)]
 pub(super) struct Known {
     pub(super) node: Node,
     pub(super) item: ItemType,
-    /// How many elements; a node that leaves some out counts those that it was computed from. `None` for a constant.
+    /// The number of elements. A node that leaves some out has the number that it is computed from. `None` for a
+    /// constant.
     pub(super) len: Option<usize>,
 }
 
-/// The formulas of a run. A node that several of them share is one, computed once per block.
+/// The formulas of a run. A node that several formulas share exists once, and is computed once per block.
 #[derive(Debug, Clone)]
 pub struct Graph {
     nodes: Vec<Known>,
@@ -94,7 +95,7 @@ pub struct Graph {
 }
 
 impl Graph {
-    /// The graph of one array alone, which is source 0 and node 0. It is as long as the array that it will be used for.
+    /// The graph of a single array, which is source 0 and node 0. Its length is that of the array used later.
     pub fn new(dtype: DType) -> Graph {
         Graph::with_len(dtype, usize::MAX)
     }
@@ -106,7 +107,7 @@ impl Graph {
         graph
     }
 
-    /// The node of an array of this dtype and length, which the sweep is given under this number.
+    /// The node of an array of this dtype and length; the sweep gets the array under this number.
     pub fn source(&mut self, number: usize, dtype: DType, len: usize) -> NodeId {
         self.put(Node::Source(number), dtype.item(), Some(len))
     }
@@ -117,14 +118,14 @@ impl Graph {
         self.put(Node::Constant(constant), item, None)
     }
 
-    /// The node of an operation. Its operands have one length, constants aside; the shortest counts.
+    /// The node of an operation. Its operands, except constants, have the same length; the shortest one counts.
     pub fn apply(&mut self, operation: Operation, of: Vec<NodeId>) -> NodeId {
         let item = operation.item(of.iter().map(|&id| self.item(id)));
         let len = of.iter().filter_map(|&id| self.nodes.get(id)?.len).min();
         self.put(Node::Apply(operation, of), item, len)
     }
 
-    /// The node of an expression, made if it is new.
+    /// The node of an expression. It is created if it is new.
     pub fn add(&mut self, expression: &Expression) -> NodeId {
         expression.steps.iter().fold(expression.base, |of, &step| self.step(step, of))
     }
@@ -134,17 +135,17 @@ impl Graph {
         self.apply(Operation::Step(step), vec![of])
     }
 
-    /// What the blocks of a node hold.
+    /// The item type of a node's blocks.
     pub fn item(&self, id: NodeId) -> ItemType {
         self.nodes.get(id).map_or(ItemType::Float64, |known| known.item)
     }
 
-    /// How many elements a node has at most; `None` for a constant.
+    /// The largest possible number of a node's elements; `None` for a constant.
     pub fn len(&self, id: NodeId) -> Option<usize> {
         self.nodes.get(id).and_then(|known| known.len)
     }
 
-    /// All nodes, each after those it is computed from.
+    /// All nodes, each after the nodes that it is computed from.
     pub(super) fn nodes(&self) -> &[Known] {
         &self.nodes
     }

@@ -1,10 +1,10 @@
 //! Elementwise formulas over the blocks of arrays.
 //!
-//! An [`Expression`] is a formula as plain data; a [`Graph`] is where a run keeps all its formulas, each distinct node
-//! once; a [`Program`] is what a pass computes of it, in order; an [`Evaluator`] is one worker's scratch memory, in which
-//! the program is run block by block.
+//! An [`Expression`] is a formula as plain data. A [`Graph`] holds all formulas of a run, each distinct node once. A
+//! [`Program`] lists the nodes that a pass computes, in order. An [`Evaluator`] is one worker's scratch memory, in
+//! which the program runs block by block.
 //!
-//! Kernels ask for expressions and sinks read them; neither knows how they are computed.
+//! Kernels request expressions and sinks read them; neither depends on how they are computed.
 
 mod cast;
 mod eval;

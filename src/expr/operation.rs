@@ -1,9 +1,10 @@
 //! The elementwise operations that formulas are made of.
 //!
-//! A formula's arithmetic is the loops of NumPy's own ufuncs ([`Elementwise`]): they give its bits, for every dtype.
-//! Measured on AVX-512, ns an element in cache: 0.17 to 0.21 for their `multiply`, `add` and `absolute`, with blocks of 2048
-//! as of 4096 items, and 0.16 for our own loop of |x| (`mean_abs` less `mean`). Own ones would gain little, and lose those bits.
-//! Own loops are for what no ufunc does (choosing, selecting, converting: [`cast`](super::cast)).
+//! Arithmetic uses the inner loops of NumPy's own ufuncs ([`Elementwise`]), so that results have NumPy's bits for every
+//! dtype. Measured on AVX-512, in ns per element in cache: 0.17 to 0.21 for their `multiply`, `add` and `absolute`,
+//! with blocks of 2048 or 4096 items, and 0.16 for our own loop of |x| (`mean_abs` minus `mean`). Own loops would gain
+//! little and lose NumPy's bits. They are used only where no ufunc exists (choosing, selecting, converting:
+//! [`cast`](super::cast)).
 
 use std::fmt;
 use std::hash::{Hash, Hasher};
@@ -19,23 +20,24 @@ use crate::simd::Level;
 /// The items that an operation reads.
 #[derive(Debug, Clone, Copy)]
 pub struct Operand<'a> {
-    /// The items; only one if it is a constant.
+    /// The items; a single one for a constant.
     pub block: Block<'a>,
-    /// Whether the block has one item, which stands for as many as the other operands have.
+    /// Whether the block has one item that stands for all elements.
     pub constant: bool,
 }
 
-/// A loop from outside of the core over blocks: as many items come out as go in, each computed from those of its own place.
+/// A loop over blocks from outside of the core: it returns as many items as it gets, each computed from the items at
+/// the same position.
 pub trait Elementwise: fmt::Debug + Send + Sync {
-    /// The type of the items that come out.
+    /// The type of the output's items.
     fn item(&self) -> ItemType;
-    /// A number that tells loops apart: two loops with the same number compute the same.
+    /// A number that identifies the loop: two loops with the same number compute the same.
     fn identity(&self) -> usize;
-    /// Computes `len` items, and says what exceptions there were. All operands have so many items, but for constants.
+    /// Computes `len` items and returns the floating-point exceptions. All operands except constants have `len` items.
     fn run(&self, operands: &[Operand<'_>], output: &mut Buffer, len: usize) -> Flags;
 }
 
-/// An [`Elementwise`], to be shared and compared.
+/// An [`Elementwise`] that can be shared and compared.
 #[derive(Debug, Clone)]
 pub struct Loop(pub Arc<dyn Elementwise>);
 
@@ -64,18 +66,18 @@ pub enum Operation {
     Where,
     /// The second operand's items where the first is true: `x[mask]`.
     Select,
-    /// Whether each of several bools is what the list says for it.
+    /// Whether each of several bools has the value given in the list.
     Every(Vec<bool>),
     /// Two float64 as one complex number.
     Pair,
-    /// Two items as one complex number: float64 as they are, integers of 64 bits as the bits of their [keys](Ordered::key).
+    /// Two items as one complex number: float64 unchanged, 64-bit integers as the bits of their [keys](Ordered::key).
     Keys,
-    /// The items of this many operands of float64, each operand's one after the other.
+    /// The items of this many float64 operands, operand after operand.
     Columns(usize),
 }
 
 impl Operation {
-    /// The type of the items that come out if items of these types go in.
+    /// The type of the output's items for input items of these types.
     pub(super) fn item(&self, mut of: impl Iterator<Item = ItemType>) -> ItemType {
         match self {
             Operation::Step(step) => step.item(of.next().unwrap_or(ItemType::Float64)),
@@ -87,7 +89,7 @@ impl Operation {
         }
     }
 
-    /// Whether an item comes out for each that goes in.
+    /// Whether the output has an item for each input item.
     pub(super) fn keeps_all(&self) -> bool {
         match self {
             Operation::Step(step) => step.keeps_all(),
@@ -96,7 +98,7 @@ impl Operation {
         }
     }
 
-    /// How many items come out for each that goes in, at most.
+    /// The largest number of output items per input item.
     pub(super) fn width(&self) -> usize {
         if let Operation::Columns(count) = self { *count } else { 1 }
     }
@@ -121,7 +123,7 @@ impl Operation {
         }
         let operands: Vec<Operand<'b>> = of.iter().map(operand).collect();
         let lens = operands.iter().filter(|operand| !operand.constant).map(|operand| operand.block.len());
-        // A racing writer can make two selections differ in length.
+        // A concurrent writer can make two selections differ in length.
         let len = lens.min().unwrap_or(0).min(output.len());
         Computed::Items(match (self, operands.as_slice()) {
             (Operation::Ufunc(Loop(function)), operands) => {
@@ -249,7 +251,7 @@ fn choose<T: Sealed>(
     );
 }
 
-/// Whether each operand, which is bool, is what is expected of it.
+/// Whether each bool operand has its expected value.
 #[inline(always)]
 fn every(level: Level, expected: &[bool], operands: &[Operand<'_>], output: &mut Buffer, len: usize) {
     let Some(output) = Bool8::of_mut(output).and_then(|output| output.get_mut(..len)) else {
@@ -309,7 +311,7 @@ fn pair(level: Level, real: &[f64], imaginary: &[f64], output: &mut Buffer, len:
     );
 }
 
-/// Puts floats, or the bits of integers' keys, into one part of each pair.
+/// Writes floats, or the bits of integers' keys, to one part of each pair.
 fn keys(block: Block<'_>, pairs: &mut [Complex<f64>], put: impl Fn(&mut Complex<f64>, f64)) {
     match block {
         Block::Int64(items) => pairs.iter_mut().zip(items).for_each(|(pair, x)| put(pair, f64::from_bits(x.key()))),

@@ -1,7 +1,7 @@
-//! What a pass computes for each block: the nodes that its sinks need, in order, and where their items are kept.
+//! The program of a pass: the nodes that its sinks need, in order, and the registers for their items.
 //!
-//! A node's register is given to another node once nobody reads it any more, so that the scratch memory of a long formula
-//! is that of the few nodes that live at a time, and stays in cache.
+//! A register is reused for another node when its items are no longer read. So a long formula needs scratch memory only
+//! for the few nodes in use at a time, and this memory stays in cache.
 
 use crate::dtype::{Buffer, ItemType};
 use crate::expr::Operation;
@@ -13,14 +13,14 @@ pub(super) struct Instruction {
     pub(super) action: Action,
     /// The instructions whose items it reads.
     pub(super) of: Vec<usize>,
-    /// How many elements the node has in all.
+    /// The total number of the node's elements.
     pub(super) len: usize,
 }
 
-/// How the items of a node come about.
+/// How the items of a node are computed.
 #[derive(Debug, Clone)]
 pub(super) enum Action {
-    /// Loaded from the view of this number.
+    /// Loaded from the view with this number.
     Load { source: usize, item: ItemType },
     /// One item, for every element.
     Constant(Buffer),
@@ -28,23 +28,23 @@ pub(super) enum Action {
     Apply { operation: Operation, register: usize },
 }
 
-/// The nodes that a pass computes, each after those it reads.
+/// The nodes that a pass computes, each after the nodes that it reads.
 #[derive(Debug, Clone)]
 pub struct Program {
     pub(super) instructions: Vec<Instruction>,
-    /// What each register holds, and how many items for each element.
+    /// The item type of each register, and its number of items per element.
     pub(super) registers: Vec<(ItemType, usize)>,
-    /// The instruction of each node that was wanted, in the order asked, and the node of each instruction.
+    /// The instruction of each requested node, in the order of the requests, and the node of each instruction.
     wanted: Vec<usize>,
     nodes: Vec<NodeId>,
 }
 
 impl Program {
-    /// What has to be computed for these nodes.
+    /// Creates the program that computes these nodes.
     pub fn new(graph: &Graph, wanted: &[NodeId]) -> Program {
         let nodes = needed(graph, wanted);
         let place = |id: &NodeId| nodes.binary_search(id).unwrap_or_default();
-        // The last instruction that reads each; a wanted one is read as soon as it is computed.
+        // The last instruction that reads each node; a requested node is read as soon as it is computed.
         let mut last: Vec<usize> = (0..nodes.len()).collect();
         for (index, &id) in nodes.iter().enumerate().rev() {
             let node = graph.nodes().get(id).map(|known| &known.node);
@@ -95,12 +95,12 @@ impl Program {
         program
     }
 
-    /// The instruction that computes each wanted node, in the order asked.
+    /// The instruction that computes each requested node, in the order of the requests.
     pub fn wanted(&self) -> &[usize] {
         &self.wanted
     }
 
-    /// Whether every node has an item for each element: none leaves some out.
+    /// Whether every node has an item for each element, so that no node leaves elements out.
     pub fn keeps_all(&self) -> bool {
         self.instructions.iter().all(|instruction| match &instruction.action {
             Action::Apply { operation, .. } => operation.keeps_all(),
@@ -108,12 +108,12 @@ impl Program {
         })
     }
 
-    /// How many instructions there are.
+    /// The number of instructions.
     pub fn size(&self) -> usize {
         self.instructions.len()
     }
 
-    /// How many elements the node of an instruction has in all.
+    /// The total number of elements of an instruction's node.
     pub fn len(&self, instruction: usize) -> usize {
         self.instructions.get(instruction).map_or(0, |known| known.len)
     }
@@ -123,7 +123,7 @@ impl Program {
         self.nodes.get(instruction).copied().unwrap_or_default()
     }
 
-    /// The number of the view whose elements the node of an instruction has as they are, if that is what it is.
+    /// The number of the view that an instruction loads, if it loads one.
     pub fn loads(&self, instruction: usize) -> Option<usize> {
         match self.instructions.get(instruction)?.action {
             Action::Load { source, .. } => Some(source),
@@ -140,7 +140,7 @@ impl Program {
     }
 }
 
-/// The wanted nodes and all that they are computed from, each after those it reads.
+/// The requested nodes and all nodes that they are computed from, each after the nodes that it reads.
 fn needed(graph: &Graph, wanted: &[NodeId]) -> Vec<NodeId> {
     let mut needed = vec![false; graph.nodes().len()];
     let mut open = wanted.to_vec();

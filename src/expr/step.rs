@@ -15,13 +15,13 @@ use crate::simd::Level;
 pub enum Step {
     /// Leaves out NaN and NaT. Only this step and the next may shorten a block.
     Valid,
-    /// Leaves out float64 that are not between two ends, these included.
+    /// Keeps only float64 between two ends, including the ends.
     Within(Ends),
     /// Converts items, as NumPy's `astype` does.
     Cast(ItemType),
     /// |x| of a float64.
     Absolute,
-    /// A float64 in the first scale, or both parts of a complex number, each in its own.
+    /// Scales a float64 by the first scale, or both parts of a complex number, each by its own scale.
     Scaled(Scale, Scale),
     /// |x − c| of a float, in its own precision.
     Deviation(Center),
@@ -34,7 +34,7 @@ pub struct Ends {
     high: u64,
 }
 
-/// Where deviations start: a float, as its bits, and the dtype that they are rounded to.
+/// The center of deviations: a float, as its bits, and the dtype to which deviations are rounded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Center {
     bits: u64,
@@ -47,12 +47,12 @@ impl Step {
         Step::Deviation(Center { bits: center.to_bits(), dtype })
     }
 
-    /// Leaves out float64 that are not from `low` to `high`.
+    /// Keeps only float64 from `low` to `high`.
     pub fn within(low: f64, high: f64) -> Step {
         Step::Within(Ends { low: low.to_bits(), high: high.to_bits() })
     }
 
-    /// Its name in plans.
+    /// The step's name in plans.
     pub fn name(self) -> &'static str {
         match self {
             Step::Valid => "valid",
@@ -64,7 +64,7 @@ impl Step {
         }
     }
 
-    /// The type of the items that come out if such items go in.
+    /// The type of the output's items for input items of this type.
     pub(super) fn item(self, input: ItemType) -> ItemType {
         match self {
             Step::Valid | Step::Scaled(..) | Step::Deviation(_) => input,
@@ -73,7 +73,7 @@ impl Step {
         }
     }
 
-    /// Whether an item comes out for each that goes in.
+    /// Whether the output has an item for each input item.
     pub(super) fn keeps_all(self) -> bool {
         match self {
             Step::Valid | Step::Within(_) => false,
@@ -81,7 +81,7 @@ impl Step {
         }
     }
 
-    /// Computes the step into `output` and says how many items came out, or `None` if the input serves as it is.
+    /// Computes the step into `output` and returns the number of items, or `None` if the input can be used unchanged.
     pub(super) fn apply(self, level: Level, input: Block<'_>, output: &mut Buffer, flags: &mut Flags) -> Option<usize> {
         match self {
             Step::Valid => valid(level, input, output),
@@ -134,7 +134,7 @@ impl Center {
     }
 }
 
-/// One item out for each item in.
+/// Computes one output item per input item.
 #[inline(always)]
 fn map<T: Sealed, U: Sealed>(level: Level, input: Block<'_>, output: &mut Buffer, f: impl Fn(T) -> U) {
     let (Some(input), Some(output)) = (T::of(input), U::of_mut(output)) else {
@@ -167,10 +167,10 @@ fn is_there<T: Item>(item: T) -> bool {
     !item.is_missing()
 }
 
-/// Moves the items that are kept to the front of the output, and says how many they are.
+/// Moves the kept items to the front of the output, and returns how many there are.
 #[inline(always)]
 pub(super) fn packed<T: Copy>(items: &[T], keeps: impl Iterator<Item = bool>, output: &mut [T]) -> usize {
-    // Every item is written, the next over it if it is not kept: no branch to mispredict.
+    // Every item is written, and overwritten by the next one if it is not kept. This avoids a branch.
     let mut kept = 0;
     for (&item, keeps) in items.iter().zip(keeps) {
         if let Some(place) = output.get_mut(kept) {
@@ -181,7 +181,7 @@ pub(super) fn packed<T: Copy>(items: &[T], keeps: impl Iterator<Item = bool>, ou
     kept.min(output.len())
 }
 
-/// Moves the items that are kept to the front. Most blocks have no others and are handed on as they are.
+/// Moves the kept items to the front. Most blocks keep all items and are passed on unchanged.
 #[inline(always)]
 fn compress<T: Item>(level: Level, input: &[T], output: &mut Buffer, keeps: impl Fn(T) -> bool) -> Option<usize> {
     let Some(output) = T::of_mut(output) else {

@@ -1,4 +1,4 @@
-//! How many elements are so: counts, `any` and `all`. Exact, whatever the order.
+//! Counts of elements that pass a test, and `any` and `all`. The results are exact in any order.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -9,7 +9,7 @@ use crate::kernel::{Accumulator, Entry, Input, Items, Request, Takes};
 use crate::simd::Simd;
 use crate::value::Value;
 
-/// The elements for which a test holds.
+/// Counts the elements that pass a test.
 #[derive(Debug, Clone, Copy)]
 struct Count<T, P> {
     types: PhantomData<fn(T) -> P>,
@@ -50,7 +50,7 @@ impl Test for Nonzero {
     }
 }
 
-/// How many elements there were, and for how many the test held.
+/// The number of elements, and the number of those that passed the test.
 #[derive(Debug, Clone, Copy, Default)]
 struct Counted {
     all: u64,
@@ -87,7 +87,7 @@ impl<T: Item, P: Test> Accumulator for Count<T, P> {
     }
 }
 
-/// Counts the elements of an expression and makes something of it.
+/// Requests the count of an expression's elements that pass a test, and turns it into a result.
 fn counted<P: Test>(
     input: &Input,
     expression: Expression,
@@ -98,12 +98,12 @@ fn counted<P: Test>(
     })
 }
 
-/// The number of complex numbers of which a part is NaN.
+/// The number of complex elements with a NaN in the real or the imaginary part.
 pub(super) fn missing_parts(input: &Input) -> Request {
     counted::<Missing>(input, input.elements(), |state| Value::count(state.held))
 }
 
-/// What is the same for all arrays but those with a NaN among the elements that count, or without any: theirs is NaN.
+/// A result that is the same constant for every array. It is NaN if a counted element is NaN, or if there is none.
 pub(super) fn constant(input: &Input, value: f64) -> Request {
     let dtype = input.dtype.mean_type();
     counted::<Missing>(input, input.values(), move |state| {
@@ -113,7 +113,7 @@ pub(super) fn constant(input: &Input, value: f64) -> Request {
 
 pub(super) static COUNT: Entry = Entry {
     name: "count",
-    doc: "The number of elements.\n\nUnder ``nan_policy=\"omit\"`` those that are not NaN (or NaT).",
+    doc: "The number of elements.\n\nWith ``nan_policy=\"omit\"``, the number of elements that are not NaN (or NaT).",
     numpy: "x.size",
     takes: Takes::Any,
     passes: 0,
@@ -121,7 +121,7 @@ pub(super) static COUNT: Entry = Entry {
         if input.omits() {
             Ok(counted::<Missing>(input, input.elements(), |state| Value::count(state.all - state.held)))
         } else if input.node != 0 {
-            // A node may leave elements out.
+            // An expression may leave elements out.
             Ok(counted::<Missing>(input, input.elements(), |state| Value::count(state.all)))
         } else {
             Ok(Request::Length(Value::count))
@@ -147,7 +147,7 @@ pub(super) static COUNT_INF: Entry = Entry {
 
 pub(super) static COUNT_NONZERO: Entry = Entry {
     name: "count_nonzero",
-    doc: "The number of elements that are not zero. NaN (or NaT) is not zero.",
+    doc: "The number of nonzero elements. NaN (or NaT) counts as nonzero.",
     numpy: "np.count_nonzero(x)",
     takes: Takes::Summed,
     resolve: |_, input| Ok(counted::<Nonzero>(input, input.values(), |state| Value::count(state.held))),
@@ -156,7 +156,7 @@ pub(super) static COUNT_NONZERO: Entry = Entry {
 
 pub(super) static ANY: Entry = Entry {
     name: "any",
-    doc: "Whether at least one element is not zero. NaN is not zero; of an empty array ``False``.",
+    doc: "Whether at least one element is not zero. NaN counts as nonzero. ``False`` for an empty array.",
     numpy: "np.any(x)",
     takes: Takes::Summed,
     resolve: |_, input| Ok(counted::<Nonzero>(input, input.values(), |state| Value::bool(state.held > 0))),
@@ -165,18 +165,18 @@ pub(super) static ANY: Entry = Entry {
 
 pub(super) static ALL: Entry = Entry {
     name: "all",
-    doc: "Whether no element is zero. NaN is not zero; of an empty array ``True``.",
+    doc: "Whether all elements are nonzero. NaN counts as nonzero. ``True`` for an empty array.",
     numpy: "np.all(x)",
     takes: Takes::Summed,
     resolve: |_, input| Ok(counted::<Nonzero>(input, input.values(), |state| Value::bool(state.held == state.all))),
     ..Entry::USUAL
 };
 
-/// A kernel that panics if it sees a 13, to prove that a panic sinks nobody else.
+/// A kernel that panics if it sees a 13, to test that a panic leaves the other kernels' results intact.
 #[cfg(feature = "test-kernels")]
 pub(super) static PANIC: Entry = Entry {
     name: "panic",
-    doc: "For tests: panics if an element is 13, else counts.",
+    doc: "For tests: counts the elements, and panics if one of them is 13.",
     numpy: "x.size",
     takes: Takes::Reals,
     resolve: |_, input| Ok(Request::new(input.floats(), PanicAtThirteen, |state| Ok(Value::count(*state)))),

@@ -1,7 +1,8 @@
 //! Differences of neighbours, as an array: `diff`.
 //!
-//! A piece of the array sees as many elements before its own as differences are taken, so pieces need nothing of each other.
-//! Integers and times are subtracted exactly, and refused where they do not fit; floats are rounded as in their own dtype.
+//! To take n-th differences, each piece of the array also reads the n elements before it, so the pieces are
+//! independent. Integers and times are subtracted exactly, and a difference that does not fit is an error. Floats are
+//! rounded as in their own dtype.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -16,25 +17,25 @@ use crate::parameters::{Accepts, Arguments, DefaultValue, Parameter};
 use crate::simd::Simd;
 use crate::source::Output;
 
-/// How elements differ.
+/// How two elements are subtracted.
 trait Differs: Copy + fmt::Debug + Send + Sync + 'static {
     /// The elements.
     type Item: Item;
-    /// What is computed with.
+    /// The type in which differences are computed.
     type Wide: Copy + Default;
-    /// What is written to the array.
+    /// The type of the written differences.
     type Value: Copy + Default;
-    /// An element, to be computed with.
+    /// Converts an element to the wide type.
     fn widen(item: Self::Item) -> Self::Wide;
-    /// A difference, rounded to the dtype.
+    /// The difference, rounded to the dtype.
     fn minus(left: Self::Wide, right: Self::Wide, dtype: DType) -> Self::Wide;
-    /// A difference as it is written, if it fits.
+    /// The difference in the written type, if it fits.
     fn narrow(wide: Self::Wide) -> Option<Self::Value>;
     /// Writes differences.
     fn write(output: &Output, start: usize, values: &[Self::Value]);
 }
 
-/// Floats: each step is rounded, as in their own dtype.
+/// Floats: each subtraction is rounded to their own dtype.
 #[derive(Debug, Clone, Copy)]
 struct Floats;
 
@@ -64,7 +65,7 @@ impl Differs for Floats {
     }
 }
 
-/// Integers: exact. Beyond 128 bits nothing fits 64 of them any more.
+/// Integers: exact in 128 bits. A difference that overflows 128 bits does not fit 64 bits either.
 #[derive(Debug, Clone, Copy)]
 struct Integers<T>(PhantomData<fn(T)>);
 
@@ -96,7 +97,7 @@ impl<T: Integer> Differs for Integers<T> {
     }
 }
 
-/// Times: exact. A difference with a NaT is NaT; one that does not fit is refused.
+/// Times: exact. A difference with a NaT is NaT; one that does not fit is an error.
 #[derive(Debug, Clone, Copy)]
 struct Times;
 
@@ -126,14 +127,14 @@ impl Differs for Times {
     }
 }
 
-/// The time that is this many units, where `None` is NaT. No answer if a time cannot hold that many.
+/// The time of this many units; NaT for `None`. Returns `None` if the number does not fit a time.
 #[inline(always)]
 pub(super) fn time(units: Option<i128>) -> Option<Time> {
     let Some(units) = units else { return Some(Time::NAT) };
     i64::try_from(units).ok().map(Time).filter(|time| *time != Time::NAT)
 }
 
-/// The differences of neighbours, taken `times` times over.
+/// The differences of neighbours, repeated `times` times.
 #[derive(Debug, Clone)]
 struct Diff<D> {
     times: usize,
@@ -155,7 +156,7 @@ impl<D: Differs> ArrayWriter for Diff<D> {
     #[inline(always)]
     fn fill<S: Simd>(&self, _: S, piece: &Piece<'_, D::Item>) -> Result<(), Error> {
         let write = |start: usize, values: &[D::Value]| D::write(&self.output, start, values);
-        // Each of these is the difference to the element so many places before.
+        // The difference at position i is computed from the elements i to i + `times`.
         let start = (piece.start - piece.own.start).max(piece.start.saturating_sub(self.times));
         let fits = if self.times == 1 {
             let next = piece.items.get(1..).unwrap_or_default();
@@ -179,7 +180,7 @@ impl<D: Differs> ArrayWriter for Diff<D> {
     }
 }
 
-/// Asks for the differences of an expression's items, taken `times` times over.
+/// Requests the differences of an expression's items, repeated `times` times.
 fn differences<D: Differs>(expression: Expression, times: usize, dtype: DType, overflow: Error) -> Request {
     array(
         dtype,
@@ -209,14 +210,14 @@ fn diff(arguments: &Arguments, input: &Input) -> Request {
 
 pub(super) static DIFF: Entry = Entry {
     name: "diff",
-    doc: "The n-th discrete difference of the elements: the result is n items shorter.\n\n\
-          A difference of integers that does not fit their dtype raises ``OverflowError``. NaN are never left out: they have \
-          neighbours.",
+    doc: "The n-th discrete difference of the elements. The result has n elements fewer.\n\n\
+          A difference of integers that does not fit their dtype raises ``OverflowError``. NaN elements are never \
+          left out, under any ``nan_policy``.",
     parameters: &[Parameter {
         name: "n",
         accepts: Accepts::IntFrom(0),
         default: DefaultValue::Int(1),
-        doc: "How often differences are taken.",
+        doc: "How many times the difference is taken.",
     }],
     numpy: "np.diff(np.ravel(x), n=n)",
     takes: Takes::Measured,

@@ -1,4 +1,4 @@
-//! What is known from how often each value occurs: `n_unique`, `unique`, `value_counts`, `mode`, `entropy`.
+//! Statistics of the distinct values and their counts: `n_unique`, `unique`, `value_counts`, `mode`, `entropy`.
 
 use crate::dtype::{Buffer, DType, Item, Number, Sealed, with_ordered};
 use crate::error::Error;
@@ -8,7 +8,7 @@ use crate::parameters::{Accepts, Argument, DefaultValue, Parameter};
 use crate::selection::{Distinct, distinct};
 use crate::value::Value;
 
-/// Asks for the distinct values, of any dtype with an order.
+/// Requests the distinct values, for any ordered dtype.
 macro_rules! ask {
     ($input:expr, |$values:ident: $T:ident| $finish:expr) => {{
         let input = *$input;
@@ -18,7 +18,7 @@ macro_rules! ask {
     }};
 }
 
-/// Numbers of elements as an array.
+/// Counts of elements as an array.
 fn counts_array(counts: &[u64]) -> Value {
     let counts = memory::collected(counts.iter().map(|count| count.cast_signed()));
     Value::Array { items: Buffer::Int64(counts), dtype: DType::Int64 }
@@ -30,7 +30,7 @@ fn values_array<T: Sealed>(values: Vec<T>, dtype: DType) -> Value {
 
 pub(super) static N_UNIQUE: Entry = Entry {
     name: "n_unique",
-    doc: "The number of distinct values.\n\nAll NaN are one value, and so are zeros of both signs.",
+    doc: "The number of distinct values.\n\nAll NaN count as one value. +0 and -0 count as one value.",
     numpy: "np.unique(x).size",
     takes: Takes::Ordered,
     resolve: |_, input| -> Result<Request, Error> {
@@ -45,7 +45,8 @@ pub(super) static N_UNIQUE: Entry = Entry {
 
 pub(super) static UNIQUE: Entry = Entry {
     name: "unique",
-    doc: "The distinct values, in order.\n\nAll NaN are one value, which comes last, and so are zeros of both signs.",
+    doc: "The distinct values in ascending order.\n\n\
+          All NaN count as one value, which comes last. +0 and -0 count as one value.",
     numpy: "np.unique(x)",
     takes: Takes::Ordered,
     answers: Shape::Items,
@@ -61,8 +62,8 @@ pub(super) static UNIQUE: Entry = Entry {
 
 pub(super) static VALUE_COUNTS: Entry = Entry {
     name: "value_counts",
-    doc: "The distinct values, in order, and how often each occurs: a named tuple ``(values, counts)``.\n\n\
-          All NaN are one value, which comes last, and so are zeros of both signs.",
+    doc: "The distinct values in ascending order, and their counts: a named tuple ``(values, counts)``.\n\n\
+          All NaN count as one value, which comes last. +0 and -0 count as one value.",
     numpy: "np.unique(x, return_counts=True)",
     takes: Takes::Ordered,
     answers: Shape::Record,
@@ -81,9 +82,9 @@ pub(super) static VALUE_COUNTS: Entry = Entry {
 
 pub(super) static MODE: Entry = Entry {
     name: "mode",
-    doc: "The value that occurs most often, and how often: a named tuple ``(mode, count)``.\n\n\
-          Of several it is the smallest. All NaN are one value, larger than all others. Of nothing the mode is NaN, and its \
-          count 0.",
+    doc: "The value that occurs most often, and its count: a named tuple ``(mode, count)``.\n\n\
+          If several values are equally frequent, the mode is the smallest. All NaN count as one value, which is \
+          larger than all others. For an empty array, the mode is NaN and the count is 0.",
     numpy: "stats.mode(x, axis=None)",
     takes: Takes::Quantities,
     answers: Shape::Record,
@@ -111,13 +112,14 @@ pub(super) static MODE: Entry = Entry {
 
 pub(super) static ENTROPY: Entry = Entry {
     name: "entropy",
-    doc: "The entropy of the distinct values: -Σ p log p over the parts that they make up.\n\n\
-          Of nothing it is 0. C. E. Shannon, Bell System Technical Journal 27 (1948), 379-423.",
+    doc: "The entropy of the distinct values: -Σ p log p.\n\n\
+          p is the fraction of the elements that have a value. For an empty array the entropy is 0. C. E. Shannon, \
+          Bell System Technical Journal 27 (1948), 379-423.",
     parameters: &[Parameter {
         name: "base",
         accepts: Accepts::Base,
         default: DefaultValue::None,
-        doc: "The base of the logarithm, 2 for bits; e if ``None``.",
+        doc: "The base of the logarithm: 2 gives bits, ``None`` stands for e.",
     }],
     numpy: "stats.entropy(np.unique(x, return_counts=True)[1], base=base) if x.size else np.float64(0)",
     takes: Takes::Ordered,
@@ -130,7 +132,7 @@ pub(super) static ENTROPY: Entry = Entry {
                 total += count;
                 memory::push(&mut counts, count);
             });
-            // Of equal counts the information is the same: they are few, and so are the roundings.
+            // Equal counts have equal terms. Few counts are distinct, so few terms are rounded.
             counts.sort_unstable();
             let groups = counts.chunk_by(|left, right| left == right);
             let information = groups.map(|group| {

@@ -1,9 +1,9 @@
-//! The logarithm of a sum of exponentials, without overflow: log Σ eˣ = m + log Σ eˣ⁻ᵐ, with m the largest element.
+//! The logarithm of a sum of exponentials, without overflow: log Σ eˣ = m + log Σ eˣ⁻ᵐ, where m is the largest element.
 //!
-//! m is the largest so far; when a block raises it, the sum is rescaled by e^(old − new). e^y for y ≤ 0 is computed by a
-//! loop that vectorises and uses no fused operations, so that its bits are the same on every processor: y = k ln 2 + r
-//! with |r| ≤ ln 2 / 2 (Cody & Waite's two-part ln 2, Software Manual for the Elementary Functions, 1980, chapter 6),
-//! then the Taylor series of eʳ to the 13th power, whose remainder is below 2⁻⁵⁷, then the exponent.
+//! m is the largest element so far; when a block raises it, the sum is rescaled by e^(old − new). e^y for y ≤ 0 is
+//! computed by a loop that vectorises and uses no fused operations, so that its bits are the same on every processor: y
+//! = k ln 2 + r with |r| ≤ ln 2 / 2 (Cody & Waite's two-part ln 2, Software Manual for the Elementary Functions, 1980,
+//! chapter 6), then the Taylor series of eʳ to the 13th power, whose remainder is below 2⁻⁵⁷, then the exponent.
 
 use crate::kernel::{Accumulator, Entry, Items, Request, Takes};
 use crate::lanes::Double;
@@ -46,7 +46,7 @@ impl Accumulator for ExponentialSum {
     #[inline(always)]
     fn combine(&self, state: &mut ExponentialSumState, next: ExponentialSumState) {
         let largest = if next.largest > state.largest { next.largest } else { state.largest };
-        // Without a finite element there is nothing to scale, and inf − inf would make a NaN of it.
+        // Without a finite element there is nothing to scale, and inf − inf would give NaN.
         let scaled = |state: &ExponentialSumState| {
             let scale = if state.largest.is_finite() { exp(state.largest - largest) } else { 0.0 };
             state.sum.scaled(scale)
@@ -61,7 +61,7 @@ impl Accumulator for ExponentialSum {
     }
 }
 
-/// eʸ for y ≤ 0; 0 below −708, where it would be subnormal beside the 1 of the largest element.
+/// eʸ for y ≤ 0. Below −708, where eʸ would be subnormal, it is 0: the largest element contributes 1 to the same sum.
 #[inline(always)]
 fn exp(y: f64) -> f64 {
     // Adding and subtracting 1.5 × 2⁵² rounds to an integer and leaves it in the lower bits.
@@ -83,8 +83,9 @@ fn exp(y: f64) -> f64 {
 
 pub(super) static LOGSUMEXP: Entry = Entry {
     name: "logsumexp",
-    doc: "The logarithm of the sum of exponentials, without overflow; ``-inf`` of an empty array.\n\n\
-          SciPy's ``special.logsumexp``, in one pass: the largest element so far is taken out of the sum.",
+    doc: "The logarithm of the sum of exponentials, without overflow; ``-inf`` for an empty array.\n\n\
+          The same as SciPy's ``special.logsumexp``, in one pass: the largest element so far is factored out of the \
+          sum.",
     numpy: "special.logsumexp(x)",
     takes: Takes::Reals,
     resolve: |_, input| {

@@ -1,9 +1,9 @@
-//! The smallest and the largest element, and where they are: one state for `min`, `max`, `ptp`, `argmin`, `argmax` and
+//! The smallest and the largest element and their positions: one state for `min`, `max`, `ptp`, `argmin`, `argmax` and
 //! their `nan…` versions, and `count_nan`.
 //!
-//! A block's extrema are found in lanes, without positions; only a block that beats the best so far is searched for the
-//! place. Among equal elements the first wins, whatever the order in which blocks arrive. NaN values are kept apart: the
-//! state knows where the first one is, and the finish decides what that means.
+//! A block's extrema are found in lanes, without positions. Only a block that beats the best element so far is searched
+//! for the position. The first of several equal elements wins, in whatever order the blocks arrive. NaN values are kept
+//! apart: the state records the position of the first NaN, and the finish decides what to return.
 
 use std::marker::PhantomData;
 
@@ -20,7 +20,8 @@ use crate::value::Value;
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Extrema<T> {
     item: PhantomData<fn(T)>,
-    /// Whether the positions are asked for. They are tracked anyway; the array's own order is kept only if they are.
+    /// Whether positions are requested. They are tracked in any case, but only with this flag are they positions in the
+    /// array's own order.
     positions: bool,
 }
 
@@ -30,7 +31,7 @@ impl<T> Extrema<T> {
     }
 }
 
-/// An element and its number.
+/// An element and its position.
 #[derive(Debug, Clone, Copy, PartialEq)]
 struct Found<T> {
     item: T,
@@ -42,12 +43,12 @@ pub(super) struct ExtremaState<T> {
     min: Option<Found<T>>,
     max: Option<Found<T>>,
     missing: Option<Found<T>>,
-    /// How many are missing.
+    /// The number of missing elements.
     absent: u64,
 }
 
 impl<T: Copy> ExtremaState<T> {
-    /// How many are missing.
+    /// The number of missing elements.
     pub(super) fn absent(&self) -> u64 {
         self.absent
     }
@@ -61,8 +62,9 @@ impl<T: Copy> ExtremaState<T> {
 
 /// Items whose extrema are known.
 pub(super) trait HasExtrema: Ordered {
-    /// The smallest and the largest item that is not missing, and the number of missing ones, by explicit vectors. It is `None`
-    /// of an empty block, and of types that have no such loop: the compiler's own vectors serve them as well.
+    /// The smallest and the largest non-missing item, and the number of missing items, computed with explicit SIMD
+    /// vectors. `None` for an empty block, and for types without such a loop: there the compiler's vectorisation is as
+    /// good.
     #[inline(always)]
     fn fast_extrema<S: Simd>(_: S, _: &[Self], _: &Prefetch) -> Option<(Self, Self, u32)> {
         None
@@ -142,7 +144,7 @@ impl<T: HasExtrema> Accumulator for Extrema<T> {
     }
 }
 
-/// Keeps the better one; of equals the first.
+/// Keeps the better candidate; of equal ones, the first.
 #[inline(always)]
 fn keep_first<T: Copy>(best: &mut Option<Found<T>>, new: Option<Found<T>>, better: impl Fn(T, T) -> bool) {
     let Some(new) = new else { return };
@@ -152,11 +154,11 @@ fn keep_first<T: Copy>(best: &mut Option<Found<T>>, new: Option<Found<T>>, bette
     }
 }
 
-/// A block's smallest and largest element, NaN aside, and how many are NaN. Without any other element the extrema are the
-/// ends of the type, which the search then does not find.
+/// A block's smallest and largest element without NaN, and the number of NaN elements. If all elements are NaN, the
+/// extrema are the limits of the type; the search for a position then finds nothing.
 #[inline(always)]
 fn sweep<T: Ordered>(block: &[T]) -> (T, T, u32) {
-    // As many lanes as fill four AVX-512 registers. With fewer the compiler unrolls them into scalar code.
+    // The lanes fill four AVX-512 registers. With fewer lanes the compiler unrolls the loop into scalar code.
     match size_of::<T>() {
         1 => sweep_lanes::<T, 256>(block),
         2 => sweep_lanes::<T, 128>(block),
@@ -171,7 +173,7 @@ fn sweep_lanes<T: Ordered, const LANES: usize>(block: &[T]) -> (T, T, u32) {
     let mut maxs = [T::LOWEST; LANES];
     let mut missing = [false; LANES];
     let (rows, rest) = block.as_chunks::<LANES>();
-    // The last row is filled up with an element that the block has anyway.
+    // The last row is padded with an element of the block.
     let Some(&filler) = block.first() else { return (T::HIGHEST, T::LOWEST, 0) };
     let mut last = [filler; LANES];
     last[..rest.len()].copy_from_slice(rest);
@@ -193,11 +195,11 @@ fn sweep_lanes<T: Ordered, const LANES: usize>(block: &[T]) -> (T, T, u32) {
     (min, max, if any { block.iter().map(|item| u32::from(item.is_missing())).sum() } else { 0 })
 }
 
-/// The first element for which the test holds.
+/// The first element that passes the test.
 #[inline(always)]
 fn find<T: Ordered>(block: &[T], start: u64, test: impl Fn(T) -> bool) -> Option<Found<T>> {
     const STEP: usize = 128;
-    // Whole steps are tested at once, which vectorises; the step that holds it is then searched item by item.
+    // Whole steps are tested at once, which vectorises; the step with the hit is then searched item by item.
     let holds = |step: &[T]| step.iter().fold(false, |any, &item| any | test(item));
     let step = block.chunks(STEP).position(holds)?;
     let first = step * STEP;
@@ -205,7 +207,7 @@ fn find<T: Ordered>(block: &[T], start: u64, test: impl Fn(T) -> bool) -> Option
     Some(Found { item: *block.get(first + within)?, at: start + (first + within) as u64 })
 }
 
-/// What a kernel of this family makes of the state.
+/// The statistic that a kernel of this family computes from the state.
 #[derive(Clone, Copy)]
 enum Asks {
     Min,
@@ -226,7 +228,7 @@ fn extrema(input: &Input, asks: Asks) -> Result<Request, Error> {
     }, else return Err(input.unsupported(Takes::Ordered))))
 }
 
-/// The answer where nothing is missing.
+/// The result if nothing is missing.
 fn number<T: Ordered>(asks: Asks, state: &ExtremaState<T>) -> Option<Number> {
     let position = |at: u64| Number::Int(at.cast_signed());
     match (asks, state.missing) {
@@ -258,7 +260,7 @@ fn answer<T: Ordered>(input: &Input, asks: Asks, state: &ExtremaState<T>) -> Res
     })
 }
 
-/// Which of several equal zeros comes first depends on the order of the sweep; their sign is therefore not kept.
+/// Drops the sign of a zero: which of +0 and −0 is found first depends on the order of the sweep.
 fn unsigned_zero<T: Ordered>(item: T) -> Number {
     match item.number() {
         Number::Float(value) => Number::Float(value + 0.0),
@@ -301,8 +303,8 @@ pub(super) fn largest(input: &Input, expression: Expression) -> Request {
     })
 }
 
-/// The extrema of the array's elements, as float64: what a histogram without a range has to know first. NaN if there is
-/// a NaN that is not to be left out; `None` of no elements.
+/// The extrema of the array's elements as float64. A histogram without a range needs them first. NaN if there is a NaN
+/// and NaN is not omitted; `None` for an empty array.
 pub(super) fn bounds(
     input: &Input,
     then: Vec<&'static str>,
@@ -330,7 +332,7 @@ pub(super) static MIN: Entry = Entry {
 pub(super) static NANMIN: Entry = MIN.omitting(
     "nanmin",
     "np.nanmin(x)",
-    "The smallest element; NaN elements are left out, unless there is nothing else.\n\nAn empty array raises ``ValueError``.",
+    "The smallest element, ignoring NaN. NaN if all elements are NaN.\n\nAn empty array raises ``ValueError``.",
 );
 
 pub(super) static MAX: Entry = Entry {
@@ -345,12 +347,12 @@ pub(super) static MAX: Entry = Entry {
 pub(super) static NANMAX: Entry = MAX.omitting(
     "nanmax",
     "np.nanmax(x)",
-    "The largest element; NaN elements are left out, unless there is nothing else.\n\nAn empty array raises ``ValueError``.",
+    "The largest element, ignoring NaN. NaN if all elements are NaN.\n\nAn empty array raises ``ValueError``.",
 );
 
 pub(super) static PTP: Entry = Entry {
     name: "ptp",
-    doc: "The range of the elements, \"peak to peak\": the largest less the smallest.\n\n\
+    doc: "The range of the elements (\"peak to peak\"): the largest element minus the smallest.\n\n\
           An empty array raises ``ValueError``; an integer range that does not fit the array's dtype raises \
           ``OverflowError`` instead of wrapping.",
     numpy: "np.ptp(x)",
@@ -373,8 +375,8 @@ pub(super) static ARGMIN: Entry = Entry {
 pub(super) static NANARGMIN: Entry = ARGMIN.omitting(
     "nanargmin",
     "np.nanargmin(x)",
-    "The position of the first smallest element in the flattened array, where NaN (and NaT) are left out.\n\n\
-     An empty array raises ``ValueError``, and so does one of nothing but NaN.",
+    "The position of the first smallest element in the flattened array, ignoring NaN (and NaT).\n\n\
+     An empty array raises ``ValueError``, and so does an array of only NaN.",
 );
 
 pub(super) static ARGMAX: Entry = Entry {
@@ -391,6 +393,6 @@ pub(super) static ARGMAX: Entry = Entry {
 pub(super) static NANARGMAX: Entry = ARGMAX.omitting(
     "nanargmax",
     "np.nanargmax(x)",
-    "The position of the first largest element in the flattened array, where NaN (and NaT) are left out.\n\n\
-     An empty array raises ``ValueError``, and so does one of nothing but NaN.",
+    "The position of the first largest element in the flattened array, ignoring NaN (and NaT).\n\n\
+     An empty array raises ``ValueError``, and so does an array of only NaN.",
 );

@@ -1,9 +1,9 @@
-//! Of any number of arrays: `cov_matrix` and `corr_matrix`.
+//! Matrices over any number of arrays: `cov_matrix` and `corr_matrix`.
 //!
-//! For every two arrays, C = Σ (x − μ)(y − ν), computed as for two of them (`pairs/joint.rs`). [`ROWS`] rows are taken at a time: their
-//! deviations from the rounded means, column by column, stay in the second-level cache, while the sums of products are taken
-//! [`TILE`] columns against as many, so that an element that is loaded is used four times. (Without fused multiply-adds, which
-//! processors have or have not.)
+//! For each pair of arrays, C = Σ (x − μ)(y − ν) is computed as in `pairs/joint.rs`. [`ROWS`] rows are processed at a
+//! time: their deviations from the rounded means, column by column, stay in the second-level cache. The sums of
+//! products are taken in tiles of [`TILE`] × [`TILE`] columns, so that each loaded element is used four times. (Fused
+//! multiply-adds are not used, because not every processor has them.)
 
 use std::sync::Arc;
 
@@ -20,10 +20,10 @@ use crate::scale::Scale;
 use crate::simd::Simd;
 use crate::value::Value;
 
-/// Rows that are taken at a time. Part of a result's identity.
+/// Rows processed at a time. A result's bits depend on it.
 const ROWS: usize = 512;
 
-/// Columns that are multiplied with as many.
+/// The side of a tile: this number of columns is multiplied with as many others.
 const TILE: usize = 4;
 
 /// Joint moments of several arrays.
@@ -32,16 +32,16 @@ struct JointMoments {
     columns: usize,
     /// Whether rows with a NaN are left out.
     omits: bool,
-    /// That of each array; empty if all stay as they are.
+    /// The scale of each array; empty if no array is scaled.
     scales: Arc<Vec<Scale>>,
 }
 
-/// What [`JointMoments`] accumulates.
+/// The state of [`JointMoments`].
 #[derive(Debug, Clone, Default)]
 struct State {
     n: f64,
     means: Vec<Double>,
-    /// The sums of products, for each column those with itself and with the columns before.
+    /// The sums of products: for each column, those with itself and with the columns before it.
     products: Vec<f64>,
     noticed: Vec<Noticed>,
 }
@@ -66,9 +66,9 @@ impl Accumulator for JointMoments {
         let compact = if self.omits { without_missing(self.columns, &block) } else { None };
         let items = compact.as_deref().unwrap_or(&block);
         let len = items.len().checked_div(self.columns).unwrap_or(0);
-        // A tile needs as many columns as it has, and a vector as many rows.
+        // Columns are padded to whole tiles, and rows to whole vectors.
         let places = self.columns.next_multiple_of(TILE);
-        // Those of the rows at work, each column's one after the other.
+        // The deviations of the current rows, column after column.
         let mut deviations = block.scratch.take_floats();
         // What is in the columns that fill the last tile does not matter: their sums are not taken.
         memory::lengthen(&mut deviations, places * ROWS, 0.0);
@@ -93,7 +93,7 @@ impl Accumulator for JointMoments {
                 }
                 let left = Double::sum(simd, own, block.ahead).value() / part.n;
                 *mean = Double::of_sum(rounded, left);
-                // What the rounding of the mean left over comes off as well, and no product has to be corrected for it.
+                // The rounding error of the mean is subtracted too, so the products need no correction.
                 for x in own.iter_mut() {
                     *x -= left;
                 }
@@ -120,7 +120,7 @@ impl Accumulator for JointMoments {
     }
 }
 
-/// A block of so many columns without the rows in which one has a NaN, if there are such.
+/// The block without the rows that have a NaN in any column. `None` if no row has one.
 fn without_missing(columns: usize, block: &[f64]) -> Option<Vec<f64>> {
     let len = block.len().checked_div(columns).filter(|len| *len > 0)?;
     let mut kept = memory::filled(true, len);
@@ -133,7 +133,7 @@ fn without_missing(columns: usize, block: &[f64]) -> Option<Vec<f64>> {
 }
 
 impl JointMoments {
-    /// The sums of products of every two columns.
+    /// The sums of products of each pair of columns.
     #[inline(always)]
     fn multiply<S: Simd>(&self, simd: S, deviations: &[f64], rows: usize, products: &mut [f64]) {
         let column = |number: usize| {
@@ -167,7 +167,7 @@ impl JointMoments {
         }
     }
 
-    /// Takes the state of the rows that follow.
+    /// Merges the state of the rows that follow.
     fn merge(&self, state: &mut State, next: &State) {
         if next.n == 0.0 {
             return;
@@ -200,8 +200,8 @@ impl JointMoments {
     }
 }
 
-/// A matrix of what follows for every two arrays from the state: their numbers, the second not larger. `degree` is that of the
-/// statistic in each of them, see [`crate::scale`].
+/// A matrix with one value for each pair of arrays. The function gets the state and the two arrays' numbers, the second
+/// not larger than the first. `degree` is the statistic's degree in each array, see [`crate::scale`].
 fn matrix(
     input: &Input,
     degree: i64,
@@ -244,7 +244,7 @@ impl State {
         self.means.get(column).map_or(f64::NAN, |mean| mean.value())
     }
 
-    /// Whether columns in scales would have other sums.
+    /// Whether the sums must be computed again from scaled columns.
     fn asks_for_scale(&self) -> bool {
         self.noticed.iter().enumerate().any(|(column, noticed)| {
             let square = self.product(column, column);
@@ -293,10 +293,10 @@ impl Accumulator for LargestOfEach {
 
 pub(super) static COV_MATRIX: Entry = Entry {
     name: "cov_matrix",
-    doc: "The covariances of every two of all arrays, as a matrix in the order of their keys.\n\n\
-          NaN where ``n <= ddof``. If NaN are omitted, a row in which any array has one is left out of all. Computed in float64, \
-          in two passes over each block in cache, merged with Pébay's formulas (SAND2008-6212). Where squares leave float64, \
-          further passes take each array in a scale of its own.",
+    doc: "The covariance of each pair of arrays, as a matrix in the order of their keys.\n\n\
+          NaN where ``n <= ddof``. If NaN is omitted, a row with a NaN in any array is left out of all arrays. \
+          Computed in float64, in two passes over each block in cache, and merged with Pébay's formulas \
+          (SAND2008-6212). If squares leave the range of float64, further passes scale each array on its own.",
     parameters: &[Parameter {
         name: "ddof",
         accepts: Accepts::Number,
@@ -316,9 +316,9 @@ pub(super) static COV_MATRIX: Entry = Entry {
 
 pub(super) static CORR_MATRIX: Entry = Entry {
     name: "corr_matrix",
-    doc: "The correlations of every two of all arrays, as a matrix in the order of their keys.\n\n\
-          Pearson's; NaN of an array whose elements are all equal. If NaN are omitted, a row in which any array has one is left out of all. \
-          Computed as ``cov_matrix`` is.",
+    doc: "The correlation of each pair of arrays, as a matrix in the order of their keys.\n\n\
+          Pearson's correlation; NaN for an array whose elements are all equal. If NaN is omitted, a row with a NaN \
+          in any array is left out of all arrays. Computed in the same way as ``cov_matrix``.",
     numpy: "np.corrcoef(columns)",
     takes: Takes::Columns,
     answers: Shape::Matrix,

@@ -1,7 +1,7 @@
 //! The median distance from the center: `median_abs_deviation`.
 //!
-//! A first request finds the center, which is the median or the mean; a second one finds the median of the distances from it,
-//! which are computed block by block and not stored as an array.
+//! A first request finds the center, which is the median or the mean. A second request finds the median of the
+//! distances from it. The distances are computed block by block and are never stored as an array.
 
 use crate::dtype::DType;
 use crate::error::Error;
@@ -14,11 +14,11 @@ use crate::kernels::sums;
 use crate::parameters::{Accepts, DefaultValue, Parameter};
 use crate::value::Value;
 
-/// Asks for the median of |x − center|, divided by `scale`.
+/// Requests the median of |x − center|, divided by `scale`.
 fn median_deviation(input: &Input, center: f64, scale: f64) -> Result<Answer, Error> {
     let input = *input;
     let deviation = |expression: Expression| expression.then(Step::deviation(center, input.dtype));
-    // Integers deviate from a mean of two by a fraction.
+    // The median of integers can be a fraction, and then so are the distances.
     let (expression, dtype) = if input.dtype.is_float() {
         (deviation(input.values()), input.dtype)
     } else {
@@ -34,19 +34,20 @@ fn median_deviation(input: &Input, center: f64, scale: f64) -> Result<Answer, Er
 
 pub(super) static MEDIAN_ABS_DEVIATION: Entry = Entry {
     name: "median_abs_deviation",
-    doc: "The median distance from the center.\n\nNaN if there is a NaN; NaN of an empty array.",
+    doc: "The median of the absolute distances from the center.\n\nNaN if there is a NaN; NaN for an empty array.",
     parameters: &[
         Parameter {
             name: "scale",
             accepts: Accepts::Scale,
             default: DefaultValue::Float(1.0),
-            doc: "What the distance is divided by; ``\"normal\"`` makes it the standard deviation of normal data.",
+            doc: "The number that the result is divided by. With ``\"normal\"`` the result estimates the standard \
+                  deviation of normally distributed data.",
         },
         Parameter {
             name: "center",
             accepts: Accepts::Center,
             default: DefaultValue::Text("median"),
-            doc: "From where distances are taken: ``\"median\"`` or ``\"mean\"``.",
+            doc: "The center from which distances are measured: ``\"median\"`` or ``\"mean\"``.",
         },
     ],
     numpy: "stats.median_abs_deviation(x, scale=scale, center={'median': np.median, 'mean': np.mean}[center])",

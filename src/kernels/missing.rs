@@ -6,10 +6,9 @@ use crate::kernels::counts;
 use crate::kernels::extrema::Extrema;
 use crate::value::Value;
 
-/// The number of NaN values, which `nan_policy="raise"` asks of every array that can have any.
+/// The number of NaN values. `nan_policy="raise"` requests it for every array that can hold NaN.
 ///
-/// The extrema know it, and as good as always see that there are none: a loop of its own would cost a plan that has both
-/// a tenth of its time.
+/// The state of the extrema counts NaN too. A separate loop would make a plan with both a tenth slower.
 pub(crate) fn missing(input: &Input) -> Request {
     with_ordered!(input.dtype, T => {
         Request::new(input.elements(), Extrema::<T>::new(false), |state| Ok(Value::count(state.absent())))

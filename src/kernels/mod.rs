@@ -1,5 +1,5 @@
-//! The catalogue. A kernel is a block of its family's file and one line of the list below; tests, documentation, stubs
-//! and benchmarks follow from the list.
+//! The catalogue of kernels. To add a kernel, write its entry in its family's file and one line in the list below.
+//! Tests, documentation, stubs and benchmarks are generated from the list.
 
 mod counts;
 mod diff;
@@ -122,7 +122,7 @@ pub static CATALOGUE: &[&Entry] = &[
     &matrix::CORR_MATRIX,
 ];
 
-/// The kernel of this name.
+/// The kernel with this name.
 pub fn find(name: &str) -> Option<&'static Entry> {
     #[cfg(feature = "test-kernels")]
     if name == counts::PANIC.name {
@@ -131,12 +131,12 @@ pub fn find(name: &str) -> Option<&'static Entry> {
     CATALOGUE.iter().copied().find(|entry| entry.name == name)
 }
 
-/// The names of those whose elements can have weights.
+/// The names of the kernels that take weights.
 pub(crate) fn weighted() -> Vec<&'static str> {
     CATALOGUE.iter().filter(|entry| entry.weighted).map(|entry| entry.name).collect()
 }
 
-/// What others call the kernels.
+/// Names of the kernels in other libraries.
 const SYNONYMS: &[(&str, &str)] = &[
     ("amax", "max"),
     ("amin", "min"),
@@ -171,7 +171,7 @@ const SYNONYMS: &[(&str, &str)] = &[
     ("variance", "var"),
 ];
 
-/// The kernel that others call so, or whose name is most like this one if that is much like it.
+/// The kernel with this synonym, or else the kernel with the most similar name, if it is similar enough.
 pub fn nearest(name: &str) -> Option<&'static str> {
     let name = name.to_lowercase();
     let part = name.strip_suffix('%').or_else(|| name.strip_prefix('p')).or_else(|| name.strip_prefix('q'));
@@ -181,13 +181,13 @@ pub fn nearest(name: &str) -> Option<&'static str> {
     if let Some((_, found)) = SYNONYMS.iter().find(|(known, _)| *known == name) {
         return Some(found);
     }
-    // Few letters of difference make another statistic of a short name: `mad` is not `mae`.
+    // Short names allow few differences: `mad` and `mae` are different statistics.
     let near = CATALOGUE.iter().map(|entry| (distance(&name, entry.name), entry.name));
     near.filter(|(distance, found)| *distance <= (found.len().min(name.len()) / 4).min(2)).min().map(|(_, found)| found)
 }
 
-/// The fewest insertions, deletions, replacements and swaps of neighbouring letters (optimal string alignment: L. Boytsov, ACM
-/// Journal of Experimental Algorithmics 16 (2011), 1.1, section 2.2).
+/// The least number of insertions, deletions, replacements and swaps of neighbouring letters (optimal string alignment:
+/// L. Boytsov, ACM Journal of Experimental Algorithmics 16 (2011), 1.1, section 2.2).
 fn distance(left: &str, right: &str) -> usize {
     let (left, right): (Vec<char>, Vec<char>) = (left.chars().collect(), right.chars().collect());
     let mut table = vec![vec![0; right.len() + 1]; left.len() + 1];

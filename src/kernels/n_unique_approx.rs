@@ -1,10 +1,10 @@
 //! The number of distinct values, estimated in one pass and little memory: `n_unique_approx`.
 //!
-//! Of each element's hash p bits choose a register, which keeps the largest number of leading zeros, plus one, of the other bits
-//! (Flajolet, Fusy, Gandouet & Meunier, `HyperLogLog`, DMTCS Proceedings AH (2007), 137–156). The number of values is estimated from
-//! how many registers hold what: Ertl's improved raw estimator (arXiv:1702.01284, algorithm 6), which needs no correction for few
-//! values or many. The hash is David Stafford's thirteenth mix of 64 bits, as it finishes `SplitMix64` (Steele, Lea &
-//! Flood, OOPSLA 2014, 453–472).
+//! p bits of each element's hash choose a register. The register keeps the largest number of leading zeros, plus one,
+//! of the other bits (Flajolet, Fusy, Gandouet & Meunier, `HyperLogLog`, DMTCS Proceedings AH (2007), 137–156). The
+//! number of values is estimated from the histogram of the registers' contents with Ertl's improved raw estimator
+//! (arXiv:1702.01284, algorithm 6), which needs no correction for few or for many values. The hash is David Stafford's
+//! thirteenth mix of 64 bits, the last step of `SplitMix64` (Steele, Lea & Flood, OOPSLA 2014, 453–472).
 
 use std::marker::PhantomData;
 
@@ -15,14 +15,14 @@ use crate::parameters::{Accepts, DefaultValue, Parameter};
 use crate::simd::Simd;
 use crate::value::Value;
 
-/// The largest ranks of hashes, for 2^`precision` registers.
+/// Accumulates the largest rank of the hashes in each of 2^`precision` registers.
 #[derive(Debug, Clone, Copy, PartialEq)]
 struct Registers<T> {
     precision: u32,
     item: PhantomData<fn(T)>,
 }
 
-/// Scatters 64 bits. The odd number, `SplitMix64`'s first step, keeps 0 from being its own hash.
+/// Hashes 64 bits. Adding the odd number, `SplitMix64`'s first step, ensures that the hash of 0 is not 0.
 #[inline(always)]
 fn hash(key: u64) -> u64 {
     let mut bits = key.wrapping_add(0x9e37_79b9_7f4a_7c15);
@@ -48,7 +48,7 @@ impl<T: Ordered> Accumulator for Registers<T> {
     fn update<S: Simd>(&self, _: S, registers: &mut Vec<u8>, block: Items<'_, T>) {
         for item in block.iter() {
             let hash = hash(item.canonical().key());
-            // A one behind the bits that are left ends the zeros.
+            // A one bit after the remaining bits limits the count of zeros.
             let rest = hash << self.precision | 1 << (self.precision - 1);
             if let Some(register) = registers.get_mut((hash >> (u64::BITS - self.precision)) as usize) {
                 *register = (*register).max(rest.leading_zeros() as u8 + 1);
@@ -119,14 +119,14 @@ fn tau(mut x: f64) -> f64 {
 pub(super) static N_UNIQUE_APPROX: Entry = Entry {
     name: "n_unique_approx",
     doc: "The number of distinct values, estimated in one pass.\n\n\
-          The standard error is ``1.04 / sqrt(2 ** precision)`` of the number: 0.8 per cent with the default. Memory is \
-          ``2 ** precision`` bytes per worker. All NaN are one value, and so are zeros of both signs. HyperLogLog, with the \
-          estimator of O. Ertl (arXiv:1702.01284).",
+          The relative standard error is ``1.04 / sqrt(2 ** precision)``: 0.8 per cent with the default. It needs ``2 \
+          ** precision`` bytes of memory per worker. All NaN count as one value. +0 and -0 count as one value. The \
+          method is HyperLogLog, with the estimator of O. Ertl (arXiv:1702.01284).",
     parameters: &[Parameter {
         name: "precision",
         accepts: Accepts::Precision,
         default: DefaultValue::Int(14),
-        doc: "The number of registers, as a power of two.",
+        doc: "The base-2 logarithm of the number of registers.",
     }],
     numpy: "np.unique(x).size",
     takes: Takes::Ordered,

@@ -1,4 +1,4 @@
-//! Whether the elements are in order.
+//! Whether the elements are sorted: `is_sorted`.
 
 use std::marker::PhantomData;
 
@@ -8,13 +8,13 @@ use crate::kernel::{Accumulator, Entry, Items, Request, Takes};
 use crate::simd::Simd;
 use crate::value::Value;
 
-/// Whether each element is at most the next.
+/// Tests whether each element is at most the next one.
 #[derive(Debug, Clone, Copy)]
 struct Sorted<T> {
     item: PhantomData<fn(T)>,
 }
 
-/// The ends of what was seen, and whether all between them is in order.
+/// The first and the last element seen, and whether all elements between them are in order.
 #[derive(Debug, Clone, Copy)]
 struct SortedState<T> {
     ends: Option<(T, T)>,
@@ -60,7 +60,7 @@ impl<T: Ordered> Accumulator for Sorted<T> {
     }
 }
 
-/// `left <= right`; never true of a NaN.
+/// `left <= right`; false if one of them is NaN.
 #[inline(always)]
 fn in_order<T: Ordered>(left: T, right: T) -> bool {
     left.below(right) | (left == right && !left.is_missing())
@@ -74,8 +74,9 @@ fn pairs_in_order<T: Ordered>(block: &[T]) -> bool {
 
 pub(super) static IS_SORTED: Entry = Entry {
     name: "is_sorted",
-    doc: "Whether every element is at most the next one; ``False`` if there is a NaN among several elements.\n\n\
-          ``True`` of an empty array and of one element.",
+    doc: "Whether every element is at most the next one.\n\n\
+          ``True`` for an empty array and for a single element. ``False`` if there are several elements and one of \
+          them is NaN.",
     numpy: "np.all(np.ravel(x)[:-1] <= np.ravel(x)[1:])",
     takes: Takes::Ordered,
     resolve: |_, input| {

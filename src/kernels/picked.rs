@@ -1,7 +1,7 @@
-//! Elements of given ranks, as numbers: what quantiles, medians and means of what is left between two ranks have in common.
+//! Elements at given ranks, as numbers: the common part of quantiles, medians and trimmed means.
 //!
-//! Only the type of the elements is taken away here. Which ranks are wanted, and what is made of their elements, is the
-//! kernel's.
+//! This module only converts the elements to numbers. The kernel decides which ranks it needs and what it computes from
+//! their elements.
 
 use crate::dtype::{DType, Number, Ordered, Sealed, Time, with_ordered};
 use crate::error::Error;
@@ -10,11 +10,11 @@ use crate::kernel::{Answer, Input, Request, Takes};
 use crate::selection::{Picked, select};
 use crate::value::Value;
 
-/// Elements of some ranks, as numbers: [`Picked`] without its type.
+/// Elements at some ranks, as numbers: [`Picked`] without its element type.
 pub(super) struct PickedNumbers<'a> {
-    /// How many elements there are.
+    /// The number of elements.
     pub(super) len: u64,
-    /// Whether one is NaN; see [`Picked`].
+    /// Whether an element is NaN; see [`Picked`].
     pub(super) missing: bool,
     at: Box<dyn Fn(u64) -> Number + 'a>,
 }
@@ -24,13 +24,13 @@ impl<'a> PickedNumbers<'a> {
         PickedNumbers { len: picked.len, missing: picked.missing, at: Box::new(|rank| picked.at(rank).number()) }
     }
 
-    /// The element of a rank that was wanted.
+    /// The element at a requested rank.
     pub(super) fn at(&self, rank: u64) -> Number {
         (self.at)(rank)
     }
 }
 
-/// Asks for the elements at the ranks that `wanted` gives for the number of elements.
+/// Requests the elements at the ranks that `wanted` returns for the number of elements.
 pub(super) fn ordered(
     input: &Input,
     expression: Expression,
@@ -43,7 +43,7 @@ pub(super) fn ordered(
     }, else return Err(input.unsupported(Takes::Ordered))))
 }
 
-/// The number that says that there is no answer: NaN, or NaT in arrays of times.
+/// The number for a missing result: NaN, or NaT for times.
 pub(super) fn missing(dtype: DType) -> Number {
     if dtype.is_time() { Number::Int(Time::NAT.0) } else { Number::Float(f64::NAN) }
 }

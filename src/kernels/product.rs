@@ -1,10 +1,11 @@
 //! Products, and the geometric mean.
 //!
-//! A product of floats is kept as mantissa × 2ᵉˣᵖᵒⁿᵉⁿᵗ with an integer exponent: it neither overflows nor underflows on
-//! the way, so the result does not depend on the order in which large and small factors meet. The mantissas of a block,
-//! each in [1, 2), are multiplied in lanes; a lane takes 64 of them, and 2⁶⁴ is far from the end of a float64.
+//! A product of floats is kept as mantissa × 2ᵉˣᵖᵒⁿᵉⁿᵗ with an integer exponent. It neither overflows nor underflows
+//! during the multiplication, so the result does not depend on the order of large and small factors. The mantissas of a
+//! block, each in [1, 2), are multiplied in lanes; a lane takes 64 of them, and 2⁶⁴ is far below the largest float64.
 //!
-//! The geometric mean is 2^q exp₂((r + log₂ mantissa) / n), where the exponent is q n + r: one logarithm for the array instead of one per element.
+//! The geometric mean is 2^q exp₂((r + log₂ mantissa) / n), where the exponent is q n + r. It takes one logarithm for
+//! the whole array instead of one per element.
 
 use std::marker::PhantomData;
 
@@ -22,7 +23,8 @@ use crate::value::Value;
 #[derive(Debug, Clone, Copy)]
 struct FloatProduct;
 
-/// The product of the factors that are neither zero, infinite nor NaN is ±mantissa × 2^exponent; the others are noted.
+/// The product of the factors that are neither zero, infinite nor NaN is ±mantissa × 2^exponent; the others are
+/// recorded in flags.
 #[derive(Debug, Clone, Copy, PartialEq)]
 #[allow(clippy::struct_excessive_bools)] // each is a fact of its own; none excludes another
 pub(super) struct FloatProductState {
@@ -72,7 +74,7 @@ impl FloatProductState {
         self.mantissa = mantissa(self.mantissa.to_bits());
     }
 
-    /// Multiplies by the factors of another.
+    /// Multiplies by the factors of another product.
     #[inline(always)]
     pub(super) fn join(&mut self, next: &FloatProductState) {
         self.count += next.count;
@@ -108,8 +110,8 @@ impl FloatProductState {
         } else if self.zero || self.infinite {
             value.abs()
         } else {
-            // The exponent's whole part goes past the logarithm, where it would take up the digits. No mean is larger than
-            // the largest element, but its last rounding may be.
+            // The exponent's whole part stays out of the logarithm, where it would cost digits. The true mean never
+            // exceeds the largest element, but the last rounding may.
             let n = self.count.cast_signed();
             let (whole, rest) = (self.exponent.div_euclid(n), self.exponent.rem_euclid(n));
             compose(((rest as f64 + self.mantissa.log2()) / n as f64).exp2(), whole).min(f64::MAX)
@@ -176,14 +178,14 @@ impl Accumulator for FloatProduct {
     }
 }
 
-/// The exact product of integers, as long as it fits 64 bits.
+/// The exact product of integers, if it fits 64 bits.
 #[derive(Debug, Clone, Copy)]
 struct IntegerProduct<T> {
     item: PhantomData<fn(T)>,
 }
 
-/// The magnitude of a product of integers other than zero never falls: once it is too large it stays so, and only a zero
-/// can still save the product.
+/// Multiplying by a nonzero integer never reduces the magnitude. So a product that is too large stays too large unless
+/// a factor is zero.
 #[derive(Debug, Clone, Copy, PartialEq)]
 struct IntegerProductState {
     magnitude: Option<u64>,
@@ -197,7 +199,7 @@ impl IntegerProductState {
         self.magnitude = self.magnitude.zip(magnitude).and_then(|(left, right)| left.checked_mul(right));
     }
 
-    /// The product, or one that fits no dtype.
+    /// The product, or a value that fits no dtype.
     fn exact(self) -> i128 {
         match self.magnitude {
             _ if self.zero => 0,
@@ -245,9 +247,10 @@ impl<T: Integer> Accumulator for IntegerProduct<T> {
 
 pub(super) static PROD: Entry = Entry {
     name: "prod",
-    doc: "The product; 1 of an empty array.\n\n\
-          Floats are multiplied with an exponent of 64 bits, so that nothing overflows or underflows on the way; integers \
-          exactly: a product that does not fit NumPy's result dtype raises ``OverflowError`` instead of wrapping.",
+    doc: "The product; 1 for an empty array.\n\n\
+          Floats are multiplied with a 64-bit exponent, so that intermediate products neither overflow nor underflow. \
+          Integers are multiplied exactly: a product that does not fit NumPy's result dtype raises ``OverflowError`` \
+          instead of wrapping.",
     numpy: "np.prod(x)",
     takes: Takes::Reals,
     resolve: prod,
@@ -257,7 +260,7 @@ pub(super) static PROD: Entry = Entry {
 pub(super) static NANPROD: Entry = PROD.omitting(
     "nanprod",
     "np.nanprod(x)",
-    "The product; NaN elements are left out. 1 if nothing is left.\n\nComputed as ``prod`` is.",
+    "The product, ignoring NaN; 1 if no element is left.\n\nComputed in the same way as ``prod``.",
 );
 
 fn prod(_: &Arguments, input: &Input) -> Result<Request, Error> {
@@ -271,7 +274,7 @@ fn prod(_: &Arguments, input: &Input) -> Result<Request, Error> {
 pub(super) static GMEAN: Entry = Entry {
     name: "gmean",
     doc: "The geometric mean: the n-th root of the product; 0 if an element is 0.\n\n\
-          NaN of an empty array, and if an element is negative. SciPy's ``stats.gmean``.",
+          NaN for an empty array, and if an element is negative. The same as SciPy's ``stats.gmean``.",
     numpy: "stats.gmean(x * 1.0, axis=None)",
     takes: Takes::Reals,
     resolve: |_, input| {

@@ -1,10 +1,10 @@
-//! Quantiles within a relative error, in one pass and little memory: `quantile_approx`.
+//! Quantiles within a relative error, in one pass with little memory: `quantile_approx`.
 //!
-//! Elements are counted by their sign, their exponent and the upper m bits of their mantissa, as `HdrHistogram` does for integers.
-//! A bin of floats is so [L, L(1 + w)) with w ≤ 2⁻ᵐ, and of the bin that has the wanted rank the answer is 2LU/(L + U), whose
-//! relative distance from both ends L and U is the same: (U − L)/(U + L) ≤ w/(2 + w). (The sketch of Masson, Rim & Lee, PVLDB
-//! 12 (2019), 2195–2205, has this estimate and this error, with bins that are exact powers.) Merging adds counts, so any order gives
-//! the same answer. Only exponents that occur have bins.
+//! Elements are counted by their sign, their exponent and the upper m bits of their mantissa, as `HdrHistogram` does
+//! for integers. A bin of floats is thus [L, L(1 + w)) with w ≤ 2⁻ᵐ. For the bin [L, U) with the requested rank, the
+//! result is 2LU/(L + U), which has the same relative distance from L and from U: (U − L)/(U + L) ≤ w/(2 + w). (The
+//! sketch of Masson, Rim & Lee, PVLDB 12 (2019), 2195–2205, has this estimate and this error, with exact powers as bin
+//! edges.) Merging adds counts, so the result does not depend on the order. Only exponents that occur have bins.
 
 use std::sync::Arc;
 
@@ -17,24 +17,24 @@ use crate::selection::lower_rank;
 use crate::simd::Simd;
 use crate::value::Value;
 
-/// Bits of a float's mantissa, and what is above them: sign and exponent.
+/// The number of bits of a float's mantissa. The bits above them are the exponent and the sign.
 const MANTISSA: u32 = 52;
 const OCTAVES: usize = 1 << (u64::BITS - MANTISSA);
 
-/// The octave of negative floats' zero.
+/// The octave of −0, the first one of the negative floats.
 const NEGATIVE: usize = OCTAVES / 2;
 
 /// Counts floats by magnitude.
 #[derive(Debug, Clone, Copy, PartialEq)]
 struct Magnitudes {
-    /// Bits of the mantissa that tell bins apart.
+    /// Bits of the mantissa that select the bin within an octave.
     bits: u32,
 }
 
 impl Magnitudes {
-    /// The fewest bins to an octave with which the error is at most this.
+    /// The least number of bins per octave that keeps the error within this limit.
     fn within(relative_error: f64) -> Magnitudes {
-        // The answer itself is rounded.
+        // The result itself is rounded.
         let allowed = relative_error * (1.0 - 8.0 * f64::EPSILON);
         let error = |bits: u32| {
             let width = 0.5_f64.powi(bits.cast_signed());
@@ -43,7 +43,7 @@ impl Magnitudes {
         Magnitudes { bits: (0..16).find(|&bits| error(bits) <= allowed).unwrap_or(16) }
     }
 
-    /// The value of a bin of an octave, whose sign is not looked at.
+    /// The value of a bin of an octave, without the sign.
     fn value(self, octave: usize, bin: usize) -> f64 {
         let bins = f64::from(1_u32 << self.bits);
         let exponent = octave % NEGATIVE;
@@ -61,16 +61,16 @@ impl Magnitudes {
 /// Counts per bin.
 #[derive(Debug, Clone)]
 struct Octaves {
-    /// Where the bins of an octave start, in rows of bins; 0 if it has none yet.
+    /// The row of an octave's bins; 0 if it has none yet.
     rows: Vec<u32>,
-    /// A row for each octave that has bins, behind one that is always empty.
+    /// One row of counts for each octave that has bins, after a first row that is always empty.
     counts: Vec<u64>,
     zeros: u64,
     missing: u64,
 }
 
 impl Octaves {
-    /// The row of an octave, which is made if it is not there.
+    /// The row of an octave. It is created if it does not exist.
     #[inline(always)]
     fn row(&mut self, octave: usize, bits: u32) -> usize {
         match self.rows.get(octave) {
@@ -91,7 +91,7 @@ impl Octaves {
         row
     }
 
-    /// The counts of an octave's bins; none if nothing was counted there.
+    /// The counts of an octave's bins; empty if nothing was counted there.
     fn bins(&self, octave: usize, bits: u32) -> &[u64] {
         match self.rows.get(octave) {
             Some(&row) if row > 0 => {
@@ -123,7 +123,7 @@ impl Accumulator for Magnitudes {
         for part in block.chunks(BLOCK) {
             let places = places.get_mut(..part.len()).unwrap_or_default();
             for (place, x) in places.iter_mut().zip(part) {
-                // Adding 0 gives zeros one sign.
+                // Adding 0 turns −0 into +0.
                 *place = ((x + 0.0).to_bits() >> shift) as u32;
             }
             let (mut zeros, mut missing) = (0_u32, 0_u32);
@@ -163,7 +163,7 @@ impl Accumulator for Magnitudes {
     }
 }
 
-/// The values of the bins that have elements and how many those are, in order.
+/// The values of the nonempty bins and their counts, in ascending order.
 fn in_order(magnitudes: Magnitudes, state: &Octaves) -> Vec<(f64, u64)> {
     let values = |octave: usize| {
         let bins = state.bins(octave, magnitudes.bits).iter().enumerate();
@@ -180,7 +180,7 @@ fn in_order(magnitudes: Magnitudes, state: &Octaves) -> Vec<(f64, u64)> {
     found
 }
 
-/// The value of the bin that has the element of a rank.
+/// The value of the bin that holds the element at a rank.
 fn at(values: &[(f64, u64)], rank: u64) -> f64 {
     let mut below = 0;
     let found = values.iter().find(|(_, count)| {
@@ -192,23 +192,24 @@ fn at(values: &[(f64, u64)], rank: u64) -> f64 {
 
 pub(super) static QUANTILE_APPROX: Entry = Entry {
     name: "quantile_approx",
-    doc: "The quantiles, within a relative error, in one pass.\n\n\
-          Each is within ``relative_error`` of the element of rank ``floor(q * (n - 1))``, which is ``np.quantile``'s with \
-          ``method=\"lower\"``: it is at most ``relative_error * abs(element)`` away, and as float64. Zeros and infinities are \
-          exact; below the smallest normal number, 2.2e-308, the error is at most ``3.4e-308 * relative_error``. NaN if there is a NaN; NaN of an empty array. Memory does not depend on the length: it is that of at most \
-          512 counts for each power of two among the elements, and each worker.",
+    doc: "The quantiles within a relative error, in one pass.\n\n\
+          The exact quantile is the element at rank ``floor(q * (n - 1))``, as in ``np.quantile`` with \
+          ``method=\"lower\"``. The result is a float64 at most ``relative_error * abs(element)`` away from it. Zeros \
+          and infinities are exact; below the smallest normal number, 2.2e-308, the error is at most ``3.4e-308 * \
+          relative_error``. NaN if there is a NaN; NaN for an empty array. The memory does not depend on the length: \
+          it is at most 512 counts for each power of two among the elements, for each worker.",
     parameters: &[
         Parameter {
             name: "q",
             accepts: Accepts::Parts(1.0),
             default: DefaultValue::Float(0.5),
-            doc: "The part, or a sequence of them, which gives an array.",
+            doc: "The fraction, or a sequence of fractions; a sequence gives an array.",
         },
         Parameter {
             name: "relative_error",
             accepts: Accepts::RelativeError,
             default: DefaultValue::Float(0.01),
-            doc: "How far an answer may be from the element, as a part of it.",
+            doc: "The largest allowed distance between result and element, as a fraction of the element.",
         },
     ],
     numpy: "np.quantile(x.astype(np.float64), q=q, method='lower')",
@@ -245,7 +246,7 @@ mod tests {
     fn bins_are_as_wide_as_the_error_allows() {
         let bits = |error: f64| Magnitudes::within(error).bits;
         assert_eq!([0.5, 0.34, 0.33, 0.01, 0.001].map(bits), [0, 0, 1, 6, 9]);
-        // One bin to an octave: an error of a third, but for rounding.
+        // One bin per octave: an error of a third, up to rounding.
         assert_eq!([1.0 / 3.0, 1.0 / 3.0 + 1e-12].map(bits), [1, 0]);
     }
 

@@ -1,7 +1,8 @@
-//! Quantiles and what is made of them: `quantile`, `percentile`, `iqr` and their `nan…` versions.
+//! Quantiles and statistics computed from them: `quantile`, `percentile`, `iqr` and their `nan…` versions.
 //!
-//! Which ranks a quantile needs, and how it lies between their elements, is the [`Method`]'s; here is which dtypes the answer
-//! has, as in NumPy, and what is answered where there is none. Elements with weights take one method only.
+//! The [`Method`] decides which ranks a quantile needs and how it interpolates between their elements. This module
+//! decides the dtype of the result, as in NumPy, and the result where no quantile exists. Elements with weights allow
+//! only one method.
 
 use std::sync::Arc;
 
@@ -14,23 +15,23 @@ use crate::parameters::{Accepts, Argument, Arguments, DefaultValue, EXACT, Param
 use crate::selection::{Method, Place, interpolated, weighted};
 use crate::value::Value;
 
-/// What a use of `quantile` asks for.
+/// The parameters of one use of `quantile`.
 #[derive(Debug, Clone)]
 struct Quantiles {
     q: Vec<f64>,
     method: Method,
-    /// Whether the answer is an array.
+    /// Whether the result is an array.
     is_array: bool,
-    /// The dtype of the answer.
+    /// The dtype of the result.
     dtype: DType,
-    /// Whether the answer is an element as it is, without interpolation.
+    /// Whether the result is an element itself, without interpolation.
     is_element: bool,
 }
 
 impl Quantiles {
-    /// The quantiles that an argument asks for, in parts of `divisor`.
+    /// The quantiles of an argument; its values are divided by `divisor`.
     fn new(input: &Input, q: &Argument, divisor: f64, method: Method) -> Quantiles {
-        // Divided by 1 a number is what it is, also in its last bit.
+        // Dividing by 1 keeps every bit of a number.
         let fraction = |q: &f64| q / divisor;
         let (q, is_array, whole) = match q {
             Argument::Floats(q, dtype) => (memory::collected(q.iter().map(fraction)), true, !dtype.is_float()),
@@ -38,20 +39,20 @@ impl Quantiles {
             Argument::Float(q) => (vec![fraction(q)], false, false),
             _ => (Vec::new(), true, false),
         };
-        // 0 and 1 as integers are ranks, so to speak: NumPy hands out those elements.
+        // For the integers 0 and 1, NumPy returns the element itself, without interpolation.
         let is_element = method.is_discrete() || (method == Method::Linear && whole && divisor == 1.0);
         let keeps = is_element || input.dtype.is_time() || (input.dtype.is_float() && !is_array);
         let dtype = if keeps { input.dtype } else { DType::Float64 };
         Quantiles { q, method, is_array, dtype, is_element }
     }
 
-    /// Asks for the quantiles.
+    /// Requests the quantiles.
     fn request(self, input: &Input) -> Result<Request, Error> {
         let (quantiles, input) = (self, *input);
         ordered(&input, input.values(), quantiles.ranks(), move |picked| Ok(quantiles.answer(&input, picked)))
     }
 
-    /// The ranks whose elements are needed, for n elements.
+    /// The needed ranks among n elements.
     fn ranks(&self) -> impl Fn(u64) -> Vec<u64> + Send + Sync + 'static {
         let (q, method) = (memory::copied(&self.q), self.method);
         move |n| {
@@ -66,7 +67,7 @@ impl Quantiles {
     fn answer(&self, input: &Input, picked: &PickedNumbers) -> Value {
         let nothing = picked.len == 0;
         let numbers: Vec<Number> = memory::collected(self.q.iter().map(|&q| self.number(input, picked, q)));
-        // Integers of which none is left have no NaN.
+        // Without any elements, an integer dtype has no NaN for the result.
         let dtype = if nothing && !self.dtype.has_missing() { DType::Float64 } else { self.dtype };
         if self.is_array {
             Value::Array { items: buffer(dtype, &numbers), dtype }
@@ -79,7 +80,7 @@ impl Quantiles {
         }
     }
 
-    /// The distance of two quantiles; NaN if there are not just two.
+    /// The difference of two quantiles; NaN if there are not exactly two.
     fn range(&self, input: &Input, picked: &PickedNumbers) -> f64 {
         let ends: Vec<f64> = memory::collected(self.q.iter().map(|&q| self.number(input, picked, q).float()));
         if let [low, high] = ends.as_slice() { high - low } else { f64::NAN }
@@ -113,18 +114,18 @@ impl Quartiles {
         Quartiles { input: *input, quantiles: Quantiles::new(input, &percentages, 100.0, Method::Linear) }
     }
 
-    /// The ranks whose elements are needed, for n elements.
+    /// The needed ranks among n elements.
     pub(super) fn ranks(&self, n: u64) -> Vec<u64> {
         self.quantiles.ranks()(n)
     }
 
-    /// The distance of the two.
+    /// The difference of the two quartiles.
     pub(super) fn distance(&self, picked: &PickedNumbers) -> f64 {
         self.quantiles.range(&self.input, picked)
     }
 }
 
-/// Numbers as items of a dtype, which is not complex.
+/// Numbers as items of a dtype other than complex.
 #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
 fn buffer(dtype: DType, numbers: &[Number]) -> Buffer {
     with_ordered!(dtype, T => {
@@ -138,7 +139,7 @@ pub(super) fn scale(arguments: &Arguments, normal: f64) -> f64 {
     if let Argument::Text(_) = arguments.get("scale") { normal } else { arguments.number("scale") }
 }
 
-/// Asks for the quantiles; `whole` is what `q` counts as the whole, 1 or 100.
+/// Requests the quantiles; `whole` is the value of `q` that stands for all elements: 1 or 100.
 fn quantiles(arguments: &Arguments, input: &Input, whole: f64) -> Result<Request, Error> {
     let method = Method::named(arguments.text("method"));
     let quantiles = Quantiles::new(input, arguments.get("q"), whole, method);
@@ -153,7 +154,7 @@ fn quantiles(arguments: &Arguments, input: &Input, whole: f64) -> Result<Request
         if !quantiles.dtype.is_float() && found.iter().any(|item| item.abs() >= EXACT) {
             return Err(Error::Inexact { kernel, dtype: quantiles.dtype });
         }
-        // Integers of which none is left have no NaN.
+        // Without any elements, an integer dtype has no NaN for the result.
         let nothing = found.iter().any(|item| item.is_nan());
         let dtype = if nothing { quantiles.dtype.mean_type() } else { quantiles.dtype };
         let numbers: Vec<Number> = memory::collected(found.iter().map(|&item| of_float(item, dtype)));
@@ -164,7 +165,7 @@ fn quantiles(arguments: &Arguments, input: &Input, whole: f64) -> Result<Request
     }))
 }
 
-/// The number that a float stands for, of this dtype.
+/// Converts a float to a number of this dtype.
 #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
 fn of_float(item: f64, dtype: DType) -> Number {
     match dtype {
@@ -178,20 +179,20 @@ const METHOD: Parameter = Parameter {
     name: "method",
     accepts: Accepts::Method,
     default: DefaultValue::Text("linear"),
-    doc: "How a quantile between two elements is found: one of NumPy's thirteen.",
+    doc: "How to interpolate between two elements: one of NumPy's thirteen methods.",
 };
 
 pub(super) static QUANTILE: Entry = Entry {
     name: "quantile",
-    doc: "The quantiles: what a given part of the elements is not above.\n\n\
-          NumPy's to the last bit, with the dtype it has there: that of the elements for one number `q` and floats, \
-          float64 for a sequence of them. NaN if there is a NaN; NaN of an empty array.",
+    doc: "The quantiles: values that the given fractions of the elements do not exceed.\n\n\
+          Equal to NumPy's to the last bit, with NumPy's dtype: the elements' dtype if they are floats and ``q`` is a \
+          single number, float64 if ``q`` is a sequence. NaN if there is a NaN; NaN for an empty array.",
     parameters: &[
         Parameter {
             name: "q",
             accepts: Accepts::Parts(1.0),
             default: DefaultValue::Float(0.5),
-            doc: "The part, or a sequence of them, which gives an array.",
+            doc: "The fraction, or a sequence of fractions; a sequence gives an array.",
         },
         METHOD,
     ],
@@ -223,19 +224,19 @@ pub(super) static QUANTILE: Entry = Entry {
 pub(super) static NANQUANTILE: Entry = QUANTILE.omitting(
     "nanquantile",
     "np.nanquantile(x, q=q, method=method)",
-    "The quantiles; NaN elements are left out.\n\nOtherwise as ``quantile``.",
+    "The quantiles, ignoring NaN.\n\nOtherwise the same as ``quantile``.",
 );
 
 pub(super) static PERCENTILE: Entry = Entry {
     name: "percentile",
-    doc: "The percentiles: what a given percentage of the elements is not above.\n\n\
-          ``quantile`` of ``q / 100``.",
+    doc: "The percentiles: values that the given percentages of the elements do not exceed.\n\n\
+          The same as ``quantile`` of ``q / 100``.",
     parameters: &[
         Parameter {
             name: "q",
             accepts: Accepts::Parts(100.0),
             default: DefaultValue::Float(50.0),
-            doc: "The percentage, or a sequence of them, which gives an array.",
+            doc: "The percentage, or a sequence of percentages; a sequence gives an array.",
         },
         METHOD,
     ],
@@ -252,30 +253,31 @@ pub(super) static PERCENTILE: Entry = Entry {
 pub(super) static NANPERCENTILE: Entry = PERCENTILE.omitting(
     "nanpercentile",
     "np.nanpercentile(x, q=q, method=method)",
-    "The percentiles; NaN elements are left out.\n\nOtherwise as ``percentile``.",
+    "The percentiles, ignoring NaN.\n\nOtherwise the same as ``percentile``.",
 );
 
 pub(super) static IQR: Entry = Entry {
     name: "iqr",
-    doc: "The interquartile range: how far apart two percentiles are.\n\nNaN of an empty array.",
+    doc: "The interquartile range: the difference of two percentiles.\n\nNaN for an empty array.",
     parameters: &[
         Parameter {
             name: "rng",
             accepts: Accepts::Percentiles,
             default: DefaultValue::Pair(25.0, 75.0),
-            doc: "The percentages of the two.",
+            doc: "The two percentages.",
         },
         Parameter {
             name: "scale",
             accepts: Accepts::Scale,
             default: DefaultValue::Float(1.0),
-            doc: "What the range is divided by; ``\"normal\"`` makes it the standard deviation of normal data.",
+            doc: "The number that the result is divided by. With ``\"normal\"`` the result estimates the standard \
+                  deviation of normally distributed data.",
         },
         Parameter {
             name: "interpolation",
             accepts: Accepts::Method,
             default: DefaultValue::Text("linear"),
-            doc: "The method of ``quantile``.",
+            doc: "The interpolation method, as for ``quantile``.",
         },
     ],
     numpy: "stats.iqr(x, rng=rng, scale=scale, interpolation=interpolation)",

@@ -1,13 +1,14 @@
-//! Statistics that square or cube do not depend on scale.
+//! Scaling, so that statistics with squares, cubes and fourth powers are correct for elements of any magnitude.
 //!
-//! Squares leave float64 where elements are beyond 1e±154, fourth powers beyond 1e±77. A state then has sums that are infinite
-//! or all but vanish. The kernel asks for the largest magnitude, and once more for the same state, of elements in the [`Scale`]
-//! in which that is near 1. Ordinary elements cost nothing more, and have the bits that they would have without all this.
+//! Squares leave the range of float64 if elements are beyond 1e±154, fourth powers if they are beyond 1e±77. The sums
+//! in a state are then infinite or almost 0. In that case the kernel requests the largest magnitude, and then the same
+//! state again, from elements in a [`Scale`] that brings this magnitude near 1. For ordinary elements this costs no
+//! time and changes no bit of the result.
 //!
-//! Whether sums say so follows from the sums and from what was [noticed](Noticed) of the elements, block by block: an element
-//! that is infinite or NaN is no matter of scale, and neither are elements that are all 0. (LAPACK's `nrm2` accumulates in three
-//! scales at once: Blue, ACM Transactions on Mathematical Software 4 (1978), 15–23. Here that would cost every sweep what few
-//! need, and fourth powers would take five.)
+//! The decision to scale follows from the sums and from what was [noticed](Noticed) about the elements, block by block.
+//! Scaling does not help if an element is infinite or NaN, or if all elements are 0. (LAPACK's `nrm2` accumulates in
+//! three scales at once: Blue, ACM Transactions on Mathematical Software 4 (1978), 15–23. Here every sweep would pay
+//! for that, although few need it, and fourth powers would need five scales.)
 
 use std::marker::PhantomData;
 use std::ops::Range;
@@ -25,35 +26,37 @@ const fn power(exponent: i64) -> f64 {
     f64::from_bits((1023 + exponent).cast_unsigned() << 52)
 }
 
-/// Below these a mean of squares may have lost digits, or that of fourth powers has, were they weighted by [`WEIGHTS`].
+/// Below this limit, a mean of squares, or the corresponding mean of fourth powers, may have lost digits, even if
+/// elements are weighted within [`WEIGHTS`].
 const LEAST_SQUARE: f64 = power(-700);
 const LEAST_FOURTH: f64 = power(-350);
 
-/// Deviations from means beyond these are 0 or large enough, as neighbouring floats are so far apart.
+/// If the mean is beyond this limit, deviations from it are either 0 or large enough, because neighbouring floats are
+/// far apart.
 const FAR_SQUARE: f64 = power(-290);
 const FAR_FOURTH: f64 = power(-120);
 
-/// Sums of weights that leave products of a weight and a power of a deviation within float64.
+/// The range for sums of weights in which the product of a weight and a power of a deviation fits float64.
 pub(super) const WEIGHTS: Range<f64> = power(-300)..power(300);
 
-/// What is seen of elements whose sums are infinite or small.
+/// What is noticed about elements whose sums are infinite or small.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Noticed {
-    /// One is infinite or NaN.
+    /// An element is infinite or NaN.
     infinite: bool,
-    /// One is not 0, and the squares of deviations are small.
+    /// An element is not 0, and the squares of deviations are small.
     small: bool,
 }
 
 impl Noticed {
-    /// Looks at a block's elements if their mean, or the mean of the squares of their deviations, is a reason to.
+    /// Checks a block's elements if their mean, or the mean of their squared deviations, gives a reason to.
     #[inline(always)]
     pub(super) fn of(mean: f64, variance: f64, elements: impl Iterator<Item = f64> + Clone) -> Noticed {
         let small = variance < LEAST_FOURTH && mean.abs() < FAR_FOURTH;
         if mean.is_finite() && !small { Noticed::default() } else { Noticed::look(small, elements) }
     }
 
-    /// Of elements whose sums are so only if they are.
+    /// Notices only whether an element is infinite or NaN.
     #[inline(always)]
     pub(super) fn infinite(infinite: bool) -> Noticed {
         Noticed { infinite, small: false }
@@ -62,26 +65,27 @@ impl Noticed {
     #[cold]
     #[inline(never)]
     fn look(small: bool, elements: impl Iterator<Item = f64> + Clone) -> Noticed {
-        // All of them, so that it vectorises.
+        // All elements are checked, so that the loop vectorises.
         Noticed {
             infinite: elements.clone().fold(false, |any, x| any | !x.is_finite()),
             small: small && elements.fold(false, |any, x| any | (x != 0.0)),
         }
     }
 
-    /// Takes in what was noticed elsewhere.
+    /// Merges what was noticed about other elements.
     #[inline(always)]
     pub(super) fn merge(&mut self, next: Noticed) {
         self.infinite |= next.infinite;
         self.small |= next.small;
     }
 
-    /// Whether an element is infinite or NaN: then sums are right to be.
+    /// Whether an element is infinite or NaN, so that infinite or NaN sums are correct.
     pub(super) fn is_infinite(self) -> bool {
         self.infinite
     }
 
-    /// Whether scaled elements would have other sums: those of powers up to 2 or 4, `finite` if all of them are.
+    /// Whether the sums must be computed again from scaled elements. The sums are of powers up to 2 or 4; `finite` says
+    /// whether all of them are finite.
     pub(super) fn asks_for_scale(self, order: u8, mean: f64, variance: f64, finite: bool) -> bool {
         let (least, far) = if order > 2 { (LEAST_FOURTH, FAR_FOURTH) } else { (LEAST_SQUARE, FAR_SQUARE) };
         let is_small = self.small && variance < least && mean.abs() < far;
@@ -89,14 +93,14 @@ impl Noticed {
     }
 }
 
-/// Which magnitudes of an item are told.
+/// Which magnitudes of an item are reported.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Of {
-    /// That of an element, or those of both elements of a pair.
+    /// The magnitude of an element, or of both elements of a pair.
     Elements,
-    /// That of an element which weighs something, and that of its weight.
+    /// The magnitude of an element with a nonzero weight, and of its weight.
     Weighted,
-    /// That of a pair's difference.
+    /// The magnitude of a pair's difference.
     Differences,
 }
 
@@ -120,14 +124,14 @@ impl Magnitudes for Complex<f64> {
             Of::Weighted => [if self.im == 0.0 { 0.0 } else { self.re.abs() }, self.im.abs()],
             Of::Differences => {
                 let distance = (self.re - self.im).abs();
-                // Of finite elements it is at least near to the largest number.
+                // The difference of finite elements may overflow; it then counts as the largest float.
                 [if self.re.is_finite() && self.im.is_finite() { distance.min(f64::MAX) } else { distance }, 0.0]
             }
         }
     }
 }
 
-/// The larger of two magnitudes; NaN if there is one.
+/// The larger of two magnitudes; NaN if one is NaN.
 #[inline(always)]
 pub(super) fn larger(best: f64, other: f64) -> f64 {
     if best.is_nan() || other <= best { best } else { other }
@@ -169,7 +173,7 @@ impl<T: Magnitudes> Accumulator for Largest<T> {
     }
 }
 
-/// Asks for the largest magnitudes, and then for what `next` says of the scales in which they are near 1.
+/// Requests the largest magnitudes, and then the request that `next` returns for the scales that bring them near 1.
 pub(super) fn rescaled<T: Magnitudes>(
     expression: Expression,
     of: Of,
@@ -180,7 +184,7 @@ pub(super) fn rescaled<T: Magnitudes>(
     Answer::Next(Request::chain(expression, largest, Vec::new(), finish))
 }
 
-/// The elements, or both elements of pairs, in these scales.
+/// The elements, or both elements of each pair, in these scales.
 pub(super) fn scaled(expression: Expression, [first, second]: [Scale; 2]) -> Expression {
     if first == Scale::ONE && second == Scale::ONE {
         return expression;

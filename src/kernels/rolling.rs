@@ -1,4 +1,4 @@
-//! Statistics of windows that slide over the array, as in pandas.
+//! Statistics of sliding windows, as in pandas.
 
 use crate::array_writer::{array, fill};
 use crate::dtype::{DType, with_integer};
@@ -11,21 +11,21 @@ const WINDOW: Parameter = Parameter {
     name: "window",
     accepts: Accepts::IntFrom(1),
     default: DefaultValue::Int(3),
-    doc: "Elements in a window.",
+    doc: "The number of elements in a window.",
 };
 
 const MIN_PERIODS: Parameter = Parameter {
     name: "min_periods",
     accepts: Accepts::MaybeCount,
     default: DefaultValue::None,
-    doc: "Values that a window must have for a result that is not NaN; all of ``window`` if ``None``.",
+    doc: "The least number of values for a result; a window with fewer gives NaN. ``None`` stands for ``window``.",
 };
 
 const CENTER: Parameter = Parameter {
     name: "center",
     accepts: Accepts::Bool,
     default: DefaultValue::Bool(false),
-    doc: "Whether the element is in the middle of its window, and not the last one.",
+    doc: "If ``True``, each element is in the middle of its window; otherwise it is the last one.",
 };
 
 const DDOF: Parameter = Parameter {
@@ -39,10 +39,10 @@ const QUANTILE: Parameter = Parameter {
     name: "q",
     accepts: Accepts::Part,
     default: DefaultValue::Float(0.5),
-    doc: "Which quantile, from 0 to 1.",
+    doc: "The quantile, from 0 to 1.",
 };
 
-/// Where the windows are, and how many values they must have.
+/// The positions of the windows, and how many values each must have.
 struct Windows {
     size: usize,
     center: bool,
@@ -82,7 +82,7 @@ fn slide(statistic: Statistic, arguments: &Arguments, input: &Input) -> Result<R
     ))
 }
 
-/// A sum or a mean: exact if the elements are.
+/// A sum or a mean: exact if the elements are exact.
 fn total(statistic: Statistic, arguments: &Arguments, input: &Input) -> Result<Request, Error> {
     let Windows { size, center, least } = Windows::new(arguments, input)?;
     let expression = input.elements();
@@ -111,7 +111,7 @@ fn quantile(quantile: f64, arguments: &Arguments, input: &Input) -> Result<Reque
     ))
 }
 
-/// What kernels of windows have in common.
+/// The common part of the window kernels.
 const WINDOWED: Entry = Entry {
     name: "",
     doc: "",
@@ -127,8 +127,9 @@ const WINDOWED: Entry = Entry {
 pub(super) static ROLLING_SUM: Entry = Entry {
     name: "rolling_sum",
     doc: "The sum of each window, as an array of float64.\n\n\
-          NaN and infinities are missing values, as to pandas. Each sum is the float that is nearest to the exact one, as \
-          that of ``math.fsum``; integers are never rounded before. The time does not depend on the window's size.",
+          NaN and infinities are missing values, as in pandas. Each sum is the float nearest to the exact sum, as in \
+          ``math.fsum``; integers are summed exactly before this rounding. The time does not depend on the window's \
+          size.",
     numpy: "pd.Series(np.ravel(x)).rolling(window, min_periods, center).sum().to_numpy()",
     examples: &["window=4, min_periods=0, center=True", "window=1"],
     resolve: |arguments, input| total(Statistic::Sum, arguments, input),
@@ -138,9 +139,9 @@ pub(super) static ROLLING_SUM: Entry = Entry {
 pub(super) static ROLLING_MEAN: Entry = Entry {
     name: "rolling_mean",
     doc: "The mean of each window, as an array of float64.\n\n\
-          NaN and infinities are missing values, as to pandas. Each mean is that of the exact sum, rounded once; a sum beyond \
-          float64 makes it infinite. Several \
-          statistics of the same windows are found in one walk.",
+          NaN and infinities are missing values, as in pandas. Each mean is computed from the exact sum and rounded \
+          once; if the sum is too large for float64, the mean is infinite. Several statistics of the same windows \
+          share one pass over them.",
     numpy: "pd.Series(np.ravel(x)).rolling(window, min_periods, center).mean().to_numpy()",
     resolve: |arguments, input| total(Statistic::Mean, arguments, input),
     ..WINDOWED
@@ -149,9 +150,10 @@ pub(super) static ROLLING_MEAN: Entry = Entry {
 pub(super) static ROLLING_VAR: Entry = Entry {
     name: "rolling_var",
     doc: "The variance of each window, as an array of float64; NaN where ``n <= ddof``.\n\n\
-          NaN and infinities are missing values, as to pandas. Each is as exact as if it were computed with twice the digits \
-          and then rounded: never negative, 0 where all values are equal, however large, and no more than its own values \
-          say, whatever was in the windows before. Squares of deviations beyond 1e±154 leave float64, as NumPy's do.",
+          NaN and infinities are missing values, as in pandas. Each variance is as exact as if it were computed with \
+          twice the digits and then rounded. It is never negative, it is 0 where all values are equal, however large \
+          they are, and values of earlier windows do not affect it. Squares of deviations beyond 1e±154 leave the \
+          range of float64, as in NumPy.",
     parameters: &[WINDOW, MIN_PERIODS, CENTER, DDOF],
     numpy: "pd.Series(np.ravel(x)).rolling(window, min_periods, center).var(ddof=ddof).to_numpy()",
     examples: &["window=4, min_periods=1, center=True, ddof=0", "window=5"],
@@ -162,7 +164,7 @@ pub(super) static ROLLING_VAR: Entry = Entry {
 pub(super) static ROLLING_STD: Entry = Entry {
     name: "rolling_std",
     doc: "The standard deviation of each window, as an array of float64; NaN where ``n <= ddof``.\n\n\
-          The root of ``rolling_var``.",
+          The square root of ``rolling_var``.",
     parameters: &[WINDOW, MIN_PERIODS, CENTER, DDOF],
     numpy: "pd.Series(np.ravel(x)).rolling(window, min_periods, center).std(ddof=ddof).to_numpy()",
     examples: &["window=4, min_periods=1, center=True, ddof=0", "window=5"],
@@ -173,7 +175,7 @@ pub(super) static ROLLING_STD: Entry = Entry {
 pub(super) static ROLLING_MIN: Entry = Entry {
     name: "rolling_min",
     doc: "The smallest value of each window, as an array of float64.\n\n\
-          NaN and infinities are missing values, as to pandas.",
+          NaN and infinities are missing values, as in pandas.",
     numpy: "pd.Series(np.ravel(x)).rolling(window, min_periods, center).min().to_numpy()",
     resolve: |arguments, input| slide(Statistic::Min, arguments, input),
     ..WINDOWED
@@ -182,7 +184,7 @@ pub(super) static ROLLING_MIN: Entry = Entry {
 pub(super) static ROLLING_MAX: Entry = Entry {
     name: "rolling_max",
     doc: "The largest value of each window, as an array of float64.\n\n\
-          NaN and infinities are missing values, as to pandas.",
+          NaN and infinities are missing values, as in pandas.",
     numpy: "pd.Series(np.ravel(x)).rolling(window, min_periods, center).max().to_numpy()",
     resolve: |arguments, input| slide(Statistic::Max, arguments, input),
     ..WINDOWED
@@ -191,8 +193,8 @@ pub(super) static ROLLING_MAX: Entry = Entry {
 pub(super) static ROLLING_MEDIAN: Entry = Entry {
     name: "rolling_median",
     doc: "The median of each window, as an array of float64.\n\n\
-          NaN and infinities are missing values, as to pandas. Elements come and go in a few steps each, whatever the window's \
-          size.",
+          NaN and infinities are missing values, as in pandas. Adding or removing an element takes a few steps, \
+          whatever the window's size.",
     numpy: "pd.Series(np.ravel(x)).rolling(window, min_periods, center).median().to_numpy()",
     resolve: |arguments, input| quantile(0.5, arguments, input),
     ..WINDOWED
@@ -200,8 +202,9 @@ pub(super) static ROLLING_MEDIAN: Entry = Entry {
 
 pub(super) static ROLLING_QUANTILE: Entry = Entry {
     name: "rolling_quantile",
-    doc: "The quantile of each window, linear between two elements, as an array of float64.\n\n\
-          NaN and infinities are missing values, as to pandas. Several quantiles of the same windows share the sorting.",
+    doc: "The quantile of each window, interpolated linearly between two elements, as an array of float64.\n\n\
+          NaN and infinities are missing values, as in pandas. Several quantiles of the same windows share the \
+          sorting.",
     parameters: &[WINDOW, QUANTILE, MIN_PERIODS, CENTER],
     numpy: "pd.Series(np.ravel(x)).rolling(window, min_periods, center).quantile(q).to_numpy()",
     examples: &["window=4, q=0.1, min_periods=1, center=True", "window=1", "window=5, q=1"],

@@ -1,8 +1,8 @@
-//! Running totals: an item for each element, of all elements up to it.
+//! Running totals: one item per element, computed from all elements up to it.
 //!
-//! A first sweep finds the total of each chunk; what is carried into a chunk is the total of those before, joined in their
-//! order, and a second sweep goes through each chunk from there. Both depend on the grid of chunks alone. (G. E. Blelloch,
-//! Prefix sums and their applications, CMU-CS-90-190, section 1.)
+//! A first sweep finds the total of each chunk. The totals of the chunks before a chunk, joined in order, are carried
+//! into it, and a second sweep continues from there within each chunk. Results depend only on the grid of chunks, not
+//! on the workers. (G. E. Blelloch, Prefix sums and their applications, CMU-CS-90-190, section 1.)
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -20,11 +20,11 @@ use crate::memory;
 use crate::simd::Simd;
 use crate::source::Output;
 
-/// A total that grows by one element after the other: a sum, a product or an extremum.
+/// A total that grows element by element: a sum, a product or an extremum.
 trait Running: Copy + fmt::Debug + Send + Sync + 'static {
-    /// What is added.
+    /// The type of the elements.
     type Item: Item;
-    /// What is written for each element.
+    /// The type written for each element.
     type Value: Copy + Default;
     /// Whether NaN elements are left out.
     const OMITS: bool;
@@ -33,9 +33,9 @@ trait Running: Copy + fmt::Debug + Send + Sync + 'static {
     fn init() -> Self;
     /// Adds an element that counts.
     fn take(&mut self, item: Self::Item);
-    /// Adds all elements of the total of what follows.
+    /// Joins the total of the elements that follow.
     fn join(&mut self, next: &Self);
-    /// The total as it is written, if it can be.
+    /// The total in the written type, if it fits.
     fn value(&self, dtype: DType) -> Option<Self::Value>;
     /// Writes totals.
     fn write(output: &Output, start: usize, values: &[Self::Value]);
@@ -86,7 +86,7 @@ impl<R: Running> Accumulator for Total<R> {
 /// The running totals.
 #[derive(Debug, Clone)]
 struct Scan<R> {
-    /// The total of all that comes before, for each chunk.
+    /// For each chunk, the total of all elements before it.
     carries: Arc<Vec<R>>,
     dtype: DType,
     output: Output,
@@ -110,7 +110,7 @@ impl<R: Running> ArrayWriter for Scan<R> {
     }
 }
 
-/// Asks for the running totals of an expression, as an array of this dtype.
+/// Requests the running totals of an expression, as an array of this dtype.
 fn scan<R: Running>(input: &Input, expression: Expression, dtype: DType) -> Request {
     let remedy = "pass the array as float64 (x.astype(float)) for rounded results";
     let overflow = Error::Overflow { kernel: input.kernel, dtype, remedy };
@@ -173,7 +173,7 @@ impl<const OMITS: bool> Running for FloatSum<OMITS> {
     }
 }
 
-/// A product of floats that neither overflows nor underflows on the way.
+/// A product of floats without intermediate overflow or underflow.
 #[derive(Debug, Clone, Copy)]
 struct FloatProduct<const OMITS: bool>(FloatProductState);
 
@@ -206,7 +206,7 @@ impl<const OMITS: bool> Running for FloatProduct<OMITS> {
     }
 }
 
-/// An exact integer in 64 bits, as they are written, if it fits the dtype.
+/// An exact integer as the 64 bits to write, if it fits the dtype.
 #[inline(always)]
 fn bits(exact: i128, dtype: DType) -> Option<i64> {
     if dtype == DType::UInt64 { u64::try_from(exact).ok().map(u64::cast_signed) } else { i64::try_from(exact).ok() }
@@ -283,7 +283,7 @@ impl<const OMITS: bool> Running for Durations<OMITS> {
     }
 }
 
-/// A product of integers, exact as long as it fits 64 bits; beyond, only a zero can bring it back.
+/// A product of integers, exact while it fits 64 bits. After an overflow, only a zero makes it fit again.
 #[derive(Debug, Clone, Copy)]
 struct IntegerProduct<T>(i128, PhantomData<fn(T)>);
 
@@ -352,7 +352,7 @@ impl<T: Ordered, const MAX: bool, const OMITS: bool> Running for Extreme<T, MAX,
         }
     }
 
-    /// Before the first element that counts there is nothing but NaN.
+    /// Before the first counted element, all elements were NaN.
     #[inline(always)]
     fn value(&self, _: DType) -> Option<T> {
         Some(self.0.unwrap_or_else(|| T::of_key(u64::MAX)))
@@ -403,10 +403,10 @@ fn extreme<const MAX: bool>(input: &Input) -> Result<Request, Error> {
 
 pub(super) static CUMSUM: Entry = Entry {
     name: "cumsum",
-    doc: "The sum of all elements up to each, as an array.\n\n\
-          Floats are summed with their rounding errors carried along, in float64, so that no error grows with the length. \
-          Integers and timedelta64 are summed exactly: a sum that does not fit NumPy's result dtype raises ``OverflowError``. \
-          Where NaN (or NaT) is omitted it counts as 0, as in ``np.nancumsum``.",
+    doc: "The cumulative sum: for each element, the sum of all elements up to it, as an array.\n\n\
+          Floats are summed in float64 with their rounding errors carried along, so that errors do not grow with the \
+          length. Integers and timedelta64 are summed exactly: a sum that does not fit NumPy's result dtype raises \
+          ``OverflowError``. An omitted NaN (or NaT) counts as 0, as in ``np.nancumsum``.",
     numpy: "np.cumsum(x)",
     takes: Takes::Averaged,
     answers: Shape::Items,
@@ -417,10 +417,10 @@ pub(super) static CUMSUM: Entry = Entry {
 
 pub(super) static CUMPROD: Entry = Entry {
     name: "cumprod",
-    doc: "The product of all elements up to each, as an array.\n\n\
-          Floats neither overflow nor underflow on the way: a product that is too small for float64 can become large again. \
-          Integers are multiplied exactly: a product that does not fit NumPy's result dtype raises ``OverflowError``. Where \
-          NaN is omitted it counts as 1, as in ``np.nancumprod``.",
+    doc: "The cumulative product: for each element, the product of all elements up to it, as an array.\n\n\
+          Floats neither overflow nor underflow in between: a product that is too small for float64 can become large \
+          again. Integers are multiplied exactly: a product that does not fit NumPy's result dtype raises \
+          ``OverflowError``. An omitted NaN counts as 1, as in ``np.nancumprod``.",
     numpy: "np.cumprod(x)",
     takes: Takes::Reals,
     answers: Shape::Items,
@@ -431,8 +431,9 @@ pub(super) static CUMPROD: Entry = Entry {
 
 pub(super) static CUMMAX: Entry = Entry {
     name: "cummax",
-    doc: "The largest of all elements up to each, as an array; NaN from the first NaN on.\n\n\
-          Where NaN is omitted it is NaN before the first other element only, as in ``np.fmax.accumulate``.",
+    doc: "The cumulative maximum: for each element, the largest element up to it, as an array.\n\n\
+          NaN from the first NaN on. If NaN is omitted, the result is NaN only before the first other element, as in \
+          ``np.fmax.accumulate``.",
     numpy: "np.maximum.accumulate(np.ravel(x))",
     takes: Takes::Ordered,
     answers: Shape::Items,
@@ -443,8 +444,9 @@ pub(super) static CUMMAX: Entry = Entry {
 
 pub(super) static CUMMIN: Entry = Entry {
     name: "cummin",
-    doc: "The smallest of all elements up to each, as an array; NaN from the first NaN on.\n\n\
-          Where NaN is omitted it is NaN before the first other element only, as in ``np.fmin.accumulate``.",
+    doc: "The cumulative minimum: for each element, the smallest element up to it, as an array.\n\n\
+          NaN from the first NaN on. If NaN is omitted, the result is NaN only before the first other element, as in \
+          ``np.fmin.accumulate``.",
     numpy: "np.minimum.accumulate(np.ravel(x))",
     takes: Takes::Ordered,
     answers: Shape::Items,

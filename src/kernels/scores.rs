@@ -1,4 +1,4 @@
-//! Where each element is among all: in standard deviations from the mean, and by rank.
+//! The position of each element among all: `zscore` and `rank`.
 
 use crate::array_writer::{ArrayWriter, array, fill, write_each};
 use crate::dtype::{DType, with_ordered};
@@ -28,14 +28,14 @@ impl ArrayWriter for Standardised {
 
     #[inline(always)]
     fn fill<S: Simd>(&self, _: S, piece: &Piece<'_, f64>) -> Result<(), Error> {
-        // Where the mean is large beside the distances from it, its rounding is not small beside them.
+        // If the mean is large compared with the distances from it, its rounding error matters.
         let score = |item: f64| Some(((item - self.mean.high) - self.mean.low) / self.deviation);
         write_each(piece.own(), piece.start, score, |start, scores| self.output.write_floats(start, scores));
         Ok(())
     }
 }
 
-/// The distance of 1 from the next number.
+/// The distance from 1 to the next larger number.
 fn epsilon(dtype: DType) -> f64 {
     match dtype {
         DType::Float16 => 2_f64.powi(-10),
@@ -52,7 +52,7 @@ fn zscore(arguments: &Arguments, input: &Input) -> Request {
         move |output| {
             moments(&input, 2, vec![Standardised::NAME], move |state, scale| {
                 let (mean, deviation) = (state.precise_mean(), variance(state, ddof, true).sqrt());
-                // What differs by rounding only has no score: SciPy draws the line here.
+                // Elements that differ only by rounding have no score. The limit is SciPy's.
                 let is_constant = deviation <= (epsilon(dtype) * mean.high).abs();
                 let deviation = if is_constant { f64::NAN } else { deviation };
                 let scores = Standardised { mean, deviation, output: output.clone() };
@@ -66,10 +66,10 @@ fn zscore(arguments: &Arguments, input: &Input) -> Request {
 pub(super) static ZSCORE: Entry = Entry {
     name: "zscore",
     doc: "The distance of each element from the mean, in standard deviations, as an array.\n\n\
-          The mean is subtracted to twice the digits of a float, so that no score is lost far from zero. NaN everywhere if all \
-          elements are equal, and if there is a NaN, unless it is left out: then it is NaN in its own place only. It does not \
-          depend on scale: squares that leave float64 are taken of scaled elements, in further passes. SciPy's \
-          ``stats.zscore``.",
+          The mean is subtracted in twice the precision of a float, so that scores stay accurate where the elements \
+          are far from zero. NaN everywhere if all elements are equal, or if there is a NaN; an omitted NaN gives NaN \
+          only in its own position. Scores do not depend on the scale of the elements: if squares leave the range of \
+          float64, further passes use scaled elements. The same as SciPy's ``stats.zscore``.",
     parameters: &[Parameter {
         name: "ddof",
         accepts: Accepts::Number,
@@ -98,16 +98,17 @@ fn rank(arguments: &Arguments, input: &Input) -> Result<Request, Error> {
 
 pub(super) static RANK: Entry = Entry {
     name: "rank",
-    doc: "The rank of each element among all, from 1 on, as an array.\n\n\
-          Of equal elements, each has the mean of their ranks, or the smallest or largest of them; or equal ones have one rank \
-          and the next has the next; or they have ranks in the order in which they come. NaN everywhere if there is a NaN, \
-          unless it is left out: then it is NaN in its own place only. Where NaN is possible, and for means, ranks are \
-          float64, else int64. SciPy's ``stats.rankdata``.",
+    doc: "The rank of each element among all, starting from 1, as an array.\n\n\
+          NaN everywhere if there is a NaN; an omitted NaN gives NaN only in its own position. Ranks are float64 if \
+          the elements' dtype can hold NaN or if ``method=\"average\"``, and int64 otherwise. The same as SciPy's \
+          ``stats.rankdata``.",
     parameters: &[Parameter {
         name: "method",
         accepts: Accepts::Ties,
         default: DefaultValue::Text("average"),
-        doc: "What equal elements get.",
+        doc: "The rank of equal elements: the mean (``\"average\"``), the smallest (``\"min\"``) or the largest \
+              (``\"max\"``) of their ranks; one rank, and the next element gets the next rank (``\"dense\"``); or \
+              different ranks in the order of their positions (``\"ordinal\"``).",
     }],
     numpy: "stats.rankdata(np.ravel(x), method=method)",
     takes: Takes::Reals,

@@ -30,9 +30,9 @@ fn argsort(input: &Input) -> Result<Request, Error> {
 
 pub(super) static SORT: Entry = Entry {
     name: "sort",
-    doc: "The elements of the flattened array in order, as a new array.\n\n\
-          NaN comes last. Zeros of both signs come out as +0, because an order does not tell them apart. While it sorts it \
-          takes memory for all elements as keys of 64 bits, and for the result.",
+    doc: "The elements of the flattened array in ascending order, as a new array.\n\n\
+          NaN comes last. -0 becomes +0, because the order does not distinguish them. Sorting takes memory for all \
+          elements as 64-bit keys, and for the result.",
     numpy: "np.sort(x, axis=None)",
     takes: Takes::Ordered,
     answers: Shape::Items,
@@ -42,9 +42,9 @@ pub(super) static SORT: Entry = Entry {
 
 pub(super) static ARGSORT: Entry = Entry {
     name: "argsort",
-    doc: "The positions in the flattened array that put its elements in order.\n\n\
-          Of equal ones the first position comes first, as in a stable sort. NaN comes last. While it sorts it takes 16 bytes an element, and \
-          memory for the result.",
+    doc: "The positions in the flattened array that sort its elements.\n\n\
+          Equal elements keep their order, as in a stable sort. NaN comes last. Sorting takes 16 bytes of memory per \
+          element, and memory for the result.",
     numpy: "np.argsort(x, axis=None, kind='stable')",
     takes: Takes::Ordered,
     answers: Shape::Positions,

@@ -1,7 +1,8 @@
-//! Sums and what follows from them alone.
+//! Sums, and statistics computed from sums alone.
 //!
-//! Floats are summed with [`Moments`], which `var` and its kin share. Integers and times are summed exactly in 128 bits, complex
-//! numbers part by part. The elementwise step (|x|) is an expression, so that kernels share it too.
+//! Floats are summed with [`Moments`], which `var` and related kernels share. Integers and times are summed exactly in
+//! 128 bits, and complex numbers part by part. The elementwise step (|x|) is an expression, so that kernels share it
+//! too.
 
 use num_complex::Complex;
 
@@ -25,7 +26,7 @@ struct IntegerSum<T> {
     item: std::marker::PhantomData<fn(T)>,
 }
 
-/// How many integers, how many of them are NaT, and the sum of the others: 2^63 items of 64 bits fit.
+/// The number of integers, how many of them are NaT, and the sum of the others. The sum of 2^63 items of 64 bits fits.
 #[derive(Debug, Clone, Copy, Default)]
 struct IntegerSumState {
     count: u64,
@@ -63,18 +64,18 @@ impl<T: Integer> Accumulator for IntegerSum<T> {
     }
 }
 
-/// An exact integer in the dtype that NumPy gives it, or an error if it does not fit.
+/// An exact integer in NumPy's result dtype, or an error if it does not fit.
 pub(super) fn integer(kernel: &'static str, exact: i128, dtype: DType) -> Result<Value, Error> {
     let number = match dtype {
         DType::UInt64 => u64::try_from(exact).ok().map(Number::UInt),
-        // The smallest integer is NaT.
+        // In times, the smallest integer is NaT.
         _ => i64::try_from(exact).ok().filter(|&ticks| !dtype.is_time() || Time(ticks) != Time::NAT).map(Number::Int),
     };
     let remedy = "pass the array as float64 (x.astype(float)) for a rounded result, or use 'mean'";
     number.map(|number| Value::Scalar(number, dtype)).ok_or(Error::Overflow { kernel, dtype, remedy })
 }
 
-/// What follows from the sum of durations, and from how many there are: `None` stands for NaT.
+/// Requests a statistic computed from the sum and the number of durations; `None` stands for NaT.
 fn durations(input: &Input, value: fn(i128, u64) -> Option<i128>) -> Request {
     let (kernel, dtype, omits) = (input.kernel, input.dtype, input.omits());
     let sum = IntegerSum::<Time> { item: std::marker::PhantomData };
@@ -146,7 +147,7 @@ fn complex(input: &Input, finish: fn(Complex<f64>, f64) -> Complex<f64>) -> Requ
     }
 }
 
-/// A finish that turns the sum of an expression into a float of NumPy's dtype.
+/// Requests a float of NumPy's dtype computed from the sum of an expression.
 fn of_sum(input: &Input, expression: Expression, value: fn(&MomentsState) -> f64) -> Request {
     let dtype = input.dtype.mean_type();
     Request::new(expression, Moments::<f64>::up_to(1), move |state| Ok(Value::float(value(state), dtype)))
@@ -161,17 +162,17 @@ struct SquaresState {
     count: f64,
     sum: Double,
     noticed: Noticed,
-    /// The squares of the block at work.
+    /// The squares of the current block.
     squares: Vec<f64>,
 }
 
 impl SquaresState {
-    /// Their mean; NaN without elements.
+    /// The mean of the squares; NaN without elements.
     fn mean(&self) -> f64 {
         self.sum.value() / self.count
     }
 
-    /// Whether elements in a scale would have another sum.
+    /// Whether the sum must be computed again from scaled elements.
     fn asks_for_scale(&self) -> bool {
         self.noticed.asks_for_scale(2, self.mean(), self.mean(), self.sum.high.is_finite())
     }
@@ -214,7 +215,8 @@ impl Accumulator for Squares {
     }
 }
 
-/// A float of NumPy's dtype that follows from the sum of squares. `degree` is that of the statistic, see [`crate::scale`].
+/// Requests a float of NumPy's dtype computed from the sum of squares. `degree` is the statistic's degree, see
+/// [`crate::scale`].
 fn of_squares(input: &Input, degree: i64, value: fn(&SquaresState) -> f64) -> Request {
     let (dtype, floats) = (input.dtype.mean_type(), input.floats());
     let number = move |state: &SquaresState| (!state.asks_for_scale()).then(|| Value::number(value(state)));
@@ -229,11 +231,12 @@ fn of_squares(input: &Input, degree: i64, value: fn(&SquaresState) -> f64) -> Re
 
 pub(super) static SUM: Entry = Entry {
     name: "sum",
-    doc: "The sum; 0 of an empty array.\n\n\
-          Floats are summed in float64 with their rounding errors carried along (Knuth's TwoSum), as if with twice the \
-          digits: the error is that of one rounding, unless nearly all digits cancel. Of float32 the errors are carried along \
-          for every eight elements, which float64 adds exactly unless they differ by more than 2**26. Integers and timedelta64 \
-          are summed exactly: a sum that does not fit NumPy's result dtype raises ``OverflowError`` instead of wrapping.",
+    doc: "The sum; 0 for an empty array.\n\n\
+          Floats are summed in float64 with their rounding errors carried along (Knuth's TwoSum), as if with twice \
+          the digits: the error is that of a single rounding, unless nearly all digits cancel. For float32, the \
+          errors are carried along once per eight elements; float64 adds these eight exactly unless they differ by a \
+          factor of more than 2**26. Integers and timedelta64 are summed exactly: a sum that does not fit NumPy's \
+          result dtype raises ``OverflowError`` instead of wrapping.",
     numpy: "np.sum(x)",
     takes: Takes::Summed,
     weighted: true,
@@ -244,8 +247,8 @@ pub(super) static SUM: Entry = Entry {
 pub(super) static NANSUM: Entry = SUM.omitting(
     "nansum",
     "np.nansum(x)",
-    "The sum; NaN (and NaT) elements are left out. 0 if nothing is left.\n\n\
-     As accurate as ``sum``. NumPy's own does not leave out NaT.",
+    "The sum, ignoring NaN (and NaT); 0 if no element is left.\n\n\
+     As accurate as ``sum``. Unlike this kernel, ``np.nansum`` does not leave out NaT.",
 );
 
 fn sum(_: &Arguments, input: &Input) -> Result<Request, Error> {
@@ -267,10 +270,10 @@ fn sum(_: &Arguments, input: &Input) -> Result<Request, Error> {
 
 pub(super) static MEAN: Entry = Entry {
     name: "mean",
-    doc: "The arithmetic mean: the sum over the number of elements; NaN of an empty array.\n\n\
-          Integers and timedelta64 are summed exactly, so that no mean is lost to overflow; of floats, a sum beyond float64 \
-          makes it infinite, as in NumPy. Of timedelta64, whose mean has their unit, what is left of the division is dropped, \
-          as in NumPy.",
+    doc: "The arithmetic mean: the sum divided by the number of elements; NaN for an empty array.\n\n\
+          Integers and timedelta64 are summed exactly, so that their mean does not overflow. For floats, a sum too \
+          large for float64 makes the mean infinite, as in NumPy. The mean of timedelta64 has their unit, and the \
+          remainder of the division is dropped, as in NumPy.",
     numpy: "np.mean(x)",
     takes: Takes::Summed,
     weighted: true,
@@ -280,8 +283,8 @@ pub(super) static MEAN: Entry = Entry {
 
 pub(super) static AVERAGE: Entry = Entry {
     name: "average",
-    doc: "The arithmetic mean, under the name that has weights in NumPy.\n\n\
-          The same as ``mean``, but that it does not take timedelta64, as ``np.average`` does not.",
+    doc: "The arithmetic mean, under NumPy's name for a mean with weights.\n\n\
+          The same as ``mean``, except that it does not take timedelta64; neither does ``np.average``.",
     numpy: "np.average(x)",
     takes: Takes::Numbers,
     ..MEAN
@@ -308,14 +311,14 @@ fn mean(_: &Arguments, input: &Input) -> Result<Request, Error> {
 pub(super) static NANMEAN: Entry = MEAN.omitting(
     "nanmean",
     "np.nanmean(x)",
-    "The arithmetic mean; NaN (and NaT) elements are left out. NaN if nothing is left.\n\n\
-     As accurate as ``mean``. NumPy's own does not leave out NaT.",
+    "The arithmetic mean, ignoring NaN (and NaT); NaN if no element is left.\n\n\
+     As accurate as ``mean``. Unlike this kernel, ``np.nanmean`` does not leave out NaT.",
 );
 
 pub(super) static RMS: Entry = Entry {
     name: "rms",
-    doc: "The root mean square: the square root of the mean of squares; NaN of an empty array.\n\n\
-          Squares that leave float64 are taken of scaled elements, in further passes.",
+    doc: "The root mean square: the square root of the mean of squares; NaN for an empty array.\n\n\
+          If squares leave the range of float64, further passes use scaled elements.",
     numpy: "np.sqrt(np.mean(np.square(x * 1.0)))",
     takes: Takes::Reals,
     resolve: |_, input| Ok(of_squares(input, 1, |state| state.mean().sqrt())),
@@ -324,8 +327,7 @@ pub(super) static RMS: Entry = Entry {
 
 pub(super) static MEAN_ABS: Entry = Entry {
     name: "mean_abs",
-    doc: "The mean of the absolute values; NaN of an empty array.\n\n\
-          A sum beyond float64 makes it infinite.",
+    doc: "The mean of the absolute values; NaN for an empty array.\n\nA sum too large for float64 makes it infinite.",
     numpy: "np.mean(np.abs(x * 1.0))",
     takes: Takes::Reals,
     resolve: |_, input| Ok(of_sum(input, input.floats().then(Step::Absolute), MomentsState::mean)),
@@ -334,14 +336,14 @@ pub(super) static MEAN_ABS: Entry = Entry {
 
 pub(super) static NORM: Entry = Entry {
     name: "norm",
-    doc: "The norm of the elements as one vector; 0 of an empty array.\n\n\
-          ``ord=2`` is the Euclidean norm, ``ord=1`` the sum and ``ord=inf`` the largest of the absolute values. Squares that \
-          leave float64 are taken of scaled elements, in further passes.",
+    doc: "The norm of the elements as one vector; 0 for an empty array.\n\n\
+          ``ord=2`` is the Euclidean norm, ``ord=1`` the sum of the absolute values, and ``ord=inf`` the largest \
+          absolute value. If squares leave the range of float64, further passes use scaled elements.",
     parameters: &[Parameter {
         name: "ord",
         accepts: Accepts::NormOrder,
         default: DefaultValue::Int(2),
-        doc: "The order: 1, 2 or inf.",
+        doc: "The order of the norm: 1, 2 or inf.",
     }],
     numpy: "np.linalg.norm(np.ravel(x), ord=ord)",
     takes: Takes::Reals,
@@ -361,8 +363,8 @@ pub(super) static NORM: Entry = Entry {
 
 pub(super) static HMEAN: Entry = Entry {
     name: "hmean",
-    doc: "The harmonic mean: n over the sum of reciprocals; 0 if an element is 0.\n\n\
-          NaN of an empty array, and if an element is negative. SciPy's ``stats.hmean``.",
+    doc: "The harmonic mean: n divided by the sum of reciprocals; 0 if an element is 0.\n\n\
+          NaN for an empty array, and if an element is negative. The same as SciPy's ``stats.hmean``.",
     numpy: "stats.hmean(x * 1.0, axis=None)",
     takes: Takes::Reals,
     resolve: |_, input| {

@@ -1,7 +1,7 @@
-//! The largest and the smallest few: `topk`, `bottomk`, `argtopk`, `argbottomk`.
+//! The k largest and the k smallest elements: `topk`, `bottomk`, `argtopk`, `argbottomk`.
 //!
-//! A worker keeps up to twice as many candidates as are asked for; when they are that many, the better half is selected, and
-//! its worst is what others have to beat from then on. Almost no element of a long array does.
+//! A worker keeps up to 2k candidates. When it has 2k, it selects the better half; from then on an element must beat
+//! the worst of that half. In a long array almost no element does.
 
 use std::marker::PhantomData;
 
@@ -13,27 +13,27 @@ use crate::parameters::{Accepts, Arguments, DefaultValue, Parameter};
 use crate::simd::Simd;
 use crate::value::Value;
 
-/// Keeps the `k` best.
+/// Keeps the `k` best elements.
 #[derive(Debug, Clone, Copy)]
 struct Best<T> {
     k: usize,
-    /// Whether the largest are the best; else the smallest.
+    /// Whether the largest elements are the best; otherwise the smallest are.
     largest: bool,
-    /// Whether positions are asked for.
+    /// Whether positions are requested.
     positions: bool,
     /// Whether NaN (and NaT) is left out.
     omits: bool,
     item: PhantomData<fn(T)>,
 }
 
-/// A candidate: its rank's key, of which the smallest is the best, and its position.
+/// A candidate: its key (a smaller key is better) and its position.
 type Candidate = (u64, u64);
 
 /// The candidates.
 #[derive(Debug, Clone)]
 struct Candidates {
     kept: Vec<Candidate>,
-    /// What others have to beat.
+    /// The candidate that others must beat.
     worst: Candidate,
 }
 
@@ -76,7 +76,7 @@ impl<T: Ordered> Accumulator for Best<T> {
 
     #[inline(always)]
     fn update<S: Simd>(&self, _: S, state: &mut Candidates, block: Items<'_, T>) {
-        /// Elements that are looked at together.
+        /// Elements that are tested together.
         const ROW: usize = 64;
 
         let mut position = block.start;
@@ -109,7 +109,7 @@ impl<T: Ordered> Accumulator for Best<T> {
 }
 
 impl<T: Ordered> Seals for Best<T> {
-    /// The best, in order.
+    /// The best candidates, in order.
     type Sealed = Vec<Candidate>;
 
     fn seal(&self, mut state: Candidates, _: bool, _: &Team<'_>) -> Vec<Candidate> {
@@ -142,12 +142,13 @@ const K: &[Parameter] = &[Parameter {
     name: "k",
     accepts: Accepts::IntFrom(1),
     default: DefaultValue::Int(10),
-    doc: "How many; all, if there are fewer.",
+    doc: "The number of elements. If the array has fewer, the result has all of them.",
 }];
 
 pub(super) static TOPK: Entry = Entry {
     name: "topk",
-    doc: "The largest elements, the largest first.\n\nNaN is larger than everything, as in a sorted array.",
+    doc: "The ``k`` largest elements, in descending order.\n\n\
+          NaN counts as larger than every number, as in a sorted array.",
     parameters: K,
     numpy: "np.sort(x, axis=None)[::-1][:k]",
     takes: Takes::Ordered,
@@ -159,7 +160,8 @@ pub(super) static TOPK: Entry = Entry {
 
 pub(super) static BOTTOMK: Entry = Entry {
     name: "bottomk",
-    doc: "The smallest elements, the smallest first.\n\nNaN is larger than everything, as in a sorted array.",
+    doc: "The ``k`` smallest elements, in ascending order.\n\n\
+          NaN counts as larger than every number, as in a sorted array.",
     parameters: K,
     numpy: "np.sort(x, axis=None)[:k]",
     takes: Takes::Ordered,
@@ -171,8 +173,9 @@ pub(super) static BOTTOMK: Entry = Entry {
 
 pub(super) static ARGTOPK: Entry = Entry {
     name: "argtopk",
-    doc: "The positions of the largest elements in the flattened array, that of the largest first.\n\n\
-          Of equal ones the first position comes first. NaN is larger than everything, as in a sorted array.",
+    doc: "The positions of the ``k`` largest elements in the flattened array, in descending order.\n\n\
+          Of equal elements, the first position comes first. NaN counts as larger than every number, as in a sorted \
+          array.",
     parameters: K,
     numpy: "np.argsort(-np.unique(x, return_inverse=True)[1].ravel(), kind='stable')[:k]",
     takes: Takes::Ordered,
@@ -184,8 +187,9 @@ pub(super) static ARGTOPK: Entry = Entry {
 
 pub(super) static ARGBOTTOMK: Entry = Entry {
     name: "argbottomk",
-    doc: "The positions of the smallest elements in the flattened array, that of the smallest first.\n\n\
-          Of equal ones the first position comes first. NaN is larger than everything, as in a sorted array.",
+    doc: "The positions of the ``k`` smallest elements in the flattened array, in ascending order.\n\n\
+          Of equal elements, the first position comes first. NaN counts as larger than every number, as in a sorted \
+          array.",
     parameters: K,
     numpy: "np.argsort(x, axis=None, kind='stable')[:k]",
     takes: Takes::Ordered,

@@ -1,9 +1,10 @@
-//! The mean without the smallest and the largest elements.
+//! The mean without the smallest and the largest elements: `trim_mean`.
 //!
-//! Of n elements the t = ⌊p·n⌋ smallest and the t largest are cut off. A selection finds the elements a and b of the ranks t and
-//! n − 1 − t, and a sweep adds up what lies between the two. Elements equal to a or b are counted, not added: (how many are
-//! at most a) − t of the first stay, and (how many are at least b) − t of the second. Nothing cancels, so the mean is as accurate
-//! as any. (Tukey, Annals of Mathematical Statistics 33 (1962), 1–67, has trimmed means and their use.)
+//! Of n elements the t = ⌊p·n⌋ smallest and the t largest are cut off. A selection finds the elements a and b at the
+//! ranks t and n − 1 − t, and a sweep sums the elements between the two. Elements equal to a or b are counted, not
+//! summed: (number of elements ≤ a) − t copies of a remain, and (number of elements ≥ b) − t copies of b. No digits
+//! cancel, so the mean is as accurate as any other. (On trimmed means and their use: Tukey, Annals of Mathematical
+//! Statistics 33 (1962), 1–67.)
 
 use crate::dtype::{Buffer, DType};
 use crate::error::Error;
@@ -14,7 +15,7 @@ use crate::parameters::{Accepts, Arguments, DefaultValue, Parameter};
 use crate::simd::Simd;
 use crate::value::Value;
 
-/// The sum of what is between two elements, and what is not.
+/// The sum of the elements between two elements, and the counts of the others.
 #[derive(Debug, Clone, Copy, PartialEq)]
 struct Between {
     low: f64,
@@ -68,7 +69,7 @@ impl Accumulator for Between {
     }
 }
 
-/// How many are cut off at each end.
+/// The number of elements cut off at each end.
 #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // `int` of Python, of less than half of n
 fn cut(part: f64, n: u64) -> u64 {
     (part * n as f64) as u64
@@ -76,14 +77,14 @@ fn cut(part: f64, n: u64) -> u64 {
 
 pub(super) static TRIM_MEAN: Entry = Entry {
     name: "trim_mean",
-    doc: "The mean without the smallest and the largest elements, a given part of them at each end.\n\n\
-          Of n elements ``int(proportiontocut * n)`` are cut off at each end, as SciPy's ``stats.trim_mean`` does. NaN if there is a \
-          NaN; NaN of an empty array. As accurate as ``mean``.",
+    doc: "The mean without a given fraction of the smallest and of the largest elements.\n\n\
+          ``int(proportiontocut * n)`` of n elements are cut off at each end, as in SciPy's ``stats.trim_mean``. NaN \
+          if there is a NaN; NaN for an empty array. As accurate as ``mean``.",
     parameters: &[Parameter {
         name: "proportiontocut",
         accepts: Accepts::Cut,
         default: DefaultValue::Float(0.1),
-        doc: "The part that is cut off at each end.",
+        doc: "The fraction that is cut off at each end.",
     }],
     numpy: "stats.trim_mean(x, proportiontocut=proportiontocut, axis=None)",
     takes: Takes::Reals,
@@ -120,12 +121,12 @@ fn trim_mean(arguments: &Arguments, input: &Input) -> Result<Request, Error> {
     }))
 }
 
-/// The mean of what is left of `n` elements, the smallest of which is `low`, and the largest `high`.
+/// The mean of the remaining elements out of `n`; `low` is the smallest of them and `high` the largest.
 #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // n was a number of elements
 fn between(input: &Input, n: f64, part: f64, low: f64, high: f64) -> Request {
     let (dtype, cut) = (input.dtype.mean_type(), cut(part, n as u64));
     Request::new(input.floats(), Between { low, high }, move |state: &BetweenState| {
-        // Each is at least 1, unless somebody writes to the array.
+        // Each count is at least 1, unless the array changes during the pass.
         let (lows, highs) = (state.at_most_low.saturating_sub(cut), state.at_least_high.saturating_sub(cut));
         let sum = state.sum.value() + (lows as f64 * low + highs as f64 * high);
         Ok(Value::float(sum / (n - 2.0 * cut as f64), dtype))

@@ -1,8 +1,8 @@
 //! Exponentially weighted means, as in pandas.
 //!
-//! The mean is a·old + b·x, a step for each element; a chunk is so many steps, and they come to one such step for the mean of
-//! what lies before. So a first sweep finds the step of each chunk, and a second one takes each chunk's own steps from the
-//! mean that is carried into it.
+//! Each element updates the mean to a·old + b·x. The updates of a whole chunk combine into one update of the same form.
+//! A first sweep finds this update for each chunk; a second sweep starts from the mean that is carried into each chunk
+//! and does the chunk's own updates.
 
 use std::sync::Arc;
 
@@ -15,18 +15,18 @@ use crate::parameters::{Accepts, Argument, Arguments, DefaultValue, Parameter};
 use crate::simd::Simd;
 use crate::source::Output;
 
-/// How old values lose their weight.
+/// How the weights of old values decay.
 #[derive(Debug, Clone, Copy, PartialEq)]
 struct Decay {
     /// The weight of a new value.
     alpha: f64,
-    /// Whether all weights are divided by their sum, and not by that of an endless past.
+    /// Whether weights are divided by their sum; otherwise by the sum over an infinite past.
     adjust: bool,
-    /// Whether missing values take no time.
+    /// Whether missing values are skipped: then they do not reduce the weights of old values.
     ignore_na: bool,
 }
 
-/// A mean, and what it weighs.
+/// A mean and its weight.
 #[derive(Debug, Clone, Copy)]
 struct Mean {
     /// NaN before the first value.
@@ -39,12 +39,12 @@ impl Mean {
 }
 
 impl Decay {
-    /// What a new value weighs.
+    /// The weight of a new value.
     fn new_weight(&self) -> f64 {
         if self.adjust { 1.0 } else { self.alpha }
     }
 
-    /// One element later.
+    /// Moves on by one element: old values lose weight.
     #[inline(always)]
     fn step(&self, old: &mut Mean, item: f64) {
         let counts = item.is_finite();
@@ -60,12 +60,12 @@ impl Decay {
         }
     }
 
-    /// Takes a value of this mean's own time.
+    /// Adds a value at the current element.
     #[inline(always)]
     fn take(&self, old: &mut Mean, item: f64) {
         let new = self.new_weight();
         let total = old.weight + new;
-        // Equal values have no other mean, whatever rounding says.
+        // The mean of equal values is that value, without rounding.
         if old.mean != item {
             old.mean = (old.weight * old.mean + new * item) / total;
         }
@@ -73,15 +73,15 @@ impl Decay {
     }
 }
 
-/// What a chunk does to the mean of what lies before it.
+/// The update that a chunk applies to the mean of the elements before it.
 #[derive(Debug, Clone, Copy)]
 struct Steps {
-    /// What becomes of its weight up to the first value, and that value.
+    /// The factor on the old mean's weight up to the chunk's first value, and that value.
     lead: f64,
     first: f64,
-    /// The mean of the values, and what it weighs.
+    /// The mean of the chunk's values, and its weight.
     own: Mean,
-    /// What becomes of the old mean's share, from the first value on.
+    /// The factor on the old mean's share, from the first value on.
     share: f64,
 }
 
@@ -124,7 +124,7 @@ impl Accumulator for Decay {
         }
     }
 
-    /// Not asked for: chunks are kept apart.
+    /// Never called: chunks are kept separate.
     fn combine(&self, _: &mut Steps, _: Steps) {}
 
     fn unify(&self, other: &Self) -> Option<Self> {
@@ -143,13 +143,13 @@ impl Decay {
             return mean;
         }
         if self.adjust {
-            // Both have weights of their own.
+            // Both means have weights of their own.
             let old = mean.weight * chunk.share;
             let weight = old + chunk.own.weight;
             let mean = (old * mean.mean + chunk.own.weight * chunk.own.mean) / weight;
             return Mean { mean, weight };
         }
-        // The chunk's own mean began with its first value as it is; it is to begin with that value's mean with the old one.
+        // The chunk's mean started from its first value. It must start from the mean of that value and the old mean.
         let mut first = mean;
         self.take(&mut first, chunk.first);
         let mean = chunk.own.mean + chunk.share * (first.mean - chunk.first);
@@ -157,7 +157,7 @@ impl Decay {
     }
 }
 
-/// The means, from what is carried into each chunk.
+/// Writes the means, starting from the mean carried into each chunk.
 #[derive(Debug, Clone)]
 struct Means {
     decay: Decay,
@@ -182,7 +182,7 @@ impl ArrayWriter for Means {
     }
 }
 
-/// The weight of a new value, by whichever name it was given.
+/// The weight of a new value, from whichever parameter was given.
 fn alpha(arguments: &Arguments, input: &Input) -> Result<f64, Error> {
     let given = |name| arguments.get(name) != &Argument::None;
     let names: Vec<&str> = ["alpha", "span", "com", "halflife"].into_iter().filter(|name| given(name)).collect();
@@ -231,26 +231,27 @@ const fn weight(name: &'static str, accepts: Accepts, doc: &'static str) -> Para
 
 pub(super) static EWM_MEAN: Entry = Entry {
     name: "ewm_mean",
-    doc: "The mean of all elements up to each, of which older ones count less, as an array of float64.\n\n\
-          NaN and infinities are missing values, as to pandas. How fast weights fall is said by one of ``alpha``, ``span``, \
-          ``com`` and ``halflife``; by none, they are halved with each element. For ``alpha=0.5, \
-          adjust=False`` pandas weighs a value after a missing one in another way than it documents; here it is as documented.",
+    doc: "The exponentially weighted mean of all elements up to each one, as an array of float64.\n\n\
+          NaN and infinities are missing values, as in pandas. Older elements have smaller weights. One of ``alpha``, \
+          ``span``, ``com`` and ``halflife`` sets how fast weights decay; without any of them, weights are halved \
+          with each element. For ``alpha=0.5, adjust=False``, pandas weights a value after a missing one differently \
+          from its documentation; this kernel follows the documentation.",
     parameters: &[
-        weight("alpha", Accepts::Weight, "The weight of a new value; old ones keep ``1 - alpha`` of theirs."),
-        weight("span", Accepts::Span, "Says it as ``alpha = 2 / (span + 1)``."),
+        weight("alpha", Accepts::Weight, "The weight of a new value; old weights are multiplied by ``1 - alpha``."),
+        weight("span", Accepts::Span, "The span: ``alpha = 2 / (span + 1)``."),
         weight("com", Accepts::Positive, "The center of mass: ``alpha = 1 / (1 + com)``."),
-        weight("halflife", Accepts::Positive, "After how many elements a weight is halved."),
+        weight("halflife", Accepts::Positive, "The number of elements after which a weight is halved."),
         Parameter {
             name: "adjust",
             accepts: Accepts::Bool,
             default: DefaultValue::Bool(true),
-            doc: "Whether weights are divided by their sum, and not by that of an endless past.",
+            doc: "If ``True``, weights are divided by their sum; otherwise by the sum over an infinite past.",
         },
         Parameter {
             name: "ignore_na",
             accepts: Accepts::Bool,
             default: DefaultValue::Bool(false),
-            doc: "Whether missing values take no time.",
+            doc: "If ``True``, missing values do not reduce the weights of earlier values.",
         },
     ],
     numpy: "pd.Series(np.ravel(x)).ewm(alpha=alpha or (None if span or com or halflife else 0.5), span=span, com=com, \

@@ -1,4 +1,4 @@
-//! How wide the bins of a histogram should be, by seven rules that NumPy names.
+//! The width of a histogram's bins, by NumPy's seven rules.
 //!
 //! With n elements, their range r, standard deviation σ, skewness g and interquartile range i:
 //!
@@ -12,8 +12,8 @@
 //! | `fd` | 2 i / ∛n | Freedman & Diaconis, Zeitschrift für Wahrscheinlichkeitstheorie 57 (1981), 453–476 |
 //! | `auto` | the smaller of `sturges` and of the larger of `fd` and half of `sqrt` | NumPy |
 //!
-//! There are as many bins as it takes to cover the range with such a width, and one if the width is 0. So that this number is
-//! NumPy's, each operation is rounded to the dtype in which NumPy does it.
+//! The number of bins is the least number of such widths that covers the range, and 1 if the width is 0. To get NumPy's
+//! number, each operation is rounded to the dtype that NumPy uses for it.
 
 use std::sync::Arc;
 
@@ -42,7 +42,7 @@ pub(super) enum Rule {
     Sturges,
 }
 
-/// What the rules ask of the elements.
+/// The statistics of the elements that the rules need.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Facts {
     count: f64,
@@ -66,7 +66,7 @@ impl Facts {
         Value::Array { items: Buffer::Float64(facts), dtype: DType::Float64 }
     }
 
-    /// The facts that a request of [`Rule::request`] has found.
+    /// The facts found by a request of [`Rule::request`].
     pub(super) fn of(value: &Value) -> Facts {
         let Value::Array { items: Buffer::Float64(facts), .. } = value else { unreachable!("facts are floats") };
         let &[count, low, high, deviation, skewness, between_quartiles] = facts.as_slice() else {
@@ -101,7 +101,7 @@ impl Rule {
         }
     }
 
-    /// The request for the facts about the elements, or about those between two ends.
+    /// The request for the facts about all elements, or about those between two ends.
     pub(super) fn request(self, input: &Input, within: Option<[f64; 2]>) -> Result<Request, Error> {
         let dtype = input.dtype;
         let expression = match within {
@@ -131,7 +131,7 @@ impl Rule {
         }
     }
 
-    /// The order of the moments that it asks for.
+    /// The order of the moments that the rule needs.
     fn order(self) -> u8 {
         match self {
             Rule::Doane => 4,
@@ -140,7 +140,7 @@ impl Rule {
         }
     }
 
-    /// The width of bins for such elements, and the dtype in which NumPy has it.
+    /// The width of bins for these elements, and the dtype in which NumPy computes it.
     fn width(self, facts: &Facts, dtype: DType) -> (f64, DType) {
         let dtype = dtype.mean_type();
         let n = facts.count;
@@ -171,7 +171,7 @@ impl Rule {
         }
     }
 
-    /// How many bins there are between two ends, whose difference NumPy takes in `ends_in`.
+    /// The number of bins between two ends; NumPy computes their difference in `ends_in`.
     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // a number of bins is compared with both limits
     pub(super) fn bins(
         self,
@@ -199,17 +199,17 @@ impl Rule {
             parameter: "bins",
             value: format!("'{}'", self.name()),
             expected: format!(
-                "an integer or edges for such data (bins of a width of {width:e} would be {bins:e} from {low:e} to {high:e}, and \
-                 {MAX_BINS} are the most that there can be)"
+                "an integer or edges for such data (from {low:e} to {high:e}, a width of {width:e} gives {bins:e} \
+                 bins, and {MAX_BINS} is the limit)"
             ),
         })
     }
 }
 
-/// The facts of a selection: the ends, and how far apart the quartiles are.
+/// Requests the facts that a selection finds: the ends and the interquartile range.
 fn quartiles(input: &Input, expression: Expression) -> Result<Request, Error> {
     let (of, quartiles) = (*input, Quartiles::new(input));
-    // Between two ends elements are selected as float64.
+    // Elements between two given ends are selected as float64.
     let dtype = if expression.item() == input.dtype.item() { input.dtype } else { DType::Float64 };
     let within = quartiles.clone();
     let ranks = move |n: u64| {

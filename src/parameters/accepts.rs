@@ -1,16 +1,16 @@
-//! What a parameter accepts: each kind of [`Accepts`], in words and as a check of one argument.
+//! What a parameter accepts: each kind of [`Accepts`] as text and as a check of one argument.
 //!
-//! A kernel may rely on what is checked here. What depends on several arguments or on the array is the kernel's to check.
+//! A kernel can rely on these checks. The kernel itself checks conditions on several arguments or on the array.
 
 use super::argument::Argument;
 
 /// The most bins that a histogram can have: their counts must fit in memory several times over.
 pub(crate) const MAX_BINS: i64 = 10_000_000;
 
-/// 2⁵³: the integers below are exact as float64, in their order with all others too.
+/// 2⁵³: smaller integers are exact as float64 and keep their order.
 pub(crate) const EXACT: f64 = 9_007_199_254_740_992.0;
 
-/// The names of rules for the number of bins, in alphabetical order.
+/// The names of the rules for the number of bins, in alphabetical order.
 pub(crate) const RULES: [&str; 7] = ["auto", "doane", "fd", "rice", "scott", "sqrt", "sturges"];
 
 /// The names of the methods for quantiles, in the order of NumPy's documentation.
@@ -40,11 +40,11 @@ pub enum Accepts {
     Bool,
     /// A finite number.
     Number,
-    /// An integer from this one on.
+    /// An integer that is at least this one.
     IntFrom(i64),
     /// `1`, `2` or `inf`.
     NormOrder,
-    /// A number of bins, a rule for it, or a rising sequence of edges.
+    /// A number of bins, a rule for it, or an ascending sequence of edges.
     Bins,
     /// `None`, or a pair of finite numbers in order.
     Range,
@@ -60,23 +60,23 @@ pub enum Accepts {
     Method,
     /// A pair of percentages in order.
     Percentiles,
-    /// A number that is not 0, or `"normal"`.
+    /// A number other than 0, or `"normal"`.
     Scale,
     /// `"median"` or `"mean"`.
     Center,
     /// `None`, or a positive number other than 1.
     Base,
-    /// `None`, or an integer from 0 on.
+    /// `None`, or an integer >= 0.
     MaybeCount,
     /// A number from 0 to 1.
     Part,
     /// The name of a way to rank equal elements.
     Ties,
-    /// `None`, or a number above 0, and at most 1.
+    /// `None`, or a number > 0 and <= 1.
     Weight,
-    /// `None`, or a number from 1 on.
+    /// `None`, or a number >= 1.
     Span,
-    /// `None`, or a number above 0.
+    /// `None`, or a number > 0.
     Positive,
     /// `None`, or the key of an array.
     Name,
@@ -85,7 +85,7 @@ pub enum Accepts {
 }
 
 impl Accepts {
-    /// What is accepted, in words, for messages.
+    /// The accepted values as text, for messages.
     pub fn describe(self) -> &'static str {
         match self {
             Accepts::Bool => "True or False",
@@ -94,8 +94,8 @@ impl Accepts {
             Accepts::IntFrom(_) => "an integer >= 1",
             Accepts::NormOrder => "1, 2 or inf",
             Accepts::Bins => {
-                "an integer from 1 to 10000000, a rising sequence of at least two finite edges, 'auto', 'doane', 'fd', 'rice', \
-                 'scott', 'sqrt' or 'sturges'"
+                "an integer from 1 to 10000000, an ascending sequence of at least two finite edges, 'auto', 'doane', \
+                 'fd', 'rice', 'scott', 'sqrt' or 'sturges'"
             }
             Accepts::Range => "None or a pair of finite numbers (low, high) with low <= high",
             Accepts::Parts(1.0) => "a number from 0 to 1 or a sequence of them",
@@ -122,7 +122,7 @@ impl Accepts {
         }
     }
 
-    /// The argument as the kernel gets it, or why it is refused.
+    /// The argument as the kernel gets it, or the reason why it is not accepted.
     pub(super) fn take(self, argument: &Argument) -> Result<Argument, Refusal> {
         let accepted = match (self, argument) {
             (Accepts::Bool, Argument::Bool(_))
@@ -223,6 +223,6 @@ impl Accepts {
 pub(super) enum Refusal {
     /// The argument's type is wrong.
     Type,
-    /// The argument's value is wrong; it must be what is said here.
+    /// The argument's value is wrong; the text says what it must be.
     Value(&'static str),
 }

@@ -1,7 +1,7 @@
-//! The value of a parameter, as it was given: an [`Argument`], and what becomes one.
+//! The value of a parameter as given: an [`Argument`], and the conversions to it.
 //!
-//! Nothing is checked here. Arguments are compared and hashed as Python's values are, so that equal uses of a kernel are found to
-//! be one.
+//! Nothing is checked here. Arguments are compared and hashed like Python values, so that equal uses of a kernel are
+//! recognised and computed once.
 
 use std::fmt;
 use std::hash::{Hash, Hasher};
@@ -9,10 +9,10 @@ use std::sync::Arc;
 
 use crate::dtype::DType;
 
-/// The value of a parameter. Numbers are compared as Python compares them: 1 and 1.0 are the same.
+/// The value of a parameter. Numbers are compared as in Python: 1 equals 1.0.
 #[derive(Debug, Clone)]
 pub enum Argument {
-    /// Not given, where that means something.
+    /// `None`, where it has a meaning.
     None,
     /// `True` or `False`.
     Bool(bool),
@@ -22,13 +22,13 @@ pub enum Argument {
     Float(f64),
     /// A string.
     Text(String),
-    /// A list or an array of numbers, and its dtype, which the kernel may hand back.
+    /// A list or an array of numbers, and its dtype, which the kernel may return.
     Floats(Arc<Vec<f64>>, DType),
-    /// A lower and an upper end, and the dtype that they came in, which means nothing to the kernel.
+    /// A lower and an upper end, and their dtype, which kernels ignore.
     Pair([f64; 2], DType),
-    /// An integer beyond 64 bits: out of bounds everywhere.
+    /// An integer beyond 64 bits: out of bounds for every parameter.
     Huge,
-    /// Anything else: accepted nowhere.
+    /// Anything else: no parameter accepts it.
     Other,
 }
 
@@ -132,7 +132,7 @@ impl fmt::Display for Argument {
 
 impl Hash for Argument {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        // Adding 0 drops a zero's sign, which makes no difference.
+        // Adding 0 turns −0 into +0; the two are equal.
         let bits = |float: &f64| (float + 0.0).to_bits();
         match self {
             Argument::None | Argument::Huge | Argument::Other => {}
@@ -152,7 +152,7 @@ impl Hash for Argument {
     }
 }
 
-/// The integer that the float is, if it is one.
+/// The float as an integer, if it is a whole number.
 #[allow(clippy::cast_possible_truncation)]
 fn whole(float: f64) -> Option<i64> {
     let limit = 2.0_f64.powi(63);

@@ -1,6 +1,6 @@
 //! The parameters of kernels: what a kernel declares ([`Parameter`]), and the checked arguments of one use ([`Arguments`]).
 //!
-//! `argument` has what can be given, `accepts` what is taken of it. Neither knows of a kernel or of an array.
+//! `argument` has the values that can be given, and `accepts` checks them. Neither depends on kernels or arrays.
 
 mod accepts;
 mod argument;
@@ -22,7 +22,7 @@ pub struct Parameter {
     pub name: &'static str,
     /// What it accepts.
     pub accepts: Accepts,
-    /// Its value if it is not given.
+    /// The value if it is not given.
     pub default: DefaultValue,
     /// One sentence for the documentation.
     pub doc: &'static str,
@@ -59,8 +59,8 @@ impl DefaultValue {
 pub struct Arguments(Vec<(&'static str, Argument)>);
 
 impl Arguments {
-    /// Checks what was given against what a kernel declares. `shown` is asked for the value of a parameter as the caller
-    /// wrote it, for a message.
+    /// Checks the given arguments against the kernel's declaration. For messages, `shown` returns the value of a
+    /// parameter as the caller wrote it.
     pub fn check(
         kernel: &'static str,
         declared: &'static [Parameter],

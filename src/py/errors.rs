@@ -1,4 +1,4 @@
-//! The core's errors as Python exceptions: built-in classes where they mean the same, and one class of our own.
+//! Converts the core's errors to Python exceptions: to built-in classes where one fits, and to one class of our own.
 
 use pyo3::exceptions::{PyMemoryError, PyOverflowError, PyRuntimeError, PyTimeoutError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
@@ -27,7 +27,7 @@ impl From<Error> for PyErr {
             | Error::AllNan { .. }
             | Error::FoundNan { .. }
             | Error::HistogramRange { .. }
-            // The Rust face's own.
+            // These occur only in the Rust face.
             | Error::SeveralArrays { .. }
             | Error::SameKey { .. }
             | Error::NoAnswer { .. }

@@ -1,4 +1,4 @@
-//! The input gate: a NumPy array, or a [`Source`], becomes a [`View`] or [`Rows`], or an error that says what to do.
+//! Input: converts a NumPy array or a [`Source`] to a [`View`] or to [`Rows`], or returns an error with a remedy.
 #![allow(unsafe_code)]
 
 use numpy::{PyArrayDescr, PyArrayDescrMethods, PyUntypedArray, PyUntypedArrayMethods};
@@ -15,7 +15,7 @@ use crate::source::{Output, OutputRows, Present, Rows, Source as CoreSource, Vie
 pub(super) enum Input<'py> {
     /// An array.
     Array(Bound<'py, PyUntypedArray>),
-    /// Elements that no array can show where they lie.
+    /// Elements that no NumPy array can represent without a copy.
     Source(Bound<'py, Source>),
 }
 
@@ -35,7 +35,7 @@ impl<'py> Input<'py> {
         }
     }
 
-    /// NumPy's dtype, which has a time's unit.
+    /// NumPy's dtype, including a time's unit.
     pub(super) fn descr(&self) -> PyResult<Bound<'py, PyAny>> {
         match self {
             Input::Array(array) => Ok(array.dtype().into_any()),
@@ -43,7 +43,7 @@ impl<'py> Input<'py> {
         }
     }
 
-    /// How many elements there are along each axis.
+    /// The number of elements along each axis.
     pub(super) fn shape(&self) -> &[usize] {
         match self {
             Input::Array(array) => array.shape(),
@@ -51,12 +51,12 @@ impl<'py> Input<'py> {
         }
     }
 
-    /// How many elements.
+    /// The number of elements.
     pub(super) fn len(&self) -> usize {
         self.shape().iter().product()
     }
 
-    /// The elements, those that are missing included.
+    /// The elements, including the missing ones.
     pub(super) fn view(&self) -> Result<View<'_>, Error> {
         match self {
             Input::Array(array) => view(array),
@@ -72,7 +72,7 @@ impl<'py> Input<'py> {
         }
     }
 
-    /// The value of the bools that tell where an element is there, if some are missing.
+    /// The value that the bools have for present elements, if some elements are missing.
     pub(super) fn present(&self) -> Option<bool> {
         match self {
             Input::Array(_) => None,
@@ -80,7 +80,7 @@ impl<'py> Input<'py> {
         }
     }
 
-    /// These bools.
+    /// The bools themselves.
     pub(super) fn present_view(&self) -> Result<Option<View<'_>>, Error> {
         match self {
             Input::Array(_) => Ok(None),
@@ -88,7 +88,7 @@ impl<'py> Input<'py> {
         }
     }
 
-    /// What the core reads, as rows along the first `along` axes.
+    /// The core's source, as rows along the first `along` axes.
     pub(super) fn source(&self, along: usize) -> Result<CoreSource<'_>, Error> {
         let present = match self {
             Input::Array(_) => None,
@@ -99,10 +99,10 @@ impl<'py> Input<'py> {
     }
 }
 
-/// A view of the array's memory. Nothing is copied; any strides, byte order and alignment will do.
+/// A view of the array's memory. Nothing is copied; strides, byte order and alignment are arbitrary.
 ///
-/// The view borrows `array`, which keeps the memory alive. What it cannot keep is other threads from writing to it: see
-/// `source/view.rs` for what that may do.
+/// The view borrows `array`, which keeps the memory alive. It cannot prevent other threads from writing to the memory:
+/// see `source/view.rs` for the consequences.
 pub(super) fn view<'a>(array: &'a Bound<'_, PyUntypedArray>) -> Result<View<'a>, Error> {
     let (dtype, swapped) = dtype(&array.dtype())?;
     // SAFETY: `as_array_ptr` points to a live array object for as long as `array` is borrowed.
@@ -115,7 +115,7 @@ pub(super) fn view<'a>(array: &'a Bound<'_, PyUntypedArray>) -> Result<View<'a>,
     Ok(unsafe { View::new(pointer.cast(), dtype, swapped, array.shape(), array.strides()) })
 }
 
-/// The array as rows along its first `along` axes, as [`view`].
+/// The array as rows along its first `along` axes, as in [`view`].
 pub(super) fn array_rows<'a>(array: &'a Bound<'_, PyUntypedArray>, along: usize) -> Result<Rows<'a>, Error> {
     let (dtype, swapped) = dtype(&array.dtype())?;
     // SAFETY: as in `view`.
@@ -124,17 +124,17 @@ pub(super) fn array_rows<'a>(array: &'a Bound<'_, PyUntypedArray>, along: usize)
     Ok(unsafe { Rows::new(pointer.cast(), dtype, swapped, array.shape(), array.strides(), along) })
 }
 
-/// The memory of an array that is to be filled row by row, along its first `along` axes, as [`output`].
+/// The memory of an array to be filled row by row, along its first `along` axes, as in [`output`].
 pub(super) fn output_rows(array: &Bound<'_, PyUntypedArray>, along: usize) -> PyResult<OutputRows> {
     let (data, dtype) = writeable(array)?;
     // SAFETY: as in `output`.
     Ok(unsafe { OutputRows::new(data, dtype, array.shape(), array.strides(), along) })
 }
 
-/// The memory of an array that is to be filled by a sweep. It must be kept alive until that is over.
+/// The memory of an array to be filled by a sweep. The array must be kept alive until the sweep is over.
 ///
-/// It is fresh, or the user's own, which the Python half has checked: its dtype, its length, and that it does not overlap the
-/// input. What is written to it meanwhile by others makes its numbers meaningless, as with the input.
+/// The array is new, or the user's own; the Python half has then checked its dtype, its length, and that it does not
+/// overlap the input. If other threads write to it during the sweep, its numbers are meaningless, as for the input.
 pub(super) fn output(array: &Bound<'_, PyUntypedArray>) -> PyResult<Output> {
     let (data, dtype) = writeable(array)?;
     // SAFETY: NumPy keeps the invariant that data, shape, strides and itemsize describe allocated memory for every index; it is
@@ -143,18 +143,18 @@ pub(super) fn output(array: &Bound<'_, PyUntypedArray>) -> PyResult<Output> {
     Ok(unsafe { Output::new(data, dtype, array.shape(), array.strides()) })
 }
 
-/// Where the elements of an array lie that can be written to, and its dtype.
+/// The address of a writeable array's elements, and its dtype.
 fn writeable(array: &Bound<'_, PyUntypedArray>) -> PyResult<(*mut u8, DType)> {
     let (dtype, swapped) = dtype(&array.dtype())?;
     let writeable: bool = array.getattr("flags")?.getattr("writeable")?.extract()?;
     if swapped || !writeable {
-        return Err(PyRuntimeError::new_err("an array that is written to is writeable and of native byte order"));
+        return Err(PyRuntimeError::new_err("an output array must be writeable and in native byte order"));
     }
     // SAFETY: `as_array_ptr` points to a live array object for as long as `array` is borrowed.
     Ok((unsafe { (*array.as_array_ptr()).fields.data }.cast(), dtype))
 }
 
-/// The dtype, and whether its elements are in the other byte order.
+/// The dtype, and whether its byte order is not the native one.
 pub(super) fn dtype(descr: &Bound<'_, PyArrayDescr>) -> Result<(DType, bool), Error> {
     let dtype = match (descr.kind(), descr.itemsize()) {
         (b'b', 1) => DType::Bool,

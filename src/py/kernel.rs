@@ -1,4 +1,4 @@
-//! `Kernel`: a kernel's name with checked parameters; and the catalogue as data.
+//! `Kernel`: a kernel's name with checked parameters. Also the catalogue as data.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
@@ -17,7 +17,8 @@ use crate::parameters::{Argument, Arguments};
 use crate::plan::Call;
 use crate::simd::Level;
 
-/// A kernel with its parameters: what ``fanfold.std(ddof=1)`` gives. Hashable; equal if name and parameters are.
+/// A kernel with its parameters, as ``fanfold.std(ddof=1)`` returns it. Hashable; two are equal if names and parameters
+/// are equal.
 #[pyclass(frozen, weakref, module = "fanfold")]
 pub(super) struct Kernel {
     pub(super) call: Call,
@@ -44,19 +45,19 @@ impl Kernel {
         self.call.entry.name
     }
 
-    /// How many arrays it goes over: "one", "two" or "all".
+    /// The number of arrays that it takes: "one", "two" or "all".
     #[getter]
     fn arrays(&self) -> &'static str {
         arrays(self.call.entry)
     }
 
-    /// The shape of its answer: "number", "positions", "quantiles", "matrix", "items" or "record".
+    /// The shape of its result: "number", "positions", "quantiles", "matrix", "items" or "record".
     #[getter]
     fn answers(&self) -> &'static str {
         self.call.entry.answers.name()
     }
 
-    /// All parameters, also those that were not given.
+    /// All parameters, including those that were not given.
     #[getter]
     fn parameters<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         let parameters = PyDict::new(py);
@@ -77,7 +78,7 @@ impl Kernel {
         hasher.finish()
     }
 
-    /// The call that makes it.
+    /// The call that creates the kernel.
     fn __repr__(&self, py: Python<'_>) -> PyResult<String> {
         let parameters = self.call.arguments.iter();
         let parameters = parameters.map(|(name, value)| Ok(format!("{name}={}", object(py, value)?.repr()?)));
@@ -91,7 +92,7 @@ impl Kernel {
     }
 }
 
-/// What is to be said of a name that no kernel has.
+/// The error for a name that no kernel has.
 fn unknown(name: &Bound<'_, PyString>) -> PyResult<Error> {
     let readable: Vec<u8> = name.call_method1("encode", ("utf-8", "replace"))?.extract()?;
     let nearest = nearest(&String::from_utf8_lossy(&readable));
@@ -125,7 +126,7 @@ fn argument(value: &Bound<'_, PyAny>, kernel: &'static str) -> PyResult<Argument
     if value.is_instance(&numpy.getattr("ma")?.getattr("MaskedArray")?)? {
         return Ok(Argument::Other);
     }
-    // Lists, tuples, ranges and arrays of numbers; ragged and foreign ones fail inside NumPy.
+    // Lists, tuples, ranges and arrays of numbers; NumPy raises for ragged and other ones.
     let array = match numpy.call_method1("asarray", (value,)) {
         Ok(array) => array,
         Err(error) if error.is_instance_of::<PyMemoryError>(py) => return Err(error),
@@ -140,14 +141,14 @@ fn argument(value: &Bound<'_, PyAny>, kernel: &'static str) -> PyResult<Argument
         Ok((dtype, _)) if numbers => {
             let array = array.call_method1("astype", ("float64",))?.cast_into::<PyUntypedArray>()?;
             let view = super::input::view(&array)?;
-            // Contiguous as it is, it is read where it lies, or empty.
+            // The array is contiguous or empty, so it is read in place.
             let mut scratch = Buffer::new(view.dtype().item(), 0);
             let block = view.load(Level::current(), 0, view.len(), &mut scratch);
             let floats = f64::of(block).unwrap_or_default().iter().copied().map(unsigned_zero);
             let floats = guarded(|| memory::collected(floats)).map_err(|error| error.of([kernel]))?;
             Ok(Argument::Floats(Arc::new(floats), dtype))
         }
-        // Integers beyond 64 bits are objects to NumPy.
+        // NumPy makes objects of integers beyond 64 bits.
         _ if descr.kind() == b'O' => {
             let floats: Option<Vec<f64>> = array.try_iter()?.map(|item| number(&item.ok()?)).collect();
             Ok(floats.map_or(Argument::Other, |floats| Argument::Floats(Arc::new(floats), DType::Float64)))
@@ -156,12 +157,12 @@ fn argument(value: &Bound<'_, PyAny>, kernel: &'static str) -> PyResult<Argument
     }
 }
 
-/// A zero's sign means nothing to any parameter, but would tell equal kernels apart.
+/// Drops a zero's sign. No parameter depends on it, but it would make equal kernels differ.
 fn unsigned_zero(float: f64) -> f64 {
     float + 0.0
 }
 
-/// A Python number as a float, an infinite one if it is too large.
+/// A Python number as a float; infinite if it is too large.
 fn number(value: &Bound<'_, PyAny>) -> Option<f64> {
     if !(value.is_instance_of::<PyInt>() || value.is_instance_of::<PyFloat>()) {
         return None;
@@ -185,7 +186,7 @@ fn object<'py>(py: Python<'py>, argument: &Argument) -> PyResult<Bound<'py, PyAn
         Argument::Float(value) => value.into_pyobject(py)?.into_any(),
         Argument::Floats(values, dtype) => {
             let array = array(py, values, *dtype)?;
-            // Of plain numbers NumPy makes one of these dtypes; any other has to be said with each.
+            // NumPy converts plain numbers to one of these dtypes; any other dtype must be given explicitly.
             let plain = matches!(dtype, DType::Bool | DType::Int64 | DType::Float64);
             tuple(&if plain { array.call_method0("tolist")? } else { array })?
         }
@@ -204,14 +205,14 @@ fn tuple<'py>(values: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
     Ok(PyTuple::new(values.py(), values.try_iter()?.collect::<PyResult<Vec<_>>>()?)?.into_any())
 }
 
-/// Every kernel: (name, doc, parameters as (name, default, doc), NumPy equivalent, dtypes, examples, passes, of how many
-/// arrays, whether elements can have weights, the shape of the answer, whether it is approximate).
+/// Every kernel: (name, doc, parameters as (name, default, doc), NumPy equivalent, dtypes, examples, passes, number of
+/// arrays, whether it takes weights, the shape of the result, whether it is approximate).
 #[pyfunction]
 pub(super) fn catalogue(py: Python<'_>) -> PyResult<Vec<Bound<'_, PyTuple>>> {
     CATALOGUE.iter().map(|entry| describe(py, entry)).collect()
 }
 
-/// How many arrays a kernel goes over, in words.
+/// The number of arrays that a kernel takes, as a word.
 fn arrays(entry: &Entry) -> &'static str {
     match entry.takes {
         Takes::Pairs => "two",

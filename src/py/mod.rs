@@ -1,6 +1,7 @@
-//! The Python face: converts, detaches, calls the core, converts back. No statistic is computed here.
+//! The Python face: converts arguments, releases the interpreter, calls the core and converts the results. It computes
+//! no statistics.
 
-// PyO3 hands arguments over by value.
+// PyO3 passes arguments by value.
 #![allow(clippy::needless_pass_by_value)]
 
 mod arrow;
@@ -45,7 +46,7 @@ mod _core {
     }
 }
 
-/// What this build is and what it found: version, whether it is a debug build, instruction sets, processors.
+/// The build and the machine: version, whether it is a debug build, instruction sets, processors.
 #[pyfunction]
 fn config(py: Python<'_>) -> PyResult<Bound<'_, pyo3::types::PyDict>> {
     use crate::simd::Level;
@@ -65,7 +66,8 @@ fn is_worker() -> bool {
     crate::engine::is_worker()
 }
 
-/// Says whether the calling thread does a run's work from now on: runs that it starts then compute alone. What was said before.
+/// Sets whether the calling thread works for a run from now on: runs that it starts then use this thread only. Returns
+/// the previous setting.
 #[pyfunction]
 fn stand_in(stands_in: bool) -> bool {
     crate::engine::stand_in(stands_in)

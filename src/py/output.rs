@@ -14,12 +14,12 @@ use crate::py::input::Input;
 use crate::source::Output;
 use crate::value::Value;
 
-/// A value as Python sees it. `array` is the input, whose unit a time needs.
+/// A value as a Python object. `array` is the input; times get their unit from it.
 pub(super) fn object<'py>(value: &Value, array: &Input<'py>) -> PyResult<Bound<'py, PyAny>> {
     let py = array.py();
     match value {
         Value::Scalar(Number::Int(ticks), dtype) if dtype.is_time() => time(*ticks, *dtype, array),
-        // Rounded here, because NumPy warns when a cast overflows, and an infinite result is no accident.
+        // Rounded here, because NumPy's cast warns of an overflow, and an infinite result is intended.
         Value::Scalar(Number::Float(value), dtype) => scalar_type(py, *dtype)?.call1((dtype.round(*value),)),
         Value::Scalar(number, dtype) => scalar_type(py, *dtype)?.call1((plain(py, *number)?,)),
         Value::Array { items, dtype } => self::array(py, items, *dtype, Some(array)),
@@ -32,13 +32,14 @@ pub(super) fn object<'py>(value: &Value, array: &Input<'py>) -> PyResult<Bound<'
     }
 }
 
-/// A named tuple. It is made as a tuple is: its own `__new__` is Python code, which must not run below us (see `waiting`).
+/// A named tuple. It is created by `tuple.__new__`, because its own `__new__` is Python code, which must not run inside
+/// our frames (see `waiting`).
 pub(super) fn record<'py>(py: Python<'py>, name: &str, fields: Vec<Bound<'py, PyAny>>) -> PyResult<Bound<'py, PyAny>> {
     let kind = py.import("fanfold.results")?.getattr(name)?;
     py.get_type::<PyTuple>().call_method1("__new__", (kind, PyTuple::new(py, fields)?))
 }
 
-/// Items as a fresh array of a dtype. `array` is the input, as for [`object`].
+/// Items as a new array of a dtype. `array` is the input, as for [`object`].
 pub(super) fn array<'py>(
     py: Python<'py>,
     buffer: &Buffer,
@@ -55,7 +56,7 @@ pub(super) fn array<'py>(
     }
 }
 
-/// The bytes of a value that is handed out.
+/// The size of a returned value in bytes.
 pub(super) fn bytes(value: &Value) -> usize {
     match value {
         Value::Scalar(_, dtype) => dtype.size(),
@@ -65,7 +66,7 @@ pub(super) fn bytes(value: &Value) -> usize {
     }
 }
 
-/// Python's failure; one for want of memory as ours, which says for what and how much.
+/// A Python exception as an error. For a `MemoryError` it is our own error, which names the functions and the size.
 pub(super) fn failure(
     py: Python<'_>,
     error: PyErr,
@@ -79,7 +80,7 @@ pub(super) fn failure(
     }
 }
 
-/// The arrays that are answers, by the functions' numbers: those of `out`, and fresh ones, as far as there is memory.
+/// The arrays for results, by the functions' numbers: those of `out`, and new ones, as far as there is memory.
 pub(super) fn arrays<'py>(
     array: &Input<'py>,
     wanted: impl Iterator<Item = (usize, DType, usize)>,
@@ -95,24 +96,24 @@ pub(super) fn arrays<'py>(
     Ok(arrays)
 }
 
-/// An array that nobody has written to. `array` is the input, whose unit a time needs.
+/// A new, uninitialised array. `array` is the input; times get their unit from it.
 pub(super) fn fresh<'py>(array: &Input<'py>, dtype: DType, len: usize) -> PyResult<Bound<'py, PyUntypedArray>> {
     let empty = array.py().import("numpy")?.call_method1("empty", (len, self::dtype(array, dtype)?))?;
     Ok(empty.cast_into::<PyUntypedArray>()?)
 }
 
-/// NumPy's dtype. `array` is the input, whose unit a time needs.
+/// NumPy's dtype. `array` is the input; times get their unit from it.
 pub(super) fn dtype<'py>(array: &Input<'py>, dtype: DType) -> PyResult<Bound<'py, PyAny>> {
     let unit = if dtype.is_time() { unit(array)? } else { String::new() };
     array.py().import("numpy")?.call_method1("dtype", (format!("{}{unit}", dtype.name()),))
 }
 
-/// Where the arrays are to be written.
+/// The memory of the arrays, to write to.
 pub(super) fn memory(arrays: &HashMap<usize, Bound<'_, PyUntypedArray>>) -> PyResult<Vec<(usize, Output)>> {
     arrays.iter().map(|(&index, array)| Ok((index, super::input::output(array)?))).collect()
 }
 
-/// Items as a fresh array.
+/// Items as a new array.
 pub(super) fn items<'py>(py: Python<'py>, buffer: &Buffer) -> PyResult<Bound<'py, PyAny>> {
     let dtype = buffer.item().dtype();
     let array =
@@ -154,7 +155,7 @@ fn time<'py>(ticks: i64, dtype: DType, array: &Input<'py>) -> PyResult<Bound<'py
     py.import("numpy")?.call_method1("int64", (ticks,))?.call_method1("view", (name,))
 }
 
-/// The unit of the input's times, in brackets; nothing if they have none.
+/// The unit of the input's times, in brackets; empty if they have none.
 fn unit(array: &Input<'_>) -> PyResult<String> {
     let numpy = array.py().import("numpy")?;
     let (unit, step): (String, i64) = numpy.call_method1("datetime_data", (array.descr()?,))?.extract()?;

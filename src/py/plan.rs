@@ -1,4 +1,4 @@
-//! `Plan`: the native functions of a call, prepared once per dtype, and how a run of them waits for its answers.
+//! `Plan`: the native functions of a call, prepared once per dtype, and how a run waits for their results.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -21,8 +21,8 @@ use crate::py::rows::{Columns, Given, Grouping, Targets};
 use crate::py::waiting::RunOptions;
 use crate::source::View;
 
-/// Elements up to which a run is over before another thread could make use of the interpreter. NumPy draws the same line,
-/// lower.
+/// Up to this number of elements the interpreter is not released: the run ends before another thread could use it.
+/// NumPy has a similar, lower limit.
 const ATTACHED: usize = 4096;
 
 /// The native functions of a call.
@@ -32,18 +32,19 @@ pub(super) struct Plan {
     prepared: Mutex<HashMap<Kind, Arc<Prepared>>>,
 }
 
-/// Arrays that one preparation is for: their dtype, and of those of which elements are missing the value of the bools that tell.
+/// The arrays that a preparation is for: their dtype and, if elements are missing, the value that the bools have for
+/// present elements.
 type Kind = (DType, Option<bool>);
 
-/// What a run gives Python: the results of the kernels in order, `None` where one failed; the failures as (number,
-/// exception); then passes, bytes read, workers, seconds.
+/// A run's return value in Python: the results of the kernels in order, `None` where one failed; the failures as
+/// (number, exception); then passes, bytes read, workers, seconds.
 type Answers<'py> = (Bound<'py, PyList>, Vec<(usize, Py<PyAny>)>, usize, u64, usize, f64);
 
 #[pymethods]
 impl Plan {
     #[new]
     fn new(kernels: Vec<Bound<'_, Kernel>>, nan_policy: &str) -> PyResult<Plan> {
-        // The Python half checks the word; this is for whoever bypasses it.
+        // The Python half checks this; the check here is for callers that bypass it.
         let nan_policy = NanPolicy::named(nan_policy)
             .ok_or_else(|| PyRuntimeError::new_err(format!("nan_policy={nan_policy:?} is unknown")))?;
         let calls = kernels.iter().map(|kernel| kernel.get().call.clone()).collect();
@@ -61,7 +62,7 @@ impl Plan {
         }
     }
 
-    /// What keeps kernels from having a meaning for this array: an exception each, or one for all. Touches no data.
+    /// The reasons why kernels do not support this array: one exception per kernel, or one for all. Reads no elements.
     fn problems(&self, py: Python<'_>, array: Input<'_>) -> Vec<Py<PyAny>> {
         match array.dtype() {
             Ok(dtype) => self
@@ -74,7 +75,7 @@ impl Plan {
         }
     }
 
-    /// What keeps kernels from having a meaning for those of the arrays that they go over, as [`Plan::problems`].
+    /// The reasons why kernels do not support the arrays that they take, as in [`Plan::problems`].
     #[pyo3(signature = (arrays, over, weights))]
     fn problems_over<'py>(
         &self,
@@ -87,7 +88,7 @@ impl Plan {
         Ok(given.problems(&self.plan)?.into_iter().map(|error| exception(py, error)).collect())
     }
 
-    /// The arrays that kernels' answers over such an array are: the kernel's number, the dtype and the length.
+    /// The result arrays of the kernels for this array: the kernel's number, the dtype and the length.
     fn arrays<'py>(&self, array: Input<'py>) -> PyResult<Vec<(usize, Bound<'py, PyAny>, usize)>> {
         let Ok(dtype) = array.dtype() else { return Ok(Vec::new()) };
         let prepared = self.prepared(dtype, array.present());
@@ -95,8 +96,8 @@ impl Plan {
         arrays.map(|(index, dtype, len)| Ok((index, output::dtype(&array, dtype)?, len))).collect()
     }
 
-    /// Runs the kernels over the array. `workers` of 0 are as many as there are processors. Answers that are arrays are
-    /// written to those of `out`, which are by the kernels' numbers, or else to fresh ones.
+    /// Runs the kernels over the array. `workers=0` means one worker per processor. Result arrays are written to the
+    /// arrays of `out`, given by the kernels' numbers, or else to new ones.
     #[pyo3(signature = (array, workers, timeout, out))]
     fn run<'py>(
         &self,
@@ -107,7 +108,8 @@ impl Plan {
     ) -> PyResult<Answers<'py>> {
         let py = array.py();
         let started = Instant::now();
-        // While attached: a fork, which Python does attached, can then not catch the lock.
+        // Locked while attached to the interpreter: Python forks while attached, so no fork happens while the lock is
+        // held.
         let views = || -> Result<Vec<View<'_>>, Error> {
             Ok(std::iter::once(array.view()?).chain(array.present_view()?).collect())
         };
@@ -117,7 +119,7 @@ impl Plan {
             Err(_) => HashMap::new(),
         };
         if array.present().is_some() && !arrays.is_empty() {
-            return Err(PyRuntimeError::new_err("elements that are missing have no item in an array of items"));
+            return Err(PyRuntimeError::new_err("an array of items has no item for a missing element"));
         }
         let outputs = output::memory(&arrays)?;
         let pass = |workers: &Workers, control: &Control<'_>| match &prepared {
@@ -149,7 +151,7 @@ impl Plan {
                 }
                 (passes, bytes_read)
             }
-            // Every kernel has these answers.
+            // Every kernel has these results.
             Err(error @ (Error::FoundNan { .. } | Error::ForeignDtype { .. } | Error::Memory { .. })) => {
                 for _ in self.plan.calls() {
                     append(Err(error.clone().into()))?;
@@ -164,9 +166,10 @@ impl Plan {
         Ok((answers, errors, passes, bytes_read, workers, started.elapsed().as_secs_f64()))
     }
 
-    /// Runs each kernel over those of the arrays whose numbers `over` says, for each row: the first `along` axes number the rows,
-    /// the others are taken together. Where the mask is false, elements are left out. Mask and weights have the arrays' shape.
-    /// Kernels that answer with arrays of items write them to the rows of `targets`, which are by the kernels' numbers.
+    /// Runs each kernel over the arrays given by `over`, for each row: the first `along` axes number the rows, and a
+    /// row has all elements along the other axes. Elements are left out where the mask is false. Mask and weights have
+    /// the arrays' shape. Kernels that return arrays of items write them to the rows of `targets`, given by the
+    /// kernels' numbers.
     #[pyo3(signature = (arrays, over, along, mask, weights, targets, workers, timeout))]
     #[allow(clippy::too_many_arguments)] // private, and called by one function of the Python half
     fn run_rows<'py>(
@@ -184,8 +187,9 @@ impl Plan {
         super::rows::run(&self.plan, &given, along, &targets, &RunOptions { workers, timeout })
     }
 
-    /// Runs the kernels over the elements of each label: integers from `low` on, within `range` numbers. Tells what groups there
-    /// are, and with `positions` which elements make them, in the order in which arrays of items are written to `targets`.
+    /// Runs the kernels over the elements of each label. Labels are the `range` integers from `low` on. Returns the
+    /// groups and, with `positions`, the positions of their elements, in the order in which arrays of items are written
+    /// to `targets`.
     #[pyo3(signature = (arrays, over, labels, low, range, mask, weights, positions, targets, workers, timeout))]
     #[allow(clippy::too_many_arguments)] // private, and called by one function of the Python half
     fn run_groups<'py>(
@@ -218,7 +222,7 @@ impl Plan {
             None => Prepared::new(&self.plan, dtype),
             Some(present) => Prepared::with_missing(&self.plan, dtype, present),
         });
-        // What there is no memory for now there may be later.
+        // An allocation that fails now may succeed later.
         if !prepared.errors().iter().any(|(_, error)| matches!(error, Error::Memory { .. })) {
             known.insert((dtype, present), Arc::clone(&prepared));
         }

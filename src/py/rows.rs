@@ -1,4 +1,5 @@
-//! A run over rows, for the Python half: arrays whose first axes number the rows go in, a column for each kernel comes out.
+//! A run over rows, for the Python half: takes arrays whose first axes number the rows, and returns a column for each
+//! kernel.
 
 use std::collections::HashMap;
 use std::time::Instant;
@@ -23,26 +24,26 @@ use crate::source::{OutputRows, Rows};
 /// bytes read, workers, seconds.
 pub(super) type Columns<'py> = (Bound<'py, PyList>, Vec<(usize, Py<PyAny>)>, usize, u64, usize, f64);
 
-/// What groups there are: the numbers of their labels, where each starts among the elements put in order, and, if they
-/// were wanted, the elements' positions in that order.
+/// The groups: the numbers of their labels, the offset of each group among the elements sorted by group and, if
+/// requested, the elements' positions in that order.
 pub(super) type Grouping<'py> = (Bound<'py, PyAny>, Bound<'py, PyAny>, Option<Bound<'py, PyAny>>);
 
-/// Arrays that kernels write to, by the kernels' numbers.
+/// The arrays that kernels write to, by the kernels' numbers.
 pub(super) type Targets<'py> = HashMap<usize, Bound<'py, PyUntypedArray>>;
 
-/// What a run over parts is given.
+/// The input of a run over rows or groups.
 pub(super) struct Given<'a, 'py> {
-    /// The arrays that kernels go over, all of one shape.
+    /// The arrays, all of one shape.
     pub(super) arrays: &'a [Input<'py>],
-    /// The numbers of the arrays that each kernel goes over.
+    /// The numbers of the arrays that each kernel takes.
     pub(super) over: &'a [Vec<usize>],
-    /// Which elements count, and what each weighs: of the arrays' shape too.
+    /// The mask and the weights, which have the arrays' shape too.
     pub(super) mask: Option<&'a Input<'py>>,
     pub(super) weights: Option<&'a Input<'py>>,
 }
 
 impl<'a, 'py> Given<'a, 'py> {
-    /// The first of the arrays, of which there is one at least.
+    /// The first of the arrays; there is at least one.
     fn first(&self) -> PyResult<&'a Input<'py>> {
         self.arrays.first().ok_or_else(|| PyRuntimeError::new_err("there is an array"))
     }
@@ -51,7 +52,7 @@ impl<'a, 'py> Given<'a, 'py> {
     fn inputs(&self, plan: &CorePlan, along: usize) -> PyResult<Inputs<'a>> {
         let first = self.first()?;
         let all = self.arrays.iter().chain(self.mask).chain(self.weights);
-        check(all.clone().all(|array| array.shape() == first.shape()), "all arrays are of one shape")?;
+        check(all.clone().all(|array| array.shape() == first.shape()), "all arrays must have one shape")?;
         let counted = |over: &Vec<usize>| !over.is_empty() && over.iter().all(|&number| number < self.arrays.len());
         let matched = plan.calls().iter().zip(self.over).all(|(call, over)| match call.entry.takes {
             Takes::Pairs => over.len() == 2,
@@ -60,7 +61,7 @@ impl<'a, 'py> Given<'a, 'py> {
         });
         check(
             plan.calls().len() == self.over.len() && self.over.iter().all(counted) && matched,
-            "each kernel goes over as many arrays as it takes",
+            "each kernel must get the number of arrays that it takes",
         )?;
         let rows = |input: &'a Input<'py>| input.rows(along);
         let inputs = Inputs {
@@ -69,13 +70,13 @@ impl<'a, 'py> Given<'a, 'py> {
             weights: self.weights.map(rows).transpose()?,
         };
         let mask = inputs.mask.as_ref().map(Rows::dtype);
-        check(mask.is_none_or(|dtype| dtype == DType::Bool), "a mask is of dtype bool")?;
+        check(mask.is_none_or(|dtype| dtype == DType::Bool), "a mask must have dtype bool")?;
         let weights = inputs.weights.as_ref().map(Rows::dtype);
-        check(weights.is_none_or(|dtype| Takes::Reals.includes(dtype)), "weights are real numbers")?;
+        check(weights.is_none_or(|dtype| Takes::Reals.includes(dtype)), "weights must be real numbers")?;
         Ok(inputs)
     }
 
-    /// What keeps kernels of the plan from running, one after the other.
+    /// The reasons why kernels of the plan cannot run, in order.
     pub(super) fn problems(&self, plan: &CorePlan) -> PyResult<Vec<Error>> {
         let mut all = self.arrays.iter().chain(self.mask).chain(self.weights);
         if let Some(error) = all.find_map(|array| array.dtype().err()) {
@@ -99,16 +100,16 @@ pub(super) fn run<'py>(
     let (inputs, array) = (given.inputs(plan, along)?, given.first()?);
     let outputs = outputs(targets, along)?;
     let count = inputs.sources.first().map_or(0, |source| source.elements.count());
-    check(outputs.iter().all(|(_, rows)| rows.count() == count), "targets have as many rows as the arrays")?;
+    check(outputs.iter().all(|(_, rows)| rows.count() == count), "targets must have as many rows as the arrays")?;
     let (parts, workers) = how.detached(array.py(), array.len(), |workers, control| {
         engine::run_parts(plan, given.over, inputs, Partition::Rows, outputs, workers, control)
     })?;
     columns(plan, given, parts.and_then(|parts| parts.table), workers, started)
 }
 
-/// Runs the plan's kernels over groups: the elements whose labels are equal. Labels lie from `low` on within `range` numbers;
-/// elements of others, and those where the mask is false, belong to no group. Arrays of items are written to `targets`, those of a
-/// group behind those of the group before.
+/// Runs the plan's kernels over groups: the elements whose labels are equal. Labels lie from `low` on within `range`
+/// numbers; elements with other labels, and those where the mask is false, belong to no group. Arrays of items are
+/// written to `targets`, group after group.
 pub(super) fn run_groups<'py>(
     plan: &CorePlan,
     given: &Given<'_, 'py>,
@@ -121,9 +122,9 @@ pub(super) fn run_groups<'py>(
     let (inputs, array) = (given.inputs(plan, 0)?, given.first()?);
     let py = array.py();
     let numbers = &labels.view()?;
-    check(numbers.len() == array.len(), "labels are as long as the array")?;
-    check(targets.values().all(|target| target.len() == array.len()), "targets are as long as the array")?;
-    check(range <= engine::MOST_LABELS, "labels lie within 2**32 - 1 numbers")?;
+    check(numbers.len() == array.len(), "labels must be as long as the array")?;
+    check(targets.values().all(|target| target.len() == array.len()), "targets must be as long as the array")?;
+    check(range <= engine::MOST_LABELS, "labels must lie within 2**32 - 1 numbers")?;
     let outputs = outputs(targets, 0)?;
     let (parts, workers) = how.detached(py, array.len(), |workers, control| {
         let partition = Partition::Labels { numbers, low, range, positions };
@@ -146,12 +147,12 @@ pub(super) fn run_groups<'py>(
     Ok((grouping, columns(plan, given, table, workers, started)?))
 }
 
-/// The memory of arrays that are written to, along their first axes.
+/// The memory of the arrays to write to, as rows along their first axes.
 fn outputs(targets: &Targets<'_>, along: usize) -> PyResult<Vec<(usize, OutputRows)>> {
     targets.iter().map(|(&call, array)| Ok((call, input::output_rows(array, along)?))).collect()
 }
 
-/// The Python half sees to it; this is for whoever bypasses it.
+/// Checks what the Python half ensures, for callers that bypass it.
 fn check(right: bool, what: &'static str) -> PyResult<()> {
     if right { Ok(()) } else { Err(PyRuntimeError::new_err(what)) }
 }
@@ -200,7 +201,7 @@ fn columns<'py>(
     Ok((columns, errors, passes, bytes_read, workers, started.elapsed().as_secs_f64()))
 }
 
-/// The bytes of a column that is handed out.
+/// The size of a returned column in bytes.
 fn bytes(column: &Column) -> usize {
     match column {
         Column::Empty => 0,
@@ -212,8 +213,8 @@ fn bytes(column: &Column) -> usize {
     }
 }
 
-/// A column as Python sees it: an array with a row for each value, a named tuple of such, or a list of values that
-/// have no common form.
+/// A column as a Python object: an array with a row for each value, a named tuple of such arrays, or a list of values
+/// without a common form.
 fn object<'py>(column: &Column, array: &Input<'py>) -> PyResult<Bound<'py, PyAny>> {
     let py = array.py();
     match column {

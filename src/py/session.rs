@@ -1,4 +1,4 @@
-//! `Session`: the formulas of traced functions, and the sweeps that answer them.
+//! `Session`: the formulas of traced functions, and the sweeps that compute them.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -25,7 +25,7 @@ use crate::source::{Extent, View};
 use crate::store;
 use crate::value::Value;
 
-/// The formulas of a call's functions over one array, and who waits for the next sweep.
+/// The formulas of a call's functions over one array, and the requests that wait for the next sweep.
 #[pyclass(frozen, module = "fanfold._core")]
 pub(super) struct Session {
     dtype: DType,
@@ -35,23 +35,23 @@ pub(super) struct Session {
 
 struct State {
     session: engine::Session<'static>,
-    /// The arrays that are read; the first is the call's.
+    /// The arrays to read; the first is the call's array.
     arrays: Vec<Py<PyUntypedArray>>,
-    /// What is written to, until the sweep that does it.
+    /// The arrays that the next sweep writes to.
     outputs: Vec<Py<PyUntypedArray>>,
-    /// The kernels that somebody waits for, for messages.
+    /// The requested kernels, for messages.
     kernels: HashMap<usize, &'static str>,
-    /// The arrays that answers are.
+    /// The arrays that are results.
     answers: HashMap<usize, Py<PyUntypedArray>>,
     /// The most workers of a sweep so far.
     most_workers: usize,
 }
 
-/// What a sweep gives Python: the answers as (who, value or exception, whether it is a value); the floating-point exceptions
-/// as (node, bits); whether memory was read, and how many bytes of arrays.
+/// A sweep's return value in Python: the results as (request, value or exception, whether it is a value); the
+/// floating-point exceptions as (node, bits); whether memory was read, and how many bytes of arrays.
 type Answers<'py> = (Vec<(usize, Bound<'py, PyAny>, bool)>, Vec<(NodeId, u8)>, bool, u64);
 
-/// Who waits for `nan_policy="raise"`.
+/// The number of the request for `nan_policy="raise"`.
 const NAN_CHECK: usize = usize::MAX;
 
 #[pymethods]
@@ -75,12 +75,12 @@ impl Session {
         Ok(Session { dtype, len, state: Mutex::new(state) })
     }
 
-    /// The node of another array's elements, of which there may be no more than the call's array has. It is kept alive.
+    /// The node of another array's elements. The array must not be longer than the call's array, and is kept alive.
     fn source(&self, array: &Bound<'_, PyUntypedArray>) -> PyResult<NodeId> {
         let py = array.py();
         let view = input::view(array)?;
         if view.len() > self.len {
-            return Err(PyValueError::new_err("no array of a session is longer than the first"));
+            return Err(PyValueError::new_err("no array of a session may be longer than the first"));
         }
         let mut state = self.state(py);
         let number = state.arrays.len();
@@ -93,11 +93,11 @@ impl Session {
         let py = number.py();
         let view = input::view(number)?;
         if view.len() != 1 {
-            return Err(PyValueError::new_err(format!("a constant is one number, not {}", view.len())));
+            return Err(PyValueError::new_err(format!("a constant must be one number, not {}", view.len())));
         }
         let mut scratch = Buffer::new(view.dtype().item(), 1);
         let buffer = view.load(Level::current(), 0, 1, &mut scratch).to_buffer();
-        let constant = Constant::new(buffer).ok_or_else(|| PyValueError::new_err("a constant is one number"))?;
+        let constant = Constant::new(buffer).ok_or_else(|| PyValueError::new_err("a constant must be one number"))?;
         Ok(self.state(py).session.graph().constant(constant))
     }
 
@@ -132,7 +132,8 @@ impl Session {
         }
     }
 
-    /// `who` waits for a kernel's answer on a node's elements; one that is an array is written to `out`, if there is one.
+    /// Registers `who` for a kernel's result on a node's elements. A result that is an array is written to `out`, if
+    /// given.
     #[pyo3(signature = (who, node, kernel, nan_policy, out=None))]
     fn reduce<'py>(
         &self,
@@ -173,39 +174,40 @@ impl Session {
         }
     }
 
-    /// `who` waits for a node's elements to be stored in a fresh, contiguous array, which nobody else may use until then.
+    /// Registers `who` for storing a node's elements in a new, contiguous array. Nobody else may use the array until
+    /// then.
     fn store(&self, who: usize, node: NodeId, array: &Bound<'_, PyUntypedArray>) -> PyResult<()> {
         let py = array.py();
         let mut state = self.state(py);
         let dtype = self.dtype(&mut state, node);
         let output = input::output(array)?;
         if !array.is_c_contiguous() || input::dtype(&array.dtype())?.0 != dtype {
-            return Err(PyValueError::new_err("items are stored in a fresh array of their own dtype"));
+            return Err(PyValueError::new_err("items must be stored in a new array of their own dtype"));
         }
         state.outputs.push(array.clone().unbind());
         state.session.add(RequestId::Call(who), store::store(node, dtype, output));
         Ok(())
     }
 
-    /// `who` waits for a node's elements, of which nobody knows how many there are.
+    /// Registers `who` for a node's elements, whose number is unknown until the sweep.
     fn collect(&self, py: Python<'_>, who: usize, node: NodeId) {
         let mut state = self.state(py);
         let dtype = self.dtype(&mut state, node);
         state.session.add(RequestId::Call(who), store::collect(node, dtype));
     }
 
-    /// The most workers that a sweep has had.
+    /// The most workers that a sweep has used.
     #[getter]
     fn most_workers(&self, py: Python<'_>) -> usize {
         self.state(py).most_workers
     }
 
-    /// Whether somebody waits for a sweep.
+    /// Whether a request waits for a sweep.
     fn waits(&self, py: Python<'_>) -> bool {
         self.state(py).session.waits()
     }
 
-    /// One sweep for all who wait, by as many workers as the caller's run can spare.
+    /// Runs one sweep for all waiting requests, with the workers that the caller's run can spare.
     #[pyo3(signature = (workers, timeout))]
     fn sweep<'py>(&self, py: Python<'py>, workers: usize, timeout: Option<f64>) -> PyResult<Answers<'py>> {
         let mut state = self.state(py);
@@ -255,18 +257,19 @@ pub(super) fn can_cast(source: &Bound<'_, PyArrayDescr>, target: &Bound<'_, PyAr
 }
 
 impl Session {
-    /// Detached while it waits: who has the lock may have to attach before giving it back.
+    /// Waits without the interpreter: the thread that holds the lock may need the interpreter before it releases the
+    /// lock.
     fn state(&self, py: Python<'_>) -> MutexGuard<'_, State> {
         self.state.lock_py_attached(py).unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Node 0 is the call's array, whose dtype may be one that no other node has.
+    /// Node 0 is the call's array; its dtype may be one that no other node can have.
     fn dtype(&self, state: &mut State, node: NodeId) -> DType {
         if node == 0 { self.dtype } else { state.session.graph().item(node).dtype() }
     }
 }
 
-/// The bytes of arrays that a sweep reads; what several of them have in common is read once.
+/// The bytes of arrays that a sweep reads; memory that arrays share is read once.
 fn bytes(extents: impl Iterator<Item = Extent>) -> u64 {
     let mut extents: Vec<Extent> = extents.collect();
     extents.sort_unstable_by_key(|extent| extent.memory.start);

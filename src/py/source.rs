@@ -1,4 +1,5 @@
-//! `Source`: elements that no NumPy array can show where they lie, because some are missing, or they are bits, or in pieces.
+//! `Source`: elements that no NumPy array can represent without a copy, because some are missing, or they are stored as
+//! bits or in pieces.
 
 use std::sync::Arc;
 
@@ -17,7 +18,7 @@ use crate::py::{input, output};
 use crate::simd::Level;
 use crate::source::{Rows, View};
 
-/// Elements of which some may be missing, read where they lie.
+/// Elements that are read without a copy; some may be missing.
 #[pyclass(frozen, module = "fanfold._core")]
 pub(super) struct Source {
     held: Held,
@@ -25,11 +26,11 @@ pub(super) struct Source {
     missing: usize,
 }
 
-/// Whose memory it is.
+/// The owner of the memory.
 enum Held {
-    /// An array and, of the same shape, bools that are true where an element is missing.
+    /// An array, and bools of the same shape that are true where an element is missing.
     Masked { values: Py<PyUntypedArray>, missing: Py<PyUntypedArray> },
-    /// A column of Arrow's.
+    /// An Arrow column.
     Arrow { kind: Kind, column: Arc<Column> },
 }
 
@@ -40,7 +41,7 @@ impl Source {
     fn new(values: &Bound<'_, PyUntypedArray>, missing: &Bound<'_, PyUntypedArray>) -> PyResult<Source> {
         let (_, is_bool) = (input::dtype(&values.dtype())?, input::dtype(&missing.dtype())?.0 == DType::Bool);
         if !is_bool || values.shape() != missing.shape() {
-            return Err(PyValueError::new_err("there is a bool for each element"));
+            return Err(PyValueError::new_err("missing must have one bool for each element"));
         }
         let view = input::view(missing)?;
         let mut count = 0;
@@ -51,25 +52,25 @@ impl Source {
         Ok(Source { held, shape: values.shape().to_vec(), missing: count })
     }
 
-    /// How many elements there are along each axis, those that are missing included.
+    /// The number of elements along each axis, including the missing ones.
     #[getter]
     fn shape<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyTuple>> {
         PyTuple::new(py, &self.shape)
     }
 
-    /// How many elements there are, those that are missing included.
+    /// The number of elements, including the missing ones.
     #[getter]
     fn size(&self) -> usize {
         self.shape.iter().product()
     }
 
-    /// How many axes there are.
+    /// The number of axes.
     #[getter]
     fn ndim(&self) -> usize {
         self.shape.len()
     }
 
-    /// How many bytes lie between the elements along each axis; those of bits are said to be bytes.
+    /// The strides in bytes along each axis; elements stored as bits count as one byte.
     #[getter]
     fn strides<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         match &self.held {
@@ -103,13 +104,13 @@ impl Source {
         }
     }
 
-    /// How many elements are missing.
+    /// The number of missing elements.
     #[getter]
     fn missing(&self) -> usize {
         self.missing
     }
 
-    /// The bytes that were copied, of elements that are not stored as such.
+    /// The bytes that were copied to convert the elements.
     #[getter]
     fn bytes_copied(&self) -> usize {
         match &self.held {
@@ -118,7 +119,7 @@ impl Source {
         }
     }
 
-    /// Whether an array can show the elements where they lie.
+    /// Whether a NumPy array can represent the elements without a copy.
     #[getter]
     fn is_plain(&self) -> bool {
         match &self.held {
@@ -127,7 +128,7 @@ impl Source {
         }
     }
 
-    /// NumPy's word for it, if it is plain: an array over this memory keeps the source alive.
+    /// NumPy's array interface, if the source is plain. An array over this memory keeps the source alive.
     #[getter(__array_interface__)]
     fn array_interface<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         let Held::Arrow { kind, column } = &self.held else {
@@ -140,13 +141,13 @@ impl Source {
         interface.set_item("version", 3)?;
         interface.set_item("shape", self.shape(py)?)?;
         interface.set_item("typestr", self.dtype(py)?.getattr("str")?)?;
-        // Of no elements the address is never read, but has to be one.
+        // Without elements the address is never read, but it must not be null.
         let address = column.pieces.first().filter(|piece| piece.len() > 0).map_or(64, |piece| piece.address(kind));
         interface.set_item("data", (address, true))?;
         Ok(interface)
     }
 
-    /// The array whose elements these are, those that are missing included, if there is one.
+    /// The array of the elements, including the missing ones, if there is one.
     #[getter]
     fn array(&self, py: Python<'_>) -> Option<Py<PyUntypedArray>> {
         match &self.held {
@@ -155,7 +156,7 @@ impl Source {
         }
     }
 
-    /// The elements that are there, in order, as a fresh array.
+    /// The present elements, in order, as a new array.
     fn gathered<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         let (values, present) = (self.values(py)?, self.present(py)?);
         let items = guarded(|| gathered(&values, present.as_ref()))?;
@@ -167,7 +168,7 @@ impl Source {
         }
     }
 
-    /// Whether each element is there, as a fresh array.
+    /// Whether each element is present, as a new array.
     fn is_present<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         let Some((view, value)) = self.present(py)? else {
             return py.import("numpy")?.call_method1("ones", (self.shape(py)?, "bool"));
@@ -199,7 +200,7 @@ impl Source {
         }
     }
 
-    /// The elements, those that are missing included.
+    /// The elements, including the missing ones.
     pub(super) fn values<'a>(&'a self, py: Python<'a>) -> Result<View<'a>, Error> {
         match &self.held {
             Held::Masked { values, .. } => input::view(values.bind(py)),
@@ -209,7 +210,7 @@ impl Source {
         }
     }
 
-    /// Bools that tell which elements are there, and the value of those that are; `None` if nothing is missing.
+    /// The bools of the present elements, and the value that they have; `None` if no element is missing.
     pub(super) fn present<'a>(&'a self, py: Python<'a>) -> Result<Option<(View<'a>, bool)>, Error> {
         if self.missing == 0 {
             return Ok(None);
@@ -230,7 +231,7 @@ impl Source {
         }
     }
 
-    /// What tells which elements are there, as rows.
+    /// The bools of the present elements, as rows.
     pub(super) fn present_rows<'a>(&'a self, py: Python<'a>, along: usize) -> Result<Option<Rows<'a>>, Error> {
         match &self.held {
             Held::Masked { missing, .. } if self.missing > 0 => input::array_rows(missing.bind(py), along).map(Some),
@@ -238,13 +239,13 @@ impl Source {
         }
     }
 
-    /// The value of bools where an element is there, if some are missing.
+    /// The value that the bools have for present elements, if some elements are missing.
     pub(super) fn present_value(&self) -> Option<bool> {
         (self.missing > 0).then_some(matches!(self.held, Held::Arrow { .. }))
     }
 }
 
-/// Shows every block of a view.
+/// Calls a function with every block of a view.
 fn each_block(view: &View<'_>, take: &mut dyn FnMut(Block<'_>)) -> Result<(), Error> {
     guarded(|| {
         let mut scratch = Buffer::new(view.dtype().item(), BLOCK.min(view.len()));
@@ -254,7 +255,7 @@ fn each_block(view: &View<'_>, take: &mut dyn FnMut(Block<'_>)) -> Result<(), Er
     })
 }
 
-/// The elements of a view that are there.
+/// The present elements of a view.
 fn gathered(values: &View<'_>, present: Option<&(View<'_>, bool)>) -> Buffer {
     let level = Level::current();
     let mut own = Buffer::new(values.dtype().item(), BLOCK.min(values.len()));

@@ -1,7 +1,7 @@
-//! The inner loops of NumPy's and others' ufuncs, called on blocks and without the interpreter.
+//! The inner loops of ufuncs, called on blocks and without the interpreter.
 //!
-//! NumPy hands out the loop that it would call itself: `ufunc._resolve_dtypes_and_context` gives a capsule,
-//! which `ufunc._get_strided_loop` completes for the strides that are promised. The struct in it is `ufunc_call_info` of
+//! NumPy returns the loop that it would call itself: `ufunc._resolve_dtypes_and_context` gives a capsule, which
+//! `ufunc._get_strided_loop` completes for the strides that are promised. The struct in it is `ufunc_call_info` of
 //! `numpy/_core/src/umath/ufunc_object.h`, whose name carries the version of its layout.
 #![allow(unsafe_code)]
 
@@ -60,7 +60,7 @@ struct StridedUfunc {
     exceptions: bool,
     operands: Vec<(ItemType, bool)>,
     output: ItemType,
-    /// Keeps what the pointers lead to alive.
+    /// Keeps the targets of the pointers alive.
     _capsule: Py<PyAny>,
 }
 
@@ -96,7 +96,7 @@ impl Elementwise for StridedUfunc {
         let every = EXCEPTIONS.iter().fold(0, |every, (bit, _)| every | bit);
         // SAFETY: these two C functions only touch this thread's floating-point environment.
         unsafe {
-            // To clear costs more than to look.
+            // Clearing costs more than checking.
             if fetestexcept(every) != 0 {
                 feclearexcept(every);
             }
@@ -118,10 +118,11 @@ impl Elementwise for StridedUfunc {
     }
 }
 
-/// The most operands of a loop, the output among them.
+/// The most operands of a loop, including the output.
 const MOST: usize = 8;
 
-/// The loop of a ufunc, for operands and an output of these dtypes; of which operands one item stands for all.
+/// The loop of a ufunc for operands and an output of these dtypes. Some operands can be constants: one item for all
+/// elements.
 #[pyclass(frozen, module = "fanfold._core")]
 pub(super) struct UfuncLoop {
     pub(super) function: Arc<dyn Elementwise>,
@@ -130,8 +131,8 @@ pub(super) struct UfuncLoop {
 
 #[pymethods]
 impl UfuncLoop {
-    /// Asks NumPy for the loop, and fails if there is none or if it needs the interpreter. The dtypes are those that the
-    /// loop itself has, the output's last.
+    /// Gets the loop from NumPy. Fails if there is none or if it needs the interpreter. The dtypes are the loop's own,
+    /// with the output's last.
     #[new]
     fn new(
         ufunc: &Bound<'_, PyAny>,
@@ -140,26 +141,29 @@ impl UfuncLoop {
     ) -> PyResult<UfuncLoop> {
         let py = ufunc.py();
         if !ufunc.is_instance(&py.import("numpy")?.getattr("ufunc")?)? {
-            return Err(PyTypeError::new_err(format!("{ufunc} is no ufunc")));
+            return Err(PyTypeError::new_err(format!("{ufunc} is not a ufunc")));
         }
         let items = dtypes.iter().map(|descr| match input::dtype(descr) {
             Ok((dtype, false)) if !dtype.is_time() && dtype.size() == dtype.item().size() => Ok(dtype.item()),
-            _ => Err(PyValueError::new_err(format!("there are no blocks of {descr}"))),
+            _ => Err(PyValueError::new_err(format!("elements of dtype {descr} cannot be read as blocks"))),
         });
         let items = items.collect::<PyResult<Vec<ItemType>>>()?;
         let Some((&output, operands)) = items.split_last().filter(|(_, operands)| operands.len() == constants.len())
         else {
-            return Err(PyValueError::new_err("a loop has a dtype and a constant for each operand, and one output"));
+            return Err(PyValueError::new_err(
+                "a loop must have a dtype and a constant flag for each operand, and one \
+                                              output",
+            ));
         };
         if operands.len() >= MOST {
-            return Err(PyValueError::new_err(format!("a loop of {} operands has too many", operands.len())));
+            return Err(PyValueError::new_err(format!("a loop of {} operands has too many operands", operands.len())));
         }
         let asked = dtypes.iter().take(operands.len()).map(|descr| Some(descr.as_any())).chain([None]);
         let (found, capsule): (Vec<Bound<'_, PyArrayDescr>>, Bound<'_, PyCapsule>) = ufunc
             .call_method1("_resolve_dtypes_and_context", (PyTuple::new(py, asked.collect::<Vec<_>>())?,))?
             .extract()?;
         if found.len() != dtypes.len() || !found.iter().zip(&dtypes).all(|(found, dtype)| found.is_equiv_to(dtype)) {
-            return Err(PyValueError::new_err(format!("the loop of {ufunc} is one of other dtypes")));
+            return Err(PyValueError::new_err(format!("the loop of {ufunc} is for other dtypes")));
         }
         let strides = operands.iter().zip(&constants).map(|(item, &constant)| if constant { 0 } else { item.size() });
         let strides = PyTuple::new(py, strides.chain([output.size()]).collect::<Vec<_>>())?;

@@ -1,8 +1,8 @@
-//! How a call waits for its answers: with the interpreter let go, and Python's signals looked after.
+//! How a call waits for its results: it releases the interpreter and handles Python's signals.
 //!
-//! No Python code runs below a frame of ours, but for the handlers of signals, which Python calls in its main thread alone: when the
-//! interpreter ends, it unwinds every other thread that wants to go on with Python code (before 3.14), and Rust's frames must
-//! not be unwound. Users' functions are called by the Python half for that reason.
+//! No Python code runs inside our Rust frames, except signal handlers, which Python calls in its main thread only. The
+//! reason: before Python 3.14, when the interpreter exits, it unwinds every other thread that wants to run Python code,
+//! and Rust frames must not be unwound. For this reason the Python half calls the users' functions.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -11,15 +11,16 @@ use pyo3::sync::PyOnceLock;
 
 use crate::engine::{self, Control, Workers};
 
-/// How a run is to be done.
+/// The options of a run.
 pub(super) struct RunOptions {
-    /// As many as there are processors if 0.
+    /// The number of workers; 0 means one per processor.
     pub(super) workers: usize,
     pub(super) timeout: Option<f64>,
 }
 
 impl RunOptions {
-    /// Does something with the interpreter let go, on workers that suit so many elements; and how many they were.
+    /// Runs a function without the interpreter, on workers that suit this number of elements. Returns its result and
+    /// the number of workers.
     pub(super) fn detached<R: Send>(
         &self,
         py: Python<'_>,
@@ -36,13 +37,13 @@ impl RunOptions {
     }
 }
 
-/// More workers than pieces would have nothing to do.
+/// Limits the workers to the number of pieces.
 pub(super) fn most(workers: usize, len: usize) -> usize {
     workers.min(engine::Pass::chunks(len))
 }
 
-/// Does something with the interpreter let go. What it gets lets Python handle signals, and says whether to go on: an exception
-/// of a handler (Ctrl-C) ends the run, and is raised here.
+/// Runs a function without the interpreter. The function gets a callback that lets Python handle signals and returns
+/// whether to continue. An exception of a signal handler (Ctrl-C) ends the run and is raised here.
 pub(super) fn detached<R: Send>(
     py: Python<'_>,
     action: impl FnOnce(&(dyn Fn() -> bool + Sync)) -> R + Send,
@@ -66,7 +67,7 @@ fn is_main_thread(py: Python<'_>) -> PyResult<bool> {
     main.bind(py).eq(ident.call0(py)?)
 }
 
-/// Lets Python handle signals. An exception is kept, and ends the run.
+/// Lets Python handle signals. An exception is kept and ends the run.
 fn check_signals(interrupt: &Mutex<Option<PyErr>>) -> bool {
     #[allow(clippy::redundant_closure_for_method_calls)] // the method alone is not general enough in its lifetime
     let checked = Python::try_attach(|py| py.check_signals());

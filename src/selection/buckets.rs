@@ -1,7 +1,7 @@
-//! All elements, sorted: they are put into buckets by a map, and each bucket is sorted by itself, in cache.
+//! Sorts all elements: a map puts them into buckets, and each bucket is sorted separately, in cache.
 //!
-//! This is sample sort (W. D. Frazer and A. C. `McKellar`, Journal of the ACM 17 (1970), 496–507) with a fitted [`Map`] in place of
-//! splitters. It takes as much memory as the elements, as keys of 64 bits.
+//! This is sample sort (W. D. Frazer and A. C. `McKellar`, Journal of the ACM 17 (1970), 496–507) with a fitted [`Map`]
+//! in place of splitters. It needs memory for all elements as 64-bit keys.
 
 use std::marker::PhantomData;
 use std::sync::Arc;
@@ -13,14 +13,14 @@ use crate::memory;
 use crate::selection::map::Map;
 use crate::simd::Simd;
 
-/// Buckets at most: so many can be written to at a time without leaving the second-level cache.
+/// The largest number of buckets: so many can be written at a time within the second-level cache.
 const BUCKETS: usize = 512;
 
-/// What is sorted for each element.
+/// The sorted item of each element.
 pub(crate) trait Sorts: Ord + Copy + Send + Sync + std::fmt::Debug + 'static {
-    /// Whether the element's position counts.
+    /// Whether the element's position is part of the item.
     const POSITIONS: bool;
-    /// Of an element's key and its position.
+    /// Creates the item from an element's key and position.
     fn of(key: u64, position: u64) -> Self;
 }
 
@@ -48,7 +48,7 @@ impl Sorts for (u64, u64) {
 #[derive(Debug, Clone)]
 pub(super) struct Sort<T, E> {
     map: Arc<Map<T>>,
-    /// Bins to a bucket, as a power of two.
+    /// The number of bins per bucket, as a power of two.
     shift: u32,
     /// Whether NaN (or NaT) is left out.
     omits: bool,
@@ -62,23 +62,23 @@ impl<T: Ordered, E> Sort<T, E> {
     }
 }
 
-/// The elements in buckets, each in parts, one of each worker.
+/// The elements in buckets. Each bucket has one part per worker.
 pub(super) type Buckets<E> = Vec<Vec<Vec<E>>>;
 
-/// The elements in buckets, each in order.
+/// The elements in sorted buckets.
 #[derive(Debug, Clone)]
 pub(super) struct Sorted<E> {
-    /// Equal elements are in one bucket.
+    /// The buckets; equal elements are in the same bucket.
     pub(super) buckets: Vec<Vec<E>>,
 }
 
 impl<E: Copy> Sorted<E> {
-    /// All of them in order.
+    /// All elements in order.
     pub(super) fn in_order(&self) -> impl Iterator<Item = E> + Clone {
         self.buckets.iter().flatten().copied()
     }
 
-    /// How many there are.
+    /// The number of elements.
     pub(super) fn len(&self) -> usize {
         self.buckets.iter().map(Vec::len).sum()
     }
@@ -106,7 +106,7 @@ impl<T: Ordered, E: Sorts> Accumulator for Sort<T, E> {
         let (mut places, mut buffer) = (block.scratch.take_words(), block.scratch.take_items::<T>());
         let mut position = block.start;
         for part in block.chunks(BLOCK) {
-            // With zeros of one sign.
+            // Zeros lose their sign here.
             let items = T::of_mut(&mut buffer).and_then(|items| items.get_mut(..part.len())).unwrap_or_default();
             items.iter_mut().zip(part).for_each(|(item, own)| *item = own.canonical());
             self.map.places(items, &mut places, block.ahead);
@@ -147,7 +147,7 @@ impl<T: Ordered, E: Sorts> Seals for Sort<T, E> {
                 *first = all;
             }
         });
-        // If the run was stopped, some are in parts still; nobody looks at them.
+        // If the run was stopped, some buckets are still in parts; they are never read.
         Sorted { buckets: memory::collected(state.into_iter().map(|mut parts| parts.pop().unwrap_or_default())) }
     }
 }

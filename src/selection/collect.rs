@@ -1,4 +1,4 @@
-//! The elements of some bins of a map.
+//! Collects the elements of some bins of a map.
 
 use std::sync::Arc;
 
@@ -16,9 +16,9 @@ use crate::simd::Simd;
 #[derive(Debug, Clone)]
 pub(super) struct Collect<T> {
     map: Arc<Map<T>>,
-    /// How many elements each bin is expected to have at most; 0 if it is not wanted.
+    /// The largest expected number of elements in each bin; 0 for bins that are not collected.
     wanted: Vec<u64>,
-    /// The same as ranges of bins: the first, and how many more.
+    /// The collected bins as ranges: the first bin, and how many more follow.
     ranges: Vec<(u32, u32)>,
     /// The keys that are not collected; see [`Map::pivot`].
     pivots: Vec<u64>,
@@ -38,8 +38,8 @@ impl<T: Ordered> Collect<T> {
         Collect { map, wanted, ranges, pivots }
     }
 
-    /// Whether one of these is a wanted bin. Explicit vectors: as a plain loop this is three times all else of the pass, unless
-    /// the compiler finds vectors by itself, which comes and goes.
+    /// Whether one of these is a collected bin. Uses explicit SIMD: a plain loop takes three times as long as the rest
+    /// of the pass, unless the compiler vectorises it, which is not reliable.
     #[inline(always)]
     fn any<S: Simd>(&self, simd: S, places: &[u32; ROW]) -> bool {
         let (halves, _) = places.as_chunks::<16>();
@@ -57,10 +57,10 @@ impl<T: Ordered> Collect<T> {
     }
 }
 
-/// Elements that are looked at together.
+/// Elements that are tested together.
 const ROW: usize = 32;
 
-/// What was collected: nothing more, once it is more than was expected.
+/// The collected elements. Collecting stops when there are more than expected.
 #[derive(Debug, Clone)]
 pub(super) struct Collected<T> {
     items: Vec<T>,
@@ -133,13 +133,13 @@ impl<T: Ordered> Accumulator for Collect<T> {
     fn unify(&self, other: &Self) -> Option<Self> {
         let wanted = self.wanted.iter().zip(&other.wanted).map(|(&left, &right)| left.max(right));
         let cover = || Collect::new(Arc::clone(&self.map), memory::collected(wanted));
-        // Where there is no memory for it, each goes its own way.
+        // If memory for the shared state cannot be allocated, the states stay separate.
         (self.map == other.map).then(|| guarded(cover).ok()).flatten()
     }
 }
 
 impl<T: Ordered> Seals for Collect<T> {
-    /// The elements, in order; none if there are more than was expected.
+    /// The elements in order; `None` if there are more than expected.
     type Sealed = Option<Vec<T>>;
 
     fn seal(&self, state: Collected<T>, _: bool, _: &Team<'_>) -> Option<Vec<T>> {

@@ -1,4 +1,4 @@
-//! How many elements each bin of a map has.
+//! Counts the elements in each bin of a map.
 
 use std::sync::Arc;
 
@@ -21,7 +21,7 @@ impl<T> Count<T> {
     }
 }
 
-/// The elements of each bin, and how many are NaN.
+/// The number of elements in each bin, and the number of NaN.
 #[derive(Debug, Clone)]
 pub(super) struct Counts {
     tally: BinCounts,
@@ -29,12 +29,12 @@ pub(super) struct Counts {
 }
 
 impl Counts {
-    /// The elements of each bin.
+    /// The number of elements in each bin.
     pub(super) fn totals(&self) -> Vec<u64> {
         self.tally.totals()
     }
 
-    /// How many are NaN; they are in the last bin.
+    /// The number of NaN; they are in the last bin.
     pub(super) fn missing(&self) -> u64 {
         self.missing
     }
@@ -58,7 +58,7 @@ impl<T: Ordered> Accumulator for Count<T> {
         for part in block.chunks(BLOCK) {
             self.map.places(part, &mut places, block.ahead);
             state.tally.count_words(places.get(..part.len()).unwrap_or_default());
-            // Most blocks have none, which is seen faster than counted.
+            // Most blocks have no NaN, and testing that is faster than counting.
             if part.iter().fold(false, |any, item| any | item.is_missing()) {
                 state.missing += part.iter().filter(|item| item.is_missing()).count() as u64;
             }

@@ -1,7 +1,8 @@
-//! The distinct values of an expression, in order, and how often each occurs.
+//! The distinct values of an expression, in order, and their counts.
 //!
-//! How they are found follows from a sample: by a count for each key if the keys lie close together, by a table if the values
-//! are few, and else by sorting. Zeros of both signs are one value, and so are all NaN, which come last.
+//! A sample decides how they are found: with one counter per key if the keys are close together, with a table if there
+//! are few values, and otherwise by sorting. +0 and −0 count as one value. All NaN count as one value, which comes
+//! last.
 
 use std::sync::Arc;
 
@@ -16,7 +17,7 @@ use crate::selection::sample::{Sample, Sampled};
 use crate::selection::value_table::{CountValues, ROOM, ValueTable};
 use crate::value::Value;
 
-/// Somebody who is told each value and how often it occurs, in order.
+/// A function that is called with each value and its count, in order.
 type Told<'a, T> = &'a mut dyn FnMut(T, u64);
 
 /// The distinct values.
@@ -25,7 +26,7 @@ pub(crate) struct Distinct<'a, T> {
 }
 
 impl<T> Distinct<'_, T> {
-    /// Tells each value and how often it occurs, in order.
+    /// Calls the function with each value and its count, in order.
     pub(crate) fn each(&self, mut told: impl FnMut(T, u64)) {
         (self.each)(&mut told);
     }
@@ -33,14 +34,14 @@ impl<T> Distinct<'_, T> {
 
 type Finish<T> = dyn Fn(&Distinct<'_, T>) -> Result<Value, Error> + Send + Sync;
 
-/// What somebody makes of the distinct values.
+/// The function that finishes the distinct values.
 #[derive(Clone)]
 struct Wanted<T> {
     expression: Expression,
     finish: Arc<Finish<T>>,
 }
 
-/// Asks for the distinct values, and hands them to `finish`.
+/// Requests the distinct values, and passes them to `finish`.
 pub(crate) fn distinct<T: Ordered>(
     expression: Expression,
     finish: impl Fn(&Distinct<'_, T>) -> Result<Value, Error> + Send + Sync + 'static,
@@ -71,7 +72,8 @@ impl<T: Ordered> Wanted<T> {
         })
     }
 
-    /// A count for each key; what lies outside of the map is not told apart, and is sorted after all.
+    /// Uses one counter per key. Elements outside of the map's range share bins; if there are any, all elements are
+    /// sorted instead.
     fn counted(self, map: Arc<Map<T>>, fitted: Option<Arc<Map<T>>>) -> Request {
         let count = Count::new(Arc::clone(&map));
         Request::chain(self.expression.clone(), count, Vec::new(), move |counts: &Counts| {
@@ -101,7 +103,7 @@ impl<T: Ordered> Wanted<T> {
         })
     }
 
-    /// Keys in order and how often they occur, some of which may follow themselves.
+    /// Finishes keys in order with their counts; a key may occur several times in a row.
     fn finish(&self, keys: &(impl Iterator<Item = (u64, u64)> + Clone)) -> Result<Answer, Error> {
         let each = |told: Told<'_, T>| {
             let mut last: Option<(u64, u64)> = None;

@@ -1,7 +1,7 @@
-//! Monotone maps from elements to bins: of two elements the larger is never in a lower bin.
+//! Monotone maps from elements to bins: the larger of two elements is never in a lower bin.
 //!
-//! Nothing else is asked of them, and all that is known of a bin's elements (which keys they can have) is found by asking
-//! the map itself. NaN, which is behind everything, is in the last bin.
+//! No other property is required. The possible keys of a bin's elements are computed from the map itself. NaN, which
+//! sorts last, is in the last bin.
 
 use std::marker::PhantomData;
 
@@ -10,33 +10,33 @@ use crate::kernel::Words;
 use crate::memory;
 use crate::prefetch::Prefetch;
 
-/// Bins of a map that is fitted to floats or integers: so many that few elements share one, and so few that both tables of
-/// counts fit in a first-level cache of 32 KiB.
+/// The number of bins of a map fitted to floats or integers: large enough that few elements share a bin, and small
+/// enough that both tables of counts fit in a first-level cache of 32 KiB.
 const BINS: usize = 4096;
 
-/// Splitters for data that no simple map suits: as many as are looked through in ten steps.
+/// The number of splitters for data that no simple map suits: a bisection takes ten steps.
 const SPLITTERS: usize = 1023;
 
-/// A map is good enough if an element shares its bin with so small a part of the others, as far as a sample can tell.
+/// A map is good enough if, according to a sample, an element shares its bin with at most this fraction of the others.
 const GOOD: f64 = 1.0 / 256.0;
 
-/// A value that makes up so large a part of a sample, its reciprocal that is, is a pivot: it is not collected.
+/// A value that makes up at least 1/256 of a sample is a pivot: it is not collected.
 const HEAVY: usize = 256;
 
-/// Equal ranges of keys into which those of a sample are divided first, as a power of two.
+/// The number of equal key ranges into which a sample is divided first, as a power of two.
 const CELLS: u32 = 10;
 
-/// Bits for a power of two among 64.
+/// The number of bits for an exponent below 64.
 const CELL_SHIFT: u32 = 6;
 
-/// 2⁵²: the units of a float of this size are its last bits.
+/// 2⁵²: the last bit of a float of this size is worth 1.
 const UNITS: f64 = 4_503_599_627_370_496.0;
 
 /// A monotone map.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Map<T> {
     rule: Rule,
-    /// The keys of values that the sample has often, and how often.
+    /// The keys of frequent values in the sample, and their counts.
     pivots: Vec<(u64, usize)>,
     item: PhantomData<fn(T)>,
 }
@@ -45,12 +45,14 @@ pub(super) struct Map<T> {
 enum Rule {
     /// Equal ranges of keys. For integers these are equal ranges of values, for floats nearly those of their logarithms.
     Keys { low: u64, shift: u32, last: u64 },
-    /// Equal ranges of values: x × scale + offset, which starts at [`UNITS`].
+    /// Equal ranges of values: x × scale + offset, starting at [`UNITS`].
     Values { scale: f64, offset: f64, last: f64 },
-    /// Equal ranges of keys, the cells, of 2^`width` keys each, and each of them divided again: the first bin of a cell, and
-    /// how many keys its bins have, as a power of two in the lower [`CELL_SHIFT`] bits. `last` is the last key less `low`.
+    /// Equal ranges of keys (cells) of 2^`width` keys each, and each cell is divided again. An entry holds the cell's
+    /// first bin and, in the lower [`CELL_SHIFT`] bits, the number of keys per bin as a power of two. `last` is the
+    /// last key minus `low`.
     Cells { low: u64, width: u32, last: u64, cells: Box<[u64; 1 << CELLS]> },
-    /// Between splitters: as many as are at or below the key. Their number is one less than a power of two.
+    /// Ranges between splitters: the bin is the number of splitters at or below the key. The number of splitters is a
+    /// power of two minus 1.
     Splitters(Vec<u64>),
 }
 
@@ -59,18 +61,18 @@ impl<T: Ordered> Map<T> {
         Map { rule, pivots: Vec::new(), item: PhantomData }
     }
 
-    /// The map with a bin for each key, if there are so few keys.
+    /// The map with one bin per key, if there are few enough keys.
     pub(super) fn of_every_key() -> Option<Map<T>> {
         let rule = Rule::Keys { low: 0, shift: 0, last: (1_u64 << T::KEY_BITS.min(16)) - 1 };
         (T::KEY_BITS <= 16).then(|| Map::new(rule))
     }
 
-    /// Whether each bin but the first and the last has one key.
+    /// Whether every bin except the first and the last has a single key.
     pub(super) fn has_single_keys(&self) -> bool {
         self.single_key(0).is_some()
     }
 
-    /// The only key of a bin, if bins have one each.
+    /// The only key of a bin, if bins have single keys.
     pub(super) fn single_key(&self, bin: usize) -> Option<u64> {
         match self.rule {
             Rule::Keys { low, shift: 0, .. } => low.checked_add(bin as u64),
@@ -83,7 +85,8 @@ impl<T: Ordered> Map<T> {
         Map::new(Rule::Keys { low: 0, shift: 0, last: 0 })
     }
 
-    /// A map that divides each of these ranges of keys, which rise, into parts, and keeps this one's pivots apart.
+    /// A map that divides each of these ascending ranges of keys into parts, and keeps this map's pivots in separate
+    /// bins.
     pub(super) fn divided(&self, ranges: impl ExactSizeIterator<Item = (u64, u64)>) -> Map<T> {
         let parts = (SPLITTERS / ranges.len().max(1)).max(4) as u64;
         let pivots = self.pivots.iter().flat_map(|&(key, _)| [Some(key), key.checked_add(1)]);
@@ -108,19 +111,19 @@ impl<T: Ordered> Map<T> {
         Map::new(Rule::Splitters(splitters))
     }
 
-    /// The map that suits a sample of keys, which rise.
+    /// The map that suits a sample of keys in ascending order.
     pub(super) fn fitted(keys: &[u64]) -> Map<T> {
         let (Some(&first), Some(&last)) = (keys.first(), keys.last()) else { return Map::one_bin() };
         if !T::IS_FLOAT && last - first < BINS as u64 / 2 {
-            // A bin for each value, and room on both sides for those that the sample has missed.
+            // One bin per value, and room on both sides for values that the sample has missed.
             let low = first.saturating_sub(BINS as u64 / 4);
             return Map::new(Rule::Keys { low, shift: 0, last: BINS as u64 - 1 });
         }
         if first == last {
-            // It, what is below, and what is above.
+            // Three bins: the value, everything below and everything above.
             return Map::new(Rule::Keys { low: first.saturating_sub(1), shift: 0, last: 2 });
         }
-        // The fastest first.
+        // The fastest map is tried first.
         let good = |map: &Map<T>| map.crowding(keys) <= GOOD;
         let fitted = Map::of_values(keys).filter(good);
         let fitted = fitted.or_else(|| Map::of_keys(keys).filter(good)).or_else(|| Map::of_cells(keys).filter(good));
@@ -129,7 +132,7 @@ impl<T: Ordered> Map<T> {
         Map { pivots, ..fitted.unwrap_or_else(|| Map::split(keys)) }
     }
 
-    /// The ends of the sample without a thousandth on each side, which outliers would take from the others.
+    /// The ends of the sample without a thousandth on each side, so that outliers do not use up bins.
     fn ends(keys: &[u64]) -> Option<(u64, u64)> {
         let outside = keys.len() / 1000;
         keys.get(outside).copied().zip(keys.get(keys.len() - 1 - outside).copied())
@@ -138,7 +141,7 @@ impl<T: Ordered> Map<T> {
     fn of_values(keys: &[u64]) -> Option<Map<T>> {
         let (low, high) = Map::<T>::ends(keys).map(|(low, high)| (T::of_key(low).float(), T::of_key(high).float()))?;
         let scale = (BINS - 2) as f64 / (high - low);
-        // Larger products would leave the offset no bits for the bins.
+        // With larger products, the offset would have no bits left for the bins.
         let largest = low.abs().max(high.abs()) * scale;
         let fits = T::IS_FLOAT && scale.is_finite() && scale > 0.0 && largest < UNITS / 4.0;
         let rule = Rule::Values { scale, offset: UNITS + (1.0 - low * scale), last: UNITS + (BINS - 1) as f64 };
@@ -162,7 +165,7 @@ impl<T: Ordered> Map<T> {
         }
         let mut first = 0;
         let cells = held.map(|held| {
-            // As many bins as its part of all elements asks for.
+            // The number of bins follows from the cell's fraction of all elements.
             let bins = (held * BINS / keys.len()).next_power_of_two().ilog2().min(width);
             let cell = first << CELL_SHIFT | u64::from(width - bins);
             first += 1_u64 << bins;
@@ -181,7 +184,7 @@ impl<T: Ordered> Map<T> {
         Map::between(splitters)
     }
 
-    /// The part of the sample that is collected with an element.
+    /// The average fraction of the sample that shares a bin with an element.
     fn crowding(&self, keys: &[u64]) -> f64 {
         let bins = keys.chunk_by(|&left, &right| self.place(T::of_key(left)) == self.place(T::of_key(right)));
         let collected = bins.map(|bin| {
@@ -192,13 +195,13 @@ impl<T: Ordered> Map<T> {
         collected.sum::<f64>() / (keys.len() as f64).powi(2)
     }
 
-    /// The value in a bin that is not collected, if one makes up much of it.
+    /// The pivot in a bin: a frequent value that is not collected.
     pub(super) fn pivot(&self, bin: usize) -> Option<u64> {
         let within = self.pivots.iter().filter(|(key, _)| self.place(T::of_key(*key)) == bin);
         within.max_by_key(|(_, weight)| *weight).map(|(key, _)| *key)
     }
 
-    /// How many bins there are.
+    /// The number of bins.
     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
     pub(super) fn bins(&self) -> usize {
         match &self.rule {
@@ -225,7 +228,7 @@ impl<T: Ordered> Map<T> {
         self.places_of(block, places.as_mut_slice(), ahead);
     }
 
-    /// The only place where bins are computed: one element's is the same as that of a vector's lane.
+    /// The only code that computes bins, so a single element gets the same bin as a lane of a vector.
     #[inline(always)]
     #[allow(clippy::cast_possible_truncation)]
     fn places_of(&self, items: &[T], places: &mut [u32], ahead: &Prefetch) {
@@ -246,7 +249,7 @@ impl<T: Ordered> Map<T> {
                 #[inline(always)]
                 |item| {
                     let guess = item.float() * scale + offset;
-                    // Written so that NaN, which is not below anything, ends up last.
+                    // Written so that NaN, for which every comparison is false, gets the last bin.
                     let guess = if guess < UNITS { UNITS } else { guess };
                     if guess < last { guess } else { last }
                 },
@@ -287,11 +290,11 @@ impl<T: Ordered> Map<T> {
         }
     }
 
-    /// The smallest and the largest key that an element of a bin can have, if it is not missing. They are one if no element
-    /// has its place there.
+    /// The smallest and the largest key that a non-missing element of a bin can have. They are equal if no element can
+    /// be in the bin.
     pub(super) fn keys(&self, bin: usize) -> (u64, u64) {
         let (lowest, highest) = (T::LOWEST.key(), T::HIGHEST.key());
-        // The first key at or above a bin, by bisection; the one after the highest if there is none.
+        // The first key at or above a bin, by bisection; the one after the highest key if there is none.
         let first_from = |bin: usize| {
             let (mut low, mut high) = (u128::from(lowest), u128::from(highest) + 1);
             while low < high {
@@ -311,7 +314,7 @@ impl<T: Ordered> Map<T> {
     }
 }
 
-/// Computes a block's bins, row by row: in a loop that vectorises, and one for what does not, a table's look-up.
+/// Computes a block's bins row by row, in two loops: one that vectorises, and one for table look-ups, which do not.
 #[inline(always)]
 fn each<T: Copy, U: Copy + Default>(
     items: &[T],
@@ -341,7 +344,7 @@ fn each<T: Copy, U: Copy + Default>(
     }
 }
 
-/// Equal keys together.
+/// Splits sorted keys into runs of equal keys.
 fn runs(keys: &[u64]) -> impl Iterator<Item = &[u64]> {
     keys.chunk_by(|left, right| left == right)
 }

@@ -1,23 +1,23 @@
-//! The methods for quantiles: at which place among the ranks a quantile is taken, and which value is between two elements.
+//! The methods for quantiles: the position of a quantile among the ranks, and the interpolation between two elements.
 //!
-//! A quantile is taken at a *virtual index*, a place between two ranks. The methods are those of Hyndman & Fan (The American
+//! A quantile has a *virtual index*, a position between two ranks. The methods are those of Hyndman & Fan (The American
 //! Statistician 50 (1996), 361–365) and NumPy's further four; each is a [`Method`]. Between two elements a and b the
-//! value is a + (b − a)·t, and b − (b − a)·(1 − t) for t ≥ 1/2, as NumPy computes it: with the same operations in the same
-//! dtypes, so that the answer is NumPy's to the last bit. (But for integers so far apart that NumPy's subtraction of the
-//! two wraps around; this one does not.)
+//! value is a + (b − a)·t, and b − (b − a)·(1 − t) for t ≥ 1/2, as NumPy computes it: with the same operations in the
+//! same dtypes, so that the result is NumPy's to the last bit. (The exception: integers so far apart that NumPy's
+//! subtraction wraps around; this one does not.)
 
 use crate::dtype::{DType, Number};
 
-/// Where a quantile lies.
+/// The position of a quantile.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum Place {
     /// At this rank.
     At(u64),
-    /// Between two ranks, this part of the way from the first to the second.
+    /// Between two ranks, at this fraction of the way from the first to the second.
     Between(u64, u64, f64),
 }
 
-/// How a quantile is placed among n elements.
+/// How the position of a quantile among n elements is computed.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum Method {
     InvertedCdf,
@@ -33,7 +33,7 @@ pub(crate) enum Method {
 }
 
 impl Method {
-    /// The method of this name; `linear` for a name that is none.
+    /// The method with this name; `linear` for an unknown name.
     pub(crate) fn named(name: &str) -> Method {
         match name {
             "inverted_cdf" => Method::InvertedCdf,
@@ -60,13 +60,13 @@ impl Method {
         )
     }
 
-    /// The place of the quantile q of n elements.
+    /// The position of the quantile q of n elements.
     pub(crate) fn place(self, n: u64, q: f64) -> Place {
         let last = n.saturating_sub(1);
-        // From 0 to 1 times the last rank, as most methods measure it.
+        // q times the last rank, as most methods compute it.
         let along = last as f64 * q;
         let at = |rank: f64| Place::At(whole(rank).min(last));
-        // The rank above, unless the place below is met exactly (and, for one method, is odd).
+        // The rank above, unless the index is exactly the rank below (and, for one method, that rank is odd).
         let rounded_up = |index: f64, met: bool| at(if met { index.floor() } else { index.floor() + 1.0 });
         match self {
             Method::InvertedCdf => {
@@ -93,7 +93,7 @@ impl Method {
     }
 }
 
-/// The place of a virtual index, limited to the ranks that there are.
+/// The position of a virtual index, limited to the existing ranks.
 fn between(index: f64, last: u64, weight: impl Fn(f64) -> f64) -> Place {
     let (first, second) = if index >= last as f64 {
         (last, last)
@@ -102,7 +102,8 @@ fn between(index: f64, last: u64, weight: impl Fn(f64) -> f64) -> Place {
     } else {
         (whole(index), whole(index) + 1)
     };
-    // NumPy counts the last rank as -1 here. The two elements are one then, and the weight matters for a zero's sign only.
+    // NumPy uses -1 for the last rank here. The two elements are then the same, and the weight only affects the sign of
+    // a zero.
     let from = if index >= last as f64 { -1.0 } else { first as f64 };
     Place::Between(first, second, weight(index - from))
 }
@@ -114,7 +115,7 @@ pub(crate) fn lower_rank(n: u64, q: f64) -> u64 {
     }
 }
 
-/// A rank; what is below 0 is 0.
+/// A float as a rank; 0 if it is negative.
 #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
 fn whole(rank: f64) -> u64 {
     rank as u64
@@ -133,7 +134,7 @@ pub(crate) fn interpolated(a: Number, b: Number, t: f64, dtype: DType, result: D
         }
     };
     if dtype.is_time() {
-        // Ticks are counted exactly; of the distance whole ones are taken.
+        // Times are exact: the fraction of the distance is cut off to whole units.
         let ticks = (difference * weight) as i64;
         let (Number::Int(a), Number::Int(b)) = (a, b) else { unreachable!("times are integers") };
         return Number::Int(if late { b.wrapping_sub(ticks) } else { a.wrapping_add(ticks) });

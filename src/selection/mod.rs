@@ -1,20 +1,20 @@
-//! Order statistics: the elements of given ranks, exactly, without sorting or copying the array.
+//! Order statistics: the exact elements at given ranks, without sorting or copying the array.
 //!
 //! 1. A sample shows how the elements are distributed; a [`Map`] into bins is fitted to it.
-//! 2. A sweep counts the elements of each bin ([`Count`]). Which bins hold the wanted ranks is then known for sure.
-//! 3. A sweep collects the elements of those bins ([`Collect`]), of which there are few, and they are sorted.
+//! 2. A sweep counts the elements of each bin ([`Count`]). This determines which bins hold the requested ranks.
+//! 3. A sweep collects the few elements of those bins ([`Collect`]) and sorts them.
 //!
-//! A map is monotone and nothing else: whatever rounding does to it, all elements of a bin are at most as large as those of
-//! the next. So the answer is exact for every map; a bad one makes bins too full to be collected, which are then divided
-//! and counted once more. A bin of a single value needs no collecting. What is small, or has few values to choose from, is
-//! answered after the first or second step.
+//! A map only has to be monotone: regardless of rounding, all elements of a bin are at most as large as those of the
+//! next bin. So the result is exact for every map. A bad map makes bins that are too full to collect; they are divided
+//! and counted again. A bin with a single value needs no collecting. Small arrays, and arrays with few distinct values,
+//! are finished after the first or second step.
 //!
 //! The idea is that of sample sort and of the "lazy select" of Floyd and Rivest (Communications of the ACM 18 (1975),
-//! 165–172); that counting goes before collecting keeps the memory bounded and lets every rank share both sweeps.
+//! 165–172). Counting before collecting keeps the memory bounded and lets all ranks share both sweeps.
 //!
-//! Another thread may change the array between the sweeps. Then bins hold other elements than were counted, and the answer
-//! means nothing; but no index is trusted, what is collected has a limit, and a division that is repeated ends with
-//! single values.
+//! Another thread may change the array between the sweeps. Then bins hold other elements than were counted, and the
+//! result is meaningless. It is still safe: every index is checked, collecting has a limit, and repeated division ends
+//! at single values.
 
 mod buckets;
 mod collect;
@@ -47,10 +47,11 @@ pub(crate) use method::{Method, Place, interpolated, lower_rank};
 pub(crate) use ranks::{Ties, ranks};
 pub(crate) use weighted::weighted;
 
-/// What becomes of all elements in order, and of their number.
+/// The function that gets all elements in order, and their number.
 type InOrder<E> = dyn Fn(&mut dyn Iterator<Item = E>, usize) -> Result<Value, Error> + Send + Sync;
 
-/// Asks for all elements in order, as keys or as pairs of keys and positions, and hands them to `finish`, with their number.
+/// Requests all elements in order, as keys or as pairs of keys and positions, and passes them to `finish` with their
+/// number.
 pub(crate) fn sorted<T: Ordered, E: Sorts>(
     expression: Expression,
     omits: bool,
@@ -62,7 +63,7 @@ pub(crate) fn sorted<T: Ordered, E: Sorts>(
     }
     let then = vec!["the order of all elements"];
     Request::sealed(expression.clone(), Sample::default(), then, move |sample: &Sampled<T>| {
-        // Also of few elements: a sample does not know their positions.
+        // This also holds for few elements, because a sample has no positions.
         let map = sample.map.clone().unwrap_or_else(|| Arc::new(Map::one_bin()));
         Ok(Answer::Next(sorted_by(expression.clone(), map, omits, Arc::clone(&finish))))
     })
@@ -80,53 +81,53 @@ fn sorted_by<T: Ordered, E: Sorts>(
     })
 }
 
-/// Elements that may be collected, of so many: what is 1/64 of the array, or small.
+/// The largest number of elements to collect from this many: 1/64 of the array, or a small number.
 fn limit(len: u64) -> u64 {
     (len / 64).max(32_768)
 }
 
-/// Which ranks are wanted, counted from 0, of so many elements.
+/// The requested ranks, counted from 0, for this number of elements.
 type Wanted = dyn Fn(u64) -> Vec<u64> + Send + Sync;
 
-/// What becomes of the elements.
+/// The function that gets the elements.
 type Finish<T> = dyn Fn(&Picked<T>) -> Result<Answer, Error> + Send + Sync;
 
-/// The elements of some ranks.
+/// The elements at some ranks.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Picked<T> {
-    /// How many elements there are.
+    /// The number of elements.
     pub(crate) len: u64,
-    /// Whether some are NaN (or NaT). Nothing was looked for then, and every element is said to be NaN.
+    /// Whether an element is NaN (or NaT). Then no element was searched, and every rank has NaN.
     pub(crate) missing: bool,
-    /// Ranks, in order, and their elements.
+    /// The ranks, in order, and their elements.
     items: Vec<(u64, T)>,
 }
 
 impl<T: Ordered> Picked<T> {
-    /// The element of a rank that was wanted.
+    /// The element at a requested rank.
     pub(crate) fn at(&self, rank: u64) -> T {
         let place = self.items.binary_search_by_key(&rank, |(known, _)| *known);
         place.ok().and_then(|place| self.items.get(place)).map_or(T::of_key(u64::MAX), |(_, item)| *item)
     }
 
-    /// Nothing was looked for.
+    /// The result if no element was searched.
     fn nothing(len: u64) -> Picked<T> {
         Picked { len, missing: true, items: Vec::new() }
     }
 }
 
-/// Where the element of a rank is.
+/// The location of the element at a rank.
 #[derive(Debug, Clone, Copy)]
 struct Located {
     rank: u64,
     bin: usize,
-    /// Its rank among the elements of the bin.
+    /// The rank among the elements of the bin.
     within: u64,
-    /// How many those are.
+    /// The number of elements in the bin.
     count: u64,
 }
 
-/// The elements that a kernel wants.
+/// The elements that a kernel requests.
 #[derive(Clone)]
 struct Selection<T> {
     expression: Expression,
@@ -135,9 +136,9 @@ struct Selection<T> {
     map: Option<Arc<Map<T>>>,
 }
 
-/// Asks for the elements of the ranks that `wanted` says, of so many, and hands them to `finish`.
+/// Requests the elements at the ranks that `wanted` returns for the number of elements, and passes them to `finish`.
 ///
-/// If there is a NaN among them no element is looked for; who wants them without NaN asks for an expression without.
+/// If there is a NaN, no element is searched. To ignore NaN, request an expression without NaN.
 pub(crate) fn select<T: Ordered>(
     expression: Expression,
     wanted: impl Fn(u64) -> Vec<u64> + Send + Sync + 'static,
@@ -157,18 +158,18 @@ impl<T: Ordered> Selection<T> {
             let selection = Selection { map: sample.map.clone(), ..self.clone() };
             match &sample.map {
                 None => selection.all(sample),
-                // Who has seen one need not count them.
+                // After a NaN in the sample, nothing has to be counted.
                 Some(_) if sample.items.last().is_some_and(|last| last.is_missing()) => {
                     (selection.finish)(&Picked::nothing(sample.items.len() as u64))
                 }
-                // A mask has left so few that all of them can be collected.
+                // A mask has left so few elements that all of them can be collected.
                 Some(_) if sample.is_thin() => Ok(Answer::Next(selection.collect_all())),
                 Some(map) => Ok(Answer::Next(selection.count(Arc::clone(map)))),
             }
         })
     }
 
-    /// All elements are here.
+    /// Finishes if the sample has all elements.
     fn all(&self, sample: &Sampled<T>) -> Result<Answer, Error> {
         let len = sample.items.len() as u64;
         if sample.items.iter().any(|item| item.is_missing()) {
@@ -177,7 +178,7 @@ impl<T: Ordered> Selection<T> {
         (self.finish)(&Picked { len, missing: false, items: sample.at(&self.ranks(len)) })
     }
 
-    /// All elements are here, in order.
+    /// Finishes if all elements are given in order.
     fn sorted(&self, items: &[T]) -> Result<Answer, Error> {
         let len = items.len() as u64;
         if items.last().is_some_and(|last| last.is_missing()) {
@@ -191,7 +192,7 @@ impl<T: Ordered> Selection<T> {
         })
     }
 
-    /// The wanted ranks, in order.
+    /// The requested ranks, in order.
     fn ranks(&self, len: u64) -> Vec<u64> {
         let mut ranks = (self.wanted)(len);
         ranks.retain(|&rank| rank < len);
@@ -215,7 +216,7 @@ impl<T: Ordered> Selection<T> {
         Request::chain(self.expression.clone(), count, then, move |counts: &Counts| self.counted(&map, counts))
     }
 
-    /// The elements of each bin are counted.
+    /// Continues when the elements of each bin are counted.
     fn counted(&self, map: &Arc<Map<T>>, counts: &Counts) -> Result<Answer, Error> {
         let (counts, missing) = (counts.totals(), counts.missing());
         let len = counts.iter().sum();
@@ -231,7 +232,7 @@ impl<T: Ordered> Selection<T> {
         for &(bin, _) in &several {
             wanted[bin] = counts[bin];
         }
-        // How many are left without the pivots is not known; if they are too many they are counted once more.
+        // The number of elements without the pivots is unknown; if they are too many, they are counted again.
         let is_pivoted = |bin: &usize| map.pivot(*bin).is_some();
         let pivoted = memory::collected(several.iter().map(|(bin, _)| *bin).filter(is_pivoted));
         let room = limit(len) / (pivoted.len() as u64 + 1);
@@ -256,7 +257,7 @@ impl<T: Ordered> Selection<T> {
         Ok(Answer::Next(Request::sealed(self.expression.clone(), collect, Vec::new(), finish)))
     }
 
-    /// The elements of the bins are here, in order, but for pivots and for bins of a single value.
+    /// Finishes with the elements of the bins, in order, without pivots and without bins of a single value.
     fn picked(&self, len: u64, map: &Map<T>, located: &[Located], items: &[T]) -> Result<Answer, Error> {
         let pick = |located: &Located| {
             let rest = items.get(items.partition_point(|&item| map.place(item) < located.bin)..).unwrap_or_default();
@@ -276,14 +277,14 @@ impl<T: Ordered> Selection<T> {
                 }
                 None => found(located.within),
             };
-            // Not there if the bin has a single value. Or if somebody writes to the array.
+            // The element is absent if the bin has a single value, or if another thread writes to the array.
             (located.rank, item.unwrap_or_else(|| T::of_key(map.keys(located.bin).0)))
         };
         (self.finish)(&Picked { len, missing: false, items: memory::collected(located.iter().map(pick)) })
     }
 }
 
-/// The bins of ranks, which are in order.
+/// The bins of ranks; the ranks are in order.
 fn locate(ranks: &[u64], counts: &[u64]) -> Vec<Located> {
     let mut located = memory::with_room(ranks.len());
     let mut bins = counts.iter().enumerate();

@@ -1,4 +1,4 @@
-//! The rank of each element: all are sorted with their positions, and each rank is put in its place.
+//! The rank of each element: all elements are sorted with their positions, and each rank is written to its position.
 
 use std::sync::Arc;
 
@@ -23,14 +23,14 @@ pub(crate) enum Ties {
     Min,
     /// The largest.
     Max,
-    /// One, and the next for the next.
+    /// One rank; the next value gets the next rank.
     Dense,
-    /// Each its own.
+    /// Different ranks, in the order of positions.
     Ordinal,
 }
 
 impl Ties {
-    /// Of this name.
+    /// The method with this name.
     pub(crate) fn named(name: &str) -> Ties {
         match name {
             "min" => Ties::Min,
@@ -42,7 +42,7 @@ impl Ties {
     }
 }
 
-/// Sorts, and writes the ranks.
+/// Sorts the elements and writes the ranks.
 #[derive(Debug, Clone)]
 struct Ranks<T> {
     sort: Sort<T, (u64, u64)>,
@@ -50,7 +50,7 @@ struct Ranks<T> {
     output: Output,
 }
 
-/// Asks for the ranks of all elements.
+/// Requests the ranks of all elements.
 pub(crate) fn ranks<T: Ordered>(expression: Expression, omits: bool, ties: Ties, output: Output) -> Request {
     let of = expression.clone();
     let by = move |map: Arc<Map<T>>| {
@@ -97,7 +97,7 @@ impl<T: Ordered> Accumulator for Ranks<T> {
 }
 
 impl<T: Ordered> Seals for Ranks<T> {
-    /// The ranks are written.
+    /// Nothing: the ranks are written to the output.
     type Sealed = ();
 
     fn seal(&self, state: Self::State, whole: bool, team: &Team<'_>) {
@@ -131,14 +131,14 @@ impl<T: Ordered> Seals for Ranks<T> {
     }
 }
 
-/// The elements of a bucket by their values.
+/// Splits a sorted bucket into runs of equal elements.
 fn equals(part: &[(u64, u64)]) -> impl Iterator<Item = &[(u64, u64)]> {
     part.chunk_by(|left, right| left.0 == right.0)
 }
 
 impl Ties {
-    /// Tells the ranks of sorted keys, of which so many are below, each with the position of its element: as a float and, but
-    /// for means, as an integer.
+    /// Calls `put` with the position and rank of each sorted key: the rank as a float and, except for means, as an
+    /// integer. `below` elements come before these keys.
     pub(crate) fn rank(self, sorted: &[(u64, u64)], below: u64, mut put: impl FnMut(u64, f64, u64)) {
         let mut first = below + 1;
         for equal in equals(sorted) {

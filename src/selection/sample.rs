@@ -1,4 +1,4 @@
-//! Elements from all over the array, in order, and the map that was fitted to them.
+//! A sample of elements from the whole array, in order, and the map fitted to it.
 
 use std::marker::PhantomData;
 use std::sync::Arc;
@@ -10,10 +10,10 @@ use crate::memory;
 use crate::selection::map::Map;
 use crate::simd::Simd;
 
-/// Ranks that are found faster one by one than by sorting.
+/// Up to this number of ranks, finding them one by one is faster than sorting.
 const FEW: usize = 8;
 
-/// Keeps what it is given.
+/// Keeps the elements that it gets.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Sample<T> {
     item: PhantomData<fn(T)>,
@@ -25,17 +25,17 @@ impl<T> Default for Sample<T> {
     }
 }
 
-/// The elements that were given.
+/// The sampled elements.
 #[derive(Debug, Clone)]
 pub(super) struct Sampled<T> {
-    /// In order, unless they are all there are: who wants few of those need not sort them.
+    /// In order, unless these are all elements: then a kernel that needs few ranks does not sort them.
     pub(super) items: Vec<T>,
-    /// Fitted to the elements; none if they are all there are.
+    /// The map fitted to the elements; `None` if these are all elements.
     pub(super) map: Option<Arc<Map<T>>>,
 }
 
 impl<T: Ordered> Sampled<T> {
-    /// Their keys: numbers sort faster than what has to be turned into one at every comparison.
+    /// The keys of the elements: sorting keys is faster than converting elements to keys at every comparison.
     fn keys(&self) -> Vec<u64> {
         memory::collected(self.items.iter().map(|item| item.key()))
     }
@@ -46,7 +46,7 @@ impl<T: Ordered> Sampled<T> {
         keys
     }
 
-    /// Those of some ranks, which are in order.
+    /// The elements at some ranks; the ranks are in order.
     pub(super) fn at(&self, ranks: &[u64]) -> Vec<(u64, T)> {
         let mut keys = self.keys();
         if ranks.len() > FEW {
@@ -60,7 +60,7 @@ impl<T: Ordered> Sampled<T> {
                 found.push((rank, T::of_key(rest[place])));
                 continue;
             }
-            // What is below a rank is none of the next ones.
+            // Elements below a rank cannot have one of the next ranks.
             let (_, &mut key, above) = rest.select_nth_unstable(place);
             found.push((rank, T::of_key(key)));
             (rest, below) = (above, rank + 1);
@@ -68,12 +68,12 @@ impl<T: Ordered> Sampled<T> {
         found
     }
 
-    /// How many distinct values there are.
+    /// The number of distinct values.
     pub(super) fn values(&self) -> usize {
         self.items.chunk_by(|left, right| left.key() == right.key()).count()
     }
 
-    /// Whether most of the places that were looked at have no element: a mask has left it out.
+    /// Whether a mask left out the elements at most of the sampled positions.
     pub(super) fn is_thin(&self) -> bool {
         self.items.len() < SAMPLE / 64
     }

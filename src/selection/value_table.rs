@@ -1,4 +1,4 @@
-//! How often each value occurs, where there are few of them.
+//! Counts each value, for arrays with few distinct values.
 
 use std::marker::PhantomData;
 
@@ -7,10 +7,10 @@ use crate::kernel::{Accumulator, Items};
 use crate::memory;
 use crate::simd::Simd;
 
-/// Places of the table, as a power of two; it is never more than half full.
+/// The number of places in the table, as a power of two; the table is at most half full.
 const PLACES: u32 = 13;
 
-/// Values that the table has room for.
+/// The number of values that fit in the table.
 pub(super) const ROOM: usize = 1 << (PLACES - 1);
 
 /// Counts the elements of each value.
@@ -34,7 +34,7 @@ pub(super) struct ValueTable {
 }
 
 impl ValueTable {
-    /// Whether there are more values than it has room for; then the counts mean nothing.
+    /// Whether there are more values than fit in the table; then the counts are meaningless.
     pub(super) fn is_over(&self) -> bool {
         self.is_over
     }

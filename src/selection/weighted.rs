@@ -1,8 +1,9 @@
-//! Quantiles of elements that have weights: the first element with which the sum of weights reaches a part of the whole sum.
+//! Quantiles of elements with weights: the first element at which the cumulative weight reaches a fraction of the total
+//! weight.
 //!
-//! Every chunk's elements are sorted, with the sums of weights up to each; a quantile is then found by bisection over all keys
-//! that there can be, of which each step asks every chunk how much lies below. This takes memory for all pairs. (NumPy sorts
-//! them all as well.)
+//! The elements of each chunk are sorted, with the cumulative weights. A quantile is then found by bisection over all
+//! possible keys; each step adds up the weight below the key in every chunk. This takes memory for all pairs. (NumPy
+//! sorts them all as well.)
 
 use std::sync::Arc;
 
@@ -16,11 +17,11 @@ use crate::memory;
 use crate::simd::Simd;
 use crate::value::Value;
 
-/// Collects the pairs, and puts each chunk's in order.
+/// Collects the pairs, and sorts those of each chunk.
 #[derive(Debug, Clone, Copy)]
 struct InOrder;
 
-/// The keys of elements, and what each weighs: those of each chunk.
+/// The keys and weights of the elements, per chunk.
 #[derive(Debug, Default)]
 struct Pairs {
     chunks: Vec<Vec<(u64, f64)>>,
@@ -28,10 +29,10 @@ struct Pairs {
     missing: bool,
 }
 
-/// The keys of a chunk's elements in order, and what all up to each weigh.
+/// The keys of a chunk's elements in order, and the cumulative weights.
 type Run = Vec<(u64, f64)>;
 
-/// What is known of all pairs.
+/// The sorted pairs of all chunks.
 #[derive(Debug)]
 struct Runs {
     runs: Vec<Run>,
@@ -52,7 +53,7 @@ impl Accumulator for InOrder {
     #[inline(always)]
     fn update<S: Simd>(&self, _: S, state: &mut Pairs, block: Items<'_, Complex<f64>>) {
         let Some(chunk) = state.chunks.last_mut() else { return };
-        // What weighs nothing is not there.
+        // Elements of weight 0 are left out.
         for pair in block.iter().filter(|pair| pair.im != 0.0) {
             state.missing |= pair.re.is_missing();
             memory::push(chunk, (pair.re.canonical().key(), pair.im));
@@ -75,7 +76,8 @@ impl Seals for InOrder {
     fn seal(&self, state: Pairs, _: bool, team: &Team<'_>) -> Runs {
         let Pairs { chunks: mut runs, missing } = state;
         team.each(&mut runs, |_, run| {
-            // By the weights as well: else the sums' last bits would depend on how equal elements come to lie.
+            // Sorts by the weights as well: otherwise the last bits of the sums would depend on the order of equal
+            // elements.
             run.sort_unstable_by_key(|(key, weight)| (*key, weight.to_bits()));
             let mut sum = 0.0;
             for (_, weight) in run {
@@ -88,7 +90,7 @@ impl Seals for InOrder {
 }
 
 impl Runs {
-    /// What all elements up to a key weigh.
+    /// The total weight of all elements up to a key.
     fn up_to(&self, key: u64) -> f64 {
         let sum = |run: &Run| {
             let end = run.partition_point(|(known, _)| *known <= key);
@@ -97,7 +99,7 @@ impl Runs {
         self.runs.iter().map(sum).sum()
     }
 
-    /// The quantile of a part; NaN if there is none.
+    /// The quantile of a fraction; NaN if there is none.
     fn quantile(&self, part: f64) -> f64 {
         let total = self.up_to(u64::MAX);
         let reaches = |key: u64| {
@@ -120,7 +122,7 @@ impl Runs {
     }
 }
 
-/// Asks for the quantiles of pairs of elements and weights.
+/// Requests the quantiles of pairs of elements and weights.
 pub(crate) fn weighted(
     pairs: Expression,
     parts: Vec<f64>,

@@ -1,5 +1,6 @@
-"""How a plain function becomes a fused one: it is called with a traced array, which writes down what is asked of it.
+"""Traces plain functions to fuse them: a function is called with a traced array, which records its operations.
 
-The way of the data: `calls` calls functions, `arrays` is what they get and make, `rules` says what NumPy's functions
-mean, `formulas` keeps what they have asked for and sweeps for it, `results` makes plain values of what they return.
+`calls` calls the functions, `arrays` has the arrays that they get and make, `rules` defines what NumPy's functions do
+with them, `formulas` collects the requested values and computes them in sweeps, and `results` converts the return
+values to plain ones.
 """

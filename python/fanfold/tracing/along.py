@@ -1,4 +1,6 @@
-"""What traced functions ask along axes (`v.mean(axis=0)`), in sweeps that they share with kernels of the call."""
+"""Requests of traced functions along axes (`v.mean(axis=0)`), computed in sweeps that they share with the call's
+kernels.
+"""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -14,20 +16,20 @@ from fanfold.tracing.nodes import Along, Array, Node, Sweep
 
 
 class Beside(Protocol):
-    """The kernels of a call along axes, which are swept for once."""
+    """The kernels of a call along axes, which run in one sweep."""
 
     def is_wanted(self) -> bool:
-        """Whether they have not been swept for."""
+        """Whether they have not run yet."""
 
     def takes_along(self, axes: tuple[int, ...]) -> bool:
-        """Whether kernels of functions that go along these axes can be swept for with them."""
+        """Whether further kernels along these axes, for functions, can run in the same sweep."""
 
     def run(self, workers: int, more: Sequence[_core.Kernel] = ()) -> tuple[list[Any], set[int]]:
-        """Sweeps; the columns of these further kernels, and the numbers of those that failed."""
+        """Sweeps. Returns the columns of the further kernels, and the numbers of those that failed."""
 
 
 class AlongAxes:
-    """Who waits for a sweep along axes."""
+    """The requests that wait for a sweep along axes."""
 
     def __init__(self, array: Array, deadline: Deadline, beside: Beside | None) -> None:
         self._array = array
@@ -40,11 +42,11 @@ class AlongAxes:
         return self._beside is not None and self._beside.is_wanted()
 
     def ask(self, node: Node, elements: Array) -> None:
-        """The node waits, for answers over these elements."""
+        """Registers a node for results over these elements."""
         self._waiting.append((node, elements))
 
     def sweep(self, workers: int) -> list[Sweep]:
-        """Sweeps for all who wait: once for each array and its axes."""
+        """Sweeps for all requests: once for each array and its axes."""
         waiting, self._waiting = self._waiting, []
         sweeps: list[Sweep] = []
         while waiting:
@@ -56,7 +58,7 @@ class AlongAxes:
         try:
             if self._beside is not None and self._beside.is_wanted():
                 self._beside.run(workers)
-        except Exception as error:  # noqa: BLE001 - handed on
+        except Exception as error:  # noqa: BLE001 - passed on
             raise Stopped(error) from None
         return sweeps
 
@@ -73,7 +75,7 @@ class AlongAxes:
                     columns, failed, passes, size, *_ = parts.run(plan, [array], over, workers, left)
                 wrong = {place for place, _ in failed}
                 sweeps = [Sweep(size // passes, [], [] if number else nodes) for number in range(passes)]
-        except Exception as error:  # noqa: BLE001 - the time is up, or a signal's handler raised it
+        except Exception as error:  # noqa: BLE001 - the timeout has passed, or a signal handler raised it
             raise Stopped(error) from None
         for place, (node, column) in enumerate(zip(nodes, columns, strict=True)):
             operation: Along = node.operation
@@ -84,7 +86,7 @@ class AlongAxes:
                     value is None or value.dtype != node.dtype or (operation.doubts_nan and np.isnan(value).any())
                 )
                 node.value = node.plain(array) if doubtful and node.plain is not None else value
-            except Exception as error:  # noqa: BLE001 - NumPy's own word on it
+            except Exception as error:  # noqa: BLE001 - NumPy's own exception
                 node.error = error
             node.known = True
         return sweeps

@@ -1,11 +1,12 @@
-"""What a traced function gets and makes: `Traced`, the input, and `Deferred`, what follows from it.
+"""The arrays of a traced function: `Traced`, its input, and `Deferred`, the values computed from it.
 
-A `Traced` is an array over the real memory, so that whatever does not ask (C code, Numba, ``np.asarray``) reads the
-real elements. A `Deferred` has no memory: it stands for a formula, answers what is known without computing (dtype,
-shape), and is computed, *forced*, where only the elements will do. There are two kinds: a `DeferredArray`, and a
-`DeferredNumber` (in `numbers`). `rules` says which of NumPy's functions extend a formula.
+A `Traced` is an array over the real memory, so that code without NumPy's protocols (C code, Numba, ``np.asarray``)
+reads the real elements. A `Deferred` has no memory. It stands for a formula, knows its dtype and shape without
+computing, and is computed (*forced*) when its elements are needed. There are two kinds: `DeferredArray`, and
+`DeferredNumber` (in `numbers`). `rules` defines which of NumPy's functions extend a formula.
 
-All of them do what NumPy's own types do, name by name, as `dir` lists it: what is no formula is done by the real array.
+All of them have every attribute that `dir` lists for NumPy's own types. If an operation is not part of a formula, the
+real array does it.
 """
 
 import math
@@ -27,16 +28,17 @@ Array = npt.NDArray[Any]
 
 
 class StandsIn(type):
-    """The type of what stands in for NumPy's: in messages it has the same name, and when called it makes those.
+    """The metaclass of the types that stand in for NumPy's. They have NumPy's name in messages, and calling them
+    creates NumPy's objects.
 
-    What else a type can be asked it answers truly: ``type(v) is np.ndarray`` does not hold.
+    Everything else is not disguised: ``type(v) is np.ndarray`` is false.
     """
 
     _stands_for: Any
 
     def __new__(cls, name: str, bases: tuple[type, ...], names: dict[str, Any], **kwargs: Any) -> Any:
         model = names.get("_stands_for")
-        # What C code knows as a type's name is all of it, as NumPy's types have it.
+        # For C code, a type's name includes its module, as for NumPy's types.
         return super().__new__(cls, f"{model.__module__}.{model.__name__}" if model else name, bases, names, **kwargs)
 
     @property
@@ -50,7 +52,7 @@ class StandsIn(type):
         return cls._stands_for(*args, **kwargs)
 
     def stand_in(cls, trace: Trace, node: Node) -> Any:
-        """An instance of the class itself."""
+        """An instance of the class itself, not of NumPy's class."""
         return type.__call__(cls, trace, node)
 
 
@@ -63,7 +65,7 @@ class Traced(np.ndarray[Any, Any], metaclass=StandsIn):
     def __class__(self) -> type:
         return np.ndarray
 
-    # No dict, as an array has none.
+    # No __dict__, because an array has none.
     __slots__ = ("_known", "_trace")
 
     _trace: Trace | None
@@ -80,7 +82,7 @@ class Traced(np.ndarray[Any, Any], metaclass=StandsIn):
         trace = self._trace
         if trace is None or not trace.active or self.flags.writeable or self.size < trace.smallest:
             return None
-        # A view of smaller elements has more of them than a sweep goes through.
+        # A view with smaller elements has more elements than a sweep reads.
         if self.size > trace.formulas.array.size:
             return None
         if not (self.ndim == 1 or (self.ndim and self.flags.c_contiguous)) or not takes(self.dtype):
@@ -88,7 +90,7 @@ class Traced(np.ndarray[Any, Any], metaclass=StandsIn):
         known = self._known
         if known is not None:
             array = known.operation.array
-            # A view's shape and dtype can be assigned to.
+            # A user can assign to a view's shape and dtype.
             if (array.shape, array.strides, array.dtype) == (self.shape, self.strides, self.dtype):
                 return known
         known = self._known = trace.formulas.source(self._plain())
@@ -164,11 +166,11 @@ REASONS = {
     "__array_struct__": "np.asarray",
     "__buffer__": "np.asarray",
 }
-"""What forces a value, where that is not just the name of a method."""
+"""The reasons for forcing a value, where the reason is not just the name of a method."""
 
 
 def attribute(name: str, known: Callable[[Any], Any] | None = None) -> Any:
-    """An attribute of the real thing; read without it if it is known."""
+    """An attribute of the real array or number; if its value is known, it is read without computing."""
     reason = REASONS.get(name, f"the attribute {name}")
 
     def read(self: Any) -> Any:
@@ -184,7 +186,7 @@ def attribute(name: str, known: Callable[[Any], Any] | None = None) -> Any:
 
 
 class Deferred(metaclass=StandsIn):
-    """What is not computed yet."""
+    """A value that is not computed yet."""
 
     __slots__ = ("__weakref__", "_lent", "_node", "_real", "_trace")
 
@@ -193,9 +195,9 @@ class Deferred(metaclass=StandsIn):
     def __init__(self, trace: Trace, node: Node) -> None:
         self._trace = trace
         self._node = node
-        # The elements, if somebody may write to them; then the formula means nothing any more.
+        # The elements, if a caller may write to them; the formula is then no longer valid.
         self._real: Any = None
-        # The elements, as they were computed for somebody who only reads.
+        # The elements that were computed for a caller that only reads.
         self._lent: Any = None
 
     @property  # type: ignore[misc]
@@ -203,12 +205,12 @@ class Deferred(metaclass=StandsIn):
         return self._stands_for
 
     def _formula(self) -> Node | None:
-        """The formula, while it holds; None of an answer that is an array, which only its elements extend."""
+        """The formula, while it is valid. None for a result that is an array: formulas do not extend it."""
         holds = self._real is None and self._trace.active and (self._node.is_number or not self._node.is_answer)
         return self._node if holds else None
 
     def _lend(self, reason: str) -> Any:
-        """The elements, for somebody who only reads them."""
+        """The elements, for a caller that only reads them."""
         if self._real is not None:
             return self._real
         if self._lent is None:
@@ -216,7 +218,7 @@ class Deferred(metaclass=StandsIn):
         return self._lent
 
     def _materialise(self, reason: str) -> Any:
-        """The elements, for somebody who may write to them."""
+        """The elements, for a caller that may write to them."""
         raise NotImplementedError
 
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
@@ -238,7 +240,7 @@ class DeferredArray(Deferred):
 
     def __init__(self, trace: Trace, node: Node) -> None:
         super().__init__(trace, node)
-        # Slices share the memory that the elements will have.
+        # Slices will share the memory of the elements.
         self._parent: tuple[DeferredArray, slice] | None = None
         self._children: list[tuple[weakref.ref[DeferredArray], slice]] = []
 
@@ -273,11 +275,11 @@ class DeferredArray(Deferred):
     # ---- forcing ----
 
     def _materialise(self, reason: str = "elements that may be written to") -> Any:
-        """The elements, for good: from now on they are what counts."""
+        """The elements; from now on they replace the formula."""
         if self._real is None:
             if self._parent is not None:
                 parent, part = self._parent
-                # This gives all slices their part, this one among them.
+                # This gives all slices their part, including this one.
                 self._real = parent._materialise(reason)[part] if self._real is None else self._real
             else:
                 self._real, self._lent = self._lend(reason), None
@@ -285,7 +287,7 @@ class DeferredArray(Deferred):
         return self._real
 
     def _share(self) -> None:
-        """Slices are slices of what there is now, and theirs too."""
+        """Makes all slices, and their slices, views of the elements that now exist."""
         for reference, part in self._children:
             child = reference()
             if child is not None:
@@ -293,7 +295,7 @@ class DeferredArray(Deferred):
                 child._share()
 
     def _become(self, node: Node) -> bool:
-        """Stands for another formula, in place; not if it shares memory with others."""
+        """Replaces the formula in place. Returns False if the array shares memory with others."""
         if self._real is not None or self._parent is not None or any(ref() is not None for ref, _ in self._children):
             return False
         self._node, self._lent = node, None
@@ -335,19 +337,19 @@ class DeferredArray(Deferred):
     # ---- memory ----
 
     def resize(self, *shape: Any, **kwargs: Any) -> None:
-        # NumPy refuses if it finds a reference that is not the caller's, as ours is.
+        # NumPy raises if other references than the caller's exist, and ours is one.
         real, self._real = self._materialise("resize"), None
         try:
             real.resize(*fallback.read(self._trace, shape), **kwargs)
         finally:
             self._real = real
 
-    # An array's elements change: it is no key.
+    # An array is mutable and therefore not hashable.
     __hash__ = None  # type: ignore[assignment]
 
 
 def deferred(trace: Trace, node: Node) -> Deferred:
-    """A value that stands for a node."""
+    """A deferred value for a node."""
     scalar: Any = node.dtype.type
     kind = numbers.class_of(scalar) if node.is_number else DeferredArray
     made: Deferred = kind.stand_in(trace, node)
@@ -356,7 +358,7 @@ def deferred(trace: Trace, node: Node) -> Deferred:
 
 
 def takes(dtype: np.dtype[Any]) -> bool:
-    """Whether there are blocks of such elements, as they are."""
+    """Whether the core can read such elements without conversion."""
     return dtype.isnative and dtype.kind in "biufc" and dtype.num not in _OTHERS
 
 
@@ -369,11 +371,11 @@ _READING = frozenset(REASONS) - {"__array_interface__", "__array_struct__", "__b
 """Methods that neither write to an array nor give a view of it."""
 
 _ALIKE = ("__array_namespace__", "__array_priority__", "device")
-"""What is the same for all arrays."""
+"""Attributes that are the same for all arrays."""
 
 
 def delegate(stand_in: type, model: type, like: Any, without: frozenset[str] = frozenset()) -> None:
-    """Gives a class all that NumPy's own has and it has not: what it does is left to the real thing."""
+    """Adds to a class all attributes of NumPy's class that it lacks. They are delegated to the real array or number."""
     has = {name for each in stand_in.__mro__[:-1] for name in vars(each)} | without
     for name in dir(model):
         described = getattr(model, name)
@@ -391,13 +393,13 @@ def delegate(stand_in: type, model: type, like: Any, without: frozenset[str] = f
 
 
 def _same(value: Any, of: Any) -> Any:
-    """A value that does not depend on what has it."""
+    """A value that does not depend on its owner."""
     del of
     return value
 
 
 _PYTHONS = frozenset(dir(object)) - {"__format__", "__reduce__", "__reduce_ex__", "__repr__", "__str__", "__hash__"}
-"""What every object has, and needs no array for. Comparisons are operators."""
+"""Attributes that every object has and that need no array. Comparisons are operators."""
 
 
 def _method(name: str) -> Callable[..., Any]:
@@ -411,7 +413,7 @@ def _method(name: str) -> Callable[..., Any]:
             return rule(self, *args, **kwargs)
         real = self._lend(reason) if reads else self._materialise(reason)
         result = getattr(real, name)(*fallback.read(trace, args), **fallback.read(trace, kwargs))
-        # Some of those that change an array return it.
+        # Some methods that change an array return it.
         return self if result is self._real and result is not None else result
 
     method.__name__ = name
@@ -425,7 +427,7 @@ def _operator(name: str, function: Callable[..., Any], ufunc: np.ufunc, reflecte
         node = _applied(trace, name, ufunc, operands)
         if node is not None:
             return deferred(trace, node)
-        # The real operator knows when an array gives way to what it meets, which may keep it.
+        # The real operator knows when an array defers to the other operand, which may keep the array.
         return plain_operator(trace, name, function, ufunc, operands, all(type(each) in _READERS for each in others))
 
     return method
@@ -439,12 +441,12 @@ def plain_operator(
     operands: tuple[Any, ...],
     only_reads: bool = True,
 ) -> Any:
-    """What an operator makes of the real things."""
+    """The result of an operator on the real arrays and numbers."""
     if trace is not None:
         trace.because(ufunc.__name__)
     real = fallback.read(trace, operands, ufunc.__name__, only_reads)
     if name in COMPARISONS and not only_reads and not all(isinstance(each, np.ndarray) for each in real):
-        # Python asks the other one next, and has its own words if it does not know either.
+        # Python asks the other operand next, and raises its own error if that fails too.
         return getattr(real[0], f"__{name}__")(real[1])
     return function(*real)
 
@@ -464,7 +466,7 @@ def _in_place(name: str, function: Callable[..., Any], ufunc: np.ufunc) -> Calla
 
 
 def _applied(trace: Trace | None, name: str, ufunc: np.ufunc, operands: tuple[Any, ...]) -> Node | None:
-    """The formula that an operator makes; None if it is no certain matter."""
+    """The formula of an operator's result; None if the result is not certain."""
     if trace is None or not trace.active:
         return None
     if name == "pow" and type(operands[0]) in (Traced, DeferredArray):
@@ -475,7 +477,7 @@ def _applied(trace: Trace | None, name: str, ufunc: np.ufunc, operands: tuple[An
 
 
 def power(method: Callable[..., Any]) -> Callable[..., Any]:
-    """``pow`` takes a modulus too, of which NumPy has a word to say."""
+    """Adds the modulus that ``pow`` takes too; NumPy then raises its own error."""
 
     def with_modulus(self: Any, other: Any, *modulus: Any) -> Any:
         if modulus:
@@ -486,7 +488,7 @@ def power(method: Callable[..., Any]) -> Callable[..., Any]:
 
 
 _READERS = (bool, int, float, complex, Traced, DeferredArray, np.ndarray)
-"""What does not keep an array that it meets in an operator."""
+"""Types that do not keep an array that they meet in an operator."""
 
 for _name, (_function, _ufunc) in BINARY.items():
     _made = _operator(_name, _function, _ufunc)
@@ -513,12 +515,12 @@ def _delegating(name: str) -> Callable[..., Any]:
     return method
 
 
-# Everything else that an array can do it does as a plain one: what comes out is no view that we would have to follow.
-# What is private stays NumPy's own: since 2.5 `view` calls `_set_dtype`, to change the view itself.
+# All other methods of an array run on a plain array: the result is not a view that would have to be traced. Private
+# methods stay NumPy's own: since 2.5 `view` calls `_set_dtype` to change the view itself.
 for _name in dir(np.ndarray):
     if not _name.startswith("_") and callable(getattr(np.ndarray, _name)) and _name not in ("view", "setflags"):
         setattr(Traced, _name, _delegating(_name))
 delegate(DeferredArray, np.ndarray, np.empty(0))
 
-# Rules make arrays, and arrays follow rules.
+# Imported last: these modules and this one need each other.
 from fanfold.tracing import fallback, numbers, rules, ufuncs  # noqa: E402

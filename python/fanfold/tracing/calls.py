@@ -1,7 +1,7 @@
-"""The functions of one run that are traced: their calls, and the sweeps for what they ask for.
+"""The traced functions of one run: their calls, and the sweeps for the values that they request.
 
-The scheduler decides when to call them, and when to sweep. With one worker, or one function, the calling thread does
-everything, one after the other: starting a thread takes as long as a sweep over a hundred thousand elements.
+The scheduler decides when to call them and when to sweep. With one worker, or with one function, the calling thread
+does everything in turn: starting a thread takes as long as a sweep over a hundred thousand elements.
 """
 
 import os
@@ -28,11 +28,11 @@ Array = npt.NDArray[Any]
 Function = Callable[[Array], Any]
 
 SMALLEST = 131_072
-"""Elements below which tracing costs more than it saves."""
+"""Below this number of elements, tracing costs more than it saves."""
 
 
 class _Call:
-    """A function's call: its trace, what it returned, and what it still waits for."""
+    """A function's call: its trace, its return value, and the values that it still waits for."""
 
     def __init__(self, key: str, function: Function, traced: "TracedCalls") -> None:
         self.key = key
@@ -46,7 +46,7 @@ class _Call:
 
     @property
     def how(self) -> str:
-        """The report's word for it."""
+        """The word for it in the report."""
         if self.again or not self.trace.used:
             return "plain"
         return "partly fused" if self.trace.reasons else "fused"
@@ -62,7 +62,7 @@ class _Call:
             self.result = self.called.context.run(self.called.function, view)
             found = results.deferred_in(self.result)
             for each in found:
-                # A function of a run inside another's can return what belongs to that.
+                # A function of a nested run can return values of the outer run.
                 if each._trace is not trace:
                     each._materialise("the result of another run")
             left = [each for each in found if each._trace is trace]
@@ -70,17 +70,17 @@ class _Call:
         except InVain:
             if traced.is_stopped():
                 raise Stopped from None
-        except Exception as error:  # noqa: BLE001 - whatever a function raises
+        except Exception as error:  # noqa: BLE001 - a function can raise anything
             trace.active = False
             if traced.is_stopped():
-                # It waited for what will not come, or asked what is not there any more.
+                # It waited for a value that will not come, or used one that no longer exists.
                 raise Stopped from None
             if not (trace.used or trace.in_vain or _speaks_of_us(error) or refuses_read_only(error)):
                 trace.because(f"it raised {type(error).__name__}: {error}")
                 self.error = without_our_frames(error)
                 return
         else:
-            # Somebody may have caught it all the same.
+            # The function may have caught it nevertheless.
             if not trace.in_vain:
                 self.left = [
                     (each, each._node if each._node.is_answer else Formulas.values(each._node))
@@ -89,37 +89,37 @@ class _Call:
                 ]
                 traced.unsettled += [node for _, node in self.left]
                 return
-        # It may have stored what it made before it failed.
+        # It may have stored deferred values before it failed.
         with suppress(Exception, InVain):
             trace.close(set())
         self.once_more(traced.data)
 
     def once_more(self, data: Array) -> None:
-        """Calls a function with a plain array: what happens now is its own doing."""
+        """Calls a function with a plain array. What it returns or raises now is its own."""
         self.again, self.left, self.result = True, [], None
         try:
             self.result = self.called(data)
             self.trace.because(COPIED if self.called.bytes_copied else "it failed with a traced array")
-        except Exception as error:  # noqa: BLE001 - whatever a function raises
+        except Exception as error:  # noqa: BLE001 - a function can raise anything
             self.trace.because(f"it raised {type(error).__name__} with a plain array too: {error}")
             self.error = without_our_frames(error)
 
     def end(self) -> None:
-        """The run is over: nothing leads back to it."""
+        """Ends the call: drops all references to the run."""
         self.trace.end()
         self._traced = None
 
 
 def _speaks_of_us(error: Exception) -> bool:
-    """Whether an exception holds what stands in for an array or a number, or such a type."""
+    """Whether an exception holds a traced or deferred value, or the type of one."""
     return any(isinstance(each, StandsIn) or isinstance(type(each), StandsIn) for each in error.args)
 
 
 def why_plain(data: Array) -> str | None:
-    """Why functions of this array are called as they are; None if they are traced."""
+    """The reason why functions of this array are not traced; None if they are traced."""
     kind = own_class(data)
     if kind is not None:
-        return f"the array is a {kind}, which has a meaning of its own"
+        return f"the array is a {kind}, which may behave differently from an ndarray"
     if data.size < SMALLEST:
         return f"the array has fewer than {SMALLEST:,} elements"
     if not takes(data.dtype):
@@ -130,7 +130,7 @@ def why_plain(data: Array) -> str | None:
 
 
 class TracedCalls:
-    """The functions of one run, and the kernels that are swept for with them."""
+    """The functions of one run, and the kernels that share their sweeps."""
 
     def __init__(
         self,
@@ -146,7 +146,7 @@ class TracedCalls:
     ) -> None:
         self.formulas = Formulas(data, deadline, beside)
         self.data = data
-        # What functions have returned uncomputed.
+        # The deferred values that functions returned.
         self.unsettled: list[Node] = []
         self.calls = {key: _Call(key, function, self) for key, function in functions.items()}
         for index, kernel in enumerate(kernels):
@@ -165,17 +165,17 @@ class TracedCalls:
 
     @property
     def bytes_copied(self) -> int:
-        """Bytes of the array that functions had to be given as a copy."""
+        """The bytes of the array that were copied for functions."""
         return sum(call.called.bytes_copied for call in self.calls.values())
 
     @property
     def workers(self) -> int:
-        """Threads that computed."""
+        """The number of threads that computed."""
         called = self._scheduler.most_threads if self._scheduler is not None else 1
         return max(called, self._most_swept)
 
     def run(self, tell: Callable[[], None] | None = None) -> None:
-        """Calls all of them, and `tell` when they are done; raises what stops a run."""
+        """Calls all functions, and `tell` when they are done. Raises what stops the run."""
         try:
             if self._scheduler is None:
                 in_turn(self.calls.values(), self)
@@ -188,33 +188,34 @@ class TracedCalls:
         except Stopped as stopped:
             raise stopped.error or stopped from None
         finally:
-            # Calls lead here, and from here to the array. (A function that was left behind goes on with a plain one.)
+            # Calls refer to this object, and it refers to the array. (A function that was left behind continues with a
+            # plain array.)
             for call in self.calls.values():
                 call.end()
             self._most_swept = self.formulas.session.most_workers
             self.formulas.close()
 
     def settle(self, nodes: list[Node]) -> None:
-        """What a function does that needs values."""
+        """Waits, for a function, until the values of these nodes are known."""
         scheduler = self._scheduler
         if os.getpid() != self._process:
-            # A function has forked: the others, and who sweeps for them, are not in the child.
+            # A function has forked: the other functions and the sweeping thread do not exist in the child.
             self.formulas.settle_in_child(nodes)
             return
         if scheduler is not None and scheduler.is_inside():
             scheduler.wait(nodes)
             return
-        # The calling thread's own, or a thread of a function's.
+        # The function runs in the calling thread, or in a thread that it started itself.
         self.formulas.settle([*nodes, *self._left()], self._workers if scheduler is None else 1)
 
     def is_stopped(self) -> bool:
-        """Whether the run has been stopped: what is asked now will not come."""
+        """Whether the run was stopped, so that requested values will not come."""
         return self._scheduler is not None and self._scheduler.stopped
 
     # ---- the calling thread's work beside the functions ----
 
     def check(self) -> None:
-        """Raises if the time is up."""
+        """Raises if the timeout has passed."""
         self.formulas.deadline.left()
 
     def is_wanted(self) -> bool:
@@ -222,7 +223,10 @@ class TracedCalls:
         return self.formulas.is_wanted()
 
     def sweep(self, waiting: list[Wait], workers: int) -> list[Wait]:
-        """A sweep for all who wait; those who know what they wanted, or all if nothing is left to sweep for."""
+        """Sweeps for all that wait.
+
+        Returns the waits whose values are known, or all if there is nothing left to sweep for.
+        """
         wanted = [node for wait in waiting for node in wait.wanted]
         with self.formulas.one_at_a_time:
             if self.formulas.ask(wanted + self._left()):
@@ -237,7 +241,7 @@ class TracedCalls:
     # ---- the end ----
 
     def _finish(self) -> None:
-        """Computes what functions returned uncomputed, and makes plain values of it."""
+        """Computes the deferred values that functions returned, and converts the results to plain values."""
         self.formulas.settle(self._left(), self._workers)
         for call in self.calls.values():
             if call.error is not None or call.again:
@@ -248,12 +252,12 @@ class TracedCalls:
             try:
                 call.trace.know([node for _, node in call.left])
                 call.result = results.plain(call.result)
-            except (Exception, InVain):  # noqa: BLE001 - whatever NumPy would have raised
+            except (Exception, InVain):  # noqa: BLE001 - any exception that NumPy would have raised
                 call.once_more(self.data)
         for call in self.calls.values():
             if call.again and call.error is None:
                 try:
                     call.result = results.plain(call.result)
-                except Exception as error:  # noqa: BLE001 - whatever a class of the user raises
+                except Exception as error:  # noqa: BLE001 - a user's class can raise anything
                     call.trace.because(f"its result cannot be made plain: {error}")
                     call.error = without_our_frames(error)

@@ -1,4 +1,4 @@
-"""What a run with functions did, in words: its passes, what each computed and for whom, and what was shared."""
+"""Describes a run with functions as text: its passes, what each computed for which function, and what was shared."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
@@ -10,11 +10,11 @@ from fanfold.tracing.calls import TracedCalls
 from fanfold.tracing.nodes import Along, Computed, Node, Source, Statistic
 
 LONGEST = 100
-"""Characters of a formula that are shown."""
+"""The number of characters of a formula that are shown."""
 
 
 def explained(traced: TracedCalls, kernels: Sequence[tuple[str, _core.Kernel]]) -> Iterator[str]:
-    """The lines; the run's kernels are given with their keys."""
+    """The lines of the description. The run's kernels are given with their keys."""
     made = {call.key: set(call.trace.nodes) for call in traced.calls.values()}
     wanted = {key: _all_of(nodes) for key, nodes in made.items()}
     named = _Names(traced.data)
@@ -29,7 +29,7 @@ def explained(traced: TracedCalls, kernels: Sequence[tuple[str, _core.Kernel]]) 
             stored = node.inputs[0] if node.operation == "values" else None
             asking = [key for key in wanted if node in wanted[key] or stored in made[key]]
             lines.append((asking, f"  {named.asked(node)} -> {', '.join(asking)}"))
-        # In the order of the functions, whichever of them came first.
+        # In the order of the functions, not in that of the requests.
         places = {key: place for place, key in enumerate(wanted)}
         yield from (line for _, line in sorted(lines, key=lambda each: [places[key] for key in each[0]]))
         for node in _all_of(sweep.nodes):
@@ -42,7 +42,7 @@ def explained(traced: TracedCalls, kernels: Sequence[tuple[str, _core.Kernel]]) 
 
 
 def _all_of(nodes: Iterable[Node]) -> dict[Node, None]:
-    """The nodes and all that they were made of."""
+    """The nodes and all nodes that they are computed from."""
     found: dict[Node, None] = {}
     stack = list(nodes)
     while stack:
@@ -54,7 +54,7 @@ def _all_of(nodes: Iterable[Node]) -> dict[Node, None]:
 
 
 def _size(size: float) -> str:
-    """A number of bytes."""
+    """A number of bytes as text."""
     for unit in ("bytes", "kB", "MB"):
         if size < 1000:
             return f"{size:.3g} {unit}"
@@ -63,14 +63,14 @@ def _size(size: float) -> str:
 
 
 class _Names:
-    """Formulas in words."""
+    """Formulas as text."""
 
     def __init__(self, array: npt.NDArray[Any]) -> None:
         self.array = array
         self._known: dict[Node, str] = {}
 
     def asked(self, node: Node) -> str:
-        """What a sweep was asked for."""
+        """The text for a requested value."""
         (of,) = node.inputs
         if isinstance(node.operation, Statistic):
             return f"{node.operation.kernel.name} of {self.of(of)}"
@@ -81,7 +81,7 @@ class _Names:
         return f"elements of {self.of(of)}"
 
     def of(self, node: Node) -> str:
-        """A formula."""
+        """The text for a formula."""
         found = self._known.get(node)
         if found is None:
             found = self._known[node] = self._text(node)
@@ -110,7 +110,7 @@ class _Names:
                 return f"{other}({', '.join(operands)})"
 
     def _part(self, part: npt.NDArray[Any]) -> str:
-        """A slice of the array."""
+        """The text for a slice of the array."""
         if part.shape == self.array.shape and part.strides == self.array.strides:
             return "x"
         if self.array.ndim != 1 or not self.array.strides[0] or not part.size:

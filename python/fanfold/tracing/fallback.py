@@ -1,4 +1,4 @@
-"""How NumPy itself is called where a formula ends: with real arrays in place of traced and deferred ones."""
+"""Calls NumPy itself where a formula ends, with real arrays in place of traced and deferred ones."""
 
 from collections.abc import Callable
 from typing import Any
@@ -8,7 +8,10 @@ from fanfold.tracing.trace import Trace
 
 
 def read(trace: Trace | None, value: Any, reason: str = "a NumPy function", only_reads: bool = True) -> Any:
-    """The same with real arrays in place of traced ones; for good, unless it is for somebody who only reads them."""
+    """The value with real arrays in place of traced ones.
+
+    Unless the caller only reads, the real arrays replace the formulas.
+    """
     kind = type(value)
     if kind is Traced:
         return value._plain()
@@ -24,7 +27,7 @@ def read(trace: Trace | None, value: Any, reason: str = "a NumPy function", only
 
 
 def plainly(trace: Trace | None, call: Callable[..., Any], name: str, args: Any, kwargs: Any, only_reads: bool) -> Any:
-    """NumPy's own answer."""
+    """Calls NumPy's function and returns its result."""
     if trace is not None:
         trace.because(name)
     targets: dict[int, DeferredArray] = {}

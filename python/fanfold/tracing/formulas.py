@@ -1,7 +1,7 @@
-"""What traced functions have asked for, as nodes that are shared; and the sweeps that answer them.
+"""The requests of traced functions as shared nodes, and the sweeps that compute them.
 
-A node is a formula over the elements of arrays, or a number that follows from such a formula. Two equal formulas are
-one node, whoever wrote them. Nothing here knows NumPy's functions: `rules` says what they mean.
+A node is a formula over the elements of arrays, or a number computed from such a formula. Equal formulas are one node,
+even if different functions wrote them. This module does not know NumPy's functions: `rules` defines them.
 """
 
 import threading
@@ -18,7 +18,7 @@ from fanfold.tracing.nodes import Along, Array, Computed, Node, Selection, Shape
 
 
 class Formulas:
-    """The nodes of a call, and the session that sweeps for them."""
+    """The nodes of a call, and the session that computes them."""
 
     def __init__(self, array: Array, deadline: Deadline, beside: Beside | None = None) -> None:
         self.array = array
@@ -26,20 +26,20 @@ class Formulas:
         self.deadline = deadline
         self.flags: dict[int, int] = {}
         self.sweeps: list[Sweep] = []
-        # What a sweep has answered for those who are no nodes: the call's kernels.
+        # The results of a sweep that belong to no node: those of the call's kernels.
         self.answers: dict[int, tuple[Any, bool]] = {}
-        # A function may have threads of its own, which want values too.
+        # A function may have threads of its own, which need values too.
         self.one_at_a_time = threading.Lock()
         self._nodes: dict[Any, Node] = {}
         self._asked: dict[int, tuple[Node, Array | None]] = {}
         self._numbers = 1 << 32
         self.along_axes = AlongAxes(array, deadline, beside)
         if beside is not None:
-            # So that the node of the array's elements has this very array, by which it is known.
+            # The node of the array's elements must hold this array object, by which it is found.
             self.source(array)
 
     def close(self) -> None:
-        """Lets go of everything that nodes lead to."""
+        """Drops all references that nodes hold."""
         self._nodes.clear()
         self._asked.clear()
         del self.array, self.session
@@ -47,7 +47,7 @@ class Formulas:
     # ---- making nodes ----
 
     def intern(self, key: Any, make: Callable[[], Node]) -> Node:
-        """The node of this key, made if it is new."""
+        """The node with this key. It is created if it is new."""
         found = self._nodes.get(key)
         return self._nodes.setdefault(key, make()) if found is None else found
 
@@ -58,7 +58,7 @@ class Formulas:
         return self.intern(key, lambda: Node(Source(array), (), array.dtype, array.shape))
 
     def number(self, value: Array) -> Node:
-        """The node of a known number: an array without axes, which nobody else holds."""
+        """The node of a known number, given as an array without axes that nobody else holds."""
 
         def make() -> Node:
             node = Node("number", (), value.dtype, ())
@@ -70,7 +70,7 @@ class Formulas:
     def python_number(self, value: float, dtype: np.dtype[Any]) -> Node:
         """The node of a Python number in this dtype."""
         if type(value) is complex or not value or value != value:
-            # Equal keys would not do: 0.0 equals -0.0, and NaN not even itself.
+            # The number itself cannot be the key: 0.0 equals -0.0, and NaN does not equal itself.
             return self.number(np.asarray(value, dtype))
         key = ("python number", value, dtype.num)
         found = self._nodes.get(key)
@@ -91,7 +91,10 @@ class Formulas:
         plain: Callable[[Array], Any],
         doubts_nan: bool = False,
     ) -> Node:
-        """The node of a kernel's answer; `plain` is how NumPy computes it in that state, where the kernel does not."""
+        """The node of a kernel's result.
+
+        `plain` computes it with NumPy, in that error state, if the kernel does not.
+        """
 
         def make() -> Node:
             node = Node(Statistic(kernel, doubts_nan), (of,), dtype, ())
@@ -108,7 +111,10 @@ class Formulas:
         plain: Callable[[Array], Any],
         shape: tuple[int, ...],
     ) -> Node:
-        """The node of a kernel's array of answers. Nobody shares it: the array is who asks's to write to."""
+        """The node of a kernel's array of results.
+
+        It is not shared, because the requesting function may write to the array.
+        """
         elements = of if isinstance(of.operation, Source) else self.values(of)
         node = Node(operation, (elements,), dtype, shape)
         node.plain = plain
@@ -122,7 +128,7 @@ class Formulas:
         dtype: np.dtype[Any],
         told: list[str] | None = None,
     ) -> Node:
-        """The node of a number that follows from numbers; `told` is where the function leaves its warnings."""
+        """The node of a number computed from numbers; the function leaves its warnings in `told`."""
         told = [] if told is None else told
         return self.intern(("computed", key, *inputs), lambda: Node(Computed(function, told), inputs, dtype, ()))
 
@@ -133,7 +139,7 @@ class Formulas:
         return self.apply("select", (mask, values), values.dtype, holder.shape)
 
     def cut(self, node: Node, part: slice) -> Node | None:
-        """A slice of a formula is the formula of slices. None if its elements are not in the order of arrays."""
+        """A slice of a formula, as the formula of slices. None if its elements are not in the order of the arrays."""
         if isinstance(node.shape, Selection) or len(node.shape) != 1:
             return None
         done: dict[Node, Node] = {}
@@ -151,14 +157,14 @@ class Formulas:
     # ---- knowing them ----
 
     def settle(self, wanted: Iterable[Node], workers: int) -> None:
-        """Sweeps until these are known, in the calling thread and its helpers."""
+        """Sweeps until these nodes are known, in the calling thread and its workers."""
         nodes = list(wanted)
         with self.one_at_a_time:
             while self.ask(nodes):
                 self.sweep(workers)
 
     def settle_in_child(self, wanted: Iterable[Node]) -> None:
-        """The same in a process that was forked meanwhile: nobody answers here what was asked before it was."""
+        """The same in a process that was forked meanwhile: requests made before the fork get no results here."""
         nodes = list(wanted)
         self.session, self.one_at_a_time = _core.Session(self.array), threading.Lock()
         self.flags, self._asked = {}, {}
@@ -168,7 +174,10 @@ class Formulas:
         self.settle(nodes, 1)
 
     def ask(self, wanted: Iterable[Node]) -> bool:
-        """Asks the next sweep for what these need; whether there is something to sweep for."""
+        """Requests the values that these nodes need from the next sweep.
+
+        Returns whether there is something to sweep for.
+        """
         waits = False
         for node in _ordered(wanted):
             if type(node.operation) is Along:
@@ -180,12 +189,12 @@ class Formulas:
         return waits or self.is_wanted()
 
     def is_wanted(self) -> bool:
-        """Whether somebody waits for a sweep who is no node: the call's kernels."""
+        """Whether the call's kernels wait for a sweep."""
         return self.along_axes.is_wanted() or bool(self.session.waits())
 
     @staticmethod
     def values(node: Node) -> Node:
-        """What becomes the elements of a formula, in a fresh array, once a sweep was asked for it."""
+        """The node for the elements of a formula. A sweep stores them in a new array."""
         return Node("values", (node,), node.dtype, ())
 
     def _ask_along(self, node: Node) -> bool:
@@ -206,11 +215,11 @@ class Formulas:
                 return any(of.asked for of in node.inputs)
             try:
                 node.value = node.operation.function(*node.inputs)
-            except Exception as error:  # noqa: BLE001 - NumPy's own word on it, for the function that asked
+            except Exception as error:  # noqa: BLE001 - NumPy's own exception, for the function that asked
                 node.error = error
             node.known = True
         if node.known:
-            # Of several quantiles there is an array, which formulas do not go on from.
+            # Several quantiles give an array, which formulas do not extend.
             is_one = node.error is None and node.operation != "values" and np.ndim(node.value) == 0
             if node.id is None and is_one and node.dtype.kind in "biufc":
                 node.id = self.session.constant(np.asarray(node.value, node.dtype))
@@ -258,14 +267,14 @@ class Formulas:
                 node.id = self.session.ufunc(loop, list(ids))
 
     def sweep(self, workers: int) -> None:
-        """One sweep over memory for all that was asked; and one for each array along whose axes something was asked."""
+        """Sweeps once for all requests, and once for each array with requests along its axes."""
         self.sweeps += self.along_axes.sweep(workers)
         asked = [node for node, _ in self._asked.values()]
         try:
             with self.deadline.within() as left:
                 answers, flags, read, size = self.session.sweep(workers, left)
-        except Exception as error:  # noqa: BLE001 - handed on
-            # The time is up, or a signal's handler raised it: no failure of the function that happens to wait.
+        except Exception as error:  # noqa: BLE001 - passed on
+            # The timeout has passed, or a signal handler raised it. It is not a failure of the waiting function.
             raise Stopped(error) from None
         if read:
             self.sweeps.append(Sweep(size, [who for who, *_ in answers if who not in self._asked], asked))
@@ -286,7 +295,9 @@ class Formulas:
                 node.known, node.value = True, np.empty(0, node.dtype) if value is None else value
 
     def _take_statistic(self, node: Node, value: Any, good: bool) -> None:
-        """Takes a kernel's answer, unless NumPy has more to say: it wraps integers, and warns where nothing is left."""
+        """Takes a kernel's result, unless NumPy does something else: it wraps integers, and it warns if no element is
+        left.
+        """
         (of,) = node.inputs
         doubtful = node.operation.doubts_nan and value != value  # NaN differs from itself
         if node.plain is not None and (not good or doubtful):
@@ -300,7 +311,7 @@ class Formulas:
 
 
 def _ordered(wanted: Iterable[Node]) -> list[Node]:
-    """The nodes and all that they are made of, each after what it is made of. Known numbers are made of nothing."""
+    """The nodes and all nodes that they are computed from, each after its inputs. Known numbers have no inputs."""
     order: dict[Node, None] = {}
     seen: set[Node] = set()
     stack = list(wanted)

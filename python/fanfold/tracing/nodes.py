@@ -1,4 +1,4 @@
-"""Nodes: the formulas and numbers that traced functions ask for. They are plain records, and compute nothing."""
+"""Nodes: the formulas and numbers that traced functions request. They are plain records and compute nothing."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -12,7 +12,7 @@ Array = npt.NDArray[Any]
 
 
 class Selection:
-    """The shape of what a mask chooses: nobody knows how many elements before they are counted."""
+    """The shape of a selection by a mask: the number of elements is unknown until they are counted."""
 
     __slots__ = ("mask",)
 
@@ -24,7 +24,7 @@ Shape = tuple[int, ...] | Selection
 
 
 class Node:
-    """A formula, or a number that follows from one."""
+    """A formula, or a number computed from one."""
 
     __slots__ = ("asked", "code", "dtype", "error", "id", "inputs", "known", "operation", "plain", "shape", "value")
 
@@ -39,31 +39,31 @@ class Node:
         self.inputs = inputs
         self.dtype = dtype
         self.shape = shape
-        # What a ufunc's choice of a loop depends on: the dtype's number, and whether one item stands for all.
+        # A ufunc chooses its loop by this code: the dtype's number, and whether one item stands for all.
         self.code: int = 2 * dtype.num + (shape == ())
-        # The number in the session's graph, once everything that it is made of is known.
+        # The node's number in the session's graph, once all its inputs are known.
         self.id: int | None = None
-        # Of a number: whether it is known, and what it is.
+        # For a number: whether it is known, and its value.
         self.known = False
         self.value: Any = None
-        # Of a statistic: whether a sweep was asked for it, why it failed, and how NumPy computes it.
+        # For a statistic: whether a sweep was requested, why it failed, and how NumPy computes it.
         self.asked = False
         self.error: Exception | None = None
         self.plain: Callable[[Array], Any] | None = None
 
     @property
     def is_number(self) -> bool:
-        """Whether it is one number, and not one for each element."""
+        """Whether it is a single number and not an array."""
         return self.shape == ()
 
     @property
     def is_answer(self) -> bool:
-        """Whether it is the answer to a question, and not a formula that others extend."""
+        """Whether it is a result, and not a formula that other formulas extend."""
         return self.shape == () or type(self.operation) is Along
 
 
 class Source:
-    """The elements of an array, read where they lie."""
+    """The elements of an array, read without a copy."""
 
     __slots__ = ("array",)
 
@@ -72,7 +72,7 @@ class Source:
 
 
 class Statistic:
-    """What a kernel says of a formula's elements; whether NaN is doubtful, and NumPy is to be asked about it."""
+    """A kernel's result on a formula's elements. If `doubts_nan`, NumPy computes a NaN result again."""
 
     __slots__ = ("doubts_nan", "kernel")
 
@@ -82,7 +82,7 @@ class Statistic:
 
 
 class Along:
-    """What a kernel says of the elements along axes, an array; whether NaN is doubtful."""
+    """A kernel's results along axes, as an array. If `doubts_nan`, NumPy computes NaN results again."""
 
     __slots__ = ("axes", "doubts_nan", "keepdims", "kernel")
 
@@ -94,7 +94,7 @@ class Along:
 
 
 class Computed:
-    """A number that Python computes from numbers; and what NumPy told of it, in the words of its warnings."""
+    """A number that Python computes from numbers, and the texts of NumPy's warnings."""
 
     __slots__ = ("function", "told")
 
@@ -104,7 +104,7 @@ class Computed:
 
 
 class Sweep(NamedTuple):
-    """One pass over memory: how many bytes it read, and the kernels and nodes that it answered."""
+    """One pass over memory: the bytes that it read, and the kernels and nodes that it computed."""
 
     bytes_read: int
     kernels: list[int]

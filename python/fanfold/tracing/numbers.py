@@ -1,8 +1,9 @@
 """`DeferredNumber`: a NumPy scalar that is not computed yet.
 
-Python's operators mean something of their own to scalars: their warnings name the scalar, integers warn of an overflow,
-a sequence is repeated, and what NumPy does not know gets its turn. Here too each operator is that of the real scalars:
-it is put off where only numbers meet and the dtype of the result is certain, and done at once otherwise.
+Python's operators behave differently for scalars than for arrays: their warnings name the scalar, integers warn of an
+overflow, a sequence is repeated, and an unknown operand gets its turn. Here, too, each operator is that of the real
+scalars. It is deferred if all operands are numbers and the dtype of the result is certain; otherwise it is computed at
+once.
 """
 
 import functools
@@ -31,7 +32,7 @@ from fanfold.tracing.trace import Trace
 
 
 class DeferredNumber(Deferred):
-    """A NumPy scalar that is not computed yet; each of NumPy's types has a class of its own for it."""
+    """A NumPy scalar that is not computed yet. There is one class for each of NumPy's scalar types."""
 
     __slots__ = ()
     _said: ClassVar[str]
@@ -52,10 +53,10 @@ class DeferredNumber(Deferred):
 
     def __array__(self, *args: Any, **kwargs: Any) -> Any:
         real = self._lend("np.asarray")
-        # NumPy asks strangers for a copy, and its own scalars for nothing.
+        # NumPy passes `copy` to foreign objects, but not to its own scalars.
         return np.array(real, *args) if "copy" in kwargs else real.__array__(*args, **kwargs)
 
-    # Python would go through whatever takes an index.
+    # Python would iterate over any object that takes an index.
     __iter__ = None
     __reversed__ = None
 
@@ -66,15 +67,15 @@ class DeferredNumber(Deferred):
 
 
 _MEMORY = frozenset(("__array_interface__", "__array_struct__", "__buffer__"))
-"""What a scalar has, and its stand-in has not: NumPy would take that memory for the array, and ask for no other."""
+"""Attributes that a scalar has but its stand-in must not have: NumPy would read that memory as the array."""
 
 _HIDDEN = _MEMORY | {"__array_ufunc__", "__array_function__", "__iter__", "__reversed__", "__slots__", "__weakref__"}
-"""What else a scalar has not, but its stand-in must have, for NumPy and for Python."""
+"""Attributes that a scalar lacks but its stand-in needs, for NumPy and for Python."""
 
 
 @functools.cache
 def class_of(scalar: type) -> type[DeferredNumber]:
-    """The class of the numbers that stand for NumPy's scalars of a type."""
+    """The class of deferred numbers for a scalar type of NumPy."""
     names = {"__slots__": (), "_stands_for": scalar, "_said": f"{scalar.__module__}.{scalar.__name__}"}
     made: Any = StandsIn(scalar.__name__, (DeferredNumber,), names)
     for name, (function, ufunc) in BINARY.items():
@@ -99,7 +100,7 @@ def _operator(name: str, function: Callable[..., Any], ufunc: np.ufunc, reflecte
 
 
 def operated(trace: Trace, name: str, function: Callable[..., Any], ufunc: np.ufunc, operands: tuple[Any, ...]) -> Any:
-    """What an operator makes of numbers, one of them deferred, or of a number and an array."""
+    """The result of an operator on numbers, one of them deferred, or on a number and an array."""
     if trace.active:
         arrays = any(type(each) is Traced or type(each) is DeferredArray for each in operands)
         node = ufuncs.ufunc_node(trace, ufunc, operands) if arrays else _node(trace, function, operands)
@@ -110,11 +111,11 @@ def operated(trace: Trace, name: str, function: Callable[..., Any], ufunc: np.uf
 
 
 _KNOWN = frozenset((bool, int, float, complex, Traced, np.ndarray)) | ufuncs.SCALARS
-"""What does not give way to a number of NumPy's, or to an array."""
+"""Types that do not defer to a NumPy number or an array in an operator."""
 
 
 def _node(trace: Trace, function: Callable[..., Any], operands: tuple[Any, ...]) -> Node | None:
-    """The node of an operator's result on numbers; None if it is not certain what that will be."""
+    """The node of an operator's result on numbers; None if the result's dtype is not certain."""
     inputs: list[Any] = []
     codes: list[Any] = []
     for each in operands:
@@ -145,18 +146,20 @@ def _node(trace: Trace, function: Callable[..., Any], operands: tuple[Any, ...])
 
 @functools.lru_cache(maxsize=4096)
 def _result(function: Callable[..., Any], *codes: Any) -> np.dtype[Any] | None:
-    """The dtype of an operator's result on operands of these dtypes and Python types; None if it is no scalar."""
+    """The dtype of an operator's result on operands of these dtypes and Python types; None if the result is not a
+    scalar.
+    """
     samples = [code(1) if isinstance(code, type) else code.type(1) for code in codes]
     try:
         with np.errstate(all="ignore"):
             result = function(*samples)
-    except Exception:  # noqa: BLE001 - it will be raised where it is done
+    except Exception:  # noqa: BLE001 - the real operation will raise it
         return None
     return result.dtype if isinstance(result, np.generic) and takes(result.dtype) else None
 
 
 def _is_safe(function: Callable[..., Any], result: np.dtype[Any], inputs: list[Any]) -> bool:
-    """Whether no operands of these can raise an exception, as Python's integers can that a dtype has no room for."""
+    """Whether operands of these types never raise an exception. Python integers can: they may not fit the dtype."""
     integers = [each for each in inputs if type(each) is int]
     if function is operator.pow and result.kind in "iu" and (not integers or inputs[0] is integers[0] or inputs[1] < 0):
         return False

@@ -1,4 +1,4 @@
-"""Python's operators: what they are as functions, and the ufuncs that arrays leave them to."""
+"""Python's operators: their functions, and the ufuncs with which arrays implement them."""
 
 import operator
 from collections.abc import Callable
@@ -22,7 +22,7 @@ BINARY: dict[str, tuple[Callable[[Any, Any], Any], np.ufunc]] = {
     "or": (operator.or_, np.bitwise_or),
     "xor": (operator.xor, np.bitwise_xor),
 }
-"""Those that have a reflected method too, and but for ``divmod`` one in place."""
+"""The operators with a reflected method and, except ``divmod``, an in-place method."""
 
 COMPARISONS: dict[str, tuple[Callable[[Any, Any], Any], np.ufunc]] = {
     "lt": (operator.lt, np.less),
@@ -47,4 +47,4 @@ IN_PLACE: dict[str, Callable[[Any, Any], Any]] = {
 OF_UFUNCS: dict[np.ufunc, tuple[str, Callable[[Any, Any], Any]]] = {
     ufunc: (name, function) for name, (function, ufunc) in BINARY.items()
 }
-"""The operator that leaves its work to a ufunc."""
+"""The operator for each ufunc."""

@@ -1,9 +1,10 @@
-"""Plain values of what a traced function returns, however deep inside.
+"""Converts what a traced function returns to plain values, at any depth.
 
-What is returned is a graph: of lists, objects and their attributes, closures and tables, in circles too. It is gone
-through without recursion, as it may be deeper than Python's stack, and without a call of what users' classes define.
-Whoever holds something of ours gets the plain value for it: what can be changed is changed in place, and what cannot,
-as a tuple, is made anew, with its class and its attributes. What leads to nothing of ours is left as it is.
+A return value is a graph of lists, objects and their attributes, closures and tables, possibly with cycles. It is
+traversed without recursion, because it may be deeper than Python's stack, and without calling methods of users'
+classes. Each traced or deferred value is replaced by its plain value: mutable objects are changed in place, and
+immutable ones, such as tuples, are created again with their class and attributes. Objects that hold no traced or
+deferred value stay unchanged.
 """
 
 import collections
@@ -23,7 +24,7 @@ from fanfold.tracing.nodes import Node
 from fanfold.tracing.trace import Trace
 
 _New = Callable[[Any], Any]
-"""What stands for an object from now on: mostly the object itself."""
+"""Returns the replacement of an object, which is mostly the object itself."""
 
 
 def deferred_in(value: Any) -> list[Deferred]:
@@ -41,7 +42,7 @@ def plain(value: Any) -> Any:
     def new(each: Any) -> Any:
         return changed.get(id(each), each)
 
-    # First what is made anew, each after what it holds; then who holds it.
+    # First the objects that are created again, each after the objects that it holds; then their holders.
     for held in graph.fixed:
         if any(id(part) in changed for part in held.parts):
             made = held.way.put(held.value, new)
@@ -54,18 +55,18 @@ def plain(value: Any) -> Any:
 
 
 class _Way(NamedTuple):
-    """How objects of a kind hold others."""
+    """How objects of a kind hold other objects."""
 
     parts: Callable[[Any], Iterable[Any]]
-    """What an object holds."""
+    """Returns the objects that an object holds."""
     put: Callable[[Any, _New], Any]
-    """Puts new parts in their places, in the object or in another; returns the one that counts."""
+    """Puts new parts in their places, in the object or in a new one. Returns the object to use."""
     fixed: bool = False
-    """Whether it may have to be another. Such an object leads back to itself only through one that is not fixed."""
+    """Whether the object may have to be replaced. A cycle through such an object contains one that is not fixed."""
 
 
 class _Held(NamedTuple):
-    """An object, and what it holds in one way, but for what is plain by its type."""
+    """An object, and the objects that it holds in one way, except those whose type is always plain."""
 
     value: Any
     way: _Way
@@ -73,14 +74,14 @@ class _Held(NamedTuple):
 
 
 class _Graph:
-    """What a value leads to: what is ours, and who may hold it."""
+    """The objects reachable from a value: the traced and deferred ones, and those that may hold them."""
 
     def __init__(self, value: Any) -> None:
         self.ours: list[Any] = []
-        # Each after the fixed ones that it holds.
+        # Each object comes after the fixed ones that it holds.
         self.fixed: list[_Held] = []
         self.mutable: list[_Held] = []
-        # They are kept, so that nobody else gets their numbers.
+        # The objects are kept alive, so that no other object gets their ids.
         self._seen: dict[int, Any] = {}
         self._ways = dict(_USUAL)
         queue = [value]
@@ -108,7 +109,7 @@ class _Graph:
                 continue
             held = _Held(value, way, [part for part in parts if type(part) not in _PLAIN])
             if way.fixed:
-                # It comes up again once all that it holds has been seen.
+                # The object comes up again after everything that it holds.
                 stack.append(held)
                 stack.extend(held.parts)
             else:
@@ -118,13 +119,15 @@ class _Graph:
 
 _SCALARS = {np.dtype(code).type for code in np.typecodes["All"] if code not in "OV"}
 _PLAIN = frozenset({type(None), bool, int, float, complex, str, bytes} | _SCALARS)
-"""What holds nothing."""
+"""Types whose objects hold no other objects."""
 
 _OURS = frozenset({StandsIn, Trace, Node})
-"""Ours beside what stands in for NumPy's: classes of that, if a function asks for one, and what leads to the run."""
+"""Our own types besides the stand-ins for NumPy's: the stand-ins' classes, if a function asks for one, and objects that
+refer to the run."""
 
 _GONE = object()
-"""In place of what leads from an array to its run: whoever copies the attributes of an array of ours has that too."""
+"""The replacement for an array's reference to its run, which a function gets if it copies the attributes of such an
+array."""
 
 
 def _real(value: Any) -> Any:
@@ -137,7 +140,7 @@ def _real(value: Any) -> Any:
 
 
 def _ways(kind: type) -> list[_Way]:
-    """In which ways objects of a type hold others."""
+    """The ways in which objects of a type hold other objects."""
     if issubclass(kind, _CLOSED):
         return []
     ways = next(([way] for base, way in _BY_BASE if issubclass(kind, base)), None) or _ways_of_pandas(kind)
@@ -150,14 +153,14 @@ def _ways(kind: type) -> list[_Way]:
 
 
 _CLOSED = (type, types.ModuleType, types.FrameType, types.TracebackType, types.CodeType, types.CoroutineType)
-"""What leads to the whole program, and is not made to hold results."""
+"""Types that refer to the whole program and are not meant to hold results."""
 
 
 # ---- containers ----
 
 
 def _sequence(base: Any, put: Callable[[Any, list[Any]], Any], fixed: bool = False) -> _Way:
-    """The way of a type that holds items. Its own methods are called, whatever a subclass makes of them."""
+    """The way of a type that holds items. Its own methods are called, not a subclass's overrides."""
 
     def parts(value: Any) -> list[Any]:
         return list(base.__iter__(value))
@@ -186,7 +189,7 @@ def _put_deque(value: collections.deque[Any], items: list[Any]) -> Any:
 
 def _put_tuple(value: tuple[Any, ...], items: list[Any]) -> Any:
     if hasattr(value, "n_sequence_fields"):
-        # Such tuples as `time.struct_time` are made by their own class alone.
+        # Tuples such as `time.struct_time` can only be created by their own class.
         made: Any = value.__reduce__()
         make, (_, others) = made
         return make(items, others)
@@ -198,7 +201,7 @@ def _put_frozenset(value: frozenset[Any], items: list[Any]) -> Any:
 
 
 def _with_attributes(made: Any, value: Any) -> Any:
-    """What was made in place of another, with its attributes. Its class is not called: nobody knows with what."""
+    """Copies the attributes of a replaced object. Its class is not called, because the arguments are unknown."""
     kind = type(value)
     if kind.__dictoffset__:
         object.__setattr__(made, "__dict__", object.__getattribute__(value, "__dict__"))
@@ -212,7 +215,7 @@ def _mapping(base: Any) -> _Way:
     def put(value: Any, new: _New) -> Any:
         entries = [(key, new(key), new(each)) for key, each in list(base.items(value))]
         if any(key is not old for old, key, _ in entries):
-            # The order is kept.
+            # The order of the keys is kept.
             base.clear(value)
         for _, key, each in entries:
             if each is _GONE:
@@ -225,7 +228,7 @@ def _mapping(base: Any) -> _Way:
 
 
 def _cells(array: npt.NDArray[Any]) -> list[Any]:
-    """The objects in an array, those in its fields too."""
+    """The objects in an array, including those in its fields."""
     if not array.dtype.hasobject:
         return []
     if array.dtype.names is not None:
@@ -239,7 +242,7 @@ def _fill(array: npt.NDArray[Any], new: _New) -> None:
     for name in array.dtype.names or ():
         _fill(array[name], new)
     if array.dtype.names is None:
-        # An index for each axis, and one at least, means the object itself, even if that is an array.
+        # With an index for each axis, and at least one, the object itself is assigned, even if it is an array.
         array = array[np.newaxis]
         for index in np.ndindex(array.shape):
             array[index] = new(array[index])
@@ -271,7 +274,7 @@ def _parts_of_record(value: Any) -> list[Any]:
 
 
 def _parts_of_function(function: types.FunctionType) -> list[Any]:
-    # Ours work with what is ours.
+    # Our own functions work with traced and deferred values.
     if str(function.__module__).startswith("fanfold.tracing."):
         return []
     return [*(function.__closure__ or ()), function.__defaults__, function.__kwdefaults__, function.__dict__]
@@ -319,7 +322,7 @@ def _generated(values: Iterator[Any]) -> Iterator[Any]:
 
 
 def _put_opaque(value: Any, new: _New) -> Any:
-    """Nobody can change what such an object holds; but what an iterator gives is made plain as it comes."""
+    """The content of such an object cannot be changed, but an iterator's items are made plain as it yields them."""
     return map(plain, value) if hasattr(value, "__next__") else value
 
 
@@ -360,7 +363,7 @@ _BY_BASE: tuple[tuple[Any, _Way], ...] = (
 
 
 def _members(kind: type) -> list[Any]:
-    """The attributes that lie in the object itself: those of `__slots__`, and of compiled base classes."""
+    """The attributes stored in the object itself: those of `__slots__`, and of compiled base classes."""
     own = [each for base in kind.__mro__ for each in vars(base).values()]
     return [each for each in own if type(each) is types.MemberDescriptorType]
 
@@ -379,7 +382,7 @@ def _attributes(kind: type, members: list[Any]) -> _Way:
         if has_dict:
             entries.put(object.__getattribute__(value, "__dict__"), new)
         for member in members:
-            # Compiled classes have some that cannot be set.
+            # Compiled classes have attributes that cannot be set.
             with suppress(AttributeError, TypeError):
                 member.__set__(value, new(member.__get__(value)))
         return value
@@ -392,7 +395,7 @@ def _attributes(kind: type, members: list[Any]) -> _Way:
 
 def _ways_of_pandas(kind: type) -> list[_Way]:
     pandas = sys.modules.get("pandas")
-    # While it is being imported there are no results of it.
+    # While pandas is being imported, no result can contain its objects.
     if pandas is None or not hasattr(pandas, "MultiIndex"):
         return []
     if issubclass(kind, pandas.DataFrame | pandas.Series):
@@ -402,7 +405,7 @@ def _ways_of_pandas(kind: type) -> list[_Way]:
     if issubclass(kind, pandas.Index):
         return [_Way(_parts_of_index, _put_index, fixed=True)]
     if issubclass(kind, pandas.api.extensions.ExtensionArray):
-        # The dtype of a categorical one holds its categories.
+        # The dtype of a categorical column or index holds its categories.
         return [_Way(lambda values: [values.dtype], lambda values, _: values)]
     return []
 
@@ -410,7 +413,7 @@ def _ways_of_pandas(kind: type) -> list[_Way]:
 def _parts_of_table(table: Any) -> list[Any]:
     held = [table.index, *([table.columns] if table.ndim == 2 else [])]
     for block in table._mgr.blocks:
-        # An array of pandas' own has attributes; it may also be ours.
+        # The array can be pandas' own, with attributes, or one of ours.
         held += _cells(block.values) if type(block.values) is np.ndarray else [block.values]
     return held
 
@@ -448,9 +451,9 @@ def _put_levels(index: Any, new: _New) -> Any:
 
 
 def _inferred(column: Any, new: _New) -> Any:
-    """New values for a column or an index of objects, of the dtype that pandas would have found had it known ours.
+    """New values for a column or an index of objects, with the dtype that pandas infers from the plain values.
 
-    None if nothing is new.
+    None if no value is replaced.
     """
     if column.dtype != object:
         return None
@@ -462,4 +465,4 @@ def _inferred(column: Any, new: _New) -> Any:
 
 
 _USUAL: dict[type, list[_Way]] = {kind: _ways(kind) for kind in (list, tuple, dict, set, np.ndarray)}
-"""Found once: to look through a class takes longer than most results."""
+"""Computed once per type: inspecting a class takes longer than converting most results."""

@@ -1,6 +1,7 @@
-"""What NumPy's functions mean to traced arrays: which of them extend a formula, and how.
+"""The rules for NumPy's functions on traced arrays: which functions extend a formula, and how.
 
-The rule of rules: what is not certain to mean the same is done by NumPy, on the elements. A rule returns `None` then.
+If it is not certain that a formula gives the same result, NumPy computes it on the elements. A rule then returns
+`None`.
 """
 
 import functools
@@ -32,7 +33,7 @@ from fanfold.tracing.ufuncs import (
 
 Array = npt.NDArray[Any]
 
-# The ufunc behind `np.clip` has no public name, nor has its module types for it.
+# The ufunc behind `np.clip` has no public name and no type stubs.
 _CLIP: Any = vars(umath)["clip"]
 
 
@@ -53,7 +54,7 @@ def chosen(trace: Trace, node: Node, key: DeferredArray) -> Deferred | None:
 
 
 def replaced(trace: Trace, node: Node, key: DeferredArray, value: Any) -> Node | None:
-    """What ``values[mask] = number`` makes of the values."""
+    """The node of the values after ``values[mask] = number``."""
     mask, operand = _mask(trace, node, key), operand_of(trace, value)
     if mask is None or operand is None or (isinstance(operand, Node) and not operand.is_number):
         return None
@@ -67,14 +68,15 @@ def replaced(trace: Trace, node: Node, key: DeferredArray, value: Any) -> Node |
 Rule = Callable[..., Any]
 
 FUNCTIONS: dict[Any, Rule] = {}
-"""NumPy's functions that have a rule: it gets the trace and the arguments; None says that they are too much for it."""
+"""The rules of NumPy's functions. A rule gets the trace and the arguments; it returns None for arguments that it does
+not support."""
 
 METHODS: dict[str, Rule] = {}
-"""The methods that are such functions."""
+"""The methods that correspond to these functions."""
 
 
 def function(trace: Trace | None, func: Any, args: Any, kwargs: Any) -> Any:
-    """A function's call, as ``__array_function__`` gets it."""
+    """Handles a function's call, as ``__array_function__`` gets it."""
     done = _ruled(trace, func, args, kwargs)
     if done is not None:
         return done
@@ -84,7 +86,7 @@ def function(trace: Trace | None, func: Any, args: Any, kwargs: Any) -> Any:
 
 
 def _ruled(trace: Trace | None, func: Any, args: Any, kwargs: Any) -> Any:
-    """What its rule makes of a call; None if it has none, or if that is too much for it."""
+    """The result of the function's rule; None if there is no rule, or if the rule does not support the arguments."""
     rule = FUNCTIONS.get(func)
     if rule is None or trace is None or not trace.active:
         return None
@@ -116,8 +118,11 @@ def _rule(*functions: Any, method: str | None = None) -> Callable[[Rule], Rule]:
 
 
 def _called(func: Any, method: str, self: Any, *args: Any, **kwargs: Any) -> Any:
-    """A method's call: the function's rule is right for it. Without one, the function would want other arguments."""
-    # The methods do not know the array API's word for `ddof`.
+    """Handles a method's call by the function's rule.
+
+    Without a rule the method itself is called, because the function takes other arguments.
+    """
+    # The methods do not take `correction`, the array API's name for `ddof`.
     done = None if "correction" in kwargs else _ruled(self._trace, func, (self, *args), kwargs)
     if done is not None:
         return done
@@ -129,7 +134,7 @@ def _called(func: Any, method: str, self: Any, *args: Any, **kwargs: Any) -> Any
 
 
 def _over_all(node: Node, axis: Any) -> bool:
-    """Whether an axis, or all of a tuple, means all elements."""
+    """Whether an axis or a tuple of axes selects all elements."""
     places = 1 if isinstance(node.shape, Selection) else len(node.shape)
     axes = axis if type(axis) is tuple else (axis,)
     if axis is None or not all(type(each) is int and -places <= each < places for each in axes):
@@ -139,7 +144,7 @@ def _over_all(node: Node, axis: Any) -> bool:
 
 @functools.lru_cache(maxsize=1024)
 def _result_dtype(func: Any, dtype: np.dtype[Any]) -> np.dtype[Any]:
-    """The dtype that NumPy gives a statistic: that of one element."""
+    """NumPy's dtype for a statistic, found from one element."""
     found: np.dtype[Any] = func(np.ones(1, dtype)).dtype
     return found
 
@@ -147,7 +152,7 @@ def _result_dtype(func: Any, dtype: np.dtype[Any]) -> np.dtype[Any]:
 def _statistic(
     trace: Trace, func: Any, name: str, a: Any, axis: Any, keepdims: Any, dtype: Any = None, **parameters: Any
 ) -> Any:
-    """What a kernel of the catalogue says of all elements, or of those along axes."""
+    """The node of a kernel's result on all elements, or along axes."""
     node = elements_of(trace, a)
     if node is None or (node.dtype.kind == "c" and name not in ("sum", "mean")):
         return None
@@ -158,10 +163,10 @@ def _statistic(
         return None
     state = float_state()
     if not by_warnings(state) or (trace.filters_raise() and not trace.has_its_filters()):
-        # NumPy raises what it finds on its way.
+        # NumPy raises or warns while it computes this.
         return None
     if chosen and name in _POSITIONS:
-        # A sweep numbers the elements that it goes through, not those that are chosen.
+        # A sweep counts positions among all elements, not among the selected ones.
         return None
     result = _result_dtype(func, node.dtype)
     if dtype is not None and np.dtype(dtype) != result:
@@ -175,13 +180,13 @@ def _statistic(
         with np.errstate(**state):
             return func(elements, **parameters)
 
-    # NaN can mean that nothing was left, of which NumPy warns.
+    # NaN can mean that no element was left; NumPy warns of that.
     doubts_nan = chosen or name.startswith("nan")
     key = (kernel(name, **parameters), tuple(state.values()))
     made = trace.formulas.statistic(*key, node, result, plain, doubts_nan)
     raises = (chosen and name in ("min", "max", "ptp", "nanmin", "nanmax")) or name in ("nanargmin", "nanargmax")
     if raises or (doubts_nan and not trace.has_its_filters()):
-        # Where there is nothing NumPy raises an error, or warns, and the function may be waiting for it.
+        # Without elements NumPy raises or warns, and the function may rely on that.
         return trace.force(made, f"np.{name} of what may be nothing", at_once=True)
     return deferred(trace, made)
 
@@ -197,7 +202,7 @@ def _along(
     parameters: dict[str, Any],
     state: dict[str, Any],
 ) -> Any:
-    """What a kernel says of the elements along axes."""
+    """The node of a kernel's results along axes."""
     axes = axis if type(axis) is tuple else (axis,)
     if isinstance(node.shape, Selection) or type(keepdims) not in (bool, type(_NOTHING)):
         return None
@@ -229,7 +234,7 @@ _REAL = (int, float)
 
 
 def _reduction(func: Any, name: str, method: str | None = None) -> None:
-    """A statistic that NumPy computes in a dtype of the caller's choice."""
+    """Registers a statistic that NumPy computes in a dtype that the caller can choose."""
 
     @_rule(func, method=method)
     def rule(trace: Trace, a: Any, axis: Any = None, dtype: Any = None, out: Any = None, keepdims: Any = False) -> Any:
@@ -237,7 +242,7 @@ def _reduction(func: Any, name: str, method: str | None = None) -> None:
 
 
 def _plain_reduction(func: Any, name: str, method: str | None = None) -> None:
-    """A statistic of the elements' own dtype."""
+    """Registers a statistic in the elements' own dtype."""
 
     @_rule(func, method=method)
     def rule(trace: Trace, a: Any, axis: Any = None, out: Any = None, keepdims: Any = False) -> Any:
@@ -245,7 +250,7 @@ def _plain_reduction(func: Any, name: str, method: str | None = None) -> None:
 
 
 def _spread(func: Any, name: str, method: str | None = None) -> None:
-    """A statistic with degrees of freedom, which the array API calls a correction."""
+    """Registers a statistic with `ddof`, which the array API calls `correction`."""
 
     @_rule(func, method=method)
     def rule(
@@ -278,12 +283,12 @@ for _name in ("std", "var"):
 
 
 if isinstance(np.count_nonzero(np.ones(1)), np.generic):
-    # Older versions give Python's own integer, which has to be one from the start: there NumPy does it.
+    # Older versions return a Python integer, which cannot be deferred: there NumPy computes it.
     _plain_reduction(np.count_nonzero, "count_nonzero")
 
 
 def _order_statistic(func: Any, name: str) -> None:
-    """The median, by any of its names."""
+    """Registers a median function."""
 
     @_rule(func)
     def rule(
@@ -293,7 +298,7 @@ def _order_statistic(func: Any, name: str) -> None:
 
 
 def _quantile(func: Any, name: str) -> None:
-    """Quantiles and percentiles: a number is deferred; of several the array is computed at once."""
+    """Registers quantiles or percentiles. A single number is deferred; an array of several is computed at once."""
 
     @_rule(func)
     def rule(
@@ -319,7 +324,7 @@ def _quantile(func: Any, name: str) -> None:
             or node.dtype.kind not in "fiu"
             or isinstance(node.shape, Selection)
         ):
-            # Of what a mask has left nothing of NumPy raises an error, and the function may be waiting for it.
+            # If a mask leaves no elements, NumPy raises an error, and the function may rely on that.
             return None
         if (_OTHER_PLACE and type(q) is float and node.dtype == np.float32) or (
             _OTHER_NEIGHBOUR and method == _CLOSEST
@@ -336,20 +341,21 @@ def _quantile(func: Any, name: str) -> None:
         made = trace.formulas.statistic(asked, None, node, plain(np.ones(2, node.dtype)).dtype, plain)
         if type(q) is float:
             return deferred(trace, made)
-        # Whoever else asks for the same must not see what this function writes to it.
+        # The array is copied, because other functions with the same request must not see what this function writes to
+        # it.
         return trace.force(made, f"np.{name} of several").copy()
 
 
 _NUMPY = np.lib.NumpyVersion(np.__version__)
 _CLOSEST = "closest_observation"
 
-# Where quantiles of older NumPys are not the kernel's: before 2.4 the place of a single one is computed in the dtype of
-# the elements, and before 2.1 one method takes the other neighbour.
+# Older NumPy versions compute some quantiles differently from the kernel: before 2.4 the position of a single one is
+# computed in the dtype of the elements, and before 2.1 one method takes the other neighbour.
 _OTHER_PLACE, _OTHER_NEIGHBOUR = _NUMPY < "2.4.0", _NUMPY < "2.1.0"
 
 
 def _are_parts(q: Any) -> bool:
-    """Whether these are quantiles as a kernel takes them: a number or a flat sequence of numbers, all floats."""
+    """Whether a kernel takes these quantiles: a number or a flat sequence of numbers, all floats."""
     if type(q) is np.ndarray:
         return q.dtype == np.float64 and q.ndim == 1
     return type(q) is float or (type(q) in (list, tuple) and all(type(each) is float for each in q))
@@ -392,7 +398,7 @@ def _einsum(trace: Trace, subscripts: Any, *operands: Any) -> Any:
         return None
     inputs, _, output = subscripts.replace(" ", "").partition("->")
     first, _, second = inputs.partition(",")
-    # With an arrow and without, what occurs twice and is not asked for is summed.
+    # With and without an arrow, einsum sums over an index that occurs twice and is not in the output.
     return _dot(trace, *operands) if len(first) == 1 and first.isalpha() and first == second and not output else None
 
 
@@ -401,7 +407,7 @@ def _norm(trace: Trace, x: Any, ord: Any = None, axis: Any = None) -> Any:
     node = elements_of(trace, x)
     if node is None or node.dtype.kind != "f" or axis is not None or (ord is not None and len(_shape(node)) != 1):
         return None
-    # Of nothing NumPy has a largest value, 0, since 2.3 only.
+    # For an empty array, NumPy returns a largest value, 0, only since 2.3.
     if ord not in (None, 1, 2, np.inf) or (ord == np.inf and isinstance(node.shape, Selection)):
         return None
     return _statistic(trace, np.linalg.norm, "norm", x, None, False, ord=2 if ord is None else ord)

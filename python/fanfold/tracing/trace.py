@@ -1,4 +1,4 @@
-"""`Trace`: one function's call, what it has asked for so far, and how it comes to know values."""
+"""`Trace`: one function's call, its requests so far, and how it gets values."""
 
 import warnings
 import weakref
@@ -9,21 +9,21 @@ from fanfold.tracing.formulas import Formulas
 from fanfold.tracing.nodes import Computed, Node
 
 MOST_FORCED = 16
-"""A function that forces more often is a loop over NumPy calls, for which plain arrays are faster."""
+"""A function that forces more often than this loops over NumPy calls; plain arrays are faster for it."""
 
 MESSAGES = ((1, "invalid value"), (2, "divide by zero"), (4, "overflow"), (8, "underflow"))
-"""NumPy's words for floating-point exceptions, by the bits of the compiled half."""
+"""NumPy's texts for floating-point exceptions, by the bits of the compiled half."""
 
 KINDS = {"invalid value": "invalid", "divide by zero": "divide", "overflow": "over", "underflow": "under"}
-"""`np.errstate`'s words for the same."""
+"""The names of the same exceptions in `np.errstate`."""
 
 
 class InVain(BaseException):
-    """Ends a function that went another way than with a plain array, past its ``except Exception``."""
+    """Ends a function that did something else than with a plain array. Its ``except Exception`` does not catch this."""
 
 
 class _Made(Protocol):
-    """A deferred value, to a trace."""
+    """A deferred value, as a trace uses it."""
 
     _node: Node
 
@@ -31,7 +31,7 @@ class _Made(Protocol):
 
 
 class Trace:
-    """One function's call: what it has made, and how it comes to know values."""
+    """One function's call: the values that it has created, and how it gets their elements."""
 
     def __init__(self, formulas: Formulas, settle: Callable[[list[Node]], None], smallest: int) -> None:
         self.formulas = formulas
@@ -41,43 +41,46 @@ class Trace:
         self.nodes: list[Node] = []
         self.reasons: list[str] = []
         self.forced = 0
-        # Of warnings, as they are when the function begins.
+        # The warning filters when the function begins.
         self._filters = warnings.filters, list(warnings.filters)
-        # The function saw something that NumPy would not have shown it: what it makes of that does not count.
+        # Whether the function saw a value that NumPy would not have returned, so that its result does not count.
         self.in_vain = False
         self._settle = settle
         self._warnings: list[tuple[Node, str, dict[str, Any]]] = []
-        # References, and no set of them: that would hash the values.
+        # A list of references and not a set, because a set would hash the values.
         self._made: list[weakref.ref[_Made]] = []
 
     def keep(self, made: _Made, node: Node) -> None:
-        """Remembers a value that stands for a node."""
+        """Records a deferred value for a node."""
         self.used = True
         self.nodes.append(node)
         self._made.append(weakref.ref(made))
 
     def may_warn(self, node: Node, name: str, state: dict[str, Any]) -> None:
-        """Remembers an operation that NumPy would warn of if it met a floating-point exception."""
+        """Records an operation for which NumPy warns of floating-point exceptions."""
         if "warn" in state.values():
             self._warnings.append((node, name, state))
 
     def has_its_filters(self) -> bool:
-        """Whether warnings mean what they meant when the function began."""
+        """Whether the warning filters are the same as when the function began."""
         filters, content = self._filters
         return warnings.filters is filters and warnings.filters == content
 
     @staticmethod
     def filters_raise() -> bool:
-        """Whether the filters make an error of some warning at least, as they are now."""
+        """Whether the current filters turn any warning into an error."""
         return any(action == "error" for action, *_ in warnings.filters)
 
     def because(self, reason: str) -> None:
-        """Remembers what kept a function from being fused."""
+        """Records a reason why the function was not fully fused."""
         if reason not in self.reasons:
             self.reasons.append(reason)
 
     def know(self, nodes: list[Node], at_once: bool = False) -> None:
-        """Returns once these are known, and warns as NumPy would have; `at_once` if NumPy raises errors now."""
+        """Waits until these nodes are known, and warns as NumPy would have.
+
+        `at_once` means that NumPy would raise errors now.
+        """
         if not all(node.known for node in nodes):
             self._settle(nodes)
         self.warn()
@@ -88,14 +91,19 @@ class Trace:
                 self.give_up()
 
     def give_up(self) -> NoReturn:
-        """Ends a function that should have seen an error before: it is called again, with a plain array."""
+        """Ends a function that should have seen an error earlier. It is called again, with a plain array."""
         self.active, self.in_vain = False, True
         if self._settle is _too_late:
-            raise RuntimeError("the run was stopped before it came to this value: keep float(value) to have it at once")
+            raise RuntimeError(
+                "the run was stopped before this value was computed: keep float(value), which is computed at once"
+            )
         raise InVain
 
     def force(self, node: Node, reason: str, at_once: bool = False) -> Any:
-        """The value of a number, or the elements of a formula, now; `at_once` if it was asked for just now."""
+        """Computes the value of a number or the elements of a formula now.
+
+        `at_once` means that the function requested it just now.
+        """
         self.because(reason)
         self.nodes.append(node)
         self.forced += 1
@@ -106,15 +114,15 @@ class Trace:
         return wanted.value
 
     def warn(self) -> None:
-        """Warns of the exceptions that are known by now."""
+        """Warns of the floating-point exceptions that are known by now."""
         if not self.has_its_filters():
-            # The function has others for something else: it will be told once they are over.
+            # The function uses other filters at the moment; it is warned when they end.
             return
         left: list[tuple[Node, str, dict[str, Any]]] = []
         try:
             self._warn(left)
         except RuntimeWarning:
-            # The filters make errors of warnings, and this one comes late.
+            # The filters turn warnings into errors, and this one comes too late.
             self.give_up()
         self._warnings = left
 
@@ -134,43 +142,43 @@ class Trace:
                 if bits & bit and state[KINDS[words]] == "warn":
                     warnings.warn(f"{words} encountered in {name}", RuntimeWarning, stacklevel=4)
             if bits & 16:
-                # The loop raised an exception, of which only the plain call can tell.
+                # The loop raised an exception, which only a call with a plain array can show.
                 self.give_up()
             if not bits:
                 left.append((node, name, state))
 
     def end(self) -> None:
-        """The run is over: nothing is deferred any more, and nothing kept."""
+        """Ends the trace: nothing is deferred any more, and nothing is kept."""
         self.active = False
         self._settle = _too_late
         self.nodes.clear()
         self._warnings.clear()
 
     def close(self, kept: "set[int]") -> None:
-        """The function is over: what is still alive was kept somewhere, and is computed while it is right.
+        """Ends the function and computes the deferred values that it stored somewhere, while the array is unchanged.
 
-        Raises the first exception of those that cannot be computed, once the others are.
+        If some cannot be computed, raises the first exception after computing the others.
         """
         self.active = False
         alive = [made for reference in self._made if (made := reference()) is not None and id(made) not in kept]
         answers = [made._node for made in alive if made._node.is_answer and not made._node.known]
         if answers:
-            # One sweep for all of them, and not one for each.
+            # One sweep serves all of them.
             self._settle(answers)
         wrong: BaseException | None = None
         for made in alive:
             try:
                 made._materialise("values that are kept for later")
-            except (Exception, InVain) as error:  # noqa: BLE001 - NumPy's own word on it
+            except (Exception, InVain) as error:  # noqa: BLE001 - NumPy's own exception
                 wrong = error if wrong is None else wrong
         self._made.clear()
         try:
             if wrong is not None:
                 raise wrong
         finally:
-            # It leads here by its traceback: a circle would keep it, and the array.
+            # The exception's traceback refers to this frame: the cycle would keep the exception and the array alive.
             del wrong
 
 
 def _too_late(nodes: list[Node]) -> None:
-    """What was not computed while the run lasted cannot be computed any more."""
+    """Raises: values that were not computed during the run cannot be computed any more."""

@@ -1,6 +1,6 @@
-"""What ufuncs mean to traced arrays: one more node in a formula, with the dtypes and the inner loop that NumPy takes.
+"""Ufuncs on traced arrays: each adds a node to a formula, with the dtypes and the inner loop that NumPy uses.
 
-The rule of rules: what is not certain to mean the same is done by NumPy, on the elements.
+If it is not certain that a formula gives the same result, NumPy computes it on the elements.
 """
 
 import dis
@@ -20,14 +20,14 @@ from fanfold.tracing.operators import OF_UFUNCS
 from fanfold.tracing.trace import Trace
 
 _WEAK = (int, float, complex)
-"""Python's numbers, which take on the dtype of what they meet."""
+"""Python's number types, which adopt the dtype of the other operand."""
 
 SCALARS: frozenset[Any] = frozenset(np.dtype(character).type for character in np.typecodes["AllInteger"] + "?efdgFDG")
-"""NumPy's own numbers: a user's subclass can have operators of its own."""
+"""NumPy's own scalar types. Subclasses are excluded: they can define operators of their own."""
 
 
 def ufunc(trace: Trace | None, function: np.ufunc, method: str, inputs: Any, kwargs: Any) -> Any:
-    """A ufunc's call, as ``__array_ufunc__`` gets it."""
+    """Handles a ufunc's call, as ``__array_ufunc__`` gets it."""
     if trace is not None and trace.active:
         if method == "__call__":
             if not kwargs and type(inputs[0]) in SCALARS and _is_operator(function, inputs):
@@ -47,10 +47,10 @@ def ufunc(trace: Trace | None, function: np.ufunc, method: str, inputs: Any, kwa
 
 
 def _is_operator(function: np.ufunc, inputs: Any) -> bool:
-    """Whether a scalar of NumPy's met a deferred one in an operator, which it leaves to the ufunc as with any stranger.
+    """Whether this call comes from an operator between a NumPy scalar and a deferred one.
 
-    The ufunc could have been called by name, but only a power has other values then: what called us tells the two
-    apart.
+    NumPy passes such an operation to the ufunc. The ufunc could also have been called by name, but only for a power
+    does that give other values. The calling frame distinguishes the two.
     """
     if function not in OF_UFUNCS or not issubclass(type(inputs[1]), numbers.DeferredNumber):
         return False
@@ -61,7 +61,7 @@ def _is_operator(function: np.ufunc, inputs: Any) -> bool:
 
 
 def _into(trace: Trace, function: np.ufunc, inputs: Any, kwargs: Any) -> DeferredArray | None:
-    """``out=`` a deferred array, as in-place operators have it: the array stands for another formula from now on."""
+    """Handles ``out=`` with a deferred array, as in-place operators pass it: the array gets a new formula."""
     out = kwargs.get("out")
     if len(kwargs) != 1 or out is None or len(out) != 1 or type(out[0]) is not DeferredArray:
         return None
@@ -83,9 +83,9 @@ _REDUCE = {
 
 
 def ufunc_node(trace: Trace, function: np.ufunc, inputs: Any) -> Node | None:
-    """The node of a ufunc's values; None if NumPy has to compute them."""
+    """The node of a ufunc's values; None if NumPy must compute them."""
     if type(function) is not np.ufunc:
-        # Numba's, which compiles a loop at the first call, and cannot be asked for it before.
+        # A ufunc of Numba compiles its loop at the first call; before that, the loop cannot be requested.
         return None
     operands: list[Any] = []
     codes: list[Any] = []
@@ -130,20 +130,23 @@ def ufunc_node(trace: Trace, function: np.ufunc, inputs: Any) -> Node | None:
 
 
 class _Loop(NamedTuple):
-    """The loop that NumPy takes for operands of certain dtypes."""
+    """The loop that NumPy uses for operands of these dtypes."""
 
     dtypes: tuple[np.dtype[Any], ...]
-    """Of its operands."""
+    """The dtypes of its operands."""
     result: np.dtype[Any]
     may_warn: bool
     """Whether its values can be the result of a floating-point exception."""
     inner: _core.UfuncLoop | None
-    """What computes it block by block; None if it needs the interpreter, or if this NumPy does not hand it out."""
+    """Computes the loop block by block; None if it needs the interpreter, or if this NumPy version does not provide
+    it."""
 
 
 @functools.lru_cache(maxsize=4096)
 def _loop(function: np.ufunc, *codes: Any) -> _Loop | None:
-    """The loop for operands of these codes (`Node.code`) and Python types; None if there is none, or no such blocks."""
+    """The loop for operands of these codes (`Node.code`) and Python types; None if there is none, or if the core does
+    not support the dtypes.
+    """
     if function.nout != 1:
         return None
     asked = [code if isinstance(code, type) else _DTYPES[code >> 1] for code in codes]
@@ -152,21 +155,21 @@ def _loop(function: np.ufunc, *codes: Any) -> _Loop | None:
     except TypeError:
         return None
     if not all(takes(dtype) for dtype in (*dtypes, result)) or (function is np.power and result.kind in "iu"):
-        # Integers to negative powers are an error, which NumPy's loop cannot tell from a thread of ours.
+        # Integers to negative powers are an error, which NumPy's loop cannot raise in a worker thread.
         return None
     if function.__name__.startswith(_RAISE):
         return None
     constants = [isinstance(code, type) or bool(code & 1) for code in codes]
     try:
         inner = _core.UfuncLoop(function, (*dtypes, result), constants)
-    except Exception:  # noqa: BLE001 - this interface of NumPy's is not a promise: without it, NumPy does it itself
+    except Exception:  # noqa: BLE001 - this NumPy interface is private: without it, NumPy computes the result itself
         inner = None
     return _Loop(tuple(dtypes), result, result.kind in "fciu", inner)
 
 
 _RAISE = ("obl_", "pro_")
-"""SciPy's spheroidal functions take memory, and raise an exception if an order wants too much: nobody would hear of it
-in a thread of ours."""
+"""SciPy's spheroidal functions allocate memory and raise an exception if an order needs too much, which would be lost
+in a worker thread."""
 
 _DTYPES = {np.dtype(character).num: np.dtype(character) for character in np.typecodes["All"] if character not in "SUVO"}
 
@@ -175,7 +178,7 @@ _DTYPES = {np.dtype(character).num: np.dtype(character) for character in np.type
 
 
 def operand_of(trace: Trace, value: Any) -> Any:
-    """A value as a node, a Python number as it is; None for what is foreign."""
+    """A value as a node, and a Python number unchanged; None for unsupported values."""
     kind = type(value)
     if kind is Traced:
         return value._node()
@@ -192,13 +195,13 @@ def operand_of(trace: Trace, value: Any) -> Any:
 
 
 def elements_of(trace: Trace, value: Any) -> Node | None:
-    """The node of an array; None for numbers and what is foreign."""
+    """The node of an array; None for numbers and unsupported values."""
     node = operand_of(trace, value)
     return node if type(node) is Node and not node.is_number else None
 
 
 def converted(trace: Trace, operand: Any, dtype: np.dtype[Any]) -> Node | None:
-    """The operand in another dtype, into which it fits: as a loop takes it."""
+    """The operand converted to the dtype of a loop, which must be able to hold it."""
     if type(operand) is not Node:
         try:
             return trace.formulas.python_number(operand, dtype)
@@ -235,17 +238,17 @@ def common_shape(*nodes: Node) -> Shape | None:
 
 
 def float_state() -> dict[str, Any]:
-    """What the function wants to be told of floating-point exceptions: `np.errstate` as it is now."""
+    """How the function handles floating-point exceptions: the current `np.errstate`."""
     return typing.cast("dict[str, Any]", np.geterr())
 
 
 def may_defer(trace: Trace, state: dict[str, Any]) -> bool:
-    """Whether it can be told once the values are computed: by warnings, under the filters of its beginning."""
+    """Whether floating-point exceptions can be reported later, by warnings under the filters of its start."""
     return by_warnings(state) and trace.has_its_filters()
 
 
 def by_warnings(state: dict[str, Any]) -> bool:
-    """Whether it is told by warnings, if at all."""
+    """Whether floating-point exceptions are reported by warnings only, if at all."""
     return _WORDS.issuperset(state.values())
 
 
@@ -256,7 +259,7 @@ _WORDS = {"warn", "ignore"}
 
 
 class _Log(list[str]):
-    """Where NumPy writes what it would warn of: whoever computes a number does not warn for those who asked for it."""
+    """A log of NumPy's warnings: a number is computed for several functions, and each of them warns itself."""
 
     def write(self, message: str) -> None:
         self.append(message.removeprefix("Warning: ").rstrip())
@@ -270,7 +273,7 @@ def computed(
     dtype: np.dtype[Any],
     state: dict[str, Any],
 ) -> Node:
-    """What a function makes of numbers that may not be known yet."""
+    """The number that a function computes from numbers that may not be known yet."""
     told = _Log()
     how: dict[str, Any] = {kind: "log" if word == "warn" else word for kind, word in state.items()}
 
@@ -287,14 +290,14 @@ def computed(
 
 
 def fast_power(base: DeferredArray, exponent: Any) -> Callable[[Any], Any] | None:
-    """The ufunc that ``base ** exponent`` is for a few exponents, as NumPy has it."""
+    """The ufunc that NumPy uses for ``base ** exponent`` with some exponents."""
     if type(exponent) not in (int, float) or base.dtype.kind not in "fc":
         return np.square if type(exponent) is int and exponent == 2 and base.dtype.kind in "biu" else None
     return {2: np.square, 0.5: np.sqrt, -1: np.reciprocal, 1: np.positive}.get(exponent)
 
 
 def product(trace: Trace, a: Any, b: Any) -> Node | None:
-    """The scalar product of two vectors."""
+    """The node of the scalar product of two vectors."""
     left, right = elements_of(trace, a), elements_of(trace, b)
     if left is None or right is None or left.dtype.kind != "f" or left.dtype != right.dtype:
         return None
@@ -315,5 +318,5 @@ def kernel(name: str, **parameters: Any) -> _core.Kernel:
     return _core.Kernel(name, **parameters)
 
 
-# Numbers are made with ufuncs, and ufuncs meet numbers.
+# Imported last: the two modules need each other.
 from fanfold.tracing import numbers  # noqa: E402

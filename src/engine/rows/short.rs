@@ -1,5 +1,5 @@
-//! Short rows: many of them as one block, whose items are then divided among them, so that what a row costs besides its
-//! elements is a few calls for each function; and rows of several lengths, of which most are short.
+//! Short rows, and rows of several lengths, most of which are short. Many rows are evaluated as one block, whose items
+//! are then divided among them. So besides its elements, a row costs only a few calls for each function.
 
 use std::ops::Range;
 use std::sync::atomic::Ordering;
@@ -16,7 +16,8 @@ use crate::plan::{RequestId, Stage};
 use crate::source::{Rows, View};
 
 impl<'a> Run<'a> {
-    /// Answers for rows of several lengths. Those that make a block are taken together, and long ones asked each by itself.
+    /// Computes results for rows of several lengths. Short rows are combined to a block; long rows are processed one by
+    /// one.
     pub(super) fn ragged(
         &self,
         worker: &mut Worker<'_, 'a>,
@@ -27,7 +28,7 @@ impl<'a> Run<'a> {
         let len = |row: usize| source.elements(row..row + 1).len();
         let mut row = rows.start;
         while row < rows.end && !self.control.is_stopped() {
-            // What samples has to go about it as it would by itself, if a sample is not everything.
+            // A request that samples must take the same sample as for the row alone, unless the sample is the whole row.
             let at_once = len(row) <= SAMPLE || (len(row) <= CHUNK && !self.stage.is_sampled());
             if at_once && (len(row) > BLOCK || self.batch.is_none()) {
                 self.sweep(worker, row..row + 1, 0);
@@ -58,7 +59,7 @@ impl<'a> Run<'a> {
         Ok(())
     }
 
-    /// Brings those of the rows into the tiles that do not lie in memory as they should.
+    /// Copies the rows of each source that are not contiguous in memory into its tile.
     pub(super) fn pack(&self, worker: &mut Worker<'_, 'a>, rows: Range<usize>) {
         for (source, tile) in self.sources.iter().zip(&mut worker.tiles) {
             if source.joined(rows.clone()).is_some() {
@@ -73,7 +74,7 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// Answers for whole rows that make a block, some of those that were packed.
+    /// Computes results for whole rows that make a block, from the packed rows.
     pub(super) fn batch(
         &self,
         worker: &mut Worker<'_, 'a>,
@@ -99,7 +100,8 @@ impl<'a> Run<'a> {
             self.renew(states, 1);
         }
         let Some(states) = states.first_mut() else { return Ok(()) };
-        // In the order of the rows for each call: who waits for a row's further request has those of later rows wait as well.
+        // Each call gets its results in the order of rows: if a row makes a further request, later rows of that call
+        // wait too.
         let mut later: Vec<(usize, RequestId, Result<Answer, Error>)> = Vec::new();
         let mut waits = vec![false; columns.len()];
         evaluator.evaluate(&views, 0, elements.len(), |instruction, block| {
@@ -146,7 +148,7 @@ impl<'a> Run<'a> {
         if later.is_empty() && self.written.is_empty() && self.sampled.is_empty() {
             return Ok(());
         }
-        // Stable: the rows of a call stay in their order.
+        // The sort is stable: the rows of a call stay in their order.
         later.sort_by_key(|(row, ..)| *row);
         let mut later = later.into_iter().peekable();
         let control = self.control.of_worker();
@@ -169,7 +171,7 @@ impl<'a> Run<'a> {
         Ok(())
     }
 
-    /// Takes an answer that is no further request.
+    /// Stores an answer that is not a further request.
     fn take(&self, row: usize, who: RequestId, answer: Result<Answer, Error>, columns: &mut [Column]) {
         match answer {
             Ok(Answer::Value(value)) => self.place(row, who, Ok(value), columns),
@@ -179,7 +181,7 @@ impl<'a> Run<'a> {
     }
 }
 
-/// Rows of several lengths in portions of about a chunk.
+/// Divides rows of several lengths into portions of about a chunk.
 pub(super) fn portions(rows: &Rows<'_>) -> Vec<Range<usize>> {
     let mut portions = Vec::new();
     let mut start = 0;

@@ -1,28 +1,29 @@
-//! Bins: their edges, as NumPy has them, and how the bin of an element is guessed or found by bisection.
+//! Bins: their edges, equal to NumPy's, and how the bin of an element is guessed or found by bisection.
 //!
-//! Places are numbered from 1 for the first bin; 0 is below all of them, and one past the last is above. For bins of equal width
-//! the place is guessed as 1 + (x − first) × n / (last − first), in fixed point with [`FRACTION`] bits after the point: one
-//! multiplication and one addition, to a number so large that its last bit is the last of these. Nothing is counted here.
+//! Places number the bins from 1. Place 0 is below all bins, and the place after the last bin is above all. For bins of
+//! equal width, the place is guessed as 1 + (x − first) × n / (last − first), in fixed point with [`FRACTION`] bits
+//! after the point. That takes one multiplication and one addition of a number so large that the last bit of the sum is
+//! the last fractional bit. Nothing is counted here.
 
 use crate::dtype::DType;
 use crate::error::Error;
 use crate::memory;
 
-/// Bits after the point of a guess. With so many, few elements are so near an edge that their block has to be corrected: of
-/// random elements one in a thousand blocks.
+/// Bits after the point of a guess. With 24 bits, few blocks have an element so near an edge that they must be
+/// corrected: one block in a thousand for random elements.
 pub(super) const FRACTION: u32 = 24;
 const ONE: f64 = (1 << FRACTION) as f64;
 pub(super) const MASK: u32 = (1 << FRACTION) - 1;
 
-/// 2⁵² + 2⁵¹: a sum with this is rounded to a whole number, found in its lower 51 bits.
+/// 2⁵² + 2⁵¹: adding this rounds a number to an integer, found in the lower 51 bits of the sum.
 const ROUND: f64 = 6_755_399_441_055_744.0;
 
-/// The bins: their edges, and how an element finds its own.
+/// The bins: their edges, and how to find an element's bin.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Bins {
     pub(super) edges: Vec<f64>,
     pub(super) dtype: DType,
-    /// How places are guessed, for bins of equal width.
+    /// How to guess places, for bins of equal width.
     pub(super) uniform: Option<Guess>,
 }
 
@@ -31,20 +32,20 @@ pub(super) struct Bins {
 pub(super) struct Guess {
     pub(super) scale: f64,
     pub(super) offset: f64,
-    /// Guesses below `lowest` and above `highest` are replaced by these two, which are outside of the bins as well.
+    /// Guesses below `lowest` or above `highest` are clipped to them; both are outside of the bins.
     pub(super) lowest: f64,
     pub(super) highest: f64,
-    /// How near a whole number a guess cannot be trusted.
+    /// A guess nearer than this to a whole number may be wrong.
     pub(super) margin: u32,
 }
 
 impl Bins {
-    /// Bins between given edges, which rise.
+    /// Bins between given ascending edges.
     pub(super) fn between(edges: Vec<f64>, dtype: DType) -> Bins {
         let (first, last) = (edges.first().copied().unwrap_or_default(), edges.last().copied().unwrap_or_default());
         let bins = (edges.len() - 1) as f64;
         let width = (last - first) / bins;
-        // How far the edges are from a regular grid, and the guess from exact arithmetic, in bins.
+        // The distance of the edges from a regular grid, and the error of the guess, in bins.
         let off =
             edges.iter().enumerate().map(|(i, edge)| ((edge - first) / width - i as f64).abs()).fold(0.0, f64::max);
         let rounding = 8.0 * f64::EPSILON * (bins + first.abs().max(last.abs()) / width);
@@ -65,8 +66,8 @@ impl Bins {
         Bins { edges, dtype, uniform }
     }
 
-    /// `count` bins of equal width, with the edges that NumPy's `linspace` gives: computed in the data's dtype if the
-    /// range is the data's, in float64 if it was given.
+    /// `count` bins of equal width, with the edges of NumPy's `linspace`. They are computed in the data's dtype if the
+    /// range comes from the data, and in float64 if it was given.
     pub(super) fn regular(count: usize, low: f64, high: f64, dtype: DType, computed_in: DType) -> Result<Bins, Error> {
         let (low, high) =
             if low == high { (computed_in.round(low - 0.5), computed_in.round(high + 0.5)) } else { (low, high) };
@@ -92,24 +93,24 @@ impl Bins {
                 kernel: "histogram",
                 parameter: "bins",
                 value: count.to_string(),
-                expected: format!("few enough to be told apart in {dtype} between {low:?} and {high:?}"),
+                expected: format!("few enough for distinct edges in {dtype} between {low:?} and {high:?}"),
             })
         }
     }
 
-    /// How many bins there are.
+    /// The number of bins.
     pub(super) fn count(&self) -> usize {
         self.edges.len() - 1
     }
 
-    /// Counts over their sum and the bins' widths, divided in NumPy's order.
+    /// Counts divided by the bins' widths and by their sum, in NumPy's order.
     pub(super) fn densities(&self, counts: &[f64]) -> Vec<f64> {
         let total = counts.iter().sum::<f64>();
         let widths = self.edges.windows(2).map(|ends| self.dtype.round(ends[1] - ends[0]));
         memory::collected(counts.iter().zip(widths).map(|(&count, width)| count / width / total))
     }
 
-    /// The place of x, from its number of edges at or below; NaN is below.
+    /// The place of x: the number of edges at or below it. NaN is below all bins.
     pub(super) fn bisect(&self, x: f64) -> usize {
         match self.edges.last() {
             Some(&last) if x == last => self.count(),

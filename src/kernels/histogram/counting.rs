@@ -1,8 +1,8 @@
-//! Elements are counted per place: one count, or one sum of weights, for each bin and for what is outside.
+//! Counts elements per place: one count, or one sum of weights, for each bin and for each side outside of the bins.
 //!
-//! The guesses of a block go into a buffer in a loop over vectors; the counting, which no vector can do, follows (`tally.rs`). A
-//! guess so near a whole number that rounding could have moved it across is corrected by a comparison with the true edges, so
-//! that the counts do not depend on how places are guessed.
+//! A vectorised loop writes the guesses of a block into a buffer; then the elements are counted one by one, because
+//! counting cannot be vectorised. If rounding could have moved a guess across a whole number, it is corrected by
+//! comparison with the true edges. So the counts do not depend on how places are guessed.
 
 use std::sync::Arc;
 
@@ -24,10 +24,10 @@ pub(super) struct Histogram {
     pub(super) bins: Arc<Bins>,
 }
 
-/// The number of a place, as wide as the buffer of places holds it.
+/// The number of a place, in the integer type of the buffer.
 trait Place: Copy + Into<u64> + TryFrom<usize> {
     const ZERO: Self;
-    /// The places of guesses, which are handed over whole and by their lower halves.
+    /// The places of guesses, which are passed as 64-bit numbers and as their lower halves.
     fn of<S: Simd>(guesses: &[u64; ROW], lower: &[u32x16<S>; ROW / 16], places: &mut [Self; ROW]);
 }
 
@@ -50,12 +50,12 @@ impl Place for u32 {
     #[inline(always)]
     #[allow(clippy::cast_possible_truncation)]
     fn of<S: Simd>(guesses: &[u64; ROW], _: &[u32x16<S>; ROW / 16], places: &mut [u32; ROW]) {
-        // Without the bit that `ROUND` sets, and the exponent.
+        // Removes the exponent and the bit that `ROUND` sets.
         *places = guesses.map(|guess| (guess >> FRACTION) as u32 & ((1 << (51 - FRACTION)) - 1));
     }
 }
 
-/// How many places are computed at a time.
+/// The number of places computed at a time.
 const ROW: usize = 32;
 
 impl Histogram {
@@ -75,7 +75,7 @@ impl Histogram {
         let (margin, mask) = (u32x16::splat(simd, guess.margin), u32x16::splat(simd, MASK));
         let mut nearest = [mask; ROW / 16];
         let (rows, rest) = block.as_chunks::<ROW>();
-        // NaN is below, and near nothing.
+        // NaN is below all bins and near no edge.
         let mut last_row = [f64::NAN; ROW];
         last_row[..rest.len()].copy_from_slice(rest);
         let (place_rows, _) = places.as_chunks_mut::<ROW>();
@@ -86,7 +86,7 @@ impl Histogram {
             let (guess_vectors, _) = guesses.as_chunks_mut::<8>();
             for i in 0..ROW / 8 {
                 let guess = f64x8::load_array_ref(simd, &vectors[i]) * scale + offset;
-                // Not `max`: processors disagree on that of a NaN.
+                // Not `max`: its result for NaN differs between processors.
                 let guess = guess.simd_ge(lowest).select(guess, lowest).min(highest);
                 guess_vectors[i] = guess.to_array().map(f64::to_bits);
             }
@@ -105,13 +105,13 @@ impl Histogram {
         }
     }
 
-    /// Mends the places that are on the wrong side of an edge: a guess is off by one at most.
+    /// Corrects the places on the wrong side of an edge. A guess is wrong by at most one place.
     #[inline(never)]
     fn correct<P: Place>(&self, block: &[f64], places: &mut [P; BLOCK]) {
         let edges = self.bins.edges.as_slice();
         for (place, &x) in places.iter_mut().zip(block) {
             let guess = usize::try_from((*place).into()).map_or(edges.len(), |guess| guess.min(edges.len()));
-            // The first edge at or above the place and the one before it; the last edge belongs to the bin below.
+            // The edge at the upper end of the place and the one before it; the last edge belongs to the last bin.
             let too_low = edges.get(guess).is_some_and(|&edge| x > edge || (x == edge && guess + 1 < edges.len()));
             let too_high = guess
                 .checked_sub(1)

@@ -1,7 +1,8 @@
-//! Counts per bin, equal to NumPy's to the last count: `histogram`.
+//! Counts per bin, exactly equal to NumPy's: `histogram`.
 //!
-//! NumPy's rule: bin i holds the elements with `edges[i] <= x < edges[i + 1]`, the last one its upper edge too. `bins` has the
-//! edges, `counting` the loops; here is what is asked for first (the range, or what a rule has to know), and what is answered.
+//! NumPy's rule: bin i holds the elements with `edges[i] <= x < edges[i + 1]`, and the last bin includes its upper
+//! edge. `bins` has the edges and `counting` the loops. This file has the first request (for the range, or for the
+//! statistics that a rule needs) and the result.
 
 mod bins;
 mod counting;
@@ -22,13 +23,13 @@ use crate::value::Value;
 use bins::Bins;
 use counting::{Histogram, Weighing};
 
-/// The integer that a sum of integers has to be, if it fits 64 bits.
+/// The exact integer of a sum of integers, if it fits 64 bits.
 #[allow(clippy::cast_possible_truncation)] // what is beyond 128 bits saturates, and is out of bounds then
 fn whole(sum: Double) -> Option<i64> {
     i64::try_from((sum.high as i128).checked_add(sum.low as i128)?).ok()
 }
 
-/// Asks for the sums of weights in known bins; weights that are integers have sums that are integers.
+/// Requests the sums of weights in known bins; integer weights have integer sums.
 fn weighed(pairs: Expression, weights: DType, bins: Arc<Bins>, density: bool) -> Request {
     Request::new(pairs, Weighing(Histogram { bins: Arc::clone(&bins) }), move |sums: &Vec<Double>| {
         let sums = sums.get(1..=bins.count()).unwrap_or_default();
@@ -51,7 +52,7 @@ fn weighed(pairs: Expression, weights: DType, bins: Arc<Bins>, density: bool) ->
     })
 }
 
-/// Asks for the counts in known bins, or for the sums of weights there, if elements have weights.
+/// Requests the counts in known bins, or the sums of weights if elements have weights.
 fn counts(input: &Input, bins: Bins, density: bool) -> Request {
     let bins = Arc::new(bins);
     if let (Some(pairs), Some(weights)) = (input.weighted(), input.weights) {
@@ -75,31 +76,34 @@ fn counts(input: &Input, bins: Bins, density: bool) -> Request {
 pub(super) static HISTOGRAM: Entry = Entry {
     name: "histogram",
     doc: "The number of elements in each bin, and the bins' edges: a named tuple ``(counts, edges)``.\n\n\
-          Equal to ``np.histogram`` to the last count: every bin is half-open but the last, and an element is counted where \
-          a comparison with the edges puts it. NaN and what lies outside is not counted. An integer ``bins`` without \
-          ``range`` takes the smallest and largest element, found in a pass before, as its range.\n\n\
-          A name leaves the number of bins to a rule, which takes a pass before: ``\"sturges\"``, ``\"sqrt\"`` and ``\"rice\"`` \
-          go by the number of elements, ``\"scott\"`` by their standard deviation as well and ``\"doane\"`` by their skewness; \
-          ``\"fd\"`` and ``\"auto\"`` by their quartiles, and take two. Where NumPy's own moments are inexact (in float16, of nearly \
-          equal elements, where squares overflow) the number of bins is that of the exact ones.",
+          The counts are exactly those of ``np.histogram``: every bin but the last is half-open, and comparisons \
+          with the edges decide the bin of an element. NaN and elements outside of the bins are not counted. An \
+          integer ``bins`` without ``range`` uses the range from the smallest to the largest element, which an \
+          extra pass finds first.\n\n\
+          If ``bins`` is a name, a rule chooses the number of bins, after an extra pass: ``\"sturges\"``, \
+          ``\"sqrt\"`` and ``\"rice\"`` use the number of elements, ``\"scott\"`` also their standard deviation and \
+          ``\"doane\"`` also their skewness; ``\"fd\"`` and ``\"auto\"`` use their quartiles, which take two passes. \
+          Where NumPy's own moments are inexact (in float16, for nearly equal elements, or if squares overflow), the \
+          number of bins follows from the exact moments.",
     parameters: &[
         Parameter {
             name: "bins",
             accepts: Accepts::Bins,
             default: DefaultValue::Int(10),
-            doc: "The number of bins of equal width, a rule for it, or the rising sequence of edges.",
+            doc: "The number of bins of equal width, the name of a rule for it, or the ascending sequence of edges.",
         },
         Parameter {
             name: "range",
             accepts: Accepts::Range,
             default: DefaultValue::None,
-            doc: "The lower and upper end ``(low, high)`` of the bins; the data's own if ``None``.",
+            doc: "The lower and upper end ``(low, high)`` of the bins; ``None`` stands for the smallest and the \
+                  largest element.",
         },
         Parameter {
             name: "density",
             accepts: Accepts::Bool,
             default: DefaultValue::Bool(false),
-            doc: "If ``True``, counts are divided by their sum and the bins' widths.",
+            doc: "If ``True``, counts are divided by their sum and by the bins' widths.",
         },
     ],
     numpy: "np.histogram(x, bins=bins, range=range, density=density)",
@@ -143,7 +147,7 @@ fn histogram(arguments: &Arguments, input: &Input) -> Result<Request, Error> {
     })
 }
 
-/// Asks for a histogram whose number of bins is left to a rule.
+/// Requests a histogram whose number of bins follows from a rule.
 fn by_rule(rule: Rule, arguments: &Arguments, input: &Input) -> Result<Request, Error> {
     let (input, density, dtype) = (*input, arguments.bool("density"), input.dtype.mean_type());
     if input.weights.is_some() {
@@ -166,7 +170,7 @@ fn by_rule(rule: Rule, arguments: &Arguments, input: &Input) -> Result<Request, 
     }))
 }
 
-/// Refuses data that have no finite range.
+/// Returns an error for data without a finite range.
 fn check_range(low: f64, high: f64) -> Result<(), Error> {
     if low.is_finite() && high.is_finite() { Ok(()) } else { Err(Error::HistogramRange { low, high }) }
 }

@@ -1,7 +1,7 @@
 //! A central moment of any order: `moment`.
 //!
-//! Up to the fourth it follows from the moments that the other kernels share. Beyond, a second pass sums powers of deviations
-//! from the mean, which is known by then.
+//! Up to the fourth order it follows from the moments that the other kernels share. For higher orders, a second pass
+//! sums powers of deviations from the known mean.
 
 use std::marker::PhantomData;
 
@@ -23,14 +23,14 @@ use crate::value::Value;
 
 pub(in crate::kernels) static MOMENT: Entry = Entry {
     name: "moment",
-    doc: "A central moment: the mean of the deviations from the mean, raised to ``order``.\n\n\
-          NaN of an empty array. Powers that leave float64 are taken of scaled elements, in further passes. SciPy's \
-          ``stats.moment``.",
+    doc: "A central moment: the mean of the deviations from the mean, raised to the power ``order``.\n\n\
+          NaN for an empty array. If powers leave the range of float64, further passes use scaled elements. The same \
+          as SciPy's ``stats.moment``.",
     parameters: &[Parameter {
         name: "order",
         accepts: Accepts::IntFrom(0),
         default: DefaultValue::Int(1),
-        doc: "The power.",
+        doc: "The power to which deviations are raised.",
     }],
     numpy: "stats.moment(x, order=order, axis=None)",
     takes: Takes::Reals,
@@ -64,12 +64,12 @@ fn moment(arguments: &Arguments, input: &Input) -> Result<Request, Error> {
     })
 }
 
-/// Asks for a central moment of a high order. The mean, and the elements, are in the scale; `n` is their number.
+/// Requests a central moment of a high order. The mean and the elements are scaled; `n` is the number of elements.
 fn central(input: &Input, scale: Scale, mean: f64, n: f64, order: i64) -> Request {
     let input = *input;
     let finish = move |sum: &Double| {
         if scale == Scale::ONE && mean.is_finite() && !sum.high.is_finite() {
-            // The elements are finite: the mean is.
+            // The mean is finite, so the elements are.
             let next = move |[scale, _]: [Scale; 2]| central(&input, scale, scale.scaled(mean), n, order);
             return Ok(match input.weighted() {
                 Some(pairs) => rescaled::<Complex<f64>>(pairs, Of::Weighted, next),

@@ -4,18 +4,19 @@
 //!
 //! * a block's sum is kept with its rounding errors ([`Double`](crate::lanes::Double));
 //! * a block's moments are taken in a second loop over the block (float32: in the only one), as sums sₚ = Σ dᵖ of the
-//!   deviations d = x − m from the rounded mean m; what the rounding left over, e = μ − m, is taken out again (Björck's
-//!   correction for p = 2, in Chan, Golub & LeVeque, The American Statistician 37 (1983), equation 1.7, and its binomial
-//!   analogues):
-//!   M₂ = s₂ − n e², M₃ = s₃ − 3 e s₂ + 2 n e³, M₄ = s₄ − 4 e s₃ + 6 e² s₂ − 3 n e⁴;
+//!   deviations d = x − m from the rounded mean m; the rounding error e = μ − m is then corrected (Björck's correction
+//!   for p = 2, in Chan, Golub & LeVeque, The American Statistician 37 (1983), equation 1.7, and its binomial
+//!   analogues): M₂ = s₂ − n e², M₃ = s₃ − 3 e s₂ + 2 n e³, M₄ = s₄ − 4 e s₃ + 6 e² s₂ − 3 n e⁴;
 //! * blocks and chunks are merged with the formulas of Pébay (Sandia report SAND2008-6212, equations 2.1, 3.1 and
 //!   their case p = 4), with δ the difference of the means.
 //!
-//! Elements with weights w are counted by them: n = Σ w, μ = Σ w x / n, Mₚ = Σ w (x − μ)ᵖ, and the formulas are the same.
+//! Elements with weights w count w times: n = Σ w, μ = Σ w x / n, Mₚ = Σ w (x − μ)ᵖ, and the formulas are the same.
 //!
-//! Elements whose powers leave float64 are gone over again in a scale of their own (`rescaled.rs`).
+//! If powers of elements leave the range of float64, further passes read the elements in a scale of their own
+//! (`rescaled.rs`).
 //!
-//! The mean is kept as an unevaluated sum of two floats: δ is small beside μ, and one float would leave it few digits.
+//! The mean is kept as an unevaluated sum of two floats: δ is small compared with μ, so with one float it would have
+//! few correct digits.
 
 mod accumulator;
 mod central;
@@ -31,7 +32,7 @@ pub(super) use central::MOMENT;
 pub(super) use request::{finish, floats_in_scale, moments};
 pub(super) use state::MomentsState;
 
-/// M₂ / (n − ddof). NumPy divides by zero where n ≤ ddof; its `nan…` versions answer NaN there.
+/// M₂ / (n − ddof). Where n ≤ ddof, NumPy divides by zero, and its `nan…` versions return NaN.
 pub(super) fn variance(state: &MomentsState, ddof: f64, omits: bool) -> f64 {
     let freedom = state.count - ddof;
     if state.count == 0.0 || (freedom <= 0.0 && omits) {
@@ -56,11 +57,11 @@ const BIAS: Parameter = Parameter {
 
 pub(super) static VAR: Entry = Entry {
     name: "var",
-    doc: "The variance: the sum of squared deviations from the mean over ``n - ddof``.\n\n\
-          NaN of an empty array; NaN or inf where ``n <= ddof``, as in NumPy, and NaN if NaN values are omitted, as in \
-          ``np.nanvar``. Computed in float64 in two passes over each block in cache, merged with Pébay's formulas \
-          (SAND2008-6212). Where squares leave float64, about beyond 1e±150, further passes go over scaled elements: it is \
-          right whenever the answer is a float64.",
+    doc: "The variance: the sum of squared deviations from the mean, divided by ``n - ddof``.\n\n\
+          NaN for an empty array. NaN or inf where ``n <= ddof``, as in NumPy; with omitted NaN always NaN there, as \
+          in ``np.nanvar``. Computed in float64 in two passes over each block in cache, and merged with Pébay's \
+          formulas (SAND2008-6212). If squares leave the range of float64 (elements beyond about 1e±150), further \
+          passes use scaled elements: the result is right whenever it fits float64.",
     parameters: &[DDOF],
     numpy: "np.var(x, ddof=ddof)",
     takes: Takes::Reals,
@@ -76,13 +77,14 @@ pub(super) static VAR: Entry = Entry {
 pub(super) static NANVAR: Entry = VAR.omitting(
     "nanvar",
     "np.nanvar(x, ddof=ddof)",
-    "The variance; NaN elements are left out. NaN where no more than ``ddof`` others are left.\n\nComputed as ``var`` is.",
+    "The variance, ignoring NaN. NaN if at most ``ddof`` elements are left.\n\nComputed in the same way as ``var``.",
 );
 
 pub(super) static STD: Entry = Entry {
     name: "std",
     doc: "The standard deviation: the square root of the variance with the same ``ddof``.\n\n\
-          NaN of an empty array; NaN or inf where ``n <= ddof``, as in NumPy. Right for elements of every magnitude, as ``var`` is.",
+          NaN for an empty array. NaN or inf where ``n <= ddof``, as in NumPy. Right for elements of every magnitude, \
+          like ``var``.",
     numpy: "np.std(x, ddof=ddof)",
     resolve: |arguments, input| {
         let (ddof, omits) = (arguments.number("ddof"), input.omits());
@@ -91,7 +93,7 @@ pub(super) static STD: Entry = Entry {
     ..VAR_PARTS
 };
 
-/// What `std` and `sem` have in common with `var`.
+/// The common part of `std`, `sem` and `var`.
 const VAR_PARTS: Entry = Entry {
     name: "",
     doc: "",
@@ -107,15 +109,15 @@ const VAR_PARTS: Entry = Entry {
 pub(super) static NANSTD: Entry = STD.omitting(
     "nanstd",
     "np.nanstd(x, ddof=ddof)",
-    "The standard deviation; NaN elements are left out. NaN where no more than ``ddof`` others are left.\n\n\
-     Computed as ``std`` is.",
+    "The standard deviation, ignoring NaN. NaN if at most ``ddof`` elements are left.\n\n\
+     Computed in the same way as ``std``.",
 );
 
 pub(super) static SEM: Entry = Entry {
     name: "sem",
-    doc: "The standard error of the mean: the standard deviation over the square root of n.\n\n\
-          NaN of fewer than two elements. Right for elements of every magnitude, as ``var`` is. SciPy's ``stats.sem``, with its \
-          default ``ddof=1``.",
+    doc: "The standard error of the mean: the standard deviation divided by the square root of n.\n\n\
+          NaN for fewer than two elements. Right for elements of every magnitude, like ``var``. The same as SciPy's \
+          ``stats.sem``, with its default ``ddof=1``.",
     parameters: &[Parameter { default: DefaultValue::Int(1), ..DDOF }],
     numpy: "stats.sem(x, axis=None, ddof=ddof)",
     examples: &["ddof=0"],
@@ -129,7 +131,8 @@ pub(super) static SEM: Entry = Entry {
     ..VAR_PARTS
 };
 
-/// SciPy's bound (since 1.17) below which the data are constant up to rounding, and a normalised moment has no meaning.
+/// Whether the data are constant up to rounding, so that a normalised moment has no meaning. The limit is SciPy's since
+/// 1.17.
 fn is_constant(state: &MomentsState, dtype: DType) -> bool {
     let epsilon = match dtype {
         DType::Float16 => f64::powi(2.0, -10),
@@ -141,9 +144,10 @@ fn is_constant(state: &MomentsState, dtype: DType) -> bool {
 
 pub(super) static SKEW: Entry = Entry {
     name: "skew",
-    doc: "The skewness: the third central moment over the 3/2 power of the second (Fisher-Pearson).\n\n\
-          NaN of an empty and of a constant array. It does not depend on scale: cubes that leave float64 (about beyond 1e±75) \
-          are taken of scaled elements, in further passes. SciPy's ``stats.skew``.",
+    doc: "The skewness: the third central moment divided by the second to the power 3/2 (Fisher-Pearson).\n\n\
+          NaN for an empty or constant array. It does not depend on the scale of the elements: if cubes leave the \
+          range of float64 (elements beyond about 1e±75), further passes use scaled elements. The same as SciPy's \
+          ``stats.skew``.",
     parameters: &[BIAS],
     numpy: "stats.skew(x, axis=None, bias=bias)",
     takes: Takes::Reals,
@@ -165,14 +169,15 @@ pub(super) static SKEW: Entry = Entry {
 
 pub(super) static KURTOSIS: Entry = Entry {
     name: "kurtosis",
-    doc: "The kurtosis: the fourth central moment over the square of the second.\n\n\
-          NaN of an empty and of a constant array. It does not depend on scale, as ``skew`` does not. SciPy's ``stats.kurtosis``.",
+    doc: "The kurtosis: the fourth central moment divided by the square of the second.\n\n\
+          NaN for an empty or constant array. It does not depend on the scale of the elements, like ``skew``. The \
+          same as SciPy's ``stats.kurtosis``.",
     parameters: &[
         Parameter {
             name: "fisher",
             accepts: Accepts::Bool,
             default: DefaultValue::Bool(true),
-            doc: "If ``True``, 3 is subtracted, so that a normal distribution has 0.",
+            doc: "If ``True``, 3 is subtracted, so that a normal distribution has kurtosis 0.",
         },
         BIAS,
     ],

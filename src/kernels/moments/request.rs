@@ -1,6 +1,7 @@
-//! How kernels ask for moments: one pass, and further ones in a scale for elements whose powers leave float64.
+//! How kernels request moments: one pass, and further passes over scaled elements if powers leave the range of float64.
 //!
-//! A kernel says what follows from a state. Which accumulator fits the elements, and whether a scale is needed, is decided here.
+//! A kernel computes its result from a state. This file chooses the accumulator for the elements and decides whether to
+//! scale.
 
 use std::sync::Arc;
 
@@ -16,7 +17,8 @@ use crate::kernels::rescaled::{Of, rescaled, scaled};
 use crate::scale::Scale;
 use crate::value::Value;
 
-/// Asks for the moments of the elements that count, up to an order. `finish` gets them with the scale that the elements were in.
+/// Requests the moments of the counted elements, up to an order. `finish` gets them together with the scale of the
+/// elements.
 pub(in crate::kernels) fn moments(
     input: &Input,
     order: u8,
@@ -40,7 +42,7 @@ pub(in crate::kernels) fn moments(
     }
 }
 
-/// Asks for the moments of the elements in the scale that suits them.
+/// Requests the moments of the elements in a suitable scale.
 fn in_scale(
     input: &Input,
     order: u8,
@@ -54,7 +56,7 @@ fn in_scale(
     })
 }
 
-/// Asks for the moments of float64 without weights, in the scale that suits them.
+/// Requests the moments of float64 elements without weights, in a suitable scale.
 pub(in crate::kernels) fn floats_in_scale(
     floats: Expression,
     order: u8,
@@ -67,7 +69,8 @@ pub(in crate::kernels) fn floats_in_scale(
     })
 }
 
-/// Asks for a float of NumPy's dtype that follows from the moments. `degree` is that of the statistic, see [`crate::scale`].
+/// Requests a float of NumPy's dtype computed from the moments. `degree` is the statistic's degree, see
+/// [`crate::scale`].
 pub(in crate::kernels) fn finish(
     input: &Input,
     order: u8,
@@ -76,7 +79,7 @@ pub(in crate::kernels) fn finish(
 ) -> Request {
     let (of, dtype, value) = (*input, input.mean_type(), Arc::new(value));
     let own = Arc::clone(&value);
-    // A sum that overflows is infinite, as NumPy's is. With weights it may be that of a mean which is not.
+    // A sum that overflows is infinite, as in NumPy. With weights, the mean may be finite although the sum overflows.
     let sums = order == 1 && input.weights.is_none();
     let number = move |state: &MomentsState| (sums || !state.asks_for_scale(order)).then(|| Value::number(own(state)));
     let otherwise = move |_: &MomentsState| {

@@ -1,15 +1,15 @@
-//! The state of moments: what is kept of elements, how two states become one, and which statistics follow at once.
+//! The state of moments: its fields, how two states are merged, and the statistics that follow directly.
 //!
-//! The formulas are those of the module's header. No element is read here: [`about`](MomentsState::about) takes sums.
+//! The formulas are in the header of `mod.rs`. This file reads no elements: [`about`](MomentsState::about) takes sums.
 
 use crate::kernels::rescaled::{Noticed, WEIGHTS};
 use crate::lanes::Double;
 use crate::scale::Scale;
 
-/// The moments of some elements; all zero of none.
+/// The moments of some elements; all fields are 0 without elements.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub(in crate::kernels) struct MomentsState {
-    /// How many elements, or the sum of their weights.
+    /// The number of elements, or the sum of their weights.
     pub(in crate::kernels) count: f64,
     pub(in crate::kernels) sum: Double,
     pub(super) mean: Double,
@@ -34,7 +34,7 @@ impl MomentsState {
         }
     }
 
-    /// The same moments, with what is to be noticed of their elements, which are looked at from order 2 on.
+    /// Adds what is noticed about the elements to the moments; elements are checked from order 2 on.
     #[inline(always)]
     pub(super) fn noticing(mut self, order: u8, elements: impl Iterator<Item = f64> + Clone) -> MomentsState {
         let variance = if order == 1 { f64::INFINITY } else { self.m2 / self.count };
@@ -42,7 +42,7 @@ impl MomentsState {
         self
     }
 
-    /// Whether the moments up to this order have to be taken again, of elements in a scale.
+    /// Whether the moments up to this order must be computed again from scaled elements.
     pub(in crate::kernels) fn asks_for_scale(&self, order: u8) -> bool {
         let finite = match order {
             1 => self.sum.high.is_finite(),
@@ -54,7 +54,7 @@ impl MomentsState {
         self.noticed.asks_for_scale(order, self.mean(), variance, finite)
     }
 
-    /// The moments for weights as they were before they were put in this scale.
+    /// Converts the moments back to the weights before they were scaled.
     pub(super) fn weighing(self, scale: Scale) -> MomentsState {
         let undo = |sum: f64| scale.undo(sum, 1);
         let sum = Double { high: undo(self.sum.high), low: undo(self.sum.low) };
@@ -62,7 +62,7 @@ impl MomentsState {
         MomentsState { count: undo(self.count), sum, m2, m3, m4, ..self }
     }
 
-    /// Takes the state of more elements, up to an order.
+    /// Merges the state of further elements, up to an order.
     #[inline(always)]
     pub(super) fn merge(&mut self, next: MomentsState, order: u8) {
         if next.count == 0.0 || self.count == 0.0 {
@@ -102,24 +102,25 @@ impl MomentsState {
         self.sum.over(self.count)
     }
 
-    /// The standard deviation; NaN without elements. It takes order 2.
+    /// The standard deviation; NaN without elements. Needs order 2.
     pub(in crate::kernels) fn deviation(&self) -> f64 {
         (self.m2 / self.count).sqrt()
     }
 
-    /// The mean of cubed standard scores. It takes order 4.
+    /// The mean of cubed standard scores. Needs order 4.
     pub(in crate::kernels) fn skewness(&self) -> f64 {
         self.m3 / self.count / self.deviation().powi(3)
     }
 }
 
-/// A sum and what corrects it; a sum of powers that has overflowed stays infinite, whatever nonsense the correction is.
+/// A sum plus its correction. A sum of powers that has overflowed stays infinite, because its correction is
+/// meaningless.
 #[inline(always)]
 fn plus(sum: f64, correction: f64) -> f64 {
     if sum.is_infinite() { sum } else { sum + correction }
 }
 
-/// A sum of squares, which what was taken out of it may have left below 0 by a rounding.
+/// A corrected sum of squares, at least 0: rounding in the correction may have made it negative.
 #[inline(always)]
 fn not_below_zero(squares: f64) -> f64 {
     if squares < 0.0 { 0.0 } else { squares }

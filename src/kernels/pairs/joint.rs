@@ -1,10 +1,10 @@
 //! Joint moments: one state for `cov`, `corr` and `linregress`.
 //!
-//! With the means μ and ν, M = Σ (x − μ)², N = Σ (y − ν)² and C = Σ (x − μ)(y − ν): a block's sums are taken about its rounded
-//! means, in a second loop, and what rounding left over is taken out again as for the moments of one array
-//! (`moments`); blocks and chunks are merged with Pébay's formulas (SAND2008-6212, equations 2.1 and 3.3), δ and ε being the
-//! differences of the means: M = M₁ + M₂ + δ² n₁n₂/n, C = C₁ + C₂ + δε n₁n₂/n. Where squares leave float64, each array has a
-//! scale of its own (`rescaled.rs`).
+//! With the means μ and ν, M = Σ (x − μ)², N = Σ (y − ν)² and C = Σ (x − μ)(y − ν): a block's sums are taken about its
+//! rounded means, in a second loop, and the rounding error is corrected as for the moments of one array (`moments`);
+//! blocks and chunks are merged with Pébay's formulas (SAND2008-6212, equations 2.1 and 3.3), with δ and ε the
+//! differences of the means: M = M₁ + M₂ + δ² n₁n₂/n, C = C₁ + C₂ + δε n₁n₂/n. If squares leave the range of float64,
+//! each array gets a scale of its own (`rescaled.rs`).
 
 use std::sync::Arc;
 
@@ -24,7 +24,7 @@ use crate::value::Value;
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Joint;
 
-/// What [`Joint`] accumulates; without pairs all zero.
+/// The state of [`Joint`]; all fields are 0 without pairs.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub(super) struct JointState {
     pub(super) n: f64,
@@ -122,7 +122,7 @@ impl JointState {
         self.n = n;
     }
 
-    /// Whether the sums have to be taken again, of pairs in scales.
+    /// Whether the sums must be computed again from scaled pairs.
     pub(super) fn asks_for_scale(&self) -> bool {
         let [x, y] = self.noticed;
         let finite = self.xx.is_finite() && self.yy.is_finite() && self.xy.is_finite();
@@ -131,9 +131,9 @@ impl JointState {
         asks && !x.is_infinite() && !y.is_infinite()
     }
 
-    /// Pearson's correlation; rounding may not carry it beyond 1.
+    /// Pearson's correlation, limited to [−1, 1] against rounding.
     pub(super) fn correlation(&self) -> f64 {
-        // One square root after the other: their product is where that of the squares overflows or vanishes.
+        // Divides by one square root after the other: the product of the squares could overflow or underflow.
         let r = self.xy / self.xx.sqrt() / self.yy.sqrt();
         if r.is_nan() { r } else { r.clamp(-1.0, 1.0) }
     }
@@ -163,7 +163,7 @@ impl Accumulator for Joint {
     }
 }
 
-/// Asks for a float that follows from the joint moments of the pairs, with the scales that the two arrays were in.
+/// Requests a float computed from the joint moments of the pairs and the scales of the two arrays.
 pub(super) fn joint(input: &Input, value: impl Fn(&JointState, [Scale; 2]) -> f64 + Send + Sync + 'static) -> Request {
     let (pairs, value) = (input.values(), Arc::new(value));
     let own = Arc::clone(&value);
@@ -176,7 +176,7 @@ pub(super) fn joint(input: &Input, value: impl Fn(&JointState, [Scale; 2]) -> f6
     })
 }
 
-/// Asks for the joint moments of the pairs in the scales that suit them.
+/// Requests the joint moments of the pairs in suitable scales.
 pub(super) fn in_scales(
     pairs: Expression,
     value: impl Fn(&JointState, [Scale; 2]) -> Value + Clone + Send + Sync + 'static,

@@ -1,6 +1,6 @@
-//! The line through points: `linregress`.
+//! The regression line through points: `linregress`.
 //!
-//! It follows from the joint moments that `cov` and `corr` have too; nothing is accumulated for it alone.
+//! It follows from the joint moments that `cov` and `corr` use too.
 
 use super::PARTS;
 use super::joint::{Joint, JointState, in_scales};
@@ -13,10 +13,11 @@ use crate::value::Value;
 pub(in crate::kernels) static LINREGRESS: Entry = Entry {
     name: "linregress",
     answers: Shape::Record,
-    doc: "The line through points x, y with the least squared distances along y.\n\n\
-          A named tuple ``(slope, intercept, rvalue, pvalue, stderr, intercept_stderr)``: ``rvalue`` is the correlation, ``pvalue`` that of a two-sided test of the slope being 0, by Student's t-distribution; \
-          the errors are standard errors. NaN of fewer than two points, and where all x are equal. Right for elements of every \
-          magnitude, as ``cov`` is. SciPy's ``stats.linregress``.",
+    doc: "The line through the points (x, y) with the least squared distances along y.\n\n\
+          A named tuple ``(slope, intercept, rvalue, pvalue, stderr, intercept_stderr)``: ``rvalue`` is the \
+          correlation; ``pvalue`` is from a two-sided test that the slope is 0, by Student's t-distribution; \
+          ``stderr`` and ``intercept_stderr`` are standard errors. NaN for fewer than two points, and if all x are \
+          equal. Right for elements of every magnitude, like ``cov``. The same as SciPy's ``stats.linregress``.",
     numpy: "stats.linregress(np.ravel(x), np.ravel(y))",
     resolve: |_, input| Ok(linregress(input)),
     ..PARTS
@@ -33,14 +34,14 @@ fn linregress(input: &Input) -> Request {
     })
 }
 
-/// The line that follows from joint moments, and what a test of its slope says.
+/// The line from joint moments, and the test of its slope.
 fn line(state: &JointState, [x, y]: [Scale; 2]) -> Value {
     let r = state.correlation();
     let slope = state.xy / state.xx;
     let (mean_x, mean_y) = (state.mean_x.value(), state.mean_y.value());
     let freedom = state.n - 2.0;
     let (p, error) = if freedom > 0.0 {
-        // So that a line through all points has an answer too.
+        // Gives a result for a line through all points, too.
         let tiny = 1e-20;
         let t = r * (freedom / ((1.0 - r + tiny) * (1.0 + r + tiny))).sqrt();
         (two_sided(t, freedom), ((1.0 - r * r) * state.yy / state.xx / freedom).sqrt())

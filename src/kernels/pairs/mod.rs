@@ -1,8 +1,8 @@
 //! Statistics of two arrays: `cov`, `corr`, `dot`, `linregress`, `rmse`, `mae`.
 //!
-//! Their elements come in pairs, x as the real part and y as the imaginary one. Each file has a state of its own: `joint` the
-//! moments, `pair_sums` plain sums, `spearman` ranks. Here is what the kernels have in common, and what is made of joint moments
-//! at once.
+//! Their elements come in pairs: x is the real part and y the imaginary part of a complex number. Each file has a state
+//! of its own: `joint` moments, `pair_sums` plain sums, `spearman` ranks. This file has the common part of the kernels,
+//! and the statistics that follow directly from joint moments.
 
 mod joint;
 mod line;
@@ -26,7 +26,7 @@ pub(super) use pair_sums::{DOT, MAE, RMSE};
 /// A pair of elements.
 type Pair = Complex<f64>;
 
-/// Asks for a float64 that follows from a state.
+/// Requests a float64 computed from a state.
 fn number<A: Accumulator>(
     expression: Expression,
     accumulator: A,
@@ -40,10 +40,10 @@ const fn column(name: &'static str, doc: &'static str) -> Parameter {
     Parameter { name, accepts: Accepts::Name, default: DefaultValue::None, doc }
 }
 
-const X: Parameter = column("x", "The key of the first array; of the only two there are, the first, if ``None``.");
-const Y: Parameter = column("y", "The key of the second array; of the only two there are, the second, if ``None``.");
+const X: Parameter = column("x", "The key of the first array; ``None`` stands for the first of exactly two arrays.");
+const Y: Parameter = column("y", "The key of the second array; ``None`` stands for the second of exactly two arrays.");
 
-/// What the kernels of this family have in common.
+/// The common part of the kernels of this family.
 const PARTS: Entry = Entry {
     name: "",
     doc: "",
@@ -57,9 +57,9 @@ const PARTS: Entry = Entry {
 pub(super) static COV: Entry = Entry {
     name: "cov",
     doc: "The covariance of two arrays.\n\n\
-          The sum of the products of deviations from the means over ``n - ddof``; NaN where ``n <= ddof``. Computed in float64 \
-          in two passes over each block in cache, merged with Pébay's formulas (SAND2008-6212). Where squares leave float64, \
-          further passes take each array in a scale of its own.",
+          The sum of the products of deviations from the means, divided by ``n - ddof``; NaN where ``n <= ddof``. \
+          Computed in float64 in two passes over each block in cache, and merged with Pébay's formulas \
+          (SAND2008-6212). If squares leave the range of float64, further passes scale each array on its own.",
     parameters: &[
         X,
         Y,
@@ -79,17 +79,18 @@ pub(super) static COV: Entry = Entry {
     ..PARTS
 };
 
-/// A sum of products over the degrees of freedom; NaN if there are none.
+/// A sum of products divided by the degrees of freedom; NaN if there are none.
 pub(super) fn covariance(sum: f64, n: f64, ddof: f64) -> f64 {
     if n - ddof > 0.0 { sum / (n - ddof) } else { f64::NAN }
 }
 
 pub(super) static CORR: Entry = Entry {
     name: "corr",
-    doc: "The correlation of two arrays: Pearson's, or Spearman's, which is that of the ranks.\n\n\
-          NaN of an array whose elements are all equal, and of fewer than two. Equal elements have the mean of their ranks. \
-          Pearson's is ``scipy.stats.pearsonr``'s, and does not depend on the scale of either array. Spearman's is \
-          ``scipy.stats.spearmanr``'s, which ranks elements in their own dtype, and takes memory for all pairs and their ranks.",
+    doc: "The correlation of two arrays: Pearson's, or Spearman's, which correlates the ranks.\n\n\
+          NaN for fewer than two elements, and if all elements of an array are equal. Equal elements get the mean of \
+          their ranks. Pearson's equals ``scipy.stats.pearsonr`` and does not depend on the scale of either array. \
+          Spearman's equals ``scipy.stats.spearmanr``; it ranks elements in their own dtype and takes memory for all \
+          pairs and their ranks.",
     parameters: &[
         X,
         Y,
@@ -97,7 +98,7 @@ pub(super) static CORR: Entry = Entry {
             name: "method",
             accepts: Accepts::Correlation,
             default: DefaultValue::Text("pearson"),
-            doc: "Whether elements are correlated, or their ranks.",
+            doc: "``\"pearson\"`` correlates the elements, ``\"spearman\"`` their ranks.",
         },
     ],
     numpy: "np.corrcoef(np.ravel(x), np.ravel(y))[0, 1] if method == 'pearson' else \

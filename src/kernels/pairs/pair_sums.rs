@@ -1,7 +1,7 @@
 //! Sums of a function of each pair: `dot`, `rmse` and `mae`.
 //!
-//! Such a sum needs no means, so it is one loop over a block. Squared differences that leave float64 are summed again in a scale
-//! (`rescaled.rs`).
+//! Such a sum needs no means, so it takes one loop over a block. If squared differences leave the range of float64,
+//! they are summed again in a scale (`rescaled.rs`).
 
 use super::{PARTS, Pair, number};
 use crate::dtype::DType;
@@ -17,7 +17,7 @@ use crate::value::Value;
 enum Term {
     Product,
     Difference,
-    /// The square of the difference in a scale.
+    /// The square of the scaled difference.
     SquaredDifference(Scale),
 }
 
@@ -29,12 +29,12 @@ struct SumOf(Term);
 struct SumState {
     n: f64,
     sum: Double,
-    /// What was noticed of the differences, if their squares are summed.
+    /// What was noticed about the differences, if their squares are summed.
     noticed: Noticed,
 }
 
 impl SumState {
-    /// The mean over the pairs; NaN without any.
+    /// The mean over the pairs; NaN without pairs.
     fn mean(&self) -> f64 {
         self.sum.value() / self.n
     }
@@ -60,7 +60,8 @@ impl Accumulator for SumOf {
                 Double::sum_of(simd, &block, block.ahead, |pair| square(pair.re - pair.im))
             }
             Term::SquaredDifference(scale) => {
-                // What is large is scaled before it is subtracted, what is small after: the elements may be larger than it.
+                // Large elements are scaled before the subtraction. Small differences are scaled after it, because the
+                // elements may be larger.
                 let (before, after) = if scale.shrinks() { (scale, Scale::ONE) } else { (Scale::ONE, scale) };
                 let scaled = |pair: Pair| after.scaled(before.scaled(pair.re) - before.scaled(pair.im));
                 Double::sum_of(simd, &block, block.ahead, |pair| square(scaled(pair)))
@@ -89,9 +90,9 @@ impl Accumulator for SumOf {
 
 pub(in crate::kernels) static DOT: Entry = Entry {
     name: "dot",
-    doc: "The dot product of two arrays, in float64; 0 of empty ones.\n\n\
-          Products are rounded, and leave float64 as NumPy's do; their sum carries its rounding errors along, as that of one \
-          array does.",
+    doc: "The dot product of two arrays, in float64; 0 for empty arrays.\n\n\
+          Each product is rounded and may leave the range of float64, as in NumPy. The sum carries its rounding \
+          errors along, like ``sum``.",
     numpy: "np.dot(np.ravel(x) * 1.0, np.ravel(y) * 1.0)",
     resolve: |_, input| Ok(number(input.values(), SumOf(Term::Product), |state| state.sum.value())),
     ..PARTS
@@ -99,8 +100,8 @@ pub(in crate::kernels) static DOT: Entry = Entry {
 
 pub(in crate::kernels) static RMSE: Entry = Entry {
     name: "rmse",
-    doc: "The root mean square error: the square root of the mean of squared differences; NaN of empty arrays.\n\n\
-          Squares that leave float64 are taken of scaled differences, in further passes.",
+    doc: "The root mean square error: the square root of the mean of squared differences.\n\n\
+          NaN for empty arrays. If squares leave the range of float64, further passes use scaled differences.",
     numpy: "np.sqrt(np.mean(np.square(x * 1.0 - y * 1.0)))",
     resolve: |_, input| Ok(rmse(input)),
     ..PARTS
@@ -127,7 +128,7 @@ fn rmse(input: &Input) -> Request {
 
 pub(in crate::kernels) static MAE: Entry = Entry {
     name: "mae",
-    doc: "The mean absolute error: the mean of the absolute differences; NaN of empty arrays.",
+    doc: "The mean absolute error: the mean of the absolute differences; NaN for empty arrays.",
     numpy: "np.mean(np.abs(x * 1.0 - y * 1.0))",
     resolve: |_, input| Ok(number(input.values(), SumOf(Term::Difference), SumState::mean)),
     ..PARTS

@@ -1,6 +1,6 @@
 //! Spearman's correlation: the pairs are collected, each array is ranked in its own dtype, and the ranks are correlated.
 //!
-//! Ranks need all pairs at once, so this is the one kernel of two arrays whose memory grows with them.
+//! Ranks need all pairs at once. So this is the only kernel of two arrays whose memory grows with their length.
 
 use super::Pair;
 use super::joint::JointState;
@@ -13,17 +13,17 @@ use crate::selection::Ties;
 use crate::simd::Simd;
 use crate::value::Value;
 
-/// Collects the pairs, and correlates their ranks once all are there.
+/// Collects the pairs, and correlates their ranks when all pairs are collected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Ranked {
-    /// Which parts are the bits of keys, see [`Exact`].
+    /// Which parts of a pair hold the bits of keys, see [`Exact`].
     is_key: [bool; 2],
     /// Whether pairs with a NaN are left out.
     omits: bool,
 }
 
 impl Ranked {
-    /// Asks for Spearman's correlation of an input's pairs, which are read without rounding.
+    /// Requests Spearman's correlation of an input's pairs, which are read without rounding.
     pub(super) fn request(input: &Input) -> Request {
         let exact = input.exact.map(|Exact { pairs, is_key }| (Expression::of(pairs, DType::Complex128), is_key));
         let (pairs, is_key) = exact.unwrap_or((input.elements(), [false; 2]));
@@ -38,7 +38,7 @@ impl Ranked {
         [key(pair.re, self.is_key[0]), key(pair.im, self.is_key[1])]
     }
 
-    /// Whether an element is NaN. Keys have none.
+    /// Whether an element is NaN. Keys are never NaN.
     fn is_missing(self, pair: &Pair) -> bool {
         (!self.is_key[0] && pair.re.is_nan()) || (!self.is_key[1] && pair.im.is_nan())
     }

@@ -1,8 +1,8 @@
-//! Arrow's C data interface: whatever offers `__arrow_c_array__` or `__arrow_c_stream__` is read where it lies.
+//! Arrow's C data interface: reads any object with `__arrow_c_array__` or `__arrow_c_stream__` without a copy.
 //!
-//! The structs are those of the specification (<https://arrow.apache.org/docs/format/CDataInterface.html>), whose layout is
-//! frozen. A capsule's struct is moved out of it and released when the last column that reads it is gone, once. What a
-//! producer says of its own memory has to be true, as for NumPy's arrays; what can be checked is.
+//! The structs are those of the specification (<https://arrow.apache.org/docs/format/CDataInterface.html>), whose
+//! layout is frozen. A struct is moved out of its capsule, and released once, when the last column that reads it is
+//! dropped. A producer must describe its memory correctly, as for NumPy's arrays; what can be checked is checked.
 #![allow(unsafe_code)]
 
 pub(super) mod labels;
@@ -59,15 +59,15 @@ struct ArrowArrayStream {
     private_data: *mut c_void,
 }
 
-/// A struct of the interface, which says how it is released.
+/// A struct of the interface that can be released.
 trait Released: Sized {
     /// The name of its capsules.
     const CAPSULE: &'static CStr;
-    /// One that holds nothing: a producer fills it.
+    /// An empty struct, for a producer to fill.
     const EMPTY: Self;
-    /// Whether it holds nothing (more).
+    /// Whether it is empty or was released.
     fn is_released(&self) -> bool;
-    /// Gives back what it holds.
+    /// Releases its memory.
     fn release(&mut self);
 }
 
@@ -97,7 +97,7 @@ released!(ArrowArray, c"arrow_array", length: 0, null_count: 0, offset: 0, n_buf
     buffers: std::ptr::null_mut(), children: std::ptr::null_mut(), dictionary: std::ptr::null_mut());
 released!(ArrowArrayStream, c"arrow_array_stream", get_schema: None, get_next: None, get_last_error: None);
 
-/// A struct that is ours: released when it is dropped.
+/// A struct that we own: it is released when dropped.
 struct Owned<T: Released>(Box<T>);
 
 // SAFETY: the specification lets a consumer use and release its structs in any thread, one at a time; arrays and schemas are only
@@ -113,13 +113,13 @@ impl<T: Released> Owned<T> {
 
     /// Takes the struct out of a capsule.
     fn of(capsule: &Bound<'_, PyAny>) -> PyResult<Owned<T>> {
-        let capsule = capsule.cast::<PyCapsule>().map_err(|_| PyTypeError::new_err("it gave no capsule"))?;
+        let capsule = capsule.cast::<PyCapsule>().map_err(|_| PyTypeError::new_err("it returned no capsule"))?;
         let pointer: NonNull<T> = capsule.pointer_checked(Some(T::CAPSULE))?.cast();
         // SAFETY: a capsule of this name holds a pointer to such a struct; nobody else uses it while we are attached. An empty
         // one in its place is what the specification calls moved.
         let moved = unsafe { std::ptr::replace(pointer.as_ptr(), T::EMPTY) };
         if moved.is_released() {
-            return Err(PyValueError::new_err("it has been read before, and was released: make it again"));
+            return Err(PyValueError::new_err("it was already read and released: create it again"));
         }
         Ok(Owned(Box::new(moved)))
     }
@@ -133,9 +133,9 @@ impl<T: Released> Drop for Owned<T> {
 
 /// A column: pieces of memory with elements of one type.
 pub(super) struct Column {
-    /// Its name in a table; empty for one that is none's.
+    /// Its name in a table; empty if it is in no table.
     pub(super) name: String,
-    /// What its elements are, or why they are none of ours.
+    /// The kind of its elements, or the reason why no kernel supports them.
     pub(super) kind: Result<Kind, String>,
     pub(super) pieces: Vec<Piece>,
     /// Its elements as labels, if they are none of ours and can be labels.
@@ -146,7 +146,7 @@ pub(super) struct Column {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Kind {
     pub(super) dtype: DType,
-    /// Of times, in brackets: `[us]`.
+    /// The unit of times, in brackets: `[us]`.
     pub(super) unit: String,
     stored: Stored,
 }
@@ -155,23 +155,23 @@ pub(super) struct Kind {
 enum Stored {
     /// As items.
     Items,
-    /// As bits, lowest first.
+    /// As bits, lowest bit first.
     Bits,
-    /// As integers of 32 bits, which are times.
+    /// As times in 32-bit integers.
     Narrow,
 }
 
-/// Some elements of a column, one behind the other.
+/// Some contiguous elements of a column.
 pub(super) struct Piece {
-    /// Whose memory it is.
+    /// The owner of the memory.
     _array: Arc<Owned<ArrowArray>>,
     values: *const u8,
-    /// The bits that say which elements are there, if some are not.
+    /// The bits of the present elements, if some elements are missing.
     present: Option<Bits>,
     offset: usize,
     len: usize,
     missing: usize,
-    /// Items that are not stored as such.
+    /// The items, if they had to be converted.
     converted: Option<Vec<i64>>,
 }
 
@@ -180,11 +180,11 @@ unsafe impl Send for Piece {}
 // SAFETY: as above.
 unsafe impl Sync for Piece {}
 
-/// Bits that say which elements are there.
+/// Bits that are set for present elements.
 enum Bits {
-    /// Those of the producer, from this one on.
+    /// The producer's bits, starting at this bit.
     Theirs(*const u8, usize),
-    /// Those of a struct and its field put together.
+    /// The bits of a struct and its field, combined.
     Ours(Vec<u8>),
 }
 
@@ -198,7 +198,7 @@ impl Bits {
         unsafe { View::of_bits(pointer, first, len) }
     }
 
-    /// How many of the first `len` are set.
+    /// The number of set bits among the first `len`.
     fn count(&self, len: usize) -> usize {
         let view = self.view(len);
         let mut scratch = Buffer::new(DType::Bool.item(), BLOCK.min(len));
@@ -225,12 +225,12 @@ impl Piece {
         self.len
     }
 
-    /// How many elements are missing.
+    /// The number of missing elements.
     pub(super) fn missing(&self) -> usize {
         self.missing
     }
 
-    /// The bytes that had to be copied.
+    /// The number of copied bytes.
     pub(super) fn copied(&self) -> usize {
         let bits = if let Some(Bits::Ours(bytes)) = &self.present { bytes.len() } else { 0 };
         bits + self.converted.as_ref().map_or(0, |items| size_of_val(items.as_slice()))
@@ -264,7 +264,7 @@ impl Piece {
         }
     }
 
-    /// Bools that say which elements are there.
+    /// Bools that are true for present elements.
     pub(super) fn present(&self) -> View<'_> {
         static ALL: [u8; 1] = [1];
         match &self.present {
@@ -276,12 +276,12 @@ impl Piece {
 }
 
 impl Kind {
-    /// Whether elements lie as NumPy's do.
+    /// Whether the elements have NumPy's layout.
     pub(super) fn is_plain(&self) -> bool {
         self.stored != Stored::Bits
     }
 
-    /// The elements of a schema, or what they are instead, in words.
+    /// The kind of a schema's elements, or a text that says why no kernel supports them.
     fn of(schema: &ArrowSchema) -> Result<Kind, String> {
         if schema.dictionary.is_null() {
             return Kind::of_format(&text(schema.format));
@@ -327,7 +327,7 @@ impl Kind {
             "z" | "Z" | "vz" => named("binary"),
             other => match other.split_at_checked(2) {
                 Some((kind @ ("ts" | "tD"), rest)) => match unit(rest.get(..1)) {
-                    // A zone may follow: instants are in UTC.
+                    // A time zone may follow: instants are in UTC.
                     Some(unit) if kind == "ts" && rest.get(1..2) == Some(":") => {
                         time(DType::Datetime64, unit, Stored::Items)
                     }
@@ -354,7 +354,7 @@ pub(super) fn columns(value: &Bound<'_, PyAny>) -> PyResult<(Vec<Column>, bool)>
         (Owned::<ArrowSchema>::of(&schema)?, vec![Owned::<ArrowArray>::of(&array)?])
     } else {
         let stream = Owned::<ArrowArrayStream>::of(&value.call_method0("__arrow_c_stream__")?)?;
-        // Producers compute here, or wait for others.
+        // The producer may compute here, or wait for other threads.
         py.detach(|| read(stream)).map_err(PyRuntimeError::new_err)?
     };
     let arrays: Vec<Arc<Owned<ArrowArray>>> = arrays.into_iter().map(Arc::new).collect();
@@ -371,7 +371,7 @@ pub(super) fn columns(value: &Bound<'_, PyAny>) -> PyResult<(Vec<Column>, bool)>
         for array in &arrays {
             let parent = array.0.as_ref();
             if usize::try_from(parent.n_children) != Ok(count) {
-                return Err(PyValueError::new_err("its arrays have not as many fields as its schema"));
+                return Err(PyValueError::new_err("its arrays and its schema have different numbers of fields"));
             }
             pieces.push((array, field(parent.children, number)?, Some(parent)));
         }
@@ -413,20 +413,21 @@ fn read(mut stream: Owned<ArrowArrayStream>) -> Result<(Owned<ArrowSchema>, Vec<
     }
 }
 
-/// A child of this number.
+/// The child with this number.
 fn field<'a, T>(children: *mut *mut T, number: usize) -> PyResult<&'a T> {
     if children.is_null() {
-        return Err(PyValueError::new_err("it says that it has fields, and has none"));
+        return Err(PyValueError::new_err("it declares fields but has none"));
     }
     // SAFETY: the producer says that there are more than `number` children; they live as long as their parent, which the
     // callers keep.
-    unsafe { children.add(number).read().as_ref() }.ok_or_else(|| PyValueError::new_err("it lacks a field"))
+    unsafe { children.add(number).read().as_ref() }
+        .ok_or_else(|| PyValueError::new_err("it declares more fields than it has"))
 }
 
-/// Some elements of a column: who owns them, the array, and the struct that it is a field of.
+/// Some elements of a column: the owner, the array, and the struct of which the array is a field.
 type Chunk<'a> = (&'a Arc<Owned<ArrowArray>>, &'a ArrowArray, Option<&'a ArrowArray>);
 
-/// A column of these arrays.
+/// A column made of these arrays.
 fn column(schema: &ArrowSchema, arrays: Vec<Chunk<'_>>) -> PyResult<Column> {
     let mut column = Column { name: text(schema.name), kind: Kind::of(schema), pieces: Vec::new(), labels: None };
     match &column.kind {
@@ -451,10 +452,11 @@ struct Span {
 /// The span of a chunk whose items have so many bytes each.
 fn span((_, array, parent): Chunk<'_>, bytes: usize) -> PyResult<Span> {
     if array.is_released() {
-        return Err(PyValueError::new_err("a field of it was released: make it again"));
+        return Err(PyValueError::new_err("one of its fields was released: create it again"));
     }
-    let size =
-        |number: i64| usize::try_from(number).map_err(|_| PyValueError::new_err("it says that it has < 0 items"));
+    let size = |number: i64| {
+        usize::try_from(number).map_err(|_| PyValueError::new_err("it declares a negative number of items"))
+    };
     let outer =
         parent.map_or(Ok((0, None)), |parent| Ok::<_, PyErr>((size(parent.offset)?, Some(size(parent.length)?))))?;
     let offset = size(array.offset)? + outer.0;
@@ -463,7 +465,7 @@ fn span((_, array, parent): Chunk<'_>, bytes: usize) -> PyResult<Span> {
     let end = offset.checked_add(len).filter(|end| end.saturating_mul(bytes) <= isize::MAX.cast_unsigned());
     let fits = len + outer.0 <= size(array.length)? && end.is_some();
     if !fits {
-        return Err(PyValueError::new_err("it says that it has more items than there is memory"));
+        return Err(PyValueError::new_err("it declares more items than fit in memory"));
     }
     let own = if array.null_count == 0 { std::ptr::null() } else { buffer(array, 0)? };
     let theirs = match parent.filter(|parent| parent.null_count != 0) {
@@ -490,7 +492,7 @@ fn piece(kind: &Kind, chunk: Chunk<'_>) -> PyResult<Piece> {
     let Span { offset, len, present, missing } = span(chunk, kind.dtype.size())?;
     let values = buffer(array, 1)?;
     if values.is_null() && len > 0 {
-        return Err(PyValueError::new_err("it has items, but no memory for them"));
+        return Err(PyValueError::new_err("it declares items but has no memory for them"));
     }
     let converted = (kind.stored == Stored::Narrow).then(|| {
         // SAFETY: the producer says that so many integers of 32 bits are there. They may be misaligned.
@@ -501,7 +503,7 @@ fn piece(kind: &Kind, chunk: Chunk<'_>) -> PyResult<Piece> {
     Ok(Piece { _array: Arc::clone(owner), values, present, offset, len, missing, converted: converted.transpose()? })
 }
 
-/// A buffer of an array; null if there is none of this number.
+/// The array's buffer with this number; null if it does not exist.
 fn buffer(array: &ArrowArray, number: i64) -> PyResult<*const u8> {
     let place = usize::try_from(number).ok().filter(|_| number < array.n_buffers && !array.buffers.is_null());
     let Some(place) = place else { return Ok(std::ptr::null()) };
@@ -509,7 +511,7 @@ fn buffer(array: &ArrowArray, number: i64) -> PyResult<*const u8> {
     Ok(unsafe { array.buffers.add(place).read() }.cast())
 }
 
-/// A string of C's; empty if there is none.
+/// A C string; empty for a null pointer.
 fn text(pointer: *const c_char) -> String {
     if pointer.is_null() {
         return String::new();
