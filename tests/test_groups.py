@@ -420,3 +420,17 @@ def test_arrays_of_several_lengths_by_groups_along_an_axis() -> None:
     for group in range(2):
         for column in range(3):
             np.testing.assert_array_equal(found["unique"][group, column], np.unique(x[by == group, column]))
+
+
+def test_groups_along_an_axis_of_which_nothing_is_left_are_floats() -> None:
+    x = np.arange(24).reshape(6, 4)
+    by, where = np.array([0, 0, 1, 1, 2, 2]), x != 0
+    where[2:4, 1] = False
+    kernel = ff.quantile(0.5, method="lower")
+    found = ff.run(x, kernel, by=by, axis=0, where=where)["quantile"]
+    assert found.dtype == np.float64
+    for group in range(3):
+        for column in range(4):
+            own = x[by == group, column][where[by == group, column]]
+            right = np.quantile(own, 0.5, method="lower") if own.size else np.nan
+            np.testing.assert_array_equal(found[group, column], right)

@@ -255,11 +255,13 @@ class GroupsAlong(Groups):
         if not each:
             groups = self._offsets.size - 1
             return np.moveaxis(np.empty((groups, *self._rest)), 0, self._axis)
-        first = each[0]
-        if not all(
-            isinstance(own, np.ndarray) and own.shape == first.shape and own.dtype == first.dtype for own in each
-        ):
-            each = [objects(list(own)) for own in each]
+        if len({(np.shape(own), getattr(own, "dtype", None)) for own in each}) > 1:
+            numbers = shapes.together([value for own in each for value in np.ravel(own)])
+            if numbers.dtype != object and len({np.shape(own) for own in each}) == 1:
+                # A group with no elements left has NaN among integers in some columns.
+                each = list(numbers.reshape(len(each), *np.shape(each[0])))
+            else:
+                each = [objects(list(own)) for own in each]
         place = int(kernel.answers == "quantiles" and each[0].ndim > 1)
         stacked = np.stack(each, axis=place + 1)
         shape = stacked.shape[: place + 1] + self._rest + stacked.shape[place + 2 :]

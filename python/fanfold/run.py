@@ -110,7 +110,9 @@ class Run:
         else:
             self._call(keys, name, native if kernels else None, functions, data, reason, out)
         for key in functions if why else ():
-            self._why[key] = f"{self._why[key]}; {why}" if key in self._why else why
+            # Each reason once, whichever columns have it.
+            told = [*self._why.get(key, "").split("; "), why]
+            self._why[key] = "; ".join(dict.fromkeys(filter(None, told)))
 
     def _trace(
         self,
