@@ -13,8 +13,7 @@
 //! 165–172). Counting before collecting keeps the memory bounded and lets all ranks share both sweeps.
 //!
 //! Another thread may change the array between the sweeps. Then bins hold other elements than were counted, and the
-//! result is meaningless. It is still safe: every index is checked, collecting has a limit, and repeated division ends
-//! at single values.
+//! result is meaningless. It is still safe: every index is checked, and collecting and dividing have limits ([`ROUNDS`]).
 
 mod buckets;
 mod collect;
@@ -127,6 +126,10 @@ struct Located {
     count: u64,
 }
 
+/// Counts after which a selection takes what it has. A division leaves at most half of a bin's keys together, so that 64 of
+/// them end at single values. If somebody overwrites the array, the elements may be in another bin at every count.
+const ROUNDS: u32 = 66;
+
 /// The elements that a kernel requests.
 #[derive(Clone)]
 struct Selection<T> {
@@ -134,6 +137,8 @@ struct Selection<T> {
     wanted: Arc<Wanted>,
     finish: Arc<Finish<T>>,
     map: Option<Arc<Map<T>>>,
+    /// How often bins have been counted.
+    rounds: u32,
 }
 
 /// Requests the elements at the ranks that `wanted` returns for the number of elements, and passes them to `finish`.
@@ -144,7 +149,7 @@ pub(crate) fn select<T: Ordered>(
     wanted: impl Fn(u64) -> Vec<u64> + Send + Sync + 'static,
     finish: impl Fn(&Picked<T>) -> Result<Answer, Error> + Send + Sync + 'static,
 ) -> Request {
-    let selection = Selection { expression, wanted: Arc::new(wanted), finish: Arc::new(finish), map: None };
+    let selection = Selection { expression, wanted: Arc::new(wanted), finish: Arc::new(finish), map: None, rounds: 0 };
     match Map::of_every_key() {
         Some(map) => selection.count(Arc::new(map)),
         None => selection.sample(),
@@ -210,7 +215,8 @@ impl<T: Ordered> Selection<T> {
         })
     }
 
-    fn count(self, map: Arc<Map<T>>) -> Request {
+    fn count(mut self, map: Arc<Map<T>>) -> Request {
+        self.rounds += 1;
         let count = Count::new(Arc::clone(&map));
         let then = if map.has_single_keys() { vec![] } else { vec!["the elements of the bins that matter"] };
         Request::chain(self.expression.clone(), count, then, move |counts: &Counts| self.counted(&map, counts))
@@ -241,7 +247,7 @@ impl<T: Ordered> Selection<T> {
             expected -= counts[bin];
             wanted[bin] = wanted[bin].min(room);
         }
-        if several.is_empty() {
+        if several.is_empty() || self.rounds > ROUNDS {
             return self.picked(len, map, &located, &[]);
         }
         let divided = |map: &Map<T>| map.divided(several.iter().map(|(_, keys)| *keys));
