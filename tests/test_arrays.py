@@ -387,7 +387,6 @@ def test_differences_of_all_elements_are_none_at_once(n: int) -> None:
 @pytest.mark.parametrize("keepdims", [False, True])
 def test_out_is_written_however_it_lies(axis: Any, keepdims: bool) -> None:
     x = np.arange(120.0).reshape(4, 5, 6)
-    length = 120 if not isinstance(axis, int) else x.shape[axis]
     shape = (119,) if not isinstance(axis, int) else tuple(n - (i == axis) for i, n in enumerate(x.shape))
     differences = np.full(shape[::-1], -1.0).T
     sums = np.full((6, 5, 4), -1.0).T
@@ -397,7 +396,6 @@ def test_out_is_written_however_it_lies(axis: Any, keepdims: bool) -> None:
     assert found["cumsum"] is sums and found["diff"] is differences
     np.testing.assert_array_equal(sums.reshape(right["cumsum"].shape), right["cumsum"])
     np.testing.assert_array_equal(differences, right["diff"])
-    assert length in (4, 5, 6, 120)
 
 
 def test_out_shares_no_memory_with_what_is_read() -> None:
