@@ -12,7 +12,7 @@ from fanfold.dict_outputs import remedy_for_dict
 from fanfold.failures import note, raise_problems, short_of_memory
 from fanfold.groups import Groups
 from fanfold.scheduler import Wait
-from fanfold.shapes import Rows
+from fanfold.shapes import Rows, Written
 from fanfold.sources import Elements, Opened, missing
 
 if TYPE_CHECKING:
@@ -95,7 +95,8 @@ class Kernels:
         # Those that a call goes over, or one, which says how many elements there are.
         used = sorted({number for over in calls.over for number in over}) or [0]
         self._arrays = [arrays[number] for number in used]
-        self._over = [[used.index(number) for number in over] for over in calls.over]
+        places = {number: place for place, number in enumerate(used)}
+        self._over = [[places[number] for number in over] for over in calls.over]
         self._calls = calls
         self._nan_policy = nan_policy
         self._out = {place: out[key] for place, key in enumerate(calls.keys) if key in out}
@@ -129,7 +130,9 @@ class Kernels:
         count = len(calls.kernels)
         plan = parts.plan([*calls.kernels, *more], self._nan_policy)
         over = [*self._over, *[[0]] * len(more)]
-        written = parts.written(plan, arrays, over, self._out)
+        # Only such results can be arrays with an item for each element; to ask resolves the plan once more.
+        may_write = any(kernel.answers in ("items", "positions") for kernel in (*calls.kernels, *more))
+        written = parts.written(plan, arrays, over, self._out) if may_write else Written()
         with self._deadline.within() as left:
             columns, failed, *self.figures = parts.run(plan, arrays, over, workers, left, written.targets)
         lost = {place for place, _ in failed}
