@@ -114,8 +114,8 @@ pub fn run_parts(
         let offsets = groups.offsets();
         let rows: Vec<Rows<'_>> = arranged.iter().map(|items| Rows::ragged(View::of_buffer(items), offsets)).collect();
         let shared = Arc::new(memory::collected(offsets.iter().copied()));
-        let behind = |(call, rows): (usize, OutputRows)| (call, rows.ragged(Arc::clone(&shared)));
-        let outputs: Vec<(usize, OutputRows)> = outputs.into_iter().map(behind).collect();
+        let ragged = |(call, rows): (usize, OutputRows)| (call, rows.ragged(Arc::clone(&shared)));
+        let outputs: Vec<(usize, OutputRows)> = outputs.into_iter().map(ragged).collect();
         let table = run_rows(plan, &subjects, &rows, &outputs, workers, control);
         let present = memory::collected(groups.present().iter().map(|&code| i64::from(code)));
         let offsets = memory::collected(offsets.iter().map(|&start| (start as u64).cast_signed()));

@@ -40,8 +40,9 @@ impl Prepared {
         Prepared::of(subjects.graph, stage, errors, subjects.counting)
     }
 
-    fn of(mut graph: Graph, stage: Stage, errors: Vec<(usize, Error)>, counting: Vec<Vec<(usize, bool)>>) -> Prepared {
-        let pass = Pass::new(&mut graph, stage.sinks().to_vec());
+    fn of(graph: Graph, stage: Stage, errors: Vec<(usize, Error)>, counting: Vec<Vec<(usize, bool)>>) -> Prepared {
+        // Each run starts from the formulas without the pass's own nodes: to copy these takes longer.
+        let pass = Pass::new(&mut graph.clone(), stage.sinks().to_vec());
         Prepared { graph, stage, pass, counting, errors }
     }
 

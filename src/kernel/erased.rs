@@ -14,8 +14,8 @@ use crate::memory;
 use crate::prefetch::Prefetch;
 use crate::simd::{Level, Simd, Work};
 
-/// A state, or a sealed one, whose type only its accumulator knows: an array of one, because boxes of another kind cannot be asked whether there was
-/// memory for them, and there may be a state for each group.
+/// A state, or a sealed one, whose type only its accumulator knows. It is an array of one, because boxes of another kind cannot
+/// be asked whether there was memory for them, and there may be a state for each group.
 pub type AnyState = Box<dyn Any + Send>;
 
 /// The state, whose type the accumulator knows.
