@@ -154,43 +154,44 @@ impl Text {
             // SAFETY: as above.
             unsafe { self.places.wrapping_add(byte).cast::<i64>().read_unaligned() }
         };
-        let (first, start, len) = match self.stored {
-            Stored::Utf8 => (self.buffers.first(), word(4 * place), word(4 * place + 4) - word(4 * place)),
+        let (buffer, start, len) = match self.stored {
+            Stored::Utf8 => (0, word(4 * place), word(4 * place + 4) - word(4 * place)),
             Stored::LargeUtf8 => {
-                (self.buffers.first(), long(8 * place), long(8 * place + 8).checked_sub(long(8 * place)).unwrap_or(-1))
+                let (start, end) = (long(8 * place), long(8 * place + 8));
+                (0, start, end.checked_sub(start).unwrap_or(-1))
             }
             Stored::Views => {
                 let (view, len) = (16 * place, word(16 * place));
                 if (0..=12).contains(&len) {
-                    let own = Some(&(self.places, None));
-                    let start = i64::try_from(view + 4).unwrap_or(-1);
-                    return slice(own, start, len).map(Some);
+                    return self.slice(None, i64::try_from(view + 4).unwrap_or(-1), len).map(Some);
                 }
-                let buffer = usize::try_from(word(view + 8)).ok().and_then(|buffer| self.buffers.get(buffer));
-                (buffer, word(view + 12), len)
+                (usize::try_from(word(view + 8)).unwrap_or(usize::MAX), word(view + 12), len)
             }
         };
-        slice(first, start, len).map(Some)
+        self.slice(Some(buffer), start, len).map(Some)
     }
-}
 
-/// Bytes of a buffer.
-fn slice<'a>(buffer: Option<&(*const u8, Option<i64>)>, start: i64, len: i64) -> Result<&'a [u8], String> {
-    let wrong = || "its text lies outside its memory".to_owned();
-    let &(pointer, size) = buffer.ok_or_else(wrong)?;
-    let end = start.checked_add(len).ok_or_else(wrong)?;
-    let (Ok(first), Ok(count)) = (usize::try_from(start), usize::try_from(len)) else { return Err(wrong()) };
-    if size.is_some_and(|size| end > size) {
-        return Err(wrong());
+    /// Bytes of the buffer of this number, or of the views themselves.
+    fn slice(&self, buffer: Option<usize>, start: i64, len: i64) -> Result<&[u8], String> {
+        let wrong = || "its text lies outside its memory".to_owned();
+        let (pointer, size) = match buffer {
+            Some(number) => *self.buffers.get(number).ok_or_else(wrong)?,
+            None => (self.places, None),
+        };
+        let end = start.checked_add(len).ok_or_else(wrong)?;
+        let (Ok(first), Ok(count)) = (usize::try_from(start), usize::try_from(len)) else { return Err(wrong()) };
+        if size.is_some_and(|size| end > size) {
+            return Err(wrong());
+        }
+        if count == 0 {
+            return Ok(&[]);
+        }
+        if pointer.is_null() {
+            return Err(wrong());
+        }
+        // SAFETY: the producer says that these bytes are there; `_array` keeps them.
+        Ok(unsafe { std::slice::from_raw_parts(pointer.wrapping_add(first), count) })
     }
-    if count == 0 {
-        return Ok(&[]);
-    }
-    if pointer.is_null() {
-        return Err(wrong());
-    }
-    // SAFETY: the producer says that these bytes are there; the text's array, which the callers hold, keeps them.
-    Ok(unsafe { std::slice::from_raw_parts(pointer.wrapping_add(first), count) })
 }
 
 /// A code for each text, below 0 where it is missing; and the distinct texts.
