@@ -99,12 +99,12 @@ def test_unsafe_code_is_where_it_is_said_to_be() -> None:
 
 
 def test_the_worked_rule_and_the_worked_input_work(tmp_path: Path) -> None:
-    rule = re.search(r"^```python\n(@_rule.*?)^```", CONTRIBUTING, re.MULTILINE | re.DOTALL)
+    rule = re.search(r"^```python\n(@rule.*?)^```", CONTRIBUTING, re.MULTILINE | re.DOTALL)
     entry = re.search(r"^_BY_CLASS = \(\n    (\(_of.*?\n)", CONTRIBUTING, re.MULTILINE)
     assert rule and entry
     package = tmp_path / "fanfold"
     shutil.copytree(Path(importlib.import_module("fanfold").__file__ or "").parent, package)
-    with (package / "tracing" / "rules.py").open("a", encoding="utf-8") as rules:
+    with (package / "tracing" / "rules" / "elementwise.py").open("a", encoding="utf-8") as rules:
         rules.write("\n\n" + rule[1])
     sources = package / "sources.py"
     before, start, entries = sources.read_text(encoding="utf-8").partition("_BY_CLASS: _Ways = (\n")

@@ -100,7 +100,7 @@ class Traced(np.ndarray[Any, Any], metaclass=StandsIn):
         return ufuncs.ufunc(self._trace, ufunc, method, inputs, kwargs)
 
     def __array_function__(self, func: Any, types: Any, args: Any, kwargs: Any) -> Any:
-        return rules.function(self._trace, func, args, kwargs)
+        return registry.function(self._trace, func, args, kwargs)
 
     def __getitem__(self, key: Any) -> Any:
         trace = self._trace
@@ -108,7 +108,7 @@ class Traced(np.ndarray[Any, Any], metaclass=StandsIn):
             part = super().__getitem__(key)
             return part if part.size >= trace.smallest else part.view(np.ndarray)
         if trace is not None and type(key) is DeferredArray and (node := self._node()) is not None:
-            chosen = rules.chosen(trace, node, key)
+            chosen = selections.chosen(trace, node, key)
             if chosen is not None:
                 return chosen
         return self._plain()[fallback.read(trace, key)]
@@ -225,7 +225,7 @@ class Deferred(metaclass=StandsIn):
         return ufuncs.ufunc(self._trace, ufunc, method, inputs, kwargs)
 
     def __array_function__(self, func: Any, types: Any, args: Any, kwargs: Any) -> Any:
-        return rules.function(self._trace, func, args, kwargs)
+        return registry.function(self._trace, func, args, kwargs)
 
     def __sizeof__(self) -> int:
         return sys.getsizeof(self._lend("its size in memory"))
@@ -318,7 +318,7 @@ class DeferredArray(Deferred):
                 self._children.append((weakref.ref(child), key))
                 return child
         if node is not None and type(key) is DeferredArray:
-            chosen = rules.chosen(self._trace, node, key)
+            chosen = selections.chosen(self._trace, node, key)
             if chosen is not None:
                 return chosen
         return self._materialise("indexing")[fallback.read(self._trace, key)]
@@ -326,7 +326,7 @@ class DeferredArray(Deferred):
     def __setitem__(self, key: Any, value: Any) -> None:
         node = self._formula()
         if node is not None and type(key) is DeferredArray and np.ndim(value) == 0:
-            replaced = rules.replaced(self._trace, node, key, value)
+            replaced = selections.replaced(self._trace, node, key, value)
             if replaced is not None and self._become(replaced):
                 return
         self._materialise("item assignment")[fallback.read(self._trace, key)] = fallback.read(self._trace, value)
@@ -408,7 +408,7 @@ def _method(name: str) -> Callable[..., Any]:
 
     def method(self: Any, *args: Any, **kwargs: Any) -> Any:
         trace = self._trace
-        rule = rules.METHODS.get(name)
+        rule = registry.METHODS.get(name)
         if rule is not None:
             return rule(self, *args, **kwargs)
         real = self._lend(reason) if reads else self._materialise(reason)
@@ -505,7 +505,7 @@ for _name, (_other, _ufunc) in _OTHER_OPERATORS.items():
 
 def _delegating(name: str) -> Callable[..., Any]:
     def method(self: Traced, *args: Any, **kwargs: Any) -> Any:
-        rule = rules.METHODS.get(name)
+        rule = registry.METHODS.get(name)
         if rule is not None and self._trace is not None:
             return rule(self, *args, **kwargs)
         read = fallback.read
@@ -523,4 +523,5 @@ for _name in dir(np.ndarray):
 delegate(DeferredArray, np.ndarray, np.empty(0))
 
 # Imported last: these modules and this one need each other.
-from fanfold.tracing import fallback, numbers, rules, ufuncs  # noqa: E402
+from fanfold.tracing import fallback, numbers, ufuncs  # noqa: E402
+from fanfold.tracing.rules import registry, selections  # noqa: E402
