@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fanfold import _core, checks, columns
+from fanfold.accepted import Data
 from fanfold.calling import budget
 from fanfold.deadline import UNLIMITED, Deadline
 from fanfold.dict_outputs import filling, wants_dict
@@ -26,7 +27,7 @@ from fanfold.tracing.explain import explained
 from fanfold.tracing.fallback import read
 
 NanPolicy = Literal["propagate", "omit", "raise"]
-Data = Any
+
 Out = Mapping[Any, npt.NDArray[Any]]
 OnError = Literal["raise", "return"]
 
@@ -118,7 +119,7 @@ class Plan:
             return self._at_once(data, NOTHING)
         begun = time.perf_counter()
         # Inside a traced function, arguments may be deferred. (Numbers in a list are plain numbers by then.)
-        data = data if type(data) is list else read(None, data, "fanfold.run")
+        data = data if isinstance(data, list) else read(None, data, "fanfold.run")
         where, weights, by = read(None, (where, weights, by), "fanfold.run")
         out = read(None, out, "fanfold.run", only_reads=False)
         wrong: list[Exception] = []
