@@ -65,7 +65,7 @@ def test_most_functions_answer_for_each_array() -> None:
         alone = ff.run(array, functions)
         for key, value in alone.items():
             assert oracle.bits(r[key][name]) == oracle.bits(value), key
-    assert r.report.how == dict.fromkeys(r, "fused") | {"spread": "plain"}
+    assert r.report.how == dict.fromkeys(r, "kernel") | {"spread": "plain"}
 
 
 @pytest.mark.parametrize("dtype", zoo.DTYPES)

@@ -6,6 +6,7 @@ Functions that were compiled for writeable arrays (Numba with explicit signature
 
 import contextvars
 import re
+import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -83,15 +84,18 @@ class Task:
         self.key = key
         self.result: Any = None
         self.error: Exception | None = None
+        self.seconds = 0.0
         self._call = call
         self._data = data
 
     def attempt(self) -> None:
         """Call the function."""
+        begun = time.perf_counter()
         try:
             self.result = self._call(self._data)
         except Exception as error:  # noqa: BLE001 - a function may raise anything
             self.error = without_our_frames(error)
+        self.seconds = time.perf_counter() - begun
 
 
 def without_our_frames(error: Exception) -> Exception:

@@ -5,7 +5,7 @@ Every call goes through this module, except kernels alone over one whole array, 
 """
 
 import time
-from collections.abc import Iterable, Mapping, Set
+from collections.abc import Iterable, Mapping, Sequence, Set
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -65,6 +65,8 @@ class Run:
         self._why: dict[Any, str] = {}
         self._passes = self._bytes_read = self._bytes_copied = 0
         self._used = 1
+        self._times: dict[Any, float] = {}
+        self._pass_times: list[float] = []
         self._groups: Any = None
         # The reduced axes, to name the axes that are left.
         self._asked = Asked(tuple(range(data.first.ndim)))
@@ -145,10 +147,13 @@ class Run:
             answers.append(call.result if call.error is None else None)
             call.error = None
         self._how |= {key: call.how for key, call in traced.calls.items()}
-        self._why |= {key: "; ".join(call.trace.reasons) for key, call in traced.calls.items() if call.trace.reasons}
+        self._why |= {key: call.why for key, call in traced.calls.items() if call.how in ("plain", "partly fused")}
         self._bytes_copied += traced.bytes_copied
         sweeps = traced.formulas.sweeps
-        self._take_over(keys, name, answers, failures, len(sweeps), sum(s.bytes_read for s in sweeps), traced.workers)
+        self._took({key: call.seconds for key, call in traced.calls.items()})
+        seconds = [sweep.seconds for sweep in sweeps]
+        read = sum(sweep.bytes_read for sweep in sweeps)
+        self._take_over(keys, name, answers, failures, len(sweeps), read, traced.workers, seconds)
 
     def _call(
         self,
@@ -169,6 +174,7 @@ class Run:
         failures: list[tuple[int, Exception]] = []
         answers, failures, *figures = sweep.answer or ([], failures)
         for task in tasks:
+            self._took({task.key: task.seconds})
             if task.error is not None:
                 failures.append((len(answers), task.error))
             answers.append(task.result)
@@ -263,6 +269,7 @@ class Run:
         self._used = max(self._used, call_all(tasks, kernels, workers, self._deadline))
         for (name, key, function), task in zip(called, tasks, strict=True):
             self._told(key, function)
+            self._took({key: task.seconds})
             if task.error is not None:
                 self._fail(key, name, task.error)
             self._put(key, name, task.result)
@@ -280,8 +287,8 @@ class Run:
         if self._data.dimensions is not None:
             values = {key: self._named(key, value, self._data.dimensions) for key, value in values.items()}
         ran: Ran = (
-            *(self._passes, self._bytes_read, self._used, seconds, self._order),
-            *(plan._how | self._how, self._why, self._bytes_copied, self._data.opening),
+            *(self._passes, self._bytes_read, self._used, seconds, self._times, self._pass_times),
+            *(self._order, plan._how | self._how, self._why, self._bytes_copied, self._data.opening),
         )
         if not self._errors:
             return Results(values, {}, ran, self._groups)
@@ -344,11 +351,16 @@ class Run:
             self._fail(keys[index], name, error)
         failures.clear()
 
-    def _figures(self, passes: int = 0, bytes_read: int = 0, workers: int = 1, seconds: float = 0) -> None:
-        del seconds
+    def _figures(self, passes: int = 0, bytes_read: int = 0, workers: int = 1, seconds: Sequence[float] = ()) -> None:
         self._passes += passes
+        self._pass_times += seconds
         self._bytes_read += bytes_read
         self._used = max(self._used, workers)
+
+    def _took(self, seconds: Mapping[Any, float]) -> None:
+        """Adds to the time of each function."""
+        for key, more in seconds.items():
+            self._times[key] = self._times.get(key, 0.0) + more
 
     def _put(self, key: str, name: Any, value: Any) -> None:
         if self._data.is_single or name is _RECORD:

@@ -5,8 +5,9 @@ does everything in turn: starting a thread takes as long as a sweep over a hundr
 """
 
 import os
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from types import MappingProxyType
 from typing import Any
 
@@ -27,6 +28,8 @@ from fanfold.tracing.trace import InVain, Trace
 Array = npt.NDArray[Any]
 Function = Callable[[Array], Any]
 
+_NOTHING_ASKED = "it asked for nothing that can be fused: it reads the elements itself, in C, in Numba, or not at all"
+
 SMALLEST = 131_072
 """Below this number of elements, tracing costs more than it saves."""
 
@@ -42,6 +45,7 @@ class _Call:
         self.error: Exception | None = None
         self.left: list[tuple[Deferred, Node]] = []
         self.again = False
+        self.seconds = 0.0
         self._traced: TracedCalls | None = traced
 
     @property
@@ -51,8 +55,17 @@ class _Call:
             return "plain"
         return "partly fused" if self.trace.reasons else "fused"
 
+    @property
+    def why(self) -> str:
+        """The reasons why it is not completely fused."""
+        return "; ".join(self.trace.reasons) or _NOTHING_ASKED
+
     def attempt(self) -> None:
         """Calls the function with a traced array, and again with a plain one if it fails on deferred values."""
+        with self._timed():
+            self._attempt()
+
+    def _attempt(self) -> None:
         trace, traced = self.trace, self._traced
         if traced is None:
             return
@@ -92,9 +105,14 @@ class _Call:
         # It may have stored deferred values before it failed.
         with suppress(Exception, InVain):
             trace.close(set())
-        self.once_more(traced.data)
+        self._once_more(traced.data)
 
-    def once_more(self, data: Array) -> None:
+    def late(self, data: Array) -> None:
+        """Calls a function with a plain array after all others, because a value that it returned cannot be had."""
+        with self._timed():
+            self._once_more(data)
+
+    def _once_more(self, data: Array) -> None:
         """Calls a function with a plain array. What it returns or raises now is its own."""
         self.again, self.left, self.result = True, [], None
         try:
@@ -103,6 +121,15 @@ class _Call:
         except Exception as error:  # noqa: BLE001 - a function can raise anything
             self.trace.because(f"it raised {type(error).__name__} with a plain array too: {error}")
             self.error = without_our_frames(error)
+
+    @contextmanager
+    def _timed(self) -> Iterator[None]:
+        """Adds the time of a block to the function's, without its waiting for passes."""
+        begun, waited = time.perf_counter(), self.trace.waited
+        try:
+            yield
+        finally:
+            self.seconds += time.perf_counter() - begun - (self.trace.waited - waited)
 
     def end(self) -> None:
         """Ends the call: drops all references to the run."""
@@ -253,7 +280,7 @@ class TracedCalls:
                 call.trace.know([node for _, node in call.left])
                 call.result = results.plain(call.result)
             except (Exception, InVain):  # noqa: BLE001 - any exception that NumPy would have raised
-                call.once_more(self.data)
+                call.late(self.data)
         for call in self.calls.values():
             if call.again and call.error is None:
                 try:

@@ -5,6 +5,7 @@ even if different functions wrote them. This module does not know NumPy's functi
 """
 
 import threading
+import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -270,6 +271,7 @@ class Formulas:
         """Sweeps once for all requests, and once for each array with requests along its axes."""
         self.sweeps += self.along_axes.sweep(workers)
         asked = [node for node, _ in self._asked.values()]
+        begun = time.perf_counter()
         try:
             with self.deadline.within() as left:
                 answers, flags, read, size = self.session.sweep(workers, left)
@@ -277,7 +279,8 @@ class Formulas:
             # The timeout has passed, or a signal handler raised it. It is not a failure of the waiting function.
             raise Stopped(error) from None
         if read:
-            self.sweeps.append(Sweep(size, [who for who, *_ in answers if who not in self._asked], asked))
+            seconds = time.perf_counter() - begun
+            self.sweeps.append(Sweep(seconds, size, [who for who, *_ in answers if who not in self._asked], asked))
         for node_id, bits in flags:
             self.flags[node_id] = self.flags.get(node_id, 0) | bits
         for who, value, good in answers:
