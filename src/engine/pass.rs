@@ -1,5 +1,5 @@
-//! A pass: sinks that share a sweep, the programs that are computed for them, and what happens before and after the sweep
-//! (a sample is taken, states are sealed).
+//! A pass: sinks that share a sweep, the programs that are computed for them, and what happens before and after the
+//! sweep (a sample is taken, states are sealed).
 //!
 //! The sweep itself, with its workers, is in [`sweep`]. Nothing here knows who waits for a sink or what becomes of its
 //! state.

@@ -1,8 +1,8 @@
 //! Runs a plan over many rows: each function gets a result for each row.
 //!
 //! One sweep ([`sweep`]) goes over all rows together, in units of many short rows or of one chunk of long rows
-//! ([`units`]), which the workers take in turn. A row has the same blocks, chunks and tree as an array of its own, so its
-//! results are the same to the last bit. Rows shorter than a block are processed many at a time ([`short`]).
+//! ([`units`]), which the workers take in turn. A row has the same blocks, chunks and tree as an array of its own, so
+//! its results are the same to the last bit. Rows shorter than a block are processed many at a time ([`short`]).
 //!
 //! Functions that need further passes (a quantile of long rows), and functions that write an array for each row,
 //! continue row by row: each worker on its own rows if there are many rows, all workers together on each row if there
@@ -309,7 +309,8 @@ impl<'a> Run<'a> {
             }
             let stage = self.by_itself(row, stage);
             if !self.alone {
-                // Row by row: the results that a row waits for come after its known results and before those of the next.
+                // Row by row: the results that a row waits for come after its known results and before those of the
+                // next.
                 self.hand_over(answers, row + 1);
                 if !stage.is_empty() {
                     memory::push(&mut lock(&self.waiting), (row, stage));

@@ -29,7 +29,8 @@ impl<'a> Run<'a> {
         let len = |row: usize| source.elements(row..row + 1).len();
         let mut row = rows.start;
         while row < rows.end && !self.control.is_stopped() {
-            // A request that samples must take the same sample as for the row alone, unless the sample is the whole row.
+            // A request that samples must take the same sample as for the row alone, unless the sample is the whole
+            // row.
             let at_once = len(row) <= SAMPLE || (len(row) <= CHUNK && !self.stage.is_sampled());
             if at_once && (len(row) > BLOCK || self.units.batch.is_none()) {
                 self.sweep(worker, row..row + 1, 0);

@@ -1,7 +1,7 @@
 //! The sweep over rows: a worker takes units, and passes the blocks of their rows to every sink.
 //!
-//! What the units are is decided in [`units`](super::units). What becomes of the states is up to [`Run::finish`]; nothing
-//! here turns a state into a result.
+//! What the units are is decided in [`units`](super::units). What becomes of the states is up to [`Run::finish`];
+//! nothing here turns a state into a result.
 
 use std::ops::Range;
 

@@ -1,5 +1,5 @@
-//! The division of rows into units of work: tiles of short rows, one chunk of long rows, or a portion of rows of several
-//! lengths. The workers take the units in turn.
+//! The division of rows into units of work: tiles of short rows, one chunk of long rows, or a portion of rows of
+//! several lengths. The workers take the units in turn.
 //!
 //! The division depends on the rows, the pass and the number of workers. Results do not depend on it, because a row
 //! always has the blocks and chunks of an array of its own. Nothing here reads an element or computes a result.

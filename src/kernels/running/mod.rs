@@ -1,7 +1,7 @@
 //! Running totals: one item per element, computed from all elements up to it.
 //!
-//! This file has the entries, and chooses the total for each dtype. The totals are in `totals.rs`; `scan.rs` carries any
-//! of them along an array.
+//! This file has the entries, and chooses the total for each dtype. The totals are in `totals.rs`; `scan.rs` carries
+//! any of them along an array.
 
 mod scan;
 mod totals;
