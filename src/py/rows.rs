@@ -88,7 +88,8 @@ impl<'a, 'py> Given<'a, 'py> {
     }
 }
 
-/// Runs the plan's kernels over the rows along the first `along` axes, and writes arrays of items to the rows of `targets`.
+/// Runs the plan's kernels over the rows along the first `along` axes, and writes arrays of items to the rows of
+/// `targets`.
 pub(super) fn run<'py>(
     plan: &CorePlan,
     given: &Given<'_, 'py>,
