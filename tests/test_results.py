@@ -511,7 +511,7 @@ def test_a_plan_that_was_made_like_an_array_tells_what_its_functions_do_with_it(
         "  elements of divide(subtract(x, mean of x), std of x) -> score",
         "  computed once: subtract(x, mean of x) -> far, score",
         "fused: far",
-        "partly fused: middle (truth)",
+        "fused: middle",
         "plain: fft (np.fft.rfft)",
         "plain: fails (it raised ZeroDivisionError: division by zero)",
     ):

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from fanfold import _core, checks, columns
 from fanfold.accepted import Data
-from fanfold.calling import budget
+from fanfold.calling import Called, budget
 from fanfold.deadline import UNLIMITED, Deadline
 from fanfold.dict_outputs import filling, wants_dict
 from fanfold.failures import in_the_name_of_all, raise_failures, raise_problems
@@ -161,7 +161,9 @@ class Plan:
 
     def _traced_calls(self, data: npt.NDArray[Any], patience: float) -> TracedCalls:
         """Return the traced that calls the functions with an array that can be traced, to explain what they do."""
-        return TracedCalls(data, self._plain, self._kernels, self._nan_policy, budget(0), UNLIMITED, patience, {})
+        functions = {key: Called(function) for key, function in self._plain.items()}
+        kernels = [(kernel, data) for kernel in self._kernels]
+        return TracedCalls(data, functions, kernels, self._nan_policy, budget(0), UNLIMITED, patience, {})
 
     def _check(
         self,

@@ -1,9 +1,10 @@
 """Work with several arrays: a dict of arrays of one shape.
 
-Most kernels give one result for each array; some take two arrays, or all of them. This module lists the calls that
-follow and names the array of a failure. It computes no statistic.
+Most kernels and functions give one result for each array; some take two arrays, or all of them, or those that their
+parameters name. This module lists the calls that follow and names the array of a failure. It computes no statistic.
 """
 
+import difflib
 from collections.abc import Mapping, Sequence, Set
 from typing import Any
 
@@ -12,8 +13,9 @@ import numpy.typing as npt
 
 from fanfold import _core
 from fanfold.checks import Problems, shown
+from fanfold.dict_outputs import ARGUMENTS, parameters
 from fanfold.failures import answered, note
-from fanfold.sources import Elements, as_array
+from fanfold.sources import Elements, as_array, missing
 
 Columns = Mapping[Any, Elements]
 
@@ -37,6 +39,53 @@ def refuse_one(kernels: Mapping[str, _core.Kernel], problems: Problems) -> None:
             names = "'x', 'y'" if kernel.arrays == "two" else ""
             advice = f"pass a dict of arrays, as in run({{'x': x, 'y': y}}, ff.{kernel.name}({names}))"
             problems.append(TypeError(f"{shown(key)} takes several arrays, but data is one array: {advice}"))
+
+
+def of_functions(functions: Mapping[Any, Any], names: Sequence[Any], problems: Problems) -> dict[Any, tuple[str, ...]]:
+    """Return, for each function of several columns, the columns that it takes.
+
+    These are functions with two or more required parameters that have the names of columns.
+    """
+    found: dict[Any, tuple[str, ...]] = {}
+    for key, function in functions.items():
+        taken = [name for name in parameters(function) if name not in ARGUMENTS]
+        unknown = [name for name in taken if name not in names]
+        # Two parameters that name no column are the elements and a dict to fill.
+        if len(taken) < _SEVERAL or (len(taken) == _SEVERAL and len(unknown) == _SEVERAL):
+            continue
+        found[key] = tuple(taken)
+        if unknown:
+            texts = [name for name in names if isinstance(name, str)]
+            close = [match for name in unknown for match in difflib.get_close_matches(name, texts, 1)]
+            meant = f" (did you mean {' and '.join(map(shown, close))}?)" if close else ""
+            known = ", ".join(map(shown, names[:_MOST_SHOWN])) + (", …" if len(names) > _MOST_SHOWN else "")
+            advice = f"the columns are {known}; set other parameters with functools.partial"
+            wrong = f"the parameter {unknown[0]}" if len(unknown) == 1 else f"the parameters {', '.join(unknown)}"
+            problems.append(ValueError(f"functions: {shown(key)} has {wrong}, but no such column{meant}: {advice}"))
+    return found
+
+
+_SEVERAL = 2
+_MOST_SHOWN = 20
+
+
+def complete(columns: Sequence[Elements]) -> tuple[list[npt.NDArray[Any]], npt.NDArray[np.bool_] | None]:
+    """Return columns as arrays without the rows in which one of them is missing, and the rows that are left.
+
+    The rows are None if none was left out; then nothing was copied.
+    """
+    sources = [each for each in columns if isinstance(each, _core.Source)]
+    if not any(map(missing, sources)):
+        return [as_array(each)[0] for each in columns], None
+    present = np.logical_and.reduce([each.is_present() for each in sources])
+    arrays: list[npt.NDArray[Any]] = []
+    for column in columns:
+        array, _ = as_array(column)
+        if isinstance(column, _core.Source) and missing(column):
+            arrays.append(array[present[column.is_present()]])
+        else:
+            arrays.append(array[present])
+    return arrays, present
 
 
 class Calls:

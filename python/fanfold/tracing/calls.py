@@ -6,7 +6,7 @@ does everything in turn: starting a thread takes as long as a sweep over a hundr
 
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from types import MappingProxyType
 from typing import Any
@@ -37,9 +37,9 @@ SMALLEST = 131_072
 class _Call:
     """A function's call: its trace, its return value, and the values that it still waits for."""
 
-    def __init__(self, key: str, function: Function, traced: "TracedCalls") -> None:
+    def __init__(self, key: Any, called: Called, traced: "TracedCalls") -> None:
         self.key = key
-        self.called = Called(function)
+        self.called = called
         self.trace = Trace(traced.formulas, traced.settle, SMALLEST)
         self.result: Any = None
         self.error: Exception | None = None
@@ -69,10 +69,15 @@ class _Call:
         trace, traced = self.trace, self._traced
         if traced is None:
             return
-        view: Any = locked(traced.data).view(Traced)
-        view._trace = trace
+
+        def traced_view(array: Array) -> Array:
+            view: Any = locked(array).view(Traced)
+            view._trace = trace
+            return view  # type: ignore[no-any-return]
+
+        given, columns = self.called.inputs(traced.data, traced_view)
         try:
-            self.result = self.called.context.run(self.called.function, view)
+            self.result = self.called.context.run(self.called.function, *given, **columns)
             found = results.deferred_in(self.result)
             for each in found:
                 # A function of a nested run can return values of the outer run.
@@ -157,13 +162,13 @@ def why_plain(data: Array) -> str | None:
 
 
 class TracedCalls:
-    """The functions of one run, and the kernels that share their sweeps."""
+    """The functions of one run, and the kernels that share their sweeps. All their arrays have the shape of `data`."""
 
     def __init__(
         self,
         data: Array,
-        functions: Mapping[str, Function],
-        kernels: list[_core.Kernel],
+        functions: Mapping[Any, Called],
+        kernels: Sequence[tuple[_core.Kernel, Array]],
         nan_policy: str,
         workers: int,
         deadline: Deadline,
@@ -175,10 +180,10 @@ class TracedCalls:
         self.data = data
         # The deferred values that functions returned.
         self.unsettled: list[Node] = []
-        self.calls = {key: _Call(key, function, self) for key, function in functions.items()}
-        for index, kernel in enumerate(kernels):
+        self.calls = {key: _Call(key, called, self) for key, called in functions.items()}
+        for index, (kernel, array) in enumerate(kernels):
             try:
-                self.formulas.session.reduce(index, 0, kernel, nan_policy, out.get(index))
+                self.formulas.session.reduce(index, self.formulas.elements(array), kernel, nan_policy, out.get(index))
             except (TypeError, ValueError, MemoryError) as error:
                 self.formulas.answers[index] = (error, False)
         if nan_policy == "raise" and kernels:

@@ -35,9 +35,8 @@ class Formulas:
         self._asked: dict[int, tuple[Node, Array | None]] = {}
         self._numbers = 1 << 32
         self.along_axes = AlongAxes(array, deadline, beside)
-        if beside is not None:
-            # The node of the array's elements must hold this array object, by which it is found.
-            self.source(array)
+        # The node of the array's elements must hold this array object, by which it is found.
+        self.source(array)
 
     def close(self) -> None:
         """Drops all references that nodes hold."""
@@ -57,6 +56,13 @@ class Formulas:
         place = array.__array_interface__["data"][0]
         key = ("source", place, array.shape, array.strides, array.dtype)
         return self.intern(key, lambda: Node(Source(array), (), array.dtype, array.shape))
+
+    def elements(self, array: Array) -> int:
+        """The number of an array's elements in the session's graph."""
+        node = self.source(array)
+        if node.id is None:
+            self._lower(node)
+        return int(node.id or 0)
 
     def number(self, value: Array) -> Node:
         """The node of a known number, given as an array without axes that nobody else holds."""
