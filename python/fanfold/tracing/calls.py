@@ -99,7 +99,7 @@ class _Call:
         self.again, self.left, self.result = True, [], None
         try:
             self.result = self.called(data)
-            self.trace.because(COPIED if self.called.bytes_copied else "it failed with a traced array")
+            self.trace.because(COPIED if self.called.bytes_copied else self.trace.why_again)
         except Exception as error:  # noqa: BLE001 - a function can raise anything
             self.trace.because(f"it raised {type(error).__name__} with a plain array too: {error}")
             self.error = without_our_frames(error)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any, NoReturn, Protocol
 
 from fanfold.tracing.formulas import Formulas
-from fanfold.tracing.nodes import Computed, Node
+from fanfold.tracing.nodes import Computed, Doubt, Node
 
 MOST_FORCED = 16
 """A function that forces more often than this loops over NumPy calls; plain arrays are faster for it."""
@@ -45,6 +45,8 @@ class Trace:
         self._filters = warnings.filters, list(warnings.filters)
         # Whether the function saw a value that NumPy would not have returned, so that its result does not count.
         self.in_vain = False
+        # Why it was then called again.
+        self.why_again = "it failed with a traced array"
         self._settle = settle
         self._warnings: list[tuple[Node, str, dict[str, Any]]] = []
         # A list of references and not a set, because a set would hash the values.
@@ -87,6 +89,8 @@ class Trace:
         for node in nodes:
             if at_once and node.error is not None:
                 raise node.error
+            if isinstance(node.error, Doubt):
+                self.why_again = str(node.error)
             if not node.known or node.error is not None:
                 self.give_up()
 
@@ -99,12 +103,13 @@ class Trace:
             )
         raise InVain
 
-    def force(self, node: Node, reason: str, at_once: bool = False) -> Any:
+    def force(self, node: Node, reason: str | None, at_once: bool = False) -> Any:
         """Computes the value of a number or the elements of a formula now.
 
-        `at_once` means that the function requested it just now.
+        No `reason` means that the function is answered natively. `at_once` means that it requested the value just now.
         """
-        self.because(reason)
+        if reason is not None:
+            self.because(reason)
         self.nodes.append(node)
         self.forced += 1
         if self.forced > MOST_FORCED:
