@@ -2,7 +2,7 @@
 
 import warnings
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, NoReturn, Protocol
 
 from fanfold.tracing.formulas import Formulas
@@ -89,9 +89,8 @@ class Trace:
         for node in nodes:
             if at_once and node.error is not None:
                 raise node.error
-            if isinstance(node.error, Doubt):
-                self.why_again = str(node.error)
             if not node.known or node.error is not None:
+                self.why_again = next(map(str, _doubts(node)), self.why_again)
                 self.give_up()
 
     def give_up(self) -> NoReturn:
@@ -183,6 +182,18 @@ class Trace:
         finally:
             # The exception's traceback refers to this frame: the cycle would keep the exception and the array alive.
             del wrong
+
+
+def _doubts(node: Node) -> Iterator[Doubt]:
+    """The doubts about the numbers that a node is computed from."""
+    seen, stack = set(), [node]
+    while stack:
+        each = stack.pop()
+        if each not in seen:
+            seen.add(each)
+            stack.extend(each.inputs)
+            if isinstance(each.error, Doubt):
+                yield each.error
 
 
 def _too_late(nodes: list[Node]) -> None:
