@@ -22,6 +22,7 @@ from fanfold.tracing.along import Beside
 from fanfold.tracing.arrays import Deferred, StandsIn, Traced, takes
 from fanfold.tracing.formulas import Formulas
 from fanfold.tracing.nodes import Node
+from fanfold.tracing.rebinding import Rebound
 from fanfold.tracing.trace import InVain, Trace
 
 Array = npt.NDArray[Any]
@@ -58,8 +59,12 @@ class _Call:
             return
         view: Any = locked(traced.data).view(Traced)
         view._trace = trace
+        rebound = Rebound(self.called.function)
         try:
-            self.result = self.called.context.run(self.called.function, view)
+            self.result = self.called.context.run(rebound.function, view)
+            if rebound.end():
+                trace.why_again = "a global that it reads has changed while it was called"
+                trace.give_up()
             found = results.deferred_in(self.result)
             for each in found:
                 # A function of a nested run can return values of the outer run.
@@ -75,7 +80,8 @@ class _Call:
             if traced.is_stopped():
                 # It waited for a value that will not come, or used one that no longer exists.
                 raise Stopped from None
-            if not (trace.used or trace.in_vain or _speaks_of_us(error) or refuses_read_only(error)):
+            is_its_own = not (trace.used or trace.in_vain or rebound.is_copy)
+            if is_its_own and not (_speaks_of_us(error) or refuses_read_only(error)):
                 trace.because(f"it raised {type(error).__name__}: {error}")
                 self.error = without_our_frames(error)
                 return

@@ -26,8 +26,8 @@ from fanfold.tracing.ufuncs import cast, computed, elements_of, float_state, ker
 
 Function = Callable[..., Any]
 
-ADDRESSES: dict[tuple[str, str], Rule] = {}
-"""The rules, by the module and the name of the function."""
+ADDRESSES: "dict[tuple[str, str], tuple[Rule, bool]]" = {}
+"""The rules, by the module and the name of the function, and whether the function may return its argument."""
 
 VERSIONS: dict[str, tuple[str, ...]] = {"scipy": ("1.17.",)}
 """The releases that the rules are tested with. Functions of others are called plainly: their dtypes, their limits for
@@ -39,42 +39,44 @@ FEWEST = 50
 
 def recognised(function: Any) -> "Recognised | None":
     """What stands for a function in a traced call; None if it is not recognised."""
-    found = _by_identity(_loaded()).get(id(function))
+    if _TO_COME:
+        _look_again()
+    found = _KNOWN.get(id(function))
     return found if found is not None and found.function is function else None
 
 
-def _loaded() -> tuple[str, ...]:
-    """The modules of the addresses that the program has imported."""
-    return tuple(name for name in _MODULES if name in sys.modules)
+_TO_COME: set[str] = set()
+"""The modules that the program has not imported yet."""
+
+_KNOWN: "dict[int, Recognised]" = {}
+"""What stands for each function, by its id. It keeps the function alive."""
 
 
-@functools.lru_cache(maxsize=8)
-def _by_identity(modules: tuple[str, ...]) -> "dict[int, Recognised]":
-    """What stands for each function of these modules, by the function's id. A function lives as long as it does."""
-    made: dict[int, Recognised] = {}
-    for (module, name), rule in ADDRESSES.items():
-        function = getattr(sys.modules.get(module), name, None) if module in modules else None
-        if function is not None and _is_tested(module):
-            made[id(function)] = Recognised(function, f"{module}.{name}", rule)
-    return made
+def _look_again() -> None:
+    for module in tuple(_TO_COME):
+        found = sys.modules.get(module)
+        if found is None or getattr(found.__spec__, "_initializing", False):
+            continue
+        if _is_tested(module):
+            for (place, name), (rule, keeps) in ADDRESSES.items():
+                function = getattr(found, name, None) if place == module else None
+                if function is not None:
+                    _KNOWN[id(function)] = Recognised(function, f"{module.replace('numpy', 'np')}.{name}", rule, keeps)
+        _TO_COME.discard(module)
 
 
 def _is_tested(module: str) -> bool:
     package = module.partition(".")[0]
     versions = VERSIONS.get(package)
-    return versions is None or str(getattr(sys.modules[package], "__version__", "")).startswith(versions)
+    return versions is None or str(getattr(sys.modules.get(package), "__version__", "")).startswith(versions)
 
 
-_MODULES: list[str] = []
-
-
-def rule(module: str, *names: str) -> Callable[[Rule], Rule]:
-    """Registers the rule of a module's functions."""
+def rule(module: str, *names: str, keeps: bool = False) -> Callable[[Rule], Rule]:
+    """Registers the rule of a module's functions. It gets the trace, the `Recognised`, and the arguments."""
 
     def register(made: Rule) -> Rule:
-        ADDRESSES.update({(module, name): made for name in names})
-        if module not in _MODULES:
-            _MODULES.append(module)
+        ADDRESSES.update({(module, name): (made, keeps) for name in names})
+        _TO_COME.add(module)
         return made
 
     return register
@@ -83,22 +85,26 @@ def rule(module: str, *names: str) -> Callable[[Rule], Rule]:
 class Recognised:
     """Stands for a function: it answers traced and deferred values by the rule, and calls the function for others."""
 
-    __slots__ = ("function", "name", "rule")
+    __slots__ = ("_keeps", "_rule", "function", "name")
 
-    def __init__(self, function: Function, name: str, rule: Rule) -> None:
+    def __init__(self, function: Function, name: str, rule: Rule, keeps: bool) -> None:
         self.function = function
         self.name = name
-        self.rule = rule
+        self._rule = rule
+        self._keeps = keeps
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         if not args or not _is_ours(args[0]):
             return self.function(*args, **kwargs)
         trace: Trace | None = args[0]._trace
         if trace is not None and trace.active:
-            answer = self.rule(trace, self, *args, **kwargs)
+            try:
+                answer = self._rule(trace, self, *args, **kwargs)
+            except TypeError:  # arguments that the rule does not know
+                answer = None
             if answer is not None:
                 return answer
-        return plainly(trace, self.function, self.name, args, kwargs, True)
+        return plainly(trace, self.function, self.name, args, kwargs, not self._keeps)
 
 
 def _is_ours(value: Any) -> bool:

@@ -195,25 +195,25 @@ def _tmax(s: Sample, upperlimit: Any, inclusive: Any) -> Any:
 def _sigmaclip(s: Sample, low: Any, high: Any) -> Any:
     if s.dtype != np.float64 or s.count is None or len(s.node.shape) != 1 or not (_is_real(low) and _is_real(high)):
         return None
-    values = inside = s.values
-    size, lowest, highest = s.count, -math.inf, math.inf
+    values, size = s.values, s.count
+    lowest, highest = -math.inf, math.inf
+    mean, std = s.now(np.mean(values), np.std(values))
     for _ in range(_MOST_CLIPPED):
-        lower, upper = np.mean(inside) - np.std(inside) * low, np.mean(inside) + np.std(inside) * high
-        lower, upper = s.now(lower, upper)
+        lower, upper = mean - std * low, mean + std * high
         if not (math.isfinite(lower) and lower < upper):
             return None
-        # An element so near to a limit is on one side or the other by the rounding of the limit.
-        near = 1e-11 * max(abs(lower), abs(upper))
         lowest, highest = max(lowest, lower), min(highest, upper)
-        mask = (values >= lowest) & (values <= highest)
-        unsure = (np.abs(values - lower) <= near) | (np.abs(values - upper) <= near)
-        left, doubtful = s.now(np.count_nonzero(mask), np.count_nonzero(unsure))
-        if doubtful or left < 50:
+        # The rounding of the limits decides on elements that are as near as this.
+        near = 1e-11 * max(abs(lowest), abs(highest))
+        inside = values[(values >= lowest) & (values <= highest)]
+        most = np.count_nonzero((values >= lowest - near) & (values <= highest + near))
+        least = np.count_nonzero((values >= lowest + near) & (values <= highest - near))
+        mean, std, most, least = s.now(np.mean(inside), np.std(inside), most, least)
+        if most != least:
             return None
-        inside = values[mask]
-        if left == size:
+        if least == size:
             return s.result(inside, lower, upper)
-        size = left
+        size = least
     return None
 
 
