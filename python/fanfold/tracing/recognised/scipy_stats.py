@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from fanfold.tracing.arrays import DeferredArray
 from fanfold.tracing.nodes import Doubt, Selection
-from fanfold.tracing.recognised.register import Facts, Sample, of_sample
+from fanfold.tracing.recognised.register import FEWEST, Facts, Sample, of_sample
 from fanfold.tracing.rules.selections import chosen
 
 Array = npt.NDArray[Any]
@@ -56,8 +56,7 @@ def _sem(s: Sample, ddof: Any) -> Any:
 
 @of_sample(_STATS, "variation")
 def _variation(s: Sample, ddof: Any) -> Any:
-    if not _is_small(ddof) or (s.node.dtype.kind in "iu" and s.node.dtype.itemsize < 8):
-        # SciPy counts in the dtype of the elements.
+    if not _is_small(ddof) or not _counts(s):
         return None
 
     def finish(it: Facts, std: Any) -> Any:
@@ -70,7 +69,7 @@ def _variation(s: Sample, ddof: Any) -> Any:
 
 @of_sample(_STATS, "describe")
 def _describe(s: Sample, ddof: Any, bias: Any) -> Any:
-    if not _is_small(ddof):
+    if not _is_small(ddof) or not _counts(s) or s.is_strict:
         return None
     count = s.unguarded(np.int64, s.counted(), dtype=np.int64) if s.count is None else np.int64(s.count)
     moments = (
@@ -91,9 +90,9 @@ def _kstat(s: Sample, n: Any) -> Any:
 
     def finish(it: Facts, *central: Any) -> Any:
         _refuse_powers(it, n)
-        return it.mean if n == 1 else _k_statistics(it.count, *central)[n - 2]
+        return _k_statistics(it.count, *central)[n - 2]
 
-    return s.number(finish, *nodes, order=max(n, 2))
+    return _mean(s, np.sum(np.ones(1, s.node.dtype)).dtype) if n == 1 else s.number(finish, *nodes, order=n)
 
 
 @of_sample(_STATS, "kstatvar")
@@ -129,6 +128,12 @@ def _refuse_powers(it: Facts, order: int) -> None:
         raise Doubt("sums of powers lose digits")
 
 
+def _counts(s: Sample) -> bool:
+    """Whether the elements' dtype can hold their number, in which SciPy counts them."""
+    dtype = s.node.dtype
+    return dtype.kind == "f" or dtype.itemsize == 8 or (s.count is not None and s.count <= np.iinfo(dtype).max)
+
+
 def _is_small(ddof: Any) -> bool:
     """Whether no sample has as few elements as the degrees of freedom that are lost."""
     return type(ddof) in (int, float) and 0 <= ddof < 10
@@ -143,6 +148,9 @@ def _trimmed(s: Sample, limits: Any, inclusive: Any) -> Sample | None:
         return s
     pairs = all(type(each) in (tuple, list) and len(each) == 2 for each in (limits, inclusive))
     if not pairs or not all(type(each) in (int, float, type(None)) for each in limits):
+        return None
+    if s.dtype == np.float32 and any(each is not None and not abs(each) < 1e38 for each in limits):
+        # SciPy warns that it is infinite in float32, unless there is a NaN.
         return None
     values = s.values
     (low, high), (low_too, high_too) = limits, inclusive
@@ -161,10 +169,19 @@ def _trimmed(s: Sample, limits: Any, inclusive: Any) -> Sample | None:
 @of_sample(_STATS, "tmean")
 def _tmean(s: Sample, limits: Any, inclusive: Any) -> Any:
     within = _trimmed(s, limits, inclusive)
-    if within is None or (s.node.dtype.kind in "iu" and s.node.dtype.itemsize < 8):
-        # SciPy sums in the dtype of the elements.
-        return None
-    return within.number(_first, within.kernel("mean"))
+    # With limits, SciPy puts floats in the place of the elements that it leaves out.
+    return None if within is None else _mean(within, s.node.dtype)
+
+
+def _mean(s: Sample, dtype: np.dtype[Any]) -> Any:
+    """The mean, where the sum fits the dtype in which SciPy adds the elements."""
+
+    def finish(it: Facts, mean: Any) -> Any:
+        if dtype.kind in "iu" and max(-it.low, it.high) * it.count > np.iinfo(dtype).max / 2:
+            raise Doubt("the sum may wrap")
+        return mean
+
+    return s.number(finish, s.kernel("mean"))
 
 
 def _spread(name: str, kernel: str, finish: Callable[[Facts, float], float]) -> None:
@@ -200,16 +217,19 @@ def _sigmaclip(s: Sample, low: Any, high: Any) -> Any:
     mean, std = s.now(np.mean(values), np.std(values))
     for _ in range(_MOST_CLIPPED):
         lower, upper = mean - std * low, mean + std * high
-        if not (math.isfinite(lower) and lower < upper):
+        if not (1e-140 < std < 1e140 and abs(mean) < 1e140):
             return None
         lowest, highest = max(lowest, lower), min(highest, upper)
         # The rounding of the limits decides on elements that are as near as this.
         near = 1e-11 * max(abs(lowest), abs(highest))
         inside = values[(values >= lowest) & (values <= highest)]
+        sample = s.derived(inside)
         most = np.count_nonzero((values >= lowest - near) & (values <= highest + near))
         least = np.count_nonzero((values >= lowest + near) & (values <= highest - near))
-        mean, std, most, least = s.now(np.mean(inside), np.std(inside), most, least)
-        if most != least:
+        if sample is None:
+            return None
+        mean, std, most, least = s.now(sample.kernel("mean"), sample.kernel("std"), most, least)
+        if most != least or least < FEWEST:
             return None
         if least == size:
             return s.result(inside, lower, upper)
@@ -286,10 +306,9 @@ def _scoreatpercentile(s: Sample, per: Any, interpolation_method: Any) -> Any:
 
 @of_sample(_STATS, "mode")
 def _mode(s: Sample) -> Any:
-    node = s.kernel("mode")
-    if s.count is None:
+    if s.count is None or s.is_strict:
         return None
-    scalar = s.node.dtype.type
+    node, scalar = s.kernel("mode"), s.node.dtype.type
     return s.result(
         s.unguarded(lambda found: scalar(found[0]), node, dtype=s.node.dtype),
         s.unguarded(lambda found: np.int64(found[1]), node, dtype=np.int64),
