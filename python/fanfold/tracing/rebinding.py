@@ -314,7 +314,7 @@ def _analysed(code: types.CodeType) -> _Calls | None:
                 return None
             if one.opname in ("STORE_DEREF", "DELETE_DEREF"):
                 changed.add(one.argval)
-            elif one.opname == "LOAD_GLOBAL" or (one.opname in _OF_CELLS and one.argval not in each.co_cellvars):
+            elif one.opname == "LOAD_GLOBAL" or (one.opname == "LOAD_DEREF" and one.argval in code.co_freevars):
                 if one.opname == "LOAD_GLOBAL":
                     read.add(one.argval)
                 chain, last = _chain(instructions, place)
@@ -330,7 +330,6 @@ def _analysed(code: types.CodeType) -> _Calls | None:
 
 
 _SILENT = frozenset(("CACHE", "EXTENDED_ARG", "NOP", "RESUME", "PRECALL", "KW_NAMES", "COPY_FREE_VARS"))
-_OF_CELLS = ("LOAD_DEREF", "LOAD_CLASSDEREF")
 
 
 def _chain(instructions: list[dis.Instruction], place: int) -> tuple[Chain, int]:
