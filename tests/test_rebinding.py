@@ -31,6 +31,7 @@ rng = np.random.default_rng(5)
 X = np.exp(rng.standard_normal(2000))
 
 limit = 2.0
+ORDER = {"order": 2}
 counter = {"calls": 0}
 changing = 1
 
@@ -100,7 +101,7 @@ CERTAIN: dict[str, Function] = {
     "package": lambda v: scipy.stats.moment(v, order=3),
     "name": lambda v: skewness(v),
     "arguments": lambda v: stats.moment(np.abs(v[1:] - 1), order=len([1, 2, 3])),
-    "unpacked": lambda v: stats.moment(*[v], **{"order": 2}),
+    "unpacked": lambda v: stats.moment(*[v], **ORDER),
     "comprehension": lambda v: [stats.moment(v, order) for order in (2, 3)],
     "constant": lambda v: stats.tmean(v, (None, limit)),
     "enclosing": from_outside(),
@@ -167,7 +168,7 @@ def reads_its_name(v: Array) -> Any:
 
 
 def looks_it_up(v: Array) -> Any:
-    return getattr(stats, "skew") is stats.skew, globals()["stats"] is stats, stats.skew(v)  # noqa: B009
+    return getattr(stats, "skew") is stats.skew, globals()["stats"] is stats, stats.skew(v)
 
 
 def evaluates(v: Array) -> Any:
@@ -199,7 +200,7 @@ def has_a_class(v: Array) -> Any:
     return Inner.value is stats.skew, stats.skew(v)
 
 
-def keeps_it(v: Array, keep: list[Any] = [stats.skew]) -> Any:  # noqa: B006
+def keeps_it(v: Array, keep: list[Any] = [stats.skew]) -> Any:
     return keep[0] is stats.skew, stats.skew(v)
 
 

@@ -81,8 +81,11 @@ CALLS: dict[str, tuple[Function, ...]] = {
         partial(stats.kurtosis, axis=None),
         lambda v: stats.kurtosis(v, 0, False),
     ),
-    "moment": tuple(partial(stats.moment, order=order) for order in (0, 1, 2, 3, 4, 5, -1, 2.0, [1, 2]))
-    + (stats.moment, partial(stats.moment, order=2, center=1.0)),
+    "moment": (
+        stats.moment,
+        *(partial(stats.moment, order=order) for order in (0, 1, 2, 3, 4, 5, -1, 2.0, [1, 2])),
+        partial(stats.moment, order=2, center=1.0),
+    ),
     "sem": (stats.sem, partial(stats.sem, ddof=0), partial(stats.sem, nan_policy="raise")),
     "variation": (stats.variation, partial(stats.variation, ddof=1), partial(stats.variation, ddof=1200)),
     "describe": (stats.describe, partial(stats.describe, ddof=0, bias=False), lambda v: stats.describe(v).variance),
@@ -126,8 +129,11 @@ CALLS: dict[str, tuple[Function, ...]] = {
         partial(stats.differential_entropy, method="ebrahimi"),
         partial(stats.differential_entropy, window_length=900),
     ),
-    "rankdata": tuple(partial(stats.rankdata, method=each) for each in ("average", "min", "max", "dense", "ordinal"))
-    + (stats.rankdata, partial(stats.rankdata, nan_policy="omit"), partial(stats.rankdata, method="odd")),
+    "rankdata": (
+        stats.rankdata,
+        *(partial(stats.rankdata, method=each) for each in ("average", "min", "max", "dense", "ordinal", "odd")),
+        partial(stats.rankdata, nan_policy="omit"),
+    ),
     "zscore": (stats.zscore, partial(stats.zscore, ddof=1), lambda v: np.mean(np.abs(stats.zscore(v)))),
     "gzscore": (stats.gzscore, partial(stats.gzscore, ddof=1)),
     "cumfreq": (
@@ -137,13 +143,16 @@ CALLS: dict[str, tuple[Function, ...]] = {
         partial(stats.cumfreq, numbins=1),
     ),
     "relfreq": (stats.relfreq, partial(stats.relfreq, numbins=7), partial(stats.relfreq, defaultreallimits=(2, 1))),
-    "scoreatpercentile": tuple(
-        partial(stats.scoreatpercentile, per=per, interpolation_method=method)
-        for per in (0, 25, 33.3, 100, 101)
-        for method in ("fraction", "lower", "higher")
-    )
-    + (partial(stats.scoreatpercentile, per=[20, 40]), partial(stats.scoreatpercentile, per=50, limit=(1, 3))),
-    "kstat": tuple(partial(stats.kstat, n=n) for n in (1, 2, 3, 4, 5)) + (stats.kstat,),
+    "scoreatpercentile": (
+        *(
+            partial(stats.scoreatpercentile, per=per, interpolation_method=method)
+            for per in (0, 25, 33.3, 100, 101)
+            for method in ("fraction", "lower", "higher")
+        ),
+        partial(stats.scoreatpercentile, per=[20, 40]),
+        partial(stats.scoreatpercentile, per=50, limit=(1, 3)),
+    ),
+    "kstat": (stats.kstat, *(partial(stats.kstat, n=n) for n in (1, 2, 3, 4, 5))),
     "kstatvar": tuple(partial(stats.kstatvar, n=n) for n in (1, 2, 3)),
     "skewtest": (stats.skewtest, partial(stats.skewtest, alternative="less"), lambda v: stats.skewtest(v).pvalue),
     "kurtosistest": (
@@ -165,8 +174,8 @@ CALLS: dict[str, tuple[Function, ...]] = {
 }
 
 NOT_ALL = {
-    "float32": {"kstatvar", "sigmaclip", "skewtest", "kurtosistest", "normaltest", "cumfreq", "relfreq"},
-    "int64": {"kstatvar"},
+    "float32": {"kstat", "kstatvar", "sigmaclip", "skewtest", "kurtosistest", "normaltest", "cumfreq", "relfreq"},
+    "int64": {"kstat", "kstatvar"},
 }
 """Which functions are called plainly for ordinary elements of a dtype, where the rule cannot be certain."""
 

@@ -17,7 +17,7 @@ import weakref
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple
 
-from fanfold.tracing.recognised import ADDRESSES, Recognised, recognised
+from fanfold.tracing.recognised import ADDRESSES, recognised
 
 Function = Callable[..., Any]
 Chain = tuple[str, ...]
@@ -198,10 +198,7 @@ def _may_call(function: types.FunctionType) -> bool:
         value = scope.get(name)
         if type(value) is types.FunctionType and (_is_users(value) or recognised(value) is not None):
             return True
-    for constant in code.co_consts:
-        if type(constant) is types.CodeType:
-            return True
-    return False
+    return types.CodeType in map(type, code.co_consts)
 
 
 _NAMES = frozenset(name for _, name in ADDRESSES)
@@ -391,16 +388,18 @@ def _taken(instruction: dis.Instruction) -> int | None:
 
 _COUNTS = {
     **dict.fromkeys(
-        ("LOAD_CONST", "LOAD_FAST", "LOAD_FAST_CHECK", "LOAD_FAST_BORROW", "LOAD_FAST_LOAD_FAST", "LOAD_GLOBAL")
-        + ("LOAD_FAST_BORROW_LOAD_FAST_BORROW", "LOAD_DEREF", "LOAD_CLOSURE", "LOAD_SMALL_INT", "PUSH_NULL"),
+        (
+            *("LOAD_CONST", "LOAD_FAST", "LOAD_FAST_CHECK", "LOAD_FAST_BORROW", "LOAD_FAST_LOAD_FAST", "LOAD_GLOBAL"),
+            *("LOAD_FAST_BORROW_LOAD_FAST_BORROW", "LOAD_DEREF", "LOAD_CLOSURE", "LOAD_SMALL_INT", "PUSH_NULL"),
+        ),
         0,
     ),
     **dict.fromkeys(("LOAD_ATTR", "LOAD_METHOD", "UNARY_NEGATIVE", "UNARY_NOT", "UNARY_INVERT", "GET_ITER"), 1),
     **dict.fromkeys(("LIST_EXTEND", "SET_UPDATE", "DICT_UPDATE", "DICT_MERGE", "LIST_TO_TUPLE"), 1),
     **dict.fromkeys(("CALL_INTRINSIC_1", "TO_BOOL", "UNARY_POSITIVE"), 1),
-    **dict.fromkeys(("BINARY_OP", "COMPARE_OP", "IS_OP", "CONTAINS_OP", "BINARY_SUBSCR", "BINARY_SLICE"), 2),
+    **dict.fromkeys(("BINARY_OP", "COMPARE_OP", "IS_OP", "CONTAINS_OP", "BINARY_SUBSCR"), 2),
+    "BINARY_SLICE": 3,
 }
-_COUNTS["BINARY_SLICE"] = 3
 _COUNTED = {
     **dict.fromkeys(("BUILD_TUPLE", "BUILD_LIST", "BUILD_SET", "BUILD_SLICE", "BUILD_STRING"), (1, 0)),
     "BUILD_MAP": (2, 0),

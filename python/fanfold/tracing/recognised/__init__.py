@@ -1,4 +1,5 @@
-"""Functions that do not dispatch on traced values, SciPy's above all, answered by kernels and formulas: they are *recognised* by identity.
+"""Functions that do not dispatch on traced values, SciPy's above all: they are *recognised* by identity and answered by
+kernels and formulas.
 
 The insides of SciPy's functions are not meant to be traced. `register` finds the rule
 of a function and describes the elements that it is called with; `scipy_stats` has one statement for each function, and

@@ -536,9 +536,7 @@ def _tests(s: Sample, statistic: Callable[..., float], pvalue: Callable[[float],
     def finish(it: Facts, *values: Any) -> Any:
         return statistic(it, *map(float, values))
 
-    return s.result(
-        s.number(finish, *nodes, order=4), s.number(lambda *known: pvalue(finish(*known)), *nodes, order=4)
-    )
+    return s.result(s.number(finish, *nodes, order=4), s.number(lambda *known: pvalue(finish(*known)), *nodes, order=4))
 
 
 @of_sample(_STATS, "skewtest")
@@ -590,13 +588,14 @@ def _kurtosis_score(it: Facts, kurtosis: float) -> float:
     n = float(it.count)
     mean = 3 * (n - 1) / (n + 1)
     variance = 24 * n * (n - 2) * (n - 3) / ((n + 1) ** 2 * (n + 3) * (n + 5))
-    skewness = 6 * (n * n - 5 * n + 2) / ((n + 7) * (n + 9)) * math.sqrt(6 * (n + 3) * (n + 5) / (n * (n - 2) * (n - 3)))
+    root = math.sqrt(6 * (n + 3) * (n + 5) / (n * (n - 2) * (n - 3)))
+    skewness = 6 * (n * n - 5 * n + 2) / ((n + 7) * (n + 9)) * root
     a = 6 + 8 / skewness * (2 / skewness + math.sqrt(1 + 4 / skewness**2))
     denominator = 1 + (kurtosis - mean) / math.sqrt(variance) * math.sqrt(2 / (a - 4))
     if not denominator:
         raise Doubt("the test statistic is not defined")
-    root = math.copysign(math.cbrt((1 - 2 / a) / abs(denominator)), denominator)
-    return (1 - 2 / (9 * a) - root) / math.sqrt(2 / (9 * a))
+    cube_root = math.copysign(math.cbrt((1 - 2 / a) / abs(denominator)), denominator)
+    return (1 - 2 / (9 * a) - cube_root) / math.sqrt(2 / (9 * a))
 
 
 _TAILS = ("two-sided", "less", "greater")
