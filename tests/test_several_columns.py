@@ -96,7 +96,7 @@ def test_a_dict_to_fill_stays_a_dict_to_fill() -> None:
 def test_wrong_names_are_told_with_the_columns() -> None:
     with pytest.raises(ValueError, match=r"'f' has the parameter siez, but no such column \(did you mean 'size'\?\)"):
         ff.run(TABLE, {"f": lambda price, siez: price.sum() * siez.sum()})
-    with pytest.raises(ValueError, match=r"the parameters a, b, c, but .*: the columns are 'price', 'size', 'cost'; set"):
+    with pytest.raises(ValueError, match=r"the parameters a, b, c, but .*: the columns are 'price', 'size', 'cost';"):
         ff.run(TABLE, {"f": lambda a, b, c: None}, on_error="return")
 
 

@@ -23,6 +23,7 @@ from fanfold.tracing.along import Beside
 from fanfold.tracing.arrays import Deferred, StandsIn, Traced, takes
 from fanfold.tracing.formulas import Formulas
 from fanfold.tracing.nodes import Node
+from fanfold.tracing.rebinding import Rebound
 from fanfold.tracing.trace import InVain, Trace
 
 Array = npt.NDArray[Any]
@@ -76,8 +77,12 @@ class _Call:
             return view  # type: ignore[no-any-return]
 
         given, columns = self.called.inputs(traced.data, traced_view)
+        rebound = Rebound(self.called.function)
         try:
-            self.result = self.called.context.run(self.called.function, *given, **columns)
+            self.result = self.called.context.run(rebound.function, *given, **columns)
+            if rebound.end():
+                trace.why_again = "a global that it reads has changed while it was called"
+                trace.give_up()
             found = results.deferred_in(self.result)
             for each in found:
                 # A function of a nested run can return values of the outer run.
@@ -93,7 +98,8 @@ class _Call:
             if traced.is_stopped():
                 # It waited for a value that will not come, or used one that no longer exists.
                 raise Stopped from None
-            if not (trace.used or trace.in_vain or _speaks_of_us(error) or refuses_read_only(error)):
+            is_its_own = not (trace.used or trace.in_vain or rebound.is_copy)
+            if is_its_own and not (_speaks_of_us(error) or refuses_read_only(error)):
                 trace.because(f"it raised {type(error).__name__}: {error}")
                 self.error = without_our_frames(error)
                 return
@@ -122,7 +128,7 @@ class _Call:
         self.again, self.left, self.result = True, [], None
         try:
             self.result = self.called(data)
-            self.trace.because(COPIED if self.called.bytes_copied else "it failed with a traced array")
+            self.trace.because(COPIED if self.called.bytes_copied else self.trace.why_again)
         except Exception as error:  # noqa: BLE001 - a function can raise anything
             self.trace.because(f"it raised {type(error).__name__} with a plain array too: {error}")
             self.error = without_our_frames(error)

@@ -95,12 +95,13 @@ class Formulas:
         state: Any,
         of: Node,
         dtype: np.dtype[Any],
-        plain: Callable[[Array], Any],
+        plain: Callable[[Array], Any] | None,
         doubts_nan: bool = False,
     ) -> Node:
         """The node of a kernel's result.
 
-        `plain` computes it with NumPy, in that error state, if the kernel does not.
+        `plain` computes it with NumPy, in that error state, if the kernel does not; without it, the kernel's error is
+        the answer.
         """
 
         def make() -> Node:
@@ -226,9 +227,9 @@ class Formulas:
                 node.error = error
             node.known = True
         if node.known:
-            # Several quantiles give an array, which formulas do not extend.
-            is_one = node.error is None and node.operation != "values" and np.ndim(node.value) == 0
-            if node.id is None and is_one and node.dtype.kind in "biufc":
+            # Several quantiles give an array, and other kernels a tuple, which formulas do not extend.
+            has_one = node.error is None and node.operation != "values" and not isinstance(node.value, tuple)
+            if node.id is None and has_one and np.ndim(node.value) == 0 and node.dtype.kind in "biufc":
                 node.id = self.session.constant(np.asarray(node.value, node.dtype))
             return False
         (of,) = node.inputs

@@ -103,6 +103,10 @@ class Computed:
         self.told = told
 
 
+class Doubt(Exception):
+    """Says why a number must be left to a plain call: the result is not certain to mean the same."""
+
+
 class Sweep(NamedTuple):
     """One pass over memory: its seconds, the bytes that it read, and the kernels and nodes that it computed."""
 

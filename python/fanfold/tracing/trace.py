@@ -3,11 +3,11 @@
 import time
 import warnings
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, NoReturn, Protocol
 
 from fanfold.tracing.formulas import Formulas
-from fanfold.tracing.nodes import Computed, Node
+from fanfold.tracing.nodes import Computed, Doubt, Node
 
 MOST_FORCED = 16
 """A function that forces more often than this loops over NumPy calls; plain arrays are faster for it."""
@@ -48,6 +48,8 @@ class Trace:
         self._filters = warnings.filters, list(warnings.filters)
         # Whether the function saw a value that NumPy would not have returned, so that its result does not count.
         self.in_vain = False
+        # Why it was then called again.
+        self.why_again = "it failed with a traced array"
         self._settle = settle
         self._warnings: list[tuple[Node, str, dict[str, Any]]] = []
         # A list of references and not a set, because a set would hash the values.
@@ -91,6 +93,7 @@ class Trace:
             if at_once and node.error is not None:
                 raise node.error
             if not node.known or node.error is not None:
+                self.why_again = next(map(str, _doubts(node)), self.why_again)
                 self.give_up()
 
     def wait(self, nodes: list[Node]) -> None:
@@ -191,6 +194,18 @@ class Trace:
         finally:
             # The exception's traceback refers to this frame: the cycle would keep the exception and the array alive.
             del wrong
+
+
+def _doubts(node: Node) -> Iterator[Doubt]:
+    """The doubts about the numbers that a node is computed from."""
+    seen, stack = set(), [node]
+    while stack:
+        each = stack.pop()
+        if each not in seen:
+            seen.add(each)
+            stack.extend(each.inputs)
+            if isinstance(each.error, Doubt):
+                yield each.error
 
 
 def _too_late(nodes: list[Node]) -> None:
