@@ -43,8 +43,11 @@ def parts(
         if found is not None and (not data.is_single or any(map(missing, arrays.values()))):
             found = found.apart()
         for key, function in plan._functions.items() if found is not None and taking else ():
-            if key in plan._plain:
-                shapes.taking(function, found.given if found else {}, key, problems)
+            if key in plan._plain and found is not None:
+                if found.takes_one_sequence(function):
+                    shapes.refuse_for_one_sequence(found.given, key, problems)
+                else:
+                    shapes.taking(function, found.given, key, problems)
     else:
         if keepdims is not False:
             problems.append(

@@ -24,6 +24,7 @@ from fanfold.results import Ran, Results
 from fanfold.shapes import Rows, refuse_weights
 from fanfold.sources import Elements, Opened, as_array, missing
 from fanfold.tracing.calls import SMALLEST, TracedCalls, why_plain
+from fanfold.tracing.once import FunctionsOfRows, OfRows
 
 if TYPE_CHECKING:
     from fanfold.api import Plan
@@ -242,31 +243,70 @@ class Run:
         if isinstance(asked, Groups) and kernels.is_wanted():
             # The functions need the groups.
             kernels.run(self._workers)
-        tasks: list[Task] = []
+        tasks: list[Task | OfRows] = []
         called: list[tuple[Any, str, Called]] = []
-        for name in names:
+        once: list[tuple[Any, FunctionsOfRows]] = []
+        plain = self._plan._plain
+        of_rows = (
+            {key: function for key, function in plain.items() if asked.takes_one_sequence(function)}
+            if isinstance(asked, Rows)
+            else {}
+        )
+        others = {key: function for key, function in plain.items() if key not in of_rows}
+        for name in names if of_rows else []:
+            once.append((name, self._of_rows(name, asked, of_rows)))  # type: ignore[arg-type]
+            tasks += once[-1][1].run()
+        for name in names if others else []:
             own = self._own(name)
             whole: Any = own.array if isinstance(own, _core.Source) and asked.takes_where(own) else None
             data, why = self._as_array(name) if whole is None else (whole, "")
             is_there = isinstance(asked, Rows) and not missing(own)
             reason = why_plain(data) if is_there else asked.why
             if reason is None and isinstance(asked, Rows):
-                functions = {key: asked.traced(function) for key, function in self._plan._plain.items()}
+                functions = {key: asked.traced(function) for key, function in others.items()}
                 self._trace(list(functions), name, {}, functions, data, {}, kernels)
                 continue
-            for key, plain in self._plan._plain.items():
-                function = Called(plain)
+            for key, own_function in others.items():
+                function = Called(own_function)
                 self._why[key] = "; ".join(filter(None, (reason, why)))
                 called.append((name, key, function))
                 tasks.append(Task(key, asked.called(function, own), data))
         workers = self._threads(self._data.first)
         self._used = max(self._used, call_all(tasks, kernels, workers, self._deadline))
-        for (name, key, function), task in zip(called, tasks, strict=True):
+        for name, functions_of_rows in once:
+            self._take_rows(name, functions_of_rows)
+        whole_tasks = [task for task in tasks if isinstance(task, Task)]
+        for (name, key, function), task in zip(called, whole_tasks, strict=True):
             self._told(key, function)
             if task.error is not None:
                 self._fail(key, name, task.error)
             self._put(key, name, task.result)
             task.error = None
+
+    def _of_rows(self, name: Any, asked: Rows, functions: dict[str, Any]) -> FunctionsOfRows:
+        """The functions of one sequence, over the rows of a column."""
+        own = self._own(name)
+        present = None
+        if isinstance(own, _core.Source) and missing(own) and asked.takes_where(own):
+            data, present = own.array, own.is_present()
+        else:
+            data, _ = self._as_array(name)
+            if data.ndim < asked.ndim or data.shape != asked.shape:
+                # The elements that are present, which are one row.
+                asked = Rows.along_axes(data, tuple(range(data.ndim)))
+        return FunctionsOfRows(data, asked, functions, budget(self._workers), self._deadline, present)
+
+    def _take_rows(self, name: Any, functions: FunctionsOfRows) -> None:
+        """Takes over the results of functions of one sequence."""
+        for key, value, error, how, why in functions.outcomes():
+            if error is not None:
+                self._fail(key, name, error)
+            self._put(key, name, value)
+            self._how[key] = how
+            if why:
+                self._why[key] = why
+        self._figures(functions.passes, functions.bytes_read, functions.workers)
+        self._bytes_copied += functions.bytes_copied
 
     # --------------------------------------------------------------------------------------------------- results
 

@@ -33,6 +33,10 @@ class _Made(Protocol):
 class Trace:
     """One function's call: the values that it has created, and how it gets their elements."""
 
+    of_rows = False
+    """Whether the formulas are for many rows. Then no value is computed during the call, and what may warn or fail is
+    deferred too: a row for which it does is computed by a call of its own."""
+
     def __init__(self, formulas: Formulas, settle: Callable[[list[Node]], None], smallest: int) -> None:
         self.formulas = formulas
         self.smallest = smallest

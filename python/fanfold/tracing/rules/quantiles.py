@@ -43,7 +43,14 @@ def _quantile(func: Any, name: str) -> None:
     ) -> Any:
         if out is not None or overwrite_input or weights is not None or keepdims not in (False, NOTHING):
             return None
-        if type(method) is not str or not _are_parts(q):
+        if type(method) is not str:
+            return None
+        if trace.of_rows and type(q) in (list, tuple) and all(type(each) in (int, float) for each in q):
+            return _several(answer, trace, a, q, axis, method)
+        if trace.of_rows and type(q) is int:
+            # Python's integers and floats adopt the dtype of the elements alike.
+            q = float(q)
+        if not _are_parts(q):
             return None
         node = elements_of(trace, a)
         if (
@@ -72,6 +79,20 @@ def _quantile(func: Any, name: str) -> None:
         # The array is copied, because other functions with the same request must not see what this function writes to
         # it.
         return trace.force(made, f"np.{name} of several").copy()
+
+
+def _several(rule: Any, trace: Trace, a: Any, q: Any, axis: Any, method: str) -> Any:
+    """Several quantiles as an array of objects, which are deferred numbers.
+
+    NumPy computes with these objects one by one, by their operators; where it asks for a value, the trace ends.
+    """
+    numbers = [rule(trace, a, each, axis, method=method) for each in q]
+    if any(each is None for each in numbers):
+        return None
+    array = np.empty(len(numbers), object)
+    for place, number in enumerate(numbers):
+        array[place] = number
+    return array
 
 
 _NUMPY = np.lib.NumpyVersion(np.__version__)
