@@ -115,6 +115,10 @@ impl<'a> FormulasOfRows<'a> {
 
     fn rows(&mut self, workers: &Workers, control: &Control<'_>) -> Result<RowAnswers, Error> {
         let (count, len) = self.sources.first().map_or((0, 0), |rows| (rows.count(), rows.len()));
+        if count == 0 {
+            let columns = (0..self.requests).map(|_| Column::Empty).collect();
+            return Ok(RowAnswers { columns, ..RowAnswers::default() });
+        }
         let nodes: Vec<NodeId> = self.stage.sinks().iter().map(|sink| self.graph.add(&sink.expression)).collect();
         let is_short = len <= CHUNK
             && !(len > SAMPLE && self.stage.is_sampled())

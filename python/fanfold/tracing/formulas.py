@@ -142,7 +142,9 @@ class Formulas:
     ) -> Node:
         """The node of a number computed from numbers; the function leaves its warnings in `told`."""
         told = [] if told is None else told
-        return self.intern(("computed", key, *inputs), lambda: Node(Computed(function, told, values), inputs, dtype, ()))
+        return self.intern(
+            ("computed", key, *inputs), lambda: Node(Computed(function, told, values), inputs, dtype, ())
+        )
 
     def select(self, mask: Node, values: Node) -> Node:
         """The node of the values whose mask is true."""

@@ -24,12 +24,12 @@ from fanfold import _core
 from fanfold.calling import COPIED, Called, without_our_frames
 from fanfold.checks import locked, own_class
 from fanfold.deadline import Deadline
-from fanfold.scheduler import Stopped
+from fanfold.scheduler import standing_in
 from fanfold.shapes import Rows, objects, returned
 from fanfold.tracing import results
 from fanfold.tracing.arrays import Deferred, DeferredArray, deferred, takes
 from fanfold.tracing.formulas import Formulas
-from fanfold.tracing.nodes import Along, Array, Computed, FromValues, Node, Selection, Shape, Source, Statistic
+from fanfold.tracing.nodes import Along, Array, Computed, FromValues, Node, Selection, Source, Statistic
 from fanfold.tracing.trace import KINDS, MESSAGES, InVain, Trace
 
 Function = Callable[[Array], Any]
@@ -87,9 +87,7 @@ class _Result:
         if self.kind is dict:
             self.keys = tuple(value)
             parts = list(value.values())
-        elif isinstance(value, tuple | list):
-            parts = list(value)
-        elif self.kind is np.ndarray and value.dtype == object and value.ndim == 1:
+        elif isinstance(value, tuple | list) or _is_of_objects(value):
             parts = list(value)
         else:
             self.kind, parts = Deferred, [value]
@@ -101,9 +99,9 @@ class _Result:
         for part in self.parts:
             if type(part) not in (Node, bool, int, float, complex) and not isinstance(part, np.number | np.bool_):
                 return "the kind of its result"
-            if type(part) is Node and not part.is_number:
-                if self.kind is not Deferred or isinstance(part.shape, Selection) or len(part.shape) != 1:
-                    return "the kind of its result"
+            is_array = type(part) is Node and not part.is_number
+            if is_array and (self.kind is not Deferred or isinstance(part.shape, Selection) or len(part.shape) != 1):
+                return "the kind of its result"
         if self.kind is np.ndarray and len({part.dtype for part in self.parts if type(part) is Node}) != 1:
             return "the kind of its result"
         if self.kind not in (dict, Deferred) and (not self.parts or self.dtype() is None):
@@ -119,14 +117,28 @@ class _Result:
         dtype = np.asarray(sample).dtype
         return dtype if dtype.kind in "biufc" else None
 
+    def holders(self) -> set[int]:
+        """The ids of the deferred values in the result, and of those that they are slices of."""
+        kept: set[int] = set()
+        for each in self.left:
+            while each is not None and id(each) not in kept:
+                kept.add(id(each))
+                parent = each._parent if type(each) is DeferredArray else None
+                each = parent[0] if parent is not None else None
+        return kept
+
     def is_like(self, other: "_Result") -> bool:
         """Whether another call gave the same formulas and the same numbers."""
         pairs = zip(self.parts, other.parts, strict=False)
         alike = all(
-            a is b if type(a) is Node else type(a) is type(b) and (a == b or (a != a and b != b))  # noqa: PLR0124
-            for a, b in pairs
+            a is b if type(a) is Node else type(a) is type(b) and (a == b or (a != a and b != b)) for a, b in pairs
         )
         return alike and (self.kind, self.keys, len(self.parts)) == (other.kind, other.keys, len(other.parts))
+
+
+def _is_of_objects(value: Any) -> bool:
+    """Whether a result is an array of objects, as several quantiles of a row are."""
+    return type(value) is np.ndarray and value.dtype == object and value.ndim == 1
 
 
 class _Traced:
@@ -138,6 +150,7 @@ class _Traced:
         self.result: _Result | None = None
         self.noted: list[tuple[Node, str, dict[str, Any]]] = []
         self.why: str | None = None
+        self.error: Exception | None = None
         # The rows that are called one by one, and what they returned.
         self.rows: range | list[int] = range(0)
         self.tasks: list[OfRows] = []
@@ -162,7 +175,8 @@ class _Traced:
         found: _Result | None = None
         why: str | None = None
         try:
-            value = self.called.context.run(self.called.function, stand_in)
+            with standing_in():
+                value = self.called.context.run(self.called.function, stand_in)
             found = _Result(value)
             if {id(each) for each in results.deferred_in(value)} != {id(each) for each in found.left}:
                 why = "the kind of its result"
@@ -177,7 +191,7 @@ class _Traced:
             why = why or (trace.reasons[0] if trace.reasons else "it asked for a value")
         if found is not None and why is None:
             why = found.why_not()
-        kept = {id(each) for each in found.left} if found is not None and why is None else set()
+        kept = found.holders() if found is not None and why is None else set()
         if any(made() is not None and id(made()) not in kept for made in trace._made):
             why = why or "it stored values"
         try:
@@ -195,7 +209,7 @@ class _Traced:
 
     @staticmethod
     def _stand_in(formulas: RowFormulas, trace: RowTrace, row: Array) -> Any:
-        """A deferred array for a row. It is a slice of another one, so that it does not become another formula in place."""
+        """A deferred array for a row: a slice of another one, so that it does not get another formula in place."""
         whole: Any = deferred(trace, formulas.source(row))
         return whole[:]
 
@@ -275,6 +289,8 @@ class FunctionsOfRows:
             self._trace()
         for call in self._calls:
             call.why = reason if reason is not None else call.why
+            if call.error is not None:
+                continue
             if call.result is None:
                 call.rows = range(self._count)
             else:
@@ -309,16 +325,19 @@ class FunctionsOfRows:
             for call in self._calls:
                 self.deadline.left()
                 call.trace(formulas, row)
-            _Sweeps(self, row).run([call for call in self._calls if call.result is not None])
+            fused = [call for call in self._calls if call.result is not None]
+            try:
+                _Sweeps(self, row).run(fused)
+            except MemoryError as error:
+                for call in fused:
+                    call.error = error
         finally:
             formulas.close()
 
     def _left(self, call: _Traced) -> list[int]:
         """The rows for which something is uncertain."""
-        result = call.result
-        assert result is not None
         bad = np.zeros(self._count, np.bool_)
-        for part in result.parts:
+        for part in call.result.parts if call.result is not None else ():
             if type(part) is Node and part in self._bad:
                 bad |= self._bad[part]
         return [int(row) for row in np.flatnonzero(bad)]
@@ -326,10 +345,12 @@ class FunctionsOfRows:
     # ---- the results ----
 
     def result(self, call: _Traced) -> Any:
-        """A function's results, laid out as `np.apply_along_axis` does. Raises the exception of the first row that failed."""
-        for task in call.tasks:
-            if task.error is not None:
-                raise task.error
+        """A function's results, laid out as `np.apply_along_axis` does. Raises the exception of the first row that
+        failed.
+        """
+        errors = [each.error for each in (call, *call.tasks) if each.error is not None]
+        if errors:
+            raise errors[0]
         values = [value for task in call.tasks for value in task.values]
         if call.result is None:
             if not self._count:
@@ -345,14 +366,15 @@ class FunctionsOfRows:
     def _made(self, result: _Result) -> Array:
         """The results of a fused function, with a row for each row."""
         columns = [self._columns[part] if type(part) is Node else part for part in result.parts]
-        full = [np.full(self._count, each) if np.ndim(each) == 0 else each for each in columns]
         if result.kind is Deferred:
-            found: Array = full[0]
-            return found
+            (found,) = columns
+            return np.full(self._count, found) if np.ndim(found) == 0 else found
         if result.kind is dict:
-            return objects([dict(zip(result.keys, each, strict=True)) for each in zip(*full, strict=True)])
-        made = np.empty((self._count, len(full)), result.dtype())
-        for place, column in enumerate(full):
+            each = [itertools.repeat(one, self._count) if np.ndim(one) == 0 else one for one in columns]
+            rows = zip(*each, strict=True) if each else itertools.repeat((), self._count)
+            return objects([dict(zip(result.keys, row, strict=True)) for row in rows])
+        made = np.empty((self._count, len(columns)), result.dtype())
+        for place, column in enumerate(columns):
             made[:, place] = column
         return made
 
@@ -385,6 +407,7 @@ class FunctionsOfRows:
             if copied:
                 self.bytes_copied += copied
                 why = f"{why}; {COPIED}"
+            call.error = None
             for task in call.tasks:
                 task.error = None
             yield call.key, value, error, how, why
@@ -524,11 +547,8 @@ class _Sweeps:
                 requests.append((self._ids[node.inputs[0]], node.operation.kernel))
             else:
                 requests.append((self._ids[node], np.empty((self._count, *node.shape), node.dtype)))  # type: ignore[misc]
-        try:
-            with of.deadline.within() as left:
-                columns, failed, flags, workers = self._core.sweep(requests, of._workers, left)
-        except (TimeoutError, KeyboardInterrupt) as error:
-            raise Stopped(error) if isinstance(error, Exception) else error from None
+        with of.deadline.within() as left:
+            columns, failed, flags, workers = self._core.sweep(requests, of._workers, left)
         of.passes += 1
         of.bytes_read += self._array.nbytes
         of.workers = max(of.workers, workers)
@@ -579,7 +599,9 @@ class _Sweeps:
         self._spread(node)
         how, values = computed.values, [columns[of] for of in node.inputs]
         if how is None:
-            raise AssertionError("a number that a function of rows computes is computed from values")
+            # A value that a function stored elsewhere was computed for the first row.
+            columns[node], self._of._bad[node] = np.ones(self._count, node.dtype), np.ones(self._count, np.bool_)
+            return
         columns[node] = _all_at_once(how, node, values, self._count)
         if columns[node] is None:
             columns[node] = self._one_by_one(how, node, values)

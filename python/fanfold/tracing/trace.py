@@ -54,6 +54,9 @@ class Trace:
         # A list of references and not a set, because a set would hash the values.
         self._made: list[weakref.ref[_Made]] = []
 
+    items = 0
+    """The single elements that the function has read, if it is of rows."""
+
     def keep(self, made: _Made, node: Node) -> None:
         """Records a deferred value for a node."""
         self.used = True
