@@ -18,6 +18,11 @@ from fanfold.tracing import calls
 from fanfold.tracing.recognised import ADDRESSES, recognised
 from fresh import run_script
 
+with warnings.catch_warnings():
+    # Of modules that are missing.
+    warnings.simplefilter("ignore")
+    from tsfresh.feature_extraction import feature_calculators
+
 Array = npt.NDArray[Any]
 Function = Callable[..., Any]
 
@@ -242,6 +247,16 @@ def test_ordinary_elements_are_answered_by_kernels(name: str, place: str) -> Non
             assert report.how["f"] != "fused"
         else:
             assert (report.how, report.why) == ({"f": "fused"}, {})
+
+
+@pytest.mark.parametrize("place", ARRAYS)
+def test_features_of_tsfresh_mean_the_same(place: str) -> None:
+    for function in (feature_calculators.skewness, feature_calculators.kurtosis):
+        want, warned = observed(lambda function=function: function(locked(ARRAYS[place])))  # type: ignore[misc]
+        run, told = observed(lambda function=function: ff.run(ARRAYS[place], {"f": function}, on_error="return"))  # type: ignore[misc]
+        the_same(run["f"], want, NEAR.get(place, SINGLE if ARRAYS[place].dtype == np.float32 else EXACT))
+        assert told == warned
+        assert run.report.how["f"] == "fused" or place not in ORDINARY
 
 
 def test_every_rule_of_scipy_is_tested() -> None:

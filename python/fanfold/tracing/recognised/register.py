@@ -29,7 +29,7 @@ Function = Callable[..., Any]
 ADDRESSES: "dict[tuple[str, str], tuple[Rule, bool]]" = {}
 """The rules, by the module and the name of the function, and whether the function may return its argument."""
 
-VERSIONS: dict[str, tuple[str, ...]] = {"scipy": ("1.17.",)}
+VERSIONS: dict[str, tuple[str, ...]] = {"scipy": ("1.17.",), "tsfresh": ("0.21.",)}
 """The releases that the rules are tested with. Functions of others are called plainly: their dtypes, their limits for
 cancellation and their special cases change between releases."""
 
@@ -258,6 +258,11 @@ class Sample:
     def count(self) -> int | None:
         """The number of elements; None if it is not known yet."""
         return None if isinstance(self.node.shape, Selection) else math.prod(self.node.shape)
+
+    @property
+    def is_flat(self) -> bool:
+        """Whether the elements have one axis."""
+        return self.count is None or len(self.node.shape) == 1  # type: ignore[arg-type]
 
     @property
     def values(self) -> Any:

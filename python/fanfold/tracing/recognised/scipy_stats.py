@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fanfold.tracing.arrays import DeferredArray
-from fanfold.tracing.nodes import Doubt, Selection
+from fanfold.tracing.nodes import Doubt
 from fanfold.tracing.recognised.register import FEWEST, Facts, Sample, of_sample
 from fanfold.tracing.rules.selections import chosen
 
@@ -210,7 +210,7 @@ def _tmax(s: Sample, upperlimit: Any, inclusive: Any) -> Any:
 
 @of_sample(_STATS, "sigmaclip")
 def _sigmaclip(s: Sample, low: Any, high: Any) -> Any:
-    if s.dtype != np.float64 or s.count is None or len(s.node.shape) != 1 or not (_is_real(low) and _is_real(high)):
+    if s.dtype != np.float64 or s.count is None or not s.is_flat or not (_is_real(low) and _is_real(high)):
         return None
     values, size = s.values, s.count
     lowest, highest = -math.inf, math.inf
@@ -333,7 +333,7 @@ def _rankdata(s: Sample, method: Any) -> Any:
 @of_sample(_STATS, "differential_entropy")
 def _differential_entropy(s: Sample, window_length: Any, base: Any, method: Any) -> Any:
     count = s.count
-    if count is None or len(s.node.shape) != 1 or method not in ("auto", "vasicek", "van es"):
+    if count is None or not s.is_flat or method not in ("auto", "vasicek", "van es"):
         return None
     m = math.floor(math.sqrt(count) + 0.5) if window_length is None else window_length
     if type(m) is not int or not 2 <= 2 * m < count or count <= 1000 or not _is_base(base):
@@ -428,17 +428,13 @@ def _logs(s: Sample) -> Sample | None:
 
 @of_sample(_STATS, "entropy")
 def _entropy(s: Sample, base: Any) -> Any:
-    if not _is_base(base) or s.is_strict or len(_shape(s)) != 1:
+    if not _is_base(base) or s.is_strict or not s.is_flat:
         return None
     values = s.values
     with np.errstate(invalid="ignore"):
         shares = values / np.sum(values)
     total = np.sum(sys.modules["scipy.special"].entr(shares))
     return total if base is None else total / math.log(base)
-
-
-def _shape(s: Sample) -> tuple[int, ...]:
-    return (1,) if isinstance(s.node.shape, Selection) else s.node.shape
 
 
 # ---- directions ----
@@ -523,7 +519,7 @@ def _cumfreq(s: Sample, numbins: Any, defaultreallimits: Any) -> Any:
 
 @of_sample(_STATS, "relfreq")
 def _relfreq(s: Sample, numbins: Any, defaultreallimits: Any) -> Any:
-    if s.count is None or len(s.node.shape) != 1:
+    if s.count is None or not s.is_flat:
         return None
     found = _frequencies(s, numbins, defaultreallimits)
     return None if found is None else s.result(found[0] / s.count, *found[1:])
