@@ -182,11 +182,18 @@ def _bare(function: types.FunctionType, part: _Part) -> types.FunctionType:
     made = types.FunctionType(
         function.__code__, scope, function.__name__, function.__defaults__, tuple(cells) if cells else None
     )
-    made.__kwdefaults__ = function.__kwdefaults__
     made.__dict__ = function.__dict__
-    made.__module__, made.__qualname__, made.__doc__ = function.__module__, function.__qualname__, function.__doc__
-    made.__annotations__ = function.__annotations__
+    for name in _CARRIED:
+        if hasattr(function, name):
+            setattr(made, name, getattr(function, name))
     return made
+
+
+_CARRIED = (
+    *("__kwdefaults__", "__module__", "__qualname__", "__doc__", "__type_params__"),
+    # Since 3.14 annotations are evaluated when they are read.
+    "__annotate__" if sys.version_info >= (3, 14) else "__annotations__",
+)
 
 
 def _may_call(function: types.FunctionType) -> bool:

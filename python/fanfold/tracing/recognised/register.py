@@ -220,7 +220,7 @@ class Example(NamedTuple):
 class Facts(NamedTuple):
     """What a finish knows of the elements. All are finite, and the moments are those of SciPy but for rounding."""
 
-    count: int
+    size: int
     low: float
     high: float
     mean: float
@@ -261,8 +261,8 @@ class Sample:
 
     @property
     def is_flat(self) -> bool:
-        """Whether the elements have one axis."""
-        return self.count is None or len(self.node.shape) == 1  # type: ignore[arg-type]
+        """Whether it has one axis and a known number of elements."""
+        return isinstance(self.node.shape, tuple) and len(self.node.shape) == 1
 
     @property
     def values(self) -> Any:
@@ -283,7 +283,8 @@ class Sample:
 
     def kernel(self, name: str, **parameters: Any) -> Node:
         """The node of a kernel's result."""
-        return self.trace.formulas.statistic(kernel(name, **parameters), "recognised", self.node, np.dtype(float), None)
+        dtype = self.node.dtype if name in ("min", "max") else np.dtype(float)
+        return self.trace.formulas.statistic(kernel(name, **parameters), "recognised", self.node, dtype, None)
 
     def counted(self) -> Node:
         """The node of the number of elements that a mask selects."""
@@ -292,9 +293,8 @@ class Sample:
         return self.trace.formulas.statistic(*key, selection.mask, np.dtype(np.int64), None)
 
     def own(self, name: str) -> Any:
-        """An element that a kernel chooses, as a deferred number of the elements' own dtype."""
-        key = kernel(name), "an element"
-        return deferred(self.trace, self.trace.formulas.statistic(*key, self.node, self.node.dtype, None))
+        """The smallest or largest element, as a deferred number of the elements' own dtype."""
+        return deferred(self.trace, self.kernel(name))
 
     def items(self, plain: Callable[[npt.NDArray[Any]], Any], dtype: Any, name: str, **parameters: Any) -> Any:
         """The array of a kernel that gives an item for each element; `plain` is what NumPy would do."""
@@ -371,7 +371,7 @@ class Sample:
         facts = Facts(int(count), float(low), float(high), float(mean), float(variance))
         if math.isinf(facts.low) or math.isinf(facts.high):
             raise Doubt("elements are infinite")
-        if facts.count < FEWEST:
+        if facts.size < FEWEST:
             raise Doubt("there are few elements")
         if order:
             self._refuse_cancellation(facts, order)
@@ -388,8 +388,8 @@ class Sample:
         if not spread > 100 * float(limits.eps) * abs(facts.mean):
             raise Doubt("elements are nearly equal")
         # No deviation is larger than this.
-        largest = spread * math.sqrt(facts.count)
-        powers = order * math.log(largest) + math.log(facts.count), order * math.log(spread)
+        largest = spread * math.sqrt(facts.size)
+        powers = order * math.log(largest) + math.log(facts.size), order * math.log(spread)
         if powers[0] > math.log(float(limits.max)) or powers[1] < math.log(float(limits.tiny) / float(limits.eps)):
             raise Doubt("powers leave the range of floats")
 

@@ -90,7 +90,7 @@ def _kstat(s: Sample, n: Any) -> Any:
 
     def finish(it: Facts, *central: Any) -> Any:
         _refuse_powers(it, n)
-        return _k_statistics(it.count, *central)[n - 2]
+        return _k_statistics(it.size, *central)[n - 2]
 
     return _mean(s, np.sum(np.ones(1, s.node.dtype)).dtype) if n == 1 else s.number(finish, *nodes, order=n)
 
@@ -102,10 +102,10 @@ def _kstatvar(s: Sample, n: Any) -> Any:
 
     def finish(it: Facts, *central: Any) -> Any:
         _refuse_powers(it, 4)
-        second, _, fourth = _k_statistics(it.count, *central)
+        second, _, fourth = _k_statistics(it.size, *central)
         if n == 1:
-            return second / it.count
-        return (2 * it.count * second**2 + (it.count - 1) * fourth) / (it.count * (it.count + 1))
+            return second / it.size
+        return (2 * it.size * second**2 + (it.size - 1) * fourth) / (it.size * (it.size + 1))
 
     return s.number(finish, *(s.kernel("moment", order=order) for order in (2, 3, 4)), order=4)
 
@@ -124,7 +124,7 @@ def _refuse_powers(it: Facts, order: int) -> None:
     """Raises `Doubt` where sums of powers of the elements, as SciPy adds them, differ from sums of deviations."""
     largest = max(abs(it.low), abs(it.high))
     away = abs(it.mean) / math.sqrt(it.variance)
-    if order * math.log(largest) + math.log(it.count) > 700 or max(1.0, away) ** order > 1e4:
+    if order * math.log(largest) + math.log(it.size) > 700 or max(1.0, away) ** order > 1e4:
         raise Doubt("sums of powers lose digits")
 
 
@@ -177,7 +177,7 @@ def _mean(s: Sample, dtype: np.dtype[Any]) -> Any:
     """The mean, where the sum fits the dtype in which SciPy adds the elements."""
 
     def finish(it: Facts, mean: Any) -> Any:
-        if dtype.kind in "iu" and max(-it.low, it.high) * it.count > np.iinfo(dtype).max / 2:
+        if dtype.kind in "iu" and max(-it.low, it.high) * it.size > np.iinfo(dtype).max / 2:
             raise Doubt("the sum may wrap")
         return mean
 
@@ -193,7 +193,7 @@ def _spread(name: str, kernel: str, finish: Callable[[Facts, float], float]) -> 
 
 _spread("tvar", "var", _first)
 _spread("tstd", "std", _first)
-_spread("tsem", "std", lambda it, std: std / math.sqrt(it.count))
+_spread("tsem", "std", lambda it, std: std / math.sqrt(it.size))
 
 
 @of_sample(_STATS, "tmin")
@@ -428,7 +428,7 @@ def _logs(s: Sample) -> Sample | None:
 
 @of_sample(_STATS, "entropy")
 def _entropy(s: Sample, base: Any) -> Any:
-    if not _is_base(base) or s.is_strict or not s.is_flat:
+    if not _is_base(base) or s.is_strict or not (s.count is None or s.is_flat):
         return None
     values = s.values
     with np.errstate(invalid="ignore"):
@@ -446,7 +446,7 @@ def _circmean(s: Sample, high: Any, low: Any) -> Any:
         turn = math.atan2(sine, cosine) / (2 * math.pi) - low / (high - low)
         if min(turn % 1.0, -turn % 1.0) < near:
             raise Doubt("it is rounding that makes the mean the lowest or the highest angle")
-        return turn % 1.0 * (high - low) + low
+        return float(turn % 1.0 * (high - low) + low)
 
     return _circular(s, high, low, finish)
 
@@ -564,14 +564,14 @@ def _normaltest(s: Sample) -> Any:
 @of_sample(_STATS, "jarque_bera")
 def _jarque_bera(s: Sample) -> Any:
     def statistic(it: Facts, skew: float, kurtosis: float) -> float:
-        return it.count / 6 * (skew**2 + kurtosis**2 / 4)
+        return it.size / 6 * (skew**2 + kurtosis**2 / 4)
 
     return _tests(s, statistic, _chi_squared, s.kernel("skew"), s.kernel("kurtosis"))
 
 
 def _skew_score(it: Facts, skew: float) -> float:
     """The skewness as a normal deviate (D'Agostino 1970)."""
-    n = float(it.count)
+    n = float(it.size)
     y = skew * math.sqrt((n + 1) * (n + 3) / (6 * (n - 2)))
     kurtosis = 3 * (n * n + 27 * n - 70) * (n + 1) * (n + 3) / ((n - 2) * (n + 5) * (n + 7) * (n + 9))
     squared = math.sqrt(2 * (kurtosis - 1)) - 1
@@ -581,7 +581,7 @@ def _skew_score(it: Facts, skew: float) -> float:
 
 def _kurtosis_score(it: Facts, kurtosis: float) -> float:
     """The kurtosis as a normal deviate (Anscombe and Glynn 1983)."""
-    n = float(it.count)
+    n = float(it.size)
     mean = 3 * (n - 1) / (n + 1)
     variance = 24 * n * (n - 2) * (n - 3) / ((n + 1) ** 2 * (n + 3) * (n + 5))
     root = math.sqrt(6 * (n + 3) * (n + 5) / (n * (n - 2) * (n - 3)))
