@@ -125,7 +125,7 @@ def test_calls_of_recognised_functions_are_answered(name: str) -> None:
     function = CERTAIN[name]
     run = ff.run(X, {"f": function})
     np.testing.assert_allclose(np.float64(run["f"]), np.float64(function(X)), rtol=1e-9)
-    assert run.report.how["f"] == ("partly fused" if name in ("branch", "formatted") else "fused")
+    assert run.report.how["f"] == "fused"
 
 
 def test_several_functions_call_them_at_once() -> None:

@@ -27,6 +27,7 @@ def parts(
     plan: "Plan",
     taking: Mapping[str, Any],
     workers: int,
+    fills: Sequence[Any],
     problems: list[Exception],
 ) -> Parts:
     """The partition of arrays of one shape. Raises for wrong arguments, and for the given problems."""
@@ -59,7 +60,7 @@ def parts(
         reason = found.refuses(size, first) if found else None
         if reason is not None:
             problems.append(ValueError(f"{checks.shown(key)} returns an array of items, and {reason}"))
-    for key in plan._fills if taking else ():
+    for key in fills if taking else ():
         wrong = TypeError(
             f"functions: {checks.shown(key)} fills a dict, which has no rows or groups: return a value instead"
         )

@@ -5,6 +5,7 @@ even if different functions wrote them. This module does not know NumPy's functi
 """
 
 import threading
+import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -34,9 +35,8 @@ class Formulas:
         self._asked: dict[int, tuple[Node, Array | None]] = {}
         self._numbers = 1 << 32
         self.along_axes = AlongAxes(array, deadline, beside)
-        if beside is not None:
-            # The node of the array's elements must hold this array object, by which it is found.
-            self.source(array)
+        # The node of the array's elements must hold this array object, by which it is found.
+        self.source(array)
 
     def close(self) -> None:
         """Drops all references that nodes hold."""
@@ -56,6 +56,13 @@ class Formulas:
         place = array.__array_interface__["data"][0]
         key = ("source", place, array.shape, array.strides, array.dtype)
         return self.intern(key, lambda: Node(Source(array), (), array.dtype, array.shape))
+
+    def elements(self, array: Array) -> int:
+        """The number of an array's elements in the session's graph."""
+        node = self.source(array)
+        if node.id is None:
+            self._lower(node)
+        return int(node.id or 0)
 
     def number(self, value: Array) -> Node:
         """The node of a known number, given as an array without axes that nobody else holds."""
@@ -271,6 +278,7 @@ class Formulas:
         """Sweeps once for all requests, and once for each array with requests along its axes."""
         self.sweeps += self.along_axes.sweep(workers)
         asked = [node for node, _ in self._asked.values()]
+        begun = time.perf_counter()
         try:
             with self.deadline.within() as left:
                 answers, flags, read, size = self.session.sweep(workers, left)
@@ -278,7 +286,8 @@ class Formulas:
             # The timeout has passed, or a signal handler raised it. It is not a failure of the waiting function.
             raise Stopped(error) from None
         if read:
-            self.sweeps.append(Sweep(size, [who for who, *_ in answers if who not in self._asked], asked))
+            seconds = time.perf_counter() - begun
+            self.sweeps.append(Sweep(seconds, size, [who for who, *_ in answers if who not in self._asked], asked))
         for node_id, bits in flags:
             self.flags[node_id] = self.flags.get(node_id, 0) | bits
         for who, value, good in answers:

@@ -108,8 +108,9 @@ class Doubt(Exception):
 
 
 class Sweep(NamedTuple):
-    """One pass over memory: the bytes that it read, and the kernels and nodes that it computed."""
+    """One pass over memory: its seconds, the bytes that it read, and the kernels and nodes that it computed."""
 
+    seconds: float
     bytes_read: int
     kernels: list[int]
     nodes: list[Node]

@@ -1,5 +1,6 @@
 """`Trace`: one function's call, its requests so far, and how it gets values."""
 
+import time
 import warnings
 import weakref
 from collections.abc import Callable, Iterator
@@ -41,6 +42,8 @@ class Trace:
         self.nodes: list[Node] = []
         self.reasons: list[str] = []
         self.forced = 0
+        # The seconds that it waited for passes.
+        self.waited = 0.0
         # The warning filters when the function begins.
         self._filters = warnings.filters, list(warnings.filters)
         # Whether the function saw a value that NumPy would not have returned, so that its result does not count.
@@ -84,7 +87,7 @@ class Trace:
         `at_once` means that NumPy would raise errors now.
         """
         if not all(node.known for node in nodes):
-            self._settle(nodes)
+            self.wait(nodes)
         self.warn()
         for node in nodes:
             if at_once and node.error is not None:
@@ -92,6 +95,12 @@ class Trace:
             if not node.known or node.error is not None:
                 self.why_again = next(map(str, _doubts(node)), self.why_again)
                 self.give_up()
+
+    def wait(self, nodes: list[Node]) -> None:
+        """Waits for passes until these nodes are known."""
+        begun = time.perf_counter()
+        self._settle(nodes)
+        self.waited += time.perf_counter() - begun
 
     def give_up(self) -> NoReturn:
         """Ends a function that should have seen an error earlier. It is called again, with a plain array."""
@@ -105,10 +114,13 @@ class Trace:
     def force(self, node: Node, reason: str | None, at_once: bool = False) -> Any:
         """Computes the value of a number or the elements of a formula now.
 
-        No `reason` means that the function is answered natively. `at_once` means that it requested the value just now.
+        The reason says which operation of NumPy's needs them; it is None if a kernel gives what the function asked for.
+        `at_once` means that the function requested it just now.
         """
-        if reason is not None:
+        # A number comes from a pass, whatever the function does with it.
+        if reason is not None and not node.is_number:
             self.because(reason)
+        self.used = True
         self.nodes.append(node)
         self.forced += 1
         if self.forced > MOST_FORCED:
@@ -168,7 +180,7 @@ class Trace:
         answers = [made._node for made in alive if made._node.is_answer and not made._node.known]
         if answers:
             # One sweep serves all of them.
-            self._settle(answers)
+            self.wait(answers)
         wrong: BaseException | None = None
         for made in alive:
             try:
