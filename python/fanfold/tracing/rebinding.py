@@ -128,8 +128,9 @@ class _Copies:
         copy: Any = part.copy
         free = function.__code__.co_freevars
         for name in part.calls.read if part.calls is not None else ():
-            if name in function.__globals__:
-                self._see(function.__globals__.__getitem__, name)
+            # A global that does not exist can come to hide a builtin.
+            read = functools.partial(function.__globals__.__getitem__, name)
+            self._seen.append((read, function.__globals__.get(name, _NOTHING)))
         copies = {name: self._parts[own].copy for name, own in part.helpers.items() if own in self._parts}
         for name, new in (part.stand_ins | copies).items():
             if name in free:

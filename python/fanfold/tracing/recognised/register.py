@@ -10,6 +10,7 @@ import functools
 import inspect
 import math
 import sys
+import threading
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -22,7 +23,7 @@ from fanfold.tracing.nodes import Along, Doubt, Node, Selection
 from fanfold.tracing.rules.registry import Rule
 from fanfold.tracing.rules.statistics import over_all
 from fanfold.tracing.trace import Trace
-from fanfold.tracing.ufuncs import cast, computed, elements_of, float_state, kernel, may_defer
+from fanfold.tracing.ufuncs import by_warnings, cast, computed, elements_of, float_state, kernel
 
 Function = Callable[..., Any]
 
@@ -147,8 +148,8 @@ def _sample(
     node = elements_of(trace, value)
     if node is None or node.dtype.kind not in "fiu":
         return None
-    state = float_state()
-    if not may_defer(trace, state) or (type(node.shape) is tuple and math.prod(node.shape) < FEWEST):
+    # The filters of warnings do not matter: where SciPy would warn, the function is called again.
+    if not by_warnings(float_state()) or (type(node.shape) is tuple and math.prod(node.shape) < FEWEST):
         return None
     wanted: dict[str, Any] = {}
     strict = False
@@ -198,7 +199,9 @@ def _example(function: Function, dtype: np.dtype[Any], needed: tuple[tuple[str, 
     """
     elements = np.arange(1, 2 * FEWEST).astype(dtype)
     try:
-        result = function(elements, **dict(needed))
+        # Some functions change the filters of warnings while they run, which threads share.
+        with _ONE_EXAMPLE:
+            result = function(elements, **dict(needed))
     except Exception:  # noqa: BLE001 - the real call will raise it
         return None
     parts = list(result) if isinstance(result, tuple) else [result]
@@ -208,6 +211,9 @@ def _example(function: Function, dtype: np.dtype[Any], needed: tuple[tuple[str, 
     # Some functions of short integers compute in float16 or float32.
     good = found.kind != "f" or found == np.float64 or found == dtype == np.float32
     return Example(type(result), found) if good else None
+
+
+_ONE_EXAMPLE = threading.Lock()
 
 
 class Example(NamedTuple):
