@@ -286,6 +286,23 @@ def test_a_global_that_changes_is_read_again() -> None:
     assert "a global that it reads has changed while it was called" in run.report.why["f"]
 
 
+def hides_a_builtin(v: Array) -> Any:
+    set_len()
+    return len([stats.skew(v)])
+
+
+def set_len() -> None:
+    global len
+    len = lambda of: "hidden"  # noqa: E731
+
+
+def test_a_global_that_comes_to_hide_a_builtin_is_read() -> None:
+    try:
+        assert ff.run(X, {"f": hides_a_builtin})["f"] == "hidden"
+    finally:
+        globals().pop("len", None)
+
+
 def patches(v: Array) -> Any:
     patch()
     return stats.skew(v)

@@ -18,9 +18,15 @@ from fanfold.tracing import calls
 from fanfold.tracing.recognised import ADDRESSES, recognised
 from fresh import run_script
 
+with warnings.catch_warnings():
+    # Of modules that are missing.
+    warnings.simplefilter("ignore")
+    from tsfresh.feature_extraction import feature_calculators
+
 Array = npt.NDArray[Any]
 Function = Callable[..., Any]
 
+REAL_SMALLEST = calls.SMALLEST
 SIZE = 1200
 rng = np.random.default_rng(23)
 NORMAL = rng.standard_normal(SIZE) * 1.5 + 3
@@ -242,6 +248,28 @@ def test_ordinary_elements_are_answered_by_kernels(name: str, place: str) -> Non
             assert report.how["f"] != "fused"
         else:
             assert (report.how, report.why) == ({"f": "fused"}, {})
+
+
+@pytest.mark.parametrize("place", ARRAYS)
+def test_features_of_tsfresh_mean_the_same(place: str) -> None:
+    for function in (feature_calculators.skewness, feature_calculators.kurtosis):
+        want, warned = observed(lambda function=function: function(locked(ARRAYS[place])))  # type: ignore[misc]
+        run, told = observed(lambda function=function: ff.run(ARRAYS[place], {"f": function}, on_error="return"))  # type: ignore[misc]
+        the_same(run["f"], want, NEAR.get(place, SINGLE if ARRAYS[place].dtype == np.float32 else EXACT))
+        assert told == warned
+        assert run.report.how["f"] == "fused" or place not in ORDINARY
+
+
+def test_all_of_them_at_once_over_a_large_array(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(calls, "SMALLEST", REAL_SMALLEST)
+    x = np.exp(rng.standard_normal(REAL_SMALLEST + 1) / 3)
+    functions = {name: own[0] for name, own in CALLS.items()}
+    # While SciPy tells the dtypes of its results, which it does once, some of its functions change the filters of warnings.
+    ff.run(x, functions, workers=1)
+    run = ff.run(x, functions, workers=2)
+    assert set(run.report.how.values()) == {"fused"}
+    for name, function in functions.items():
+        the_same(run[name], function(x))
 
 
 def test_every_rule_of_scipy_is_tested() -> None:

@@ -128,8 +128,9 @@ class _Copies:
         copy: Any = part.copy
         free = function.__code__.co_freevars
         for name in part.calls.read if part.calls is not None else ():
-            if name in function.__globals__:
-                self._see(function.__globals__.__getitem__, name)
+            # A global that does not exist can come to hide a builtin.
+            read = functools.partial(function.__globals__.__getitem__, name)
+            self._seen.append((read, function.__globals__.get(name, _NOTHING)))
         copies = {name: self._parts[own].copy for name, own in part.helpers.items() if own in self._parts}
         for name, new in (part.stand_ins | copies).items():
             if name in free:
@@ -182,11 +183,18 @@ def _bare(function: types.FunctionType, part: _Part) -> types.FunctionType:
     made = types.FunctionType(
         function.__code__, scope, function.__name__, function.__defaults__, tuple(cells) if cells else None
     )
-    made.__kwdefaults__ = function.__kwdefaults__
     made.__dict__ = function.__dict__
-    made.__module__, made.__qualname__, made.__doc__ = function.__module__, function.__qualname__, function.__doc__
-    made.__annotations__ = function.__annotations__
+    for name in _CARRIED:
+        if hasattr(function, name):
+            setattr(made, name, getattr(function, name))
     return made
+
+
+_CARRIED = (
+    *("__kwdefaults__", "__module__", "__qualname__", "__doc__", "__type_params__"),
+    # Since 3.14 annotations are evaluated when they are read.
+    "__annotate__" if sys.version_info >= (3, 14) else "__annotations__",
+)
 
 
 def _may_call(function: types.FunctionType) -> bool:

@@ -10,6 +10,7 @@ import functools
 import inspect
 import math
 import sys
+import threading
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -22,14 +23,14 @@ from fanfold.tracing.nodes import Along, Doubt, Node, Selection
 from fanfold.tracing.rules.registry import Rule
 from fanfold.tracing.rules.statistics import over_all
 from fanfold.tracing.trace import Trace
-from fanfold.tracing.ufuncs import cast, computed, elements_of, float_state, kernel, may_defer
+from fanfold.tracing.ufuncs import by_warnings, cast, computed, elements_of, float_state, kernel
 
 Function = Callable[..., Any]
 
 ADDRESSES: "dict[tuple[str, str], tuple[Rule, bool]]" = {}
 """The rules, by the module and the name of the function, and whether the function may return its argument."""
 
-VERSIONS: dict[str, tuple[str, ...]] = {"scipy": ("1.17.",)}
+VERSIONS: dict[str, tuple[str, ...]] = {"scipy": ("1.17.",), "tsfresh": ("0.21.",)}
 """The releases that the rules are tested with. Functions of others are called plainly: their dtypes, their limits for
 cancellation and their special cases change between releases."""
 
@@ -147,8 +148,8 @@ def _sample(
     node = elements_of(trace, value)
     if node is None or node.dtype.kind not in "fiu":
         return None
-    state = float_state()
-    if not may_defer(trace, state) or (type(node.shape) is tuple and math.prod(node.shape) < FEWEST):
+    # The filters of warnings do not matter: where SciPy would warn, the function is called again.
+    if not by_warnings(float_state()) or (type(node.shape) is tuple and math.prod(node.shape) < FEWEST):
         return None
     wanted: dict[str, Any] = {}
     strict = False
@@ -198,7 +199,9 @@ def _example(function: Function, dtype: np.dtype[Any], needed: tuple[tuple[str, 
     """
     elements = np.arange(1, 2 * FEWEST).astype(dtype)
     try:
-        result = function(elements, **dict(needed))
+        # Some functions change the filters of warnings while they run, which threads share.
+        with _ONE_EXAMPLE:
+            result = function(elements, **dict(needed))
     except Exception:  # noqa: BLE001 - the real call will raise it
         return None
     parts = list(result) if isinstance(result, tuple) else [result]
@@ -208,6 +211,9 @@ def _example(function: Function, dtype: np.dtype[Any], needed: tuple[tuple[str, 
     # Some functions of short integers compute in float16 or float32.
     good = found.kind != "f" or found == np.float64 or found == dtype == np.float32
     return Example(type(result), found) if good else None
+
+
+_ONE_EXAMPLE = threading.Lock()
 
 
 class Example(NamedTuple):
@@ -283,7 +289,8 @@ class Sample:
 
     def kernel(self, name: str, **parameters: Any) -> Node:
         """The node of a kernel's result."""
-        return self.trace.formulas.statistic(kernel(name, **parameters), "recognised", self.node, np.dtype(float), None)
+        dtype = self.node.dtype if name in ("min", "max") else np.dtype(float)
+        return self.trace.formulas.statistic(kernel(name, **parameters), "recognised", self.node, dtype, None)
 
     def counted(self) -> Node:
         """The node of the number of elements that a mask selects."""
@@ -292,9 +299,8 @@ class Sample:
         return self.trace.formulas.statistic(*key, selection.mask, np.dtype(np.int64), None)
 
     def own(self, name: str) -> Any:
-        """An element that a kernel chooses, as a deferred number of the elements' own dtype."""
-        key = kernel(name), "an element"
-        return deferred(self.trace, self.trace.formulas.statistic(*key, self.node, self.node.dtype, None))
+        """The smallest or largest element, as a deferred number of the elements' own dtype."""
+        return deferred(self.trace, self.kernel(name))
 
     def items(self, plain: Callable[[npt.NDArray[Any]], Any], dtype: Any, name: str, **parameters: Any) -> Any:
         """The array of a kernel that gives an item for each element; `plain` is what NumPy would do."""

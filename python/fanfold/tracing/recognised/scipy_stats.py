@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fanfold.tracing.arrays import DeferredArray
-from fanfold.tracing.nodes import Doubt, Selection
+from fanfold.tracing.nodes import Doubt
 from fanfold.tracing.recognised.register import FEWEST, Facts, Sample, of_sample
 from fanfold.tracing.rules.selections import chosen
 
@@ -428,17 +428,13 @@ def _logs(s: Sample) -> Sample | None:
 
 @of_sample(_STATS, "entropy")
 def _entropy(s: Sample, base: Any) -> Any:
-    if not _is_base(base) or s.is_strict or len(_shape(s)) != 1:
+    if not _is_base(base) or s.is_strict or not (s.count is None or s.is_flat):
         return None
     values = s.values
     with np.errstate(invalid="ignore"):
         shares = values / np.sum(values)
     total = np.sum(sys.modules["scipy.special"].entr(shares))
     return total if base is None else total / math.log(base)
-
-
-def _shape(s: Sample) -> tuple[int, ...]:
-    return (1,) if isinstance(s.node.shape, Selection) else s.node.shape
 
 
 # ---- directions ----
