@@ -264,7 +264,7 @@ def test_all_of_them_at_once_over_a_large_array(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(calls, "SMALLEST", REAL_SMALLEST)
     x = np.exp(rng.standard_normal(REAL_SMALLEST + 1) / 3)
     functions = {name: own[0] for name, own in CALLS.items()}
-    # While SciPy tells the dtypes of its results, which it does once, some of its functions change the filters of warnings.
+    # While SciPy tells the dtypes of its results, which it does once, some of its functions change the warning filters.
     ff.run(x, functions, workers=1)
     run = ff.run(x, functions, workers=2)
     assert set(run.report.how.values()) == {"fused"}
