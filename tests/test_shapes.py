@@ -306,7 +306,7 @@ def test_functions_are_traced_with_the_axis(axis: Any, workers: int) -> None:
     functions: dict[str, Any] = {
         "middle": lambda v, axis: np.median(v, axis=axis),
         "spread": spread,
-        "typed": lambda v, axis: np.asarray(v).sum(axis=axis),
+        "typed": lambda v, axis: v.__array__().sum(axis=axis),
         "whole": lambda v, axis: v.mean(),
     }
     found = ff.run(LARGE, functions, axis=axis, workers=workers)

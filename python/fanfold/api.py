@@ -371,7 +371,8 @@ def run(
     axis : int or tuple of int, optional
         The axes to reduce, as in NumPy: the results are arrays, with one result for each position along the other axes.
         Along one axis, a result equals the result for its elements alone, to the last bit. ``None`` combines all
-        elements. Callables are called with ``axis=`` and must have this parameter. For arrays with named dimensions
+        elements. Callables with a parameter ``axis`` are called with it; others get one row at a time, as from
+        ``np.apply_along_axis``, but mostly all rows are computed from one trace. For arrays with named dimensions
         (xarray), names also work.
     keepdims : bool
         Whether the reduced axes stay in the results, with length 1.

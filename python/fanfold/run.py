@@ -24,6 +24,7 @@ from fanfold.results import Ran, Results
 from fanfold.shapes import Rows, refuse_weights
 from fanfold.sources import Elements, Opened, as_array, missing
 from fanfold.tracing.calls import SMALLEST, TracedCalls, why_plain
+from fanfold.tracing.once import FunctionsOfRows, OfRows
 
 if TYPE_CHECKING:
     from fanfold.api import Plan
@@ -225,7 +226,7 @@ class Run:
         shared = {name: self._shared(name, lacking) for name in arrays} if not self._taking else {}
         elsewhere = {(key, name) for name, kernels in shared.items() for key in kernels}
         calls = columns.Calls(self._kernels, list(arrays), problems, lacking | elsewhere)
-        asked = parts(self._data, arrays, plan, self._taking, self._workers, self._fills, problems)
+        asked = parts(self._data, arrays, plan, self._taking, self._workers, self._fills, self._several, problems)
         several = {} if self._data.is_single else arrays
         # For a single array without weights, the call has already been checked.
         if on_error == "raise" and (several or asked.weights is not None):
@@ -275,21 +276,27 @@ class Run:
         if isinstance(asked, Groups) and kernels.is_wanted():
             # The functions need the groups.
             kernels.run(self._workers)
-        tasks: list[Task] = []
+        tasks: list[Task | OfRows] = []
         called: list[tuple[Any, str, Called]] = []
-        for name in names if self._single else []:
+        once: list[tuple[Any, FunctionsOfRows]] = []
+        of_rows: dict[Any, Any] = {}
+        if isinstance(asked, Rows):
+            of_rows = {key: function for key, function in self._single.items() if asked.takes_one_sequence(function)}
+            once = [(name, self._of_rows(name, asked, of_rows)) for name in names if of_rows]
+            tasks += [task for _, functions_of_rows in once for task in functions_of_rows.run()]
+        others = {key: function for key, function in self._single.items() if key not in of_rows}
+        for name in names if others else []:
             own = self._own(name)
             whole: Any = own.array if isinstance(own, _core.Source) and asked.takes_where(own) else None
             data, why = self._as_array(name) if whole is None else (whole, "")
             is_there = isinstance(asked, Rows) and not missing(own)
             reason = why_plain(data) if is_there else asked.why
             if reason is None and isinstance(asked, Rows):
-                own_functions = self._single.items()
-                functions = {(key, name): Called(asked.traced(function), data) for key, function in own_functions}
+                functions = {(key, name): Called(asked.traced(function), data) for key, function in others.items()}
                 self._trace(functions, {}, kernels)
                 continue
-            for key, plain in self._single.items():
-                function = Called(plain)
+            for key, own_function in others.items():
+                function = Called(own_function)
                 self._add_reason(key, "; ".join(filter(None, (reason, why))))
                 called.append((name, key, function))
                 tasks.append(Task(key, asked.called(function, own), data))
@@ -303,13 +310,42 @@ class Run:
             tasks.append(Task(key, asked.called(function, function.first), function.first))
         workers = self._threads(self._data.first)
         self._used = max(self._used, call_all(tasks, kernels, workers, self._deadline))
-        for (name, key, function), task in zip(called, tasks, strict=True):
+        for name, functions_of_rows in once:
+            self._take_rows(name, functions_of_rows)
+        whole_tasks = [task for task in tasks if isinstance(task, Task)]
+        for (name, key, function), task in zip(called, whole_tasks, strict=True):
             self._add_way(key, "plain")
             self._told(key, task, function)
             if task.error is not None:
                 self._fail(key, name, task.error)
             self._put(key, name, task.result)
             task.error = None
+
+    def _of_rows(self, name: Any, asked: Rows, functions: dict[str, Any]) -> FunctionsOfRows:
+        """The functions of one sequence, over the rows of a column."""
+        own = self._own(name)
+        present = None
+        data: Any
+        if isinstance(own, _core.Source) and missing(own) and asked.takes_where(own):
+            data, present = own.array, own.is_present()
+        else:
+            data, _ = self._as_array(name)
+            if data.ndim < asked.ndim or data.shape != asked.shape:
+                # The elements that are present, which are one row.
+                asked = Rows.along_axes(data, tuple(range(data.ndim)))
+        return FunctionsOfRows(data, asked, functions, budget(self._workers), self._deadline, present)
+
+    def _take_rows(self, name: Any, functions: FunctionsOfRows) -> None:
+        """Takes over the results of functions of one sequence."""
+        for key, value, error, how, why, seconds in functions.outcomes():
+            if error is not None:
+                self._fail(key, name, error)
+            self._put(key, name, value)
+            self._add_way(key, how)
+            self._add_reason(key, why)
+            self._times[key] = self._times.get(key, 0.0) + seconds
+        self._figures(functions.passes, functions.bytes_read, functions.workers, functions.seconds)
+        self._bytes_copied += functions.bytes_copied
 
     # --------------------------------------------------------------------------------------------------- results
 

@@ -164,12 +164,17 @@ impl Pass {
         }
         let positions = positions(len);
         let used: Vec<usize> = self.sources().collect();
+        let numbers: Vec<usize> = self.program.numbers().collect();
         // The first array determines the number of elements, even if it is not read.
         let wanted = |source: usize, view: &View<'_>| source == 0 || (used.contains(&source) && view.len() >= len);
         let picked: Vec<Buffer> = views
             .iter()
             .enumerate()
-            .map(|(source, view)| view.pick(if wanted(source, view) { &positions } else { &[] }))
+            .map(|(source, view)| match () {
+                () if numbers.contains(&source) => view.pick(&[0]),
+                () if wanted(source, view) => view.pick(&positions),
+                () => view.pick(&[]),
+            })
             .collect();
         let picked: Vec<View<'_>> = picked.iter().map(View::of_buffer).collect();
         let swept = self.sweep(&picked, &caller, control)?;

@@ -216,7 +216,7 @@ fn bytes(column: &Column) -> usize {
 
 /// A column as a Python object: an array with a row for each value, a named tuple of such arrays, or a list of values
 /// without a common form.
-fn object<'py>(column: &Column, array: &Input<'py>) -> PyResult<Bound<'py, PyAny>> {
+pub(super) fn object<'py>(column: &Column, array: &Input<'py>) -> PyResult<Bound<'py, PyAny>> {
     let py = array.py();
     match column {
         Column::Empty => Ok(PyList::empty(py).into_any()),

@@ -133,6 +133,20 @@ impl Output {
         for_each_item!(copy);
     }
 
+    /// Writes a block's items from number `start` on.
+    ///
+    /// # Panics
+    ///
+    /// As [`Output::write`].
+    pub fn put(&self, start: usize, block: Block<'_>) {
+        macro_rules! put {
+            ($($variant:ident: $item:ty,)*) => {
+                match block { $(Block::$variant(items) => self.write::<$item>(start, items),)* }
+            };
+        }
+        for_each_item!(put);
+    }
+
     /// Writes items from number `start` on.
     ///
     /// # Panics

@@ -330,6 +330,10 @@ class DeferredArray(Deferred):
             chosen = selections.chosen(self._trace, node, key)
             if chosen is not None:
                 return chosen
+        if node is not None and type(key) is int and self._trace.of_rows:
+            item = sequences.item(self._trace, node, key)
+            if item is not None:
+                return item
         return self._materialise("indexing")[fallback.read(self._trace, key)]
 
     def __setitem__(self, key: Any, value: Any) -> None:
@@ -535,4 +539,4 @@ delegate(DeferredArray, np.ndarray, np.empty(0))
 
 # Imported last: these modules and this one need each other.
 from fanfold.tracing import fallback, numbers, ufuncs  # noqa: E402
-from fanfold.tracing.rules import registry, selections  # noqa: E402
+from fanfold.tracing.rules import registry, selections, sequences  # noqa: E402

@@ -15,7 +15,18 @@ from fanfold import _core
 from fanfold.deadline import Deadline
 from fanfold.scheduler import Stopped
 from fanfold.tracing.along import AlongAxes, Beside
-from fanfold.tracing.nodes import Along, Array, Computed, Node, Selection, Shape, Source, Statistic, Sweep
+from fanfold.tracing.nodes import (
+    Along,
+    Array,
+    Computed,
+    FromValues,
+    Node,
+    Selection,
+    Shape,
+    Source,
+    Statistic,
+    Sweep,
+)
 
 
 class Formulas:
@@ -135,10 +146,13 @@ class Formulas:
         inputs: tuple[Node, ...],
         dtype: np.dtype[Any],
         told: list[str] | None = None,
+        values: FromValues | None = None,
     ) -> Node:
         """The node of a number computed from numbers; the function leaves its warnings in `told`."""
         told = [] if told is None else told
-        return self.intern(("computed", key, *inputs), lambda: Node(Computed(function, told), inputs, dtype, ()))
+        return self.intern(
+            ("computed", key, *inputs), lambda: Node(Computed(function, told, values), inputs, dtype, ())
+        )
 
     def select(self, mask: Node, values: Node) -> Node:
         """The node of the values whose mask is true."""

@@ -96,11 +96,22 @@ class Along:
 class Computed:
     """A number that Python computes from numbers, and the texts of NumPy's warnings."""
 
-    __slots__ = ("function", "told")
+    __slots__ = ("function", "told", "values")
 
-    def __init__(self, function: Callable[..., Any], told: list[str]) -> None:
+    def __init__(self, function: Callable[..., Any], told: list[str], values: "FromValues | None" = None) -> None:
         self.function = function
         self.told = told
+        self.values = values
+
+
+class FromValues(NamedTuple):
+    """How such a number is computed from the values themselves."""
+
+    compute: Callable[[list[Any]], Any]
+    operation: Any
+    """The ufunc or the operator that computes it."""
+    state: dict[str, Any]
+    """How floating-point exceptions are handled."""
 
 
 class Doubt(Exception):

@@ -34,6 +34,10 @@ class _Made(Protocol):
 class Trace:
     """One function's call: the values that it has created, and how it gets their elements."""
 
+    of_rows = False
+    """Whether the formulas are for many rows. Then no value is computed during the call, and what may warn or fail is
+    deferred too: a row for which it does is computed by a call of its own."""
+
     def __init__(self, formulas: Formulas, settle: Callable[[list[Node]], None], smallest: int) -> None:
         self.formulas = formulas
         self.smallest = smallest
@@ -54,6 +58,9 @@ class Trace:
         self._warnings: list[tuple[Node, str, dict[str, Any]]] = []
         # A list of references and not a set, because a set would hash the values.
         self._made: list[weakref.ref[_Made]] = []
+
+    items = 0
+    """The single elements that the function has read, if it is of rows."""
 
     def keep(self, made: _Made, node: Node) -> None:
         """Records a deferred value for a node."""

@@ -67,7 +67,7 @@ def statistic(
     key = (kernel(name, **parameters), tuple(state.values()))
     made = trace.formulas.statistic(*key, node, result, plain, doubts_nan)
     raises = (chosen and name in ("min", "max", "ptp", "nanmin", "nanmax")) or name in ("nanargmin", "nanargmax")
-    if raises or (doubts_nan and not trace.has_its_filters()):
+    if not trace.of_rows and (raises or (doubts_nan and not trace.has_its_filters())):
         # Without elements NumPy raises or warns, and the function may rely on that.
         return trace.force(made, f"np.{name} of what may be nothing", at_once=True)
     return deferred(trace, made)
