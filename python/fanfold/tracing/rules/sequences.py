@@ -34,7 +34,7 @@ def _diff(trace: Trace, a: Any, n: Any = 1, axis: Any = -1) -> Any:
         return None
     if node.dtype == np.bool_:
         return None
-    later, earlier = trace.formulas.cut(node, slice(1, None)), trace.formulas.cut(node, slice(None, -1))
+    later, earlier = trace.cut(node, slice(1, None)), trace.cut(node, slice(None, -1))
     if later is None or earlier is None:
         return None
     first: Any = deferred(trace, earlier)
