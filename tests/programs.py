@@ -296,6 +296,10 @@ class Writer:
         self.made = 0
         self.inside = 0
         self.loops = 0
+        # The name that the last statement gave to memory that has another name too.
+        self.shared: str | None = None
+        # The name of such memory that the last statement wrote to.
+        self.changed: str | None = None
         # The groups that each block around has changed.
         self.touched: list[set[int]] = []
 
@@ -314,17 +318,33 @@ class Writer:
         draw = self.random.random()
         if draw < 0.14 and self.inside < 2:
             return self.block()
-        if draw < 0.34 and len(self.variables) > 1:
-            return self.change()
-        if draw < 0.42:
-            name = self.random.choice(list(self.variables))
-            return f"{self.named(self.variables[name].kind, self.variables[name].group)} = {name}"
-        kind = self.random.choices("AXBNO", (8, 4, 3, 7, 2))[0]
-        text, level, groups, shares = self.expression(kind, 2)
+        shared, self.shared = self.shared, None
+        changed, self.changed = self.changed, None
+        if draw < (0.7 if shared else 0.34) and len(self.variables) > 1:
+            return self.change(shared)
+        if draw < 0.44:
+            return self.alias()
+        kind = self.random.choices("AXBNO", (8, 5, 3, 7, 2))[0]
+        of = None if changed is None else self.random.choice(self.alike(changed, "AXB") or [changed])
+        text, level, groups, shares = self.expression(kind, 2, {} if of is None else {"A": of, "X": of})
         group = self.fresh(level)
+        name = self.named(kind, group)
         if shares:
             self.unite({group, *groups})
-        return f"{self.named(kind, group)} = {text}"
+            self.shared = name
+        return f"{name} = {text}"
+
+    def alias(self) -> str:
+        """Another name for an array or a part of it, or for anything."""
+        names = list(self.variables)
+        made = [name for name in names if self.variables[name].kind in "AX" and not self.is_input(name)]
+        if not made or self.random.random() < 0.4:
+            name = self.random.choice(names)
+            self.shared = self.named(self.variables[name].kind, self.variables[name].group)
+            return f"{self.shared} = {name}"
+        name = self.random.choice(made)
+        self.shared = self.named("X", self.variables[name].group)
+        return f"{self.shared} = {name}[{self.random.choice(SLICES)}]"
 
     def block(self) -> Block:
         self.inside += 1
@@ -361,12 +381,15 @@ class Writer:
                 self.variables[name].kind = "O"
         return replace(block, bound=bound)
 
-    def change(self) -> str:
+    def change(self, shared: str | None) -> str:
+        """A statement that writes to an array, to one that shares memory with `shared` if there is one."""
         form = self.random.choice(CHANGES)
         kind = next(
             (kind for kind in "AXB" if form.text.startswith(f"{{{kind}}}") or f"out={{{kind}}}" in form.text), "A"
         )
         target = self.chosen(kind)
+        if shared is not None:
+            target = self.random.choice(self.alike(shared, f"{kind}X") or [target])
         often = self.random.random() < 0.95 or ".at(" in form.text
         if often and target is not None and self.is_input(target):
             # Hardly ever to the input, where it fails. (But with `np.add.at` NumPy writes to read-only memory.)
@@ -374,18 +397,20 @@ class Writer:
             target = self.random.choice(others) if others else None
         if target is None:
             return f"{self.named('N', self.fresh(BITS))} = {self.random.choice(CONSTANTS)}"
+        if shared is not None:
+            self.changed = target
         text, level, *_ = self.filled(form.text, 0, {kind: target})
         self.raise_level(self.variables[target].group, max(level, form.level))
         return text
 
     # ---- expressions ----
 
-    def expression(self, kind: str, depth: int) -> tuple[str, int, set[int], bool]:
+    def expression(self, kind: str, depth: int, first: dict[str, str] | None = None) -> tuple[str, int, set[int], bool]:
         """The text, its level, the groups of its variables, and whether it can share their memory."""
         form = self.random.choice(self.forms[kind])
         if self.complete and PARTIAL.search(form.text):
             depth = 0
-        text, level, groups = self.filled(form.text, depth, {})
+        text, level, groups = self.filled(form.text, depth, first or {})
         return text, max(level, form.level), groups, form.shares
 
     def filled(self, text: str, depth: int, first: dict[str, str]) -> tuple[str, int, set[int]]:
@@ -473,6 +498,11 @@ class Writer:
         self.levels[kept] = max(self.levels[group] for group in roots)
         for group in roots:
             self.united[group] = kept
+
+    def alike(self, name: str, kinds: str) -> list[str]:
+        """The variables of these kinds that can share memory with one."""
+        group = self.root(self.variables[name].group)
+        return [each for each, it in self.variables.items() if it.kind in kinds and self.root(it.group) == group]
 
     def is_input(self, name: str) -> bool:
         """Whether a variable can share the input's memory."""
@@ -679,6 +709,8 @@ def unlike(got: Any, want: Any, level: int, single: bool = False) -> str | None:
     if isinstance(want, np.ndarray | np.generic):
         if (got.dtype, got.shape) != (want.dtype, want.shape):
             return f"{got.dtype}{got.shape} for {want.dtype}{want.shape}"
+        if want.dtype == object:
+            return unlike(got.tolist(), want.tolist(), level, single)
         if got.tobytes() == want.tobytes() or near(got, want, level, single):
             return None
         return f"{got!r} for {want!r}"

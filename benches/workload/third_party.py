@@ -79,7 +79,7 @@ def scipy_stats() -> dict[str, Function]:
 def by_name() -> dict[str, Function]:
     """NumPy's and SciPy's own functions of one sequence, handed over as they are."""
     numpys = (
-        "sum", "prod", "mean", "std", "var", "min", "max", "ptp", "argmin", "argmax", "median", "average", "any", "all",
+        "sum", "mean", "std", "var", "min", "max", "ptp", "argmin", "argmax", "median", "average", "any", "all",
         "count_nonzero", "nansum", "nanmean", "nanstd", "nanvar", "nanmin", "nanmax", "nanargmin", "nanargmax",
         "nanmedian",
     )  # fmt: skip
