@@ -308,7 +308,11 @@ def product(trace: Trace, a: Any, b: Any) -> Node | None:
         return None
     if common_shape(left, right) is None or isinstance(left.shape, Selection) or len(left.shape) != 1:
         return None
-    made = ufunc_node(trace, np.multiply, (a, b))
+    if not may_defer(trace, float_state()):
+        return None
+    with np.errstate(all="ignore"):
+        # A scalar product does not warn of its products.
+        made = ufunc_node(trace, np.multiply, (a, b))
     if made is None:
         return None
     return trace.formulas.statistic(kernel("sum"), (), made, made.dtype, np.sum)
