@@ -120,6 +120,19 @@ class Formulas:
         node.plain = plain
         return node
 
+    def answer(self, kernel: _core.Kernel, of: Node, dtype: np.dtype[Any], plain: Callable[[Array], Any]) -> Node:
+        """The node of a kernel's result that is an array, or several arrays.
+
+        It is not shared, for the same reason. In one sweep, equal requests share everything but the arrays.
+        """
+        node = Node(Statistic(kernel, False), (of,), dtype, ())
+        node.plain = plain
+        return node
+
+    def positions(self, mask: Node) -> Node:
+        """The node of the positions at which a mask is true, as an array. It is not shared either."""
+        return Node("positions", (mask,), np.dtype(np.int64), ())
+
     def computed(
         self,
         function: Callable[..., Any],
@@ -219,8 +232,9 @@ class Formulas:
                 node.error = error
             node.known = True
         if node.known:
-            # Several quantiles give an array, which formulas do not extend.
-            is_one = node.error is None and node.operation != "values" and np.ndim(node.value) == 0
+            # Some answers are arrays or tuples of arrays, which formulas do not extend.
+            is_one = node.error is None and node.operation != "values" and not isinstance(node.value, tuple | None)
+            is_one = is_one and np.ndim(node.value) == 0
             if node.id is None and is_one and node.dtype.kind in "biufc":
                 node.id = self.session.constant(np.asarray(node.value, node.dtype))
             return False
@@ -240,6 +254,9 @@ class Formulas:
             except (TypeError, MemoryError) as error:
                 del self._asked[number]
                 node.known, node.error = True, error
+        elif node.operation == "positions":
+            self._asked[number] = (node, None)
+            self.session.positions(number, node_id)
         elif isinstance(of.shape, Selection):
             self._asked[number] = (node, None)
             self.session.collect(number, node_id)
@@ -299,7 +316,7 @@ class Formulas:
         left.
         """
         (of,) = node.inputs
-        doubtful = node.operation.doubts_nan and value != value  # NaN differs from itself
+        doubtful = node.operation.doubts_nan and np.any(value != value)  # NaN differs from itself
         if node.plain is not None and (not good or doubtful):
             plain = node.plain
             node.operation, node.inputs = Computed(lambda elements: plain(elements.value), []), (self.values(of),)

@@ -99,16 +99,20 @@ class Trace:
             )
         raise InVain
 
-    def force(self, node: Node, reason: str, at_once: bool = False) -> Any:
+    def force(self, node: Node, reason: str | None, at_once: bool = False) -> Any:
         """Computes the value of a number or the elements of a formula now.
 
-        `at_once` means that the function requested it just now.
+        `at_once` means that the function requested it just now. Without a reason it is an answer for which NumPy is
+        not needed, however often.
         """
-        self.because(reason)
         self.nodes.append(node)
-        self.forced += 1
-        if self.forced > MOST_FORCED:
-            self.active = False
+        if reason is None:
+            self.used = True
+        else:
+            self.because(reason)
+            self.forced += 1
+            if self.forced > MOST_FORCED:
+                self.active = False
         wanted = node if node.is_answer else Formulas.values(node)
         self.know([wanted], at_once)
         return wanted.value
