@@ -66,11 +66,19 @@ def statistic(
     doubts_nan = chosen or name.startswith("nan")
     key = (kernel(name, **parameters), tuple(state.values()))
     made = trace.formulas.statistic(*key, node, result, plain, doubts_nan)
-    raises = (chosen and name in ("min", "max", "ptp", "nanmin", "nanmax")) or name in ("nanargmin", "nanargmax")
-    if raises or (doubts_nan and not trace.has_its_filters()):
+    raises = name in ("min", "max", "ptp", "nanmin", "nanmax") and _may_be_nothing(node)
+    if raises or name in ("nanargmin", "nanargmax") or (doubts_nan and not trace.has_its_filters()):
         # Without elements NumPy raises or warns, and the function may rely on that.
-        return trace.force(made, f"np.{name} of what may be nothing", at_once=True)
+        value = trace.force(made, None, at_once=True)
+        if raises and isinstance(node.shape, Selection):
+            node.shape.has_some = True
+        return value
     return deferred(trace, made)
+
+
+def _may_be_nothing(node: Node) -> bool:
+    """Whether it is not known that there are elements."""
+    return isinstance(node.shape, Selection) and not node.shape.has_some
 
 
 def _along(
