@@ -3,7 +3,7 @@
 use std::fmt;
 use std::marker::PhantomData;
 
-use crate::dtype::{Bool8, Buffer, DType, Item, Sealed, with_item};
+use crate::dtype::{Buffer, DType, Item, Sealed, with_item};
 use crate::expr::{Expression, NodeId};
 use crate::kernel::{Accumulator, Items, Request};
 use crate::memory;
@@ -87,51 +87,6 @@ impl<T: Item> Accumulator for Collect<T> {
     }
 }
 
-/// Keeps the positions of what is true.
-#[derive(Debug, Clone)]
-struct Positions;
-
-impl Accumulator for Positions {
-    const NAME: &'static str = "positions";
-
-    type Item = Bool8;
-    type State = Vec<Vec<i64>>;
-
-    fn positional(&self) -> bool {
-        true
-    }
-
-    fn init(&self) -> Vec<Vec<i64>> {
-        Vec::new()
-    }
-
-    #[inline(always)]
-    fn update<S: Simd>(&self, _: S, state: &mut Vec<Vec<i64>>, block: Items<'_, Bool8>) {
-        if state.is_empty() {
-            memory::push(state, Vec::new());
-        }
-        let Some(last) = state.last_mut() else { return };
-        let mut kept = last.len();
-        memory::lengthen(last, kept + block.len(), 0);
-        // Every position is written, and overwritten by the next one if it is not kept. This avoids a branch.
-        for (position, item) in (block.start.cast_signed()..).zip(block.iter()) {
-            if let Some(place) = last.get_mut(kept) {
-                *place = position;
-            }
-            kept += usize::from(item.0 != 0);
-        }
-        last.truncate(kept);
-    }
-
-    fn combine(&self, state: &mut Vec<Vec<i64>>, next: Vec<Vec<i64>>) {
-        memory::extend(state, next);
-    }
-
-    fn unify(&self, _: &Self) -> Option<Self> {
-        Some(Positions)
-    }
-}
-
 /// Stores the items of a node, which are of this dtype.
 pub fn store(node: NodeId, dtype: DType, output: Output) -> Request {
     with_item!(dtype, T => {
@@ -145,12 +100,5 @@ pub fn collect(node: NodeId, dtype: DType) -> Request {
     with_item!(dtype, T => {
         let collect = Collect::<T> { item: PhantomData };
         Request::new(Expression::of(node, dtype), collect, |parts: &Vec<Vec<T>>| Ok(Value::Items(T::buffer(memory::joined(parts)))))
-    })
-}
-
-/// Collects the positions of a mask's true items.
-pub fn positions(mask: NodeId) -> Request {
-    Request::new(Expression::of(mask, DType::Bool), Positions, |parts: &Vec<Vec<i64>>| {
-        Ok(Value::Items(i64::buffer(memory::joined(parts))))
     })
 }

@@ -196,16 +196,6 @@ impl Session {
         state.session.add(RequestId::Call(who), store::collect(node, dtype));
     }
 
-    /// Registers `who` for the positions at which a mask is true, in ascending order.
-    fn positions(&self, py: Python<'_>, who: usize, mask: NodeId) -> PyResult<()> {
-        let mut state = self.state(py);
-        if self.dtype(&mut state, mask) != DType::Bool {
-            return Err(PyValueError::new_err("a mask must hold bools"));
-        }
-        state.session.add(RequestId::Call(who), store::positions(mask));
-        Ok(())
-    }
-
     /// The most workers that a sweep has used.
     #[getter]
     fn most_workers(&self, py: Python<'_>) -> usize {

@@ -129,10 +129,6 @@ class Formulas:
         node.plain = plain
         return node
 
-    def positions(self, mask: Node) -> Node:
-        """The node of the positions at which a mask is true, as an array. It is not shared either."""
-        return Node("positions", (mask,), np.dtype(np.int64), ())
-
     def computed(
         self,
         function: Callable[..., Any],
@@ -254,9 +250,6 @@ class Formulas:
             except (TypeError, MemoryError) as error:
                 del self._asked[number]
                 node.known, node.error = True, error
-        elif node.operation == "positions":
-            self._asked[number] = (node, None)
-            self.session.positions(number, node_id)
         elif isinstance(of.shape, Selection):
             self._asked[number] = (node, None)
             self.session.collect(number, node_id)
