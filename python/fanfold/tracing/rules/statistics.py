@@ -10,7 +10,7 @@ from fanfold.tracing.arrays import deferred
 from fanfold.tracing.nodes import Along, Node, Selection
 from fanfold.tracing.rules.registry import FUNCTIONS, rule
 from fanfold.tracing.trace import Trace
-from fanfold.tracing.ufuncs import by_warnings, elements_of, float_state, kernel
+from fanfold.tracing.ufuncs import by_warnings, cast, common_shape, elements_of, float_state, kernel, may_defer
 
 Array = npt.NDArray[Any]
 
@@ -195,5 +195,30 @@ def _shape(node: Node) -> tuple[int, ...]:
 
 
 @rule(np.average)
-def _average(trace: Trace, a: Any, axis: Any = None) -> Any:
-    return FUNCTIONS[np.mean](trace, a, axis)
+def _average(
+    trace: Trace, a: Any, axis: Any = None, weights: Any = None, returned: Any = False, *, keepdims: Any = NOTHING
+) -> Any:
+    if keepdims not in (False, NOTHING) or type(returned) is not bool or (weights is None and returned):
+        return None
+    return FUNCTIONS[np.mean](trace, a, axis) if weights is None else _weighted(trace, a, axis, weights, returned)
+
+
+def _weighted(trace: Trace, a: Any, axis: Any, weights: Any, returned: bool) -> Any:
+    """An average with weights that are a formula too."""
+    node, heavy = elements_of(trace, a), elements_of(trace, weights)
+    if node is None or heavy is None or not over_all(node, axis) or common_shape(node, heavy) is None:
+        return None
+    if node.dtype.kind not in "biuf" or heavy.dtype.kind not in "biuf" or not may_defer(trace, float_state()):
+        return None
+    dtypes = (node.dtype, heavy.dtype) if node.dtype.kind == "f" else (node.dtype, heavy.dtype, np.float64)
+    operands = [cast(trace, each, np.result_type(*dtypes)) for each in (node, heavy)]
+    values, scales = (None if each is None else deferred(trace, each) for each in operands)
+    if values is None or scales is None:
+        return None
+    product: Any = np.multiply(values, scales)
+    total, scale = product.sum(), np.sum(scales)  # type: ignore[call-overload]
+    # One sweep for both. Weights that sum to zero are an error of NumPy's.
+    trace.know([total._node, scale._node], at_once=True)
+    if scale._node.value == 0.0:
+        return None
+    return (total / scale, scale) if returned else total / scale
