@@ -266,6 +266,8 @@ class DeferredArray(Deferred):
     size = attribute("size", lambda self: math.prod(self.shape))
     itemsize = attribute("itemsize", lambda self: self.dtype.itemsize)
     nbytes = attribute("nbytes", lambda self: self.size * self.dtype.itemsize)
+    T = attribute("T", lambda self: self.transpose())
+    real = attribute("real", lambda self: self if self.dtype.kind in "biuf" else self._materialise("real").real)
 
     def __len__(self) -> int:
         if not self.ndim:
@@ -355,6 +357,14 @@ def deferred(trace: Trace, node: Node) -> Deferred:
     made: Deferred = kind.stand_in(trace, node)
     trace.keep(made, node)
     return made
+
+
+def same_elements(array: DeferredArray) -> Any:
+    """A view of an array with one axis: its elements will be in the same memory."""
+    view: Any = deferred(array._trace, array._node)
+    view._parent = (array, slice(None))
+    array._children.append((weakref.ref(view), slice(None)))
+    return view
 
 
 def takes(dtype: np.dtype[Any]) -> bool:

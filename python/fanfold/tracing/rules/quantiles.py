@@ -80,8 +80,8 @@ def _quantile(func: Any, name: str) -> None:
             chosen.has_some = True
         if type(parts) is float:
             return deferred(trace, made)
-        # A copy, because other functions with the same request must not see what this function writes to it. Of nothing,
-        # NumPy's result is a number.
+        # A copy, because other functions with the same request must not see what this function writes to it. Without
+        # elements, NumPy's result can be a number.
         return value.astype(result) if value.ndim else value
 
 
