@@ -65,7 +65,7 @@ METHODS["reshape"] = _reshape_method
 
 @rule(np.squeeze, method="squeeze")
 def _squeeze(trace: Trace, a: Any, axis: Any = None) -> Any:
-    # An array that is long enough to be traced has no axis of length 1 if it has only one. NumPy returns the array itself.
+    # If there is nothing to squeeze, NumPy returns the array itself.
     return a if axis is None and _is_vector(trace, a) else None
 
 
