@@ -6,7 +6,6 @@ import numpy as np
 
 from fanfold.tracing.arrays import deferred
 from fanfold.tracing.nodes import Node, Selection
-from fanfold.tracing.rules.answers import owned
 from fanfold.tracing.rules.registry import FUNCTIONS, rule
 from fanfold.tracing.rules.statistics import REAL
 from fanfold.tracing.trace import Trace
@@ -36,29 +35,24 @@ def _ediff1d(trace: Trace, ary: Any, to_end: Any = None, to_begin: Any = None) -
 @rule(np.gradient)
 def _gradient(trace: Trace, f: Any, *varargs: Any, axis: Any = None, edge_order: Any = 1) -> Any:
     node = _sequence(trace, f, "fiu")
+    spacing = varargs[0] if varargs else 1.0
     if node is None or axis not in (None, 0, -1) or type(axis) is bool or type(edge_order) is not int:
         return None
     if edge_order != 1 or len(varargs) > 1 or any(type(each) not in REAL for each in varargs):
         return None
     elements = cast(trace, node, np.dtype(np.float64)) if node.dtype.kind != "f" else node
-    parts = None if elements is None else _parts(trace, elements, slice(2, None), slice(None, -2))
-    spacing = varargs[0] if varargs else 1.0
+    ends = (slice(2, None), slice(None, -2), slice(None, 2), slice(-2, None))
+    parts = None if elements is None else _parts(trace, elements, *ends)
     if parts is None or elements is None or not spacing:
         return None
-    later, earlier = parts
-    inner = (later - earlier) / (2.0 * spacing)
+    later, earlier, first, last = parts
+    # The elements at the ends have one neighbour: NumPy computes these two, beside the pass for all others.
+    wanted = [trace.formulas.values(each._node) for each in ((later - earlier) / (2.0 * spacing), first, last)]
+    trace.know(wanted, at_once=True)
+    inner, start, end = (each.value for each in wanted)
     gradient = np.empty(elements.shape, elements.dtype)  # type: ignore[arg-type]
-    # The elements at the ends have one neighbour. They are few enough for NumPy.
-    ends = [_few(trace, elements, part) for part in (slice(None, 2), slice(-2, None))]
-    gradient[0], gradient[-1] = ((pair[1] - pair[0]) / spacing for pair in ends)
-    gradient[1:-1] = owned(trace, trace.formulas.values(inner._node))
+    gradient[0], gradient[1:-1], gradient[-1] = (start[1] - start[0]) / spacing, inner, (end[1] - end[0]) / spacing
     return gradient
-
-
-def _few(trace: Trace, node: Node, part: slice) -> Any:
-    """A few elements of a formula."""
-    cut = trace.formulas.cut(node, part)
-    return None if cut is None else owned(trace, trace.formulas.values(cut))
 
 
 def _trapezoid(trace: Trace, y: Any, x: Any = None, dx: Any = 1.0, axis: Any = -1) -> Any:

@@ -31,7 +31,7 @@ def _seen(trace: Trace, a: Any, method: str, *args: Any) -> Any:
 
 @rule(np.ravel, method="ravel")
 def _ravel(trace: Trace, a: Any, order: Any = "C") -> Any:
-    return _seen(trace, a, "ravel", order) if type(order) is str and order in "CKA" and order else None
+    return _seen(trace, a, "ravel", order) if order in ("C", "K", "A") else None
 
 
 def _reshape(trace: Trace, a: Any, shape: Any, order: Any = "C") -> Any:
@@ -149,7 +149,10 @@ def _copied(trace: Trace, a: Any) -> Any:
 
 @rule(np.copy)
 def _copy(trace: Trace, a: Any, order: Any = "K", subok: Any = False) -> Any:
-    return _copied(trace, a) if subok is False and type(order) is str and order in "KCAF" and order else None
+    if subok is not False or type(order) is not str or order not in ("K", "C", "A", "F"):
+        return None
+    # Who copies the input mostly changes it in a loop, or in compiled code, which needs a real array.
+    return a._plain().copy(order) if type(a) is Traced else _copied(trace, a)
 
 
 def _flatten(self: Any, *args: Any, **kwargs: Any) -> Any:
