@@ -139,6 +139,15 @@ class Formulas:
         node.plain = plain
         return node
 
+    def answer(self, kernel: _core.Kernel, of: Node, dtype: np.dtype[Any], plain: Callable[[Array], Any]) -> Node:
+        """The node of a kernel's result that is an array, or several arrays.
+
+        It is not shared, for the same reason. In one sweep, equal requests share everything but the arrays.
+        """
+        node = Node(Statistic(kernel, False), (of,), dtype, ())
+        node.plain = plain
+        return node
+
     def computed(
         self,
         function: Callable[..., Any],
@@ -245,7 +254,7 @@ class Formulas:
             node.known = True
         if node.known:
             # Several quantiles give an array, and other kernels a tuple, which formulas do not extend.
-            has_one = node.error is None and node.operation != "values" and not isinstance(node.value, tuple)
+            has_one = node.error is None and node.operation != "values" and not isinstance(node.value, tuple | None)
             if node.id is None and has_one and np.ndim(node.value) == 0 and node.dtype.kind in "biufc":
                 node.id = self.session.constant(np.asarray(node.value, node.dtype))
             return False
@@ -328,7 +337,7 @@ class Formulas:
         left.
         """
         (of,) = node.inputs
-        doubtful = node.operation.doubts_nan and value != value  # NaN differs from itself
+        doubtful = node.operation.doubts_nan and np.any(value != value)  # NaN differs from itself
         if node.plain is not None and (not good or doubtful):
             plain = node.plain
             node.operation, node.inputs = Computed(lambda elements: plain(elements.value), []), (self.values(of),)

@@ -145,17 +145,18 @@ class Trace:
     def force(self, node: Node, reason: str | None, at_once: bool = False) -> Any:
         """Computes the value of a number or the elements of a formula now.
 
-        The reason says which operation of NumPy's needs them; it is None if a kernel gives what the function asked for.
-        `at_once` means that the function requested it just now.
+        The reason says which operation of NumPy's needs them; it is None if a kernel gives what the function asked for,
+        however often. `at_once` means that the function requested it just now.
         """
-        # A number comes from a pass, whatever the function does with it.
-        if reason is not None and not node.is_number:
-            self.because(reason)
-        self.used = True
         self.nodes.append(node)
-        self.forced += 1
-        if self.forced > MOST_FORCED:
-            self.active = False
+        self.used = True
+        if reason is not None:
+            # A number comes from a pass, whatever the function does with it.
+            if not node.is_number:
+                self.because(reason)
+            self.forced += 1
+            if self.forced > MOST_FORCED:
+                self.active = False
         wanted = node if node.is_answer else Formulas.values(node)
         self.know([wanted], at_once)
         return wanted.value

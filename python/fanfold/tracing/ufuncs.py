@@ -42,6 +42,10 @@ def ufunc(trace: Trace | None, function: np.ufunc, method: str, inputs: Any, kwa
                     return target
         elif method == "reduce" and not kwargs and len(inputs) == 1 and function in _REDUCE:
             return getattr(inputs[0], _REDUCE[function])(axis=0)
+        else:
+            done = registry.ruled(trace, (function, method), inputs, kwargs)
+            if done is not None:
+                return done
     name = function.__name__ if method == "__call__" else f"{function.__name__}.{method}"
     return plainly(trace, getattr(function, method), name, inputs, kwargs, method != "at")
 
@@ -335,5 +339,6 @@ def kernel(name: str, **parameters: Any) -> _core.Kernel:
     return _core.Kernel(name, **parameters)
 
 
-# Imported last: the two modules need each other.
+# Imported last: these modules and this one need each other.
 from fanfold.tracing import numbers  # noqa: E402
+from fanfold.tracing.rules import registry  # noqa: E402

@@ -1,5 +1,6 @@
 """Medians, quantiles and percentiles."""
 
+import functools
 from typing import Any
 
 import numpy as np
@@ -8,7 +9,7 @@ import numpy.typing as npt
 from fanfold.tracing.arrays import deferred
 from fanfold.tracing.nodes import Selection
 from fanfold.tracing.rules.registry import FUNCTIONS, rule
-from fanfold.tracing.rules.statistics import NOTHING, over_all, statistic
+from fanfold.tracing.rules.statistics import NOTHING, REAL, over_all, statistic
 from fanfold.tracing.trace import Trace
 from fanfold.tracing.ufuncs import elements_of, kernel
 
@@ -43,42 +44,58 @@ def _quantile(func: Any, name: str) -> None:
     ) -> Any:
         if out is not None or overwrite_input or weights is not None or keepdims not in (False, NOTHING):
             return None
-        if type(method) is not str:
-            return None
-        if trace.of_rows and type(q) in (list, tuple) and all(type(each) in (int, float) for each in q):
-            return _several(func, trace, a, q, axis, method)
-        if trace.of_rows and type(q) is int:
-            # Python's integers and floats adopt the dtype of the elements alike.
-            q = float(q)
-        if not _are_parts(q):
-            return None
+        if trace.of_rows and type(q) in (list, tuple) and type(method) is str:
+            return _several(func, trace, a, q, axis, method) if all(type(each) in REAL for each in q) else None
         node = elements_of(trace, a)
-        if (
-            node is None
-            or not over_all(node, axis)
-            or node.dtype.kind not in "fiu"
-            or isinstance(node.shape, Selection)
-        ):
-            # If a mask leaves no elements, NumPy raises an error, and the function may rely on that.
+        if node is None or not over_all(node, axis) or node.dtype.kind not in "fiu" or type(method) is not str:
             return None
-        if (_OTHER_PLACE and type(q) is float and node.dtype == np.float32) or (
-            _OTHER_NEIGHBOUR and method == _CLOSEST
-        ):
+        parts = _parts(q, node.dtype)
+        if parts is None or (_OTHER_NEIGHBOUR and method == _CLOSEST):
             return None
+        if _OTHER_PLACE and type(parts) is float and node.dtype == np.float32:
+            return None
+        result = _result_dtype(func, q if np.ndim(q) == 0 else tuple(q), method, node.dtype)
+        if result is None:
+            return None
+        if result.kind != "f" and name == "quantile" and np.asarray(q).dtype.kind in "iu":
+            # At the ends, given by integers, NumPy returns integers as they are, where kernels may convert to float64.
+            return FUNCTIONS[np.max if parts else np.min](trace, a) if type(parts) is float else None
         try:
-            asked = kernel(name, q=q if type(q) is float else tuple(q), method=method)
+            asked = kernel(name, q=parts, method=method)
         except (TypeError, ValueError):
             return None
 
         def plain(elements: Array) -> Any:
             return func(elements, q, method=method)
 
-        made = trace.formulas.statistic(asked, None, node, plain(np.ones(2, node.dtype)).dtype, plain)
-        if type(q) is float:
+        chosen = node.shape if isinstance(node.shape, Selection) else None
+        # NaN can mean that no element was left; NumPy raises an error or warns.
+        doubts_nan = chosen is not None or name.startswith("nan")
+        made = trace.formulas.statistic(asked, result, node, result, plain, doubts_nan)
+        if doubts_nan and trace.filters_raise() and not trace.has_its_filters():
+            return None
+        raises = chosen is not None and not chosen.has_some and not name.startswith("nan")
+        is_certain = trace.of_rows or (not raises and (trace.has_its_filters() or not doubts_nan))
+        if type(parts) is float and is_certain:
             return deferred(trace, made)
-        # The array is copied, because other functions with the same request must not see what this function writes to
-        # it.
-        return trace.force(made, f"np.{name} of several").copy()
+        value = trace.force(made, None, at_once=True)
+        if chosen is not None and not np.isnan(value).any():
+            chosen.has_some = True
+        if type(parts) is float:
+            return deferred(trace, made)
+        # A copy, because other functions with the same request must not see what this function writes to it. Without
+        # elements, NumPy's result can be a number.
+        return value.astype(result) if value.ndim else value
+
+
+@functools.lru_cache(maxsize=1024, typed=True)
+def _result_dtype(func: Any, q: Any, method: str, dtype: np.dtype[Any]) -> np.dtype[Any] | None:
+    """NumPy's dtype for these quantiles, found from two elements; None if NumPy refuses them."""
+    try:
+        found: np.dtype[Any] = func(np.ones(2, dtype), q, method=method).dtype
+    except (TypeError, ValueError):
+        return None
+    return found
 
 
 def _several(func: Any, trace: Trace, a: Any, q: Any, axis: Any, method: str) -> Any:
@@ -107,11 +124,16 @@ _CLOSEST = "closest_observation"
 _OTHER_PLACE, _OTHER_NEIGHBOUR = _NUMPY < "2.4.0", _NUMPY < "2.1.0"
 
 
-def _are_parts(q: Any) -> bool:
-    """Whether a kernel takes these quantiles: a number or a flat sequence of numbers, all floats."""
+def _parts(q: Any, dtype: np.dtype[Any]) -> float | tuple[float, ...] | None:
+    """The quantiles as a kernel takes them: a number or a flat sequence of numbers; None for anything else."""
+    if isinstance(q, np.float64 | np.integer) and dtype != np.float32:
+        # With float32 elements, NumPy's scalars have a result in float64, where Python's numbers have one in float32.
+        return float(q)
     if type(q) is np.ndarray:
-        return q.dtype == np.float64 and q.ndim == 1
-    return type(q) is float or (type(q) in (list, tuple) and all(type(each) is float for each in q))
+        return tuple(q.tolist()) if q.ndim == 1 and (q.dtype == np.float64 or q.dtype.kind in "iu") else None
+    if type(q) in REAL:
+        return float(q)
+    return tuple(map(float, q)) if type(q) in (list, tuple) and all(type(each) in REAL for each in q) else None
 
 
 for _prefix in ("", "nan"):
