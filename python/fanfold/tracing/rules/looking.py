@@ -53,7 +53,7 @@ def _reshaped(trace: Trace, a: Any, shape: Any, order: Any = "C") -> Any:
 def _reshape_method(self: Any, *shape: Any, **kwargs: Any) -> Any:
     only = shape[0] if len(shape) == 1 else shape
     trace = self._trace
-    if trace is not None and trace.active and not kwargs:
+    if trace is not None and trace.active and shape and not kwargs:
         seen = _reshape(trace, self, only)
         if seen is not None:
             return seen

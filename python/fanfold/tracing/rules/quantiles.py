@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from fanfold.tracing.arrays import deferred
 from fanfold.tracing.nodes import Selection
-from fanfold.tracing.rules.registry import FUNCTIONS, rule
+from fanfold.tracing.rules.registry import rule
 from fanfold.tracing.rules.statistics import NOTHING, REAL, over_all, statistic
 from fanfold.tracing.trace import Trace
 from fanfold.tracing.ufuncs import elements_of, kernel
@@ -57,11 +57,11 @@ def _quantile(func: Any, name: str) -> None:
         result = _result_dtype(func, q if np.ndim(q) == 0 else tuple(q), method, node.dtype)
         if result is None:
             return None
-        if result.kind != "f" and name == "quantile" and np.asarray(q).dtype.kind in "iu":
-            # At the ends, given by integers, NumPy returns integers as they are, where kernels may convert to float64.
-            return FUNCTIONS[np.max if parts else np.min](trace, a) if type(parts) is float else None
+        # At the ends, given by integers, NumPy returns elements as they are and does not subtract infinities.
+        whole = name.endswith("quantile") and np.asarray(q).dtype.kind in "iu"
+        kind = "lower" if whole and (method == "linear" or result.kind != "f") else method
         try:
-            asked = kernel(name, q=parts, method=method)
+            asked = kernel(name, q=parts, method=kind)
         except (TypeError, ValueError):
             return None
 
