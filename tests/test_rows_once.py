@@ -599,3 +599,41 @@ def test_a_loop_over_many_elements_is_not_traced() -> None:
     r = ff.run(x, many, axis=1)
     assert r.report.how == {"many": "plain"}
     assert np.array_equal(r["many"], np.apply_along_axis(many, 1, x))
+
+
+@pytest.mark.parametrize("dtype", ["bool", "complex128", "float32", "uint64", "int8"])
+@pytest.mark.parametrize("function", FUSED)
+def test_each_dtype_has_the_result_or_the_exception_of_a_call(dtype: str, function: Function) -> None:
+    x = (np.arange(60).reshape(4, 15) * 7 % 11).astype(dtype)
+    expected: Any = None
+    try:
+        expected, _ = warned(lambda: np.apply_along_axis(function, 1, x))
+    except (TypeError, ValueError) as error:
+        with pytest.raises(type(error)):
+            ff.run(x, function, axis=1)
+        return
+    found, _ = warned(lambda: ff.run(x, function, axis=1))
+    alike(found[function.__name__], expected, "float32")
+
+
+def test_functions_that_pass_objects_on_are_called() -> None:
+    x = np.full((3, 4), np.nan)
+    x[0] = 1.0
+
+    def replaced(v: Array) -> Any:
+        return np.nan_to_num(np.quantile(v, [0.25, 0.75]))
+
+    r = ff.run(x, replaced, axis=1)
+    assert r["replaced"].tolist() == [[1.0, 1.0], [0.0, 0.0], [0.0, 0.0]]
+
+
+def test_arithmetic_with_several_quantiles() -> None:
+    x = elements("float64", (20, 31))
+
+    def several(v: Array) -> Any:
+        q = np.percentile(v, [10.0, 50, 90])
+        return (q - q[1]) / (q[2] - q[0]) * 2 + [0, 0.5, 1]
+
+    r = ff.run(x, several, axis=1)
+    assert r.report.how == {"several": "fused"}
+    alike(r["several"], np.apply_along_axis(several, 1, x), "float64")

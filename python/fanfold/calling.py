@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from fanfold import _core, checks
 from fanfold.deadline import Deadline
-from fanfold.scheduler import Scheduler, Wait, Work, in_turn
+from fanfold.scheduler import Call, Scheduler, Wait, Work, in_turn
 
 Array = npt.NDArray[Any]
 Function = Callable[..., Any]
@@ -127,7 +127,7 @@ class Sweep:
         return waiting
 
 
-def call_all(tasks: Sequence[Task], work: Work, workers: int, deadline: Deadline) -> int:
+def call_all(tasks: Sequence[Call], work: Work, workers: int, deadline: Deadline) -> int:
     """Call functions plainly, beside the work of the calling thread. Return how many threads called them."""
     if workers > 1 and len(tasks) + work.is_wanted() > 1 and tasks:
         scheduler = Scheduler(tasks, work, workers, deadline)

@@ -12,6 +12,7 @@ Numbers that Python computes from numbers are computed for all rows between two 
 uncertain (a kernel that fails, NaN where NumPy would warn) gets a call of its own.
 """
 
+import functools
 import itertools
 import operator
 import warnings
@@ -30,6 +31,7 @@ from fanfold.tracing import results
 from fanfold.tracing.arrays import Deferred, DeferredArray, deferred, takes
 from fanfold.tracing.formulas import Formulas
 from fanfold.tracing.nodes import Along, Array, Computed, FromValues, Node, Selection, Source, Statistic
+from fanfold.tracing.rules.quantiles import Several
 from fanfold.tracing.trace import KINDS, MESSAGES, InVain, Trace
 
 Function = Callable[[Array], Any]
@@ -83,7 +85,6 @@ class _Result:
     def __init__(self, value: Any) -> None:
         self.kind = type(value)
         self.keys: tuple[Any, ...] = ()
-        self.names: Any = None
         if self.kind is dict:
             self.keys = tuple(value)
             parts = list(value.values())
@@ -102,7 +103,7 @@ class _Result:
             is_array = type(part) is Node and not part.is_number
             if is_array and (self.kind is not Deferred or isinstance(part.shape, Selection) or len(part.shape) != 1):
                 return "the kind of its result"
-        if self.kind is np.ndarray and len({part.dtype for part in self.parts if type(part) is Node}) != 1:
+        if self.kind is Several and len({part.dtype if type(part) is Node else None for part in self.parts}) != 1:
             return "the kind of its result"
         if self.kind not in (dict, Deferred) and (not self.parts or self.dtype() is None):
             return "the kind of its result"
@@ -110,9 +111,6 @@ class _Result:
 
     def dtype(self) -> np.dtype[Any] | None:
         """The dtype of an array of the parts; None if it holds no numbers."""
-        if self.kind is np.ndarray:
-            found: np.dtype[Any] = self.parts[0].dtype
-            return found
         sample = [part.dtype.type(1) if type(part) is Node else part for part in self.parts]
         dtype = np.asarray(sample).dtype
         return dtype if dtype.kind in "biufc" else None
@@ -137,8 +135,8 @@ class _Result:
 
 
 def _is_of_objects(value: Any) -> bool:
-    """Whether a result is an array of objects, as several quantiles of a row are."""
-    return type(value) is np.ndarray and value.dtype == object and value.ndim == 1
+    """Whether a result is an array of deferred numbers, as several quantiles of a row are."""
+    return type(value) is Several and value.ndim == 1
 
 
 class _Traced:
@@ -348,7 +346,7 @@ class FunctionsOfRows:
         """A function's results, laid out as `np.apply_along_axis` does. Raises the exception of the first row that
         failed.
         """
-        errors = [each.error for each in (call, *call.tasks) if each.error is not None]
+        errors = [error for error in (call.error, *(task.error for task in call.tasks)) if error is not None]
         if errors:
             raise errors[0]
         values = [value for task in call.tasks for value in task.values]
@@ -479,7 +477,10 @@ class _Sweeps:
         for node in order:
             if isinstance(node.operation, Statistic):
                 if node not in columns and node.inputs[0] in ids:
-                    asked.append(node)
+                    if _refuses(node.operation.kernel, node.inputs[0].dtype):
+                        columns[node] = self._column(node, None, [])
+                    else:
+                        asked.append(node)
             elif node.is_number:
                 if node not in columns and all(of in columns for of in node.inputs):
                     self._compute(node)
@@ -653,6 +654,12 @@ class _Sweeps:
         except RuntimeWarning:
             # The filters turn warnings into errors, which belong to the function's own calls.
             call.result, call.why = None, "it warned, and the filters raise warnings"
+
+
+@functools.lru_cache(maxsize=1024)
+def _refuses(kernel: _core.Kernel, dtype: np.dtype[Any]) -> bool:
+    """Whether a kernel does not take elements of this dtype."""
+    return bool(_core.Plan([kernel], "propagate").problems(np.ones(2, dtype)))
 
 
 class _Log(list[str]):
