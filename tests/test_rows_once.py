@@ -580,12 +580,29 @@ def test_what_numpy_computes_with_numbers_has_its_bits() -> None:
         a, b = v[0], v[1]
         return (
             a + b, a - b, a * b, a / b, -a, abs(a), a**2, a**3, abs(a) ** 0.5, a // b, a % b, np.sqrt(abs(a)),
-            np.exp(a), np.log(abs(b)), np.sin(a), np.minimum(a, b), np.hypot(a, b), a > b, np.float32(a), 1 / b,
-            np.arctan2(a, b), np.square(a),
+            np.exp(a), np.log(abs(b)), np.sin(a), np.minimum(a, b), np.hypot(a, b), a > b, 1 / b,
+            a == b, 3 - a, -2.5 // b, np.arctan2(a, b), np.square(a),
         )  # fmt: skip
 
     r = ff.run(x, numbers, axis=1)
+    assert r.report.how == {"numbers": "fused"}
     assert np.array_equal(r["numbers"], np.apply_along_axis(numbers, 1, x))
+
+
+@pytest.mark.parametrize("dtype", ["int64", "uint8", "float32"])
+def test_what_numpy_computes_with_numbers_of_other_dtypes(dtype: str) -> None:
+    x = np.random.default_rng(0).integers(0, 256, (300, 5)).astype(dtype)
+
+    def numbers(v: Array) -> Any:
+        a, b = v[0], v[1]
+        return a + b, a * b, a - b, a / (b + 1), a < b, a // 3, -(a * 1.0), a**2, np.add(a, b), a * 2.5
+
+    r, own = warned(lambda: ff.run(x, numbers, axis=1))
+    expected, texts = warned(lambda: np.apply_along_axis(numbers, 1, x))
+    assert r.report.how == {"numbers": "fused"}
+    assert own == texts
+    assert r["numbers"].dtype == expected.dtype
+    assert np.array_equal(r["numbers"], expected)
 
 
 def test_a_loop_over_many_elements_is_not_traced() -> None:
