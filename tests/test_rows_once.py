@@ -467,6 +467,19 @@ def test_few_rows_or_elements(shape: tuple[int, ...]) -> None:
             alike(r[function.__name__], np.apply_along_axis(function, -1, x), "float64")
 
 
+def test_no_rows_along_several_axes() -> None:
+    assert ff.run(np.zeros((0, 2, 3)), [mean, scores], axis=(1, 2))["scores"].shape == (0, 6)
+
+
+def test_a_copy_of_rows_is_read_only_too() -> None:
+    def sorts(v: Array) -> Any:
+        v.sort()
+        return v[0]
+
+    with pytest.raises(ValueError, match="read-only"):
+        ff.run(np.ones((2, 3, 4)), sorts, axis=(0, 2))
+
+
 def test_no_rows_for_a_function_that_must_be_called() -> None:
     with pytest.raises(ValueError, match="data has no rows"):
         ff.run(np.zeros((0, 5)), sorted_first, axis=1)

@@ -14,6 +14,7 @@ uncertain (a kernel that fails, NaN where NumPy would warn) gets a call of its o
 
 import functools
 import itertools
+import math
 import operator
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -189,7 +190,9 @@ class _Traced:
             why = why or (trace.reasons[0] if trace.reasons else "it asked for a value")
         if found is not None and why is None:
             why = found.why_not()
-        kept = found.holders() if found is not None and why is None else set()
+        if why is not None:
+            found = None
+        kept = found.holders() if found is not None else set()
         if any(made() is not None and id(made()) not in kept for made in trace._made):
             why = why or "it stored values"
         try:
@@ -199,7 +202,7 @@ class _Traced:
             why = why or "it stored values"
         noted = trace.noted
         trace.end()
-        if why is not None or found is None:
+        if found is None or why is not None:
             self.why = why
             return None
         found.left.clear()
@@ -263,20 +266,27 @@ class FunctionsOfRows:
         self._present = None if present is None else self._turned(present)
         if not np.may_share_memory(self._array, data):
             self.bytes_copied = self._array.nbytes
-        self._count = int(np.prod(self._lengths, dtype=np.int64))
+        self._count = math.prod(self._lengths)
         self._workers = workers
         self._calls = [_Traced(key, function) for key, function in functions.items()]
         self._columns: dict[Node, Any] = {}
         self._bad: dict[Node, Any] = {}
 
     def _turned(self, array: Array) -> Array:
-        turned = array.transpose(self._others + self._shape.taken)
-        return turned if len(self._shape.taken) == 1 else turned.reshape((*self._lengths, -1))
+        taken = self._shape.taken
+        turned = array.transpose(self._others + taken)
+        if len(taken) > 1:
+            turned = turned.reshape((*self._lengths, math.prod(array.shape[axis] for axis in taken)))
+        # It may be a copy.
+        turned.flags.writeable = False
+        return turned
 
     def rows(self, numbers: Iterable[int]) -> Iterator[Array]:
         """The rows of these numbers, in C order of the axes that are left."""
-        places = np.unravel_index(np.asarray(list(numbers), np.intp), self._lengths) if self._lengths else ()
-        for place in zip(*(each.tolist() for each in places), strict=True) if self._lengths else [()] * len(numbers):  # type: ignore[arg-type]
+        for number in numbers:
+            place = (
+                np.unravel_index(number, self._lengths) if len(self._lengths) > 1 else (number,)[: len(self._lengths)]
+            )
             row = self._array[place]
             yield row if self._present is None else row[self._present[place]]
 
