@@ -491,6 +491,12 @@ def test_rows_without_elements() -> None:
         ff.run(np.zeros((3, 0)), lambda v: v.max(), axis=1)
 
 
+def test_differences_of_one_element() -> None:
+    with pytest.raises(ValueError, match="empty sequence"):
+        ff.run(np.ones((3, 1)), lambda v: np.argmax(np.diff(v)), axis=1)
+    assert ff.run(np.ones((3, 1)), lambda v: np.diff(v), axis=1)["<lambda>"].shape == (3, 0)
+
+
 def test_degrees_of_freedom_that_are_not_left() -> None:
     x = np.ones((3, 1))
     r, texts = warned(lambda: ff.run(x, std, axis=1))

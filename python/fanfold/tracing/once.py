@@ -55,6 +55,12 @@ class RowTrace(Trace):
         self.noted: list[tuple[Node, str, dict[str, Any]]] = []
         """The operations for which NumPy warns."""
 
+    def keep(self, made: Any, node: Node) -> None:
+        """Records a deferred value. Ends the trace if it has no elements, for which NumPy may warn or raise."""
+        if node.shape == (0,):
+            self.because("a slice without elements")
+        super().keep(made, node)
+
     def because(self, reason: str) -> None:
         """Ends the trace for this reason."""
         super().because(reason)
