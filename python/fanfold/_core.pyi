@@ -85,7 +85,7 @@ class Plan:
         workers: int,
         timeout: float | None,
         out: dict[int, npt.NDArray[Any]],
-    ) -> tuple[list[Any], list[tuple[int, Exception]], int, int, int, float]: ...
+    ) -> tuple[list[Any], list[tuple[int, Exception]], int, int, int, list[float]]: ...
     def run_rows(
         self,
         arrays: Sequence[_Elements],
@@ -96,7 +96,7 @@ class Plan:
         targets: dict[int, npt.NDArray[Any]],
         workers: int,
         timeout: float | None,
-    ) -> tuple[list[Any], list[tuple[int, Exception]], int, int, int, float]: ...
+    ) -> tuple[list[Any], list[tuple[int, Exception]], int, int, int, list[float]]: ...
     def run_groups(
         self,
         arrays: Sequence[_Elements],
@@ -112,7 +112,7 @@ class Plan:
         timeout: float | None,
     ) -> tuple[
         tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.int64] | None],
-        tuple[list[Any], list[tuple[int, Exception]], int, int, int, float],
+        tuple[list[Any], list[tuple[int, Exception]], int, int, int, list[float]],
     ]: ...
 
 @final

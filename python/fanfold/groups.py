@@ -19,6 +19,9 @@ from fanfold.labels import Labels, labels
 from fanfold.shapes import Arrays, Out, Over, Written, objects
 from fanfold.sources import Elements, missing
 
+Places = list[npt.NDArray[np.int64]]
+"""The positions of each group's elements."""
+
 
 class Groups:
     """The elements of each label as a group: for a run with `by=`, what `shapes.Rows` is for one with `axis=`."""
@@ -98,7 +101,7 @@ class Groups:
             return positions[column + starts.reshape(-1, *(1,) * (column.ndim - 1))]
         return objects([positions[own + start] for own, start in zip(column, starts, strict=True)])
 
-    def _of_groups(self) -> list[npt.NDArray[np.int64]]:
+    def _of_groups(self) -> Places:
         """The positions of each group's elements."""
         positions = np.zeros(0, np.int64) if self._positions is None else self._positions
         return np.split(positions, self._offsets[1:-1]) if self._offsets.size > 1 else []
@@ -148,27 +151,39 @@ class Groups:
         It is called once per group, with the group's elements.
         """
 
-        def parts(array: npt.NDArray[Any], positions: list[npt.NDArray[np.int64]]) -> list[npt.NDArray[Any]]:
+        def parts(array: npt.NDArray[Any], positions: Places) -> list[npt.NDArray[Any]]:
             # An np.matrix always has two axes.
             own = [array.take(each) for each in positions]
             for part in own:
                 part.flags.writeable = False
             return own
 
+        def values(data: npt.NDArray[Any], places: Places, kept: Places) -> list[Any]:
+            given, columns = function.inputs(data, lambda array: array)
+            # The parts of each argument, group by group.
+            firsts = [parts(array, places) for array in given]
+            named = {name: parts(column, places) for name, column in columns.items()}
+            weights = None if self._weights is None else parts(self._weights, kept)
+            found = []
+            for number in range(len(places)):
+                own = tuple(first[number] for first in firsts)
+                columns = {name: column[number] for name, column in named.items()}
+                told = {} if weights is None else {"weights": weights[number]}
+                found.append(function.on(own, columns, **told))
+            return found
+
         def called(data: npt.NDArray[Any]) -> Any:
             places = kept = self._of_groups()
-            if missing(elements) and isinstance(elements, _core.Source):
+            present = function.present
+            if present is None and missing(elements) and isinstance(elements, _core.Source):
+                present = elements.is_present()
+            if present is not None:
                 # The array has only the present elements: these are their positions among them.
-                present = elements.is_present().reshape(-1)
+                present = present.reshape(-1)
                 kept = [own[present[own]] for own in places]
                 numbers = np.cumsum(present) - 1
                 places = [numbers[own] for own in kept]
-            if self._weights is None:
-                values = [function.on(part) for part in parts(data, places)]
-            else:
-                pairs = zip(parts(data, places), parts(self._weights, kept), strict=True)
-                values = [function.on(part, weights=weights) for part, weights in pairs]
-            return shapes.returned(values)
+            return shapes.returned(values(data, places, kept))
 
         return called
 
@@ -292,7 +307,7 @@ class GroupsAlong(Groups):
                 part.flags.writeable = False
                 told = given if counts is None else given | {"where": counts.take(positions, axis=self._axis)}
                 told = told if self._weights is None else told | {"weights": self._weights[positions]}
-                values.append(function.on(part, **told))
+                values.append(function.on((part,), {}, **told))
             if values and all(isinstance(value, np.ndarray) and value.shape == self._rest for value in values):
                 return np.stack(values, axis=self._axis)
             return shapes.returned(values)

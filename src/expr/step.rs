@@ -1,6 +1,7 @@
 //! The elementwise steps: leaving out NaN, conversions, distances from a center.
 //!
-//! A step takes one operand, and its loops are our own, compiled once per instruction set. What takes several is in `operation`.
+//! A step takes one operand, and its loops are our own, compiled once per instruction set. What takes several is in
+//! `operation`.
 
 use num_complex::Complex;
 

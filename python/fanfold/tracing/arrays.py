@@ -111,12 +111,16 @@ class Traced(np.ndarray[Any, Any], metaclass=StandsIn):
             chosen = selections.chosen(trace, node, key)
             if chosen is not None:
                 return chosen
+        if trace is not None and not _is_place(key):
+            trace.because("indexing")
         return self._plain()[fallback.read(trace, key)]
 
     def __setitem__(self, key: Any, value: Any) -> None:
         self._plain()[fallback.read(self._trace, key)] = fallback.read(self._trace, value)
 
     def __iter__(self) -> Any:
+        if self._trace is not None:
+            self._trace.because("iteration")
         return iter(self._plain())
 
     def __repr__(self) -> str:
@@ -142,6 +146,11 @@ class Traced(np.ndarray[Any, Any], metaclass=StandsIn):
 
     def __contains__(self, value: Any) -> bool:
         return fallback.read(self._trace, value) in self._plain()
+
+
+def _is_place(key: Any) -> bool:
+    """Whether a key is the place of one element or row, which NumPy returns without reading the others."""
+    return type(key) is int or (type(key) is tuple and all(type(each) is int for each in key))
 
 
 # ---- what is not computed yet ----
@@ -512,6 +521,8 @@ def _delegating(name: str) -> Callable[..., Any]:
         rule = registry.METHODS.get(name)
         if rule is not None and self._trace is not None:
             return rule(self, *args, **kwargs)
+        if self._trace is not None:
+            self._trace.because(REASONS.get(name, name))
         read = fallback.read
         return getattr(self._plain(), name)(*read(self._trace, args), **read(self._trace, kwargs))
 

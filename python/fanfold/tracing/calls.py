@@ -5,8 +5,9 @@ does everything in turn: starting a thread takes as long as a sweep over a hundr
 """
 
 import os
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from types import MappingProxyType
 from typing import Any
 
@@ -22,10 +23,13 @@ from fanfold.tracing.along import Beside
 from fanfold.tracing.arrays import Deferred, StandsIn, Traced, takes
 from fanfold.tracing.formulas import Formulas
 from fanfold.tracing.nodes import Node
+from fanfold.tracing.rebinding import Rebound
 from fanfold.tracing.trace import InVain, Trace
 
 Array = npt.NDArray[Any]
 Function = Callable[[Array], Any]
+
+_NOTHING_ASKED = "it asked for nothing that can be fused: it reads the elements itself, in C, in Numba, or not at all"
 
 SMALLEST = 131_072
 """Below this number of elements, tracing costs more than it saves."""
@@ -34,14 +38,15 @@ SMALLEST = 131_072
 class _Call:
     """A function's call: its trace, its return value, and the values that it still waits for."""
 
-    def __init__(self, key: str, function: Function, traced: "TracedCalls") -> None:
+    def __init__(self, key: Any, called: Called, traced: "TracedCalls") -> None:
         self.key = key
-        self.called = Called(function)
+        self.called = called
         self.trace = Trace(traced.formulas, traced.settle, SMALLEST)
         self.result: Any = None
         self.error: Exception | None = None
         self.left: list[tuple[Deferred, Node]] = []
         self.again = False
+        self.seconds = 0.0
         self._traced: TracedCalls | None = traced
 
     @property
@@ -51,15 +56,33 @@ class _Call:
             return "plain"
         return "partly fused" if self.trace.reasons else "fused"
 
+    @property
+    def why(self) -> str:
+        """The reasons why it is not completely fused."""
+        return "; ".join(self.trace.reasons) or _NOTHING_ASKED
+
     def attempt(self) -> None:
         """Calls the function with a traced array, and again with a plain one if it fails on deferred values."""
+        with self._timed():
+            self._attempt()
+
+    def _attempt(self) -> None:
         trace, traced = self.trace, self._traced
         if traced is None:
             return
-        view: Any = locked(traced.data).view(Traced)
-        view._trace = trace
+
+        def traced_view(array: Array) -> Array:
+            view: Any = locked(array).view(Traced)
+            view._trace = trace
+            return view  # type: ignore[no-any-return]
+
+        given, columns = self.called.inputs(traced.data, traced_view)
+        rebound = Rebound(self.called.function)
         try:
-            self.result = self.called.context.run(self.called.function, view)
+            self.result = self.called.context.run(rebound.function, *given, **columns)
+            if rebound.end():
+                trace.why_again = "a global that it reads has changed while it was called"
+                trace.give_up()
             found = results.deferred_in(self.result)
             for each in found:
                 # A function of a nested run can return values of the outer run.
@@ -75,7 +98,8 @@ class _Call:
             if traced.is_stopped():
                 # It waited for a value that will not come, or used one that no longer exists.
                 raise Stopped from None
-            if not (trace.used or trace.in_vain or _speaks_of_us(error) or refuses_read_only(error)):
+            is_its_own = not (trace.used or trace.in_vain or rebound.is_copy)
+            if is_its_own and not (_speaks_of_us(error) or refuses_read_only(error)):
                 trace.because(f"it raised {type(error).__name__}: {error}")
                 self.error = without_our_frames(error)
                 return
@@ -92,17 +116,31 @@ class _Call:
         # It may have stored deferred values before it failed.
         with suppress(Exception, InVain):
             trace.close(set())
-        self.once_more(traced.data)
+        self._once_more(traced.data)
 
-    def once_more(self, data: Array) -> None:
+    def late(self, data: Array) -> None:
+        """Calls a function with a plain array after all others, because a value that it returned cannot be had."""
+        with self._timed():
+            self._once_more(data)
+
+    def _once_more(self, data: Array) -> None:
         """Calls a function with a plain array. What it returns or raises now is its own."""
         self.again, self.left, self.result = True, [], None
         try:
             self.result = self.called(data)
-            self.trace.because(COPIED if self.called.bytes_copied else "it failed with a traced array")
+            self.trace.because(COPIED if self.called.bytes_copied else self.trace.why_again)
         except Exception as error:  # noqa: BLE001 - a function can raise anything
             self.trace.because(f"it raised {type(error).__name__} with a plain array too: {error}")
             self.error = without_our_frames(error)
+
+    @contextmanager
+    def _timed(self) -> Iterator[None]:
+        """Adds the time of a block to the function's, without its waiting for passes."""
+        begun, waited = time.perf_counter(), self.trace.waited
+        try:
+            yield
+        finally:
+            self.seconds += time.perf_counter() - begun - (self.trace.waited - waited)
 
     def end(self) -> None:
         """Ends the call: drops all references to the run."""
@@ -130,13 +168,13 @@ def why_plain(data: Array) -> str | None:
 
 
 class TracedCalls:
-    """The functions of one run, and the kernels that share their sweeps."""
+    """The functions of one run, and the kernels that share their sweeps. All their arrays have the shape of `data`."""
 
     def __init__(
         self,
         data: Array,
-        functions: Mapping[str, Function],
-        kernels: list[_core.Kernel],
+        functions: Mapping[Any, Called],
+        kernels: Sequence[tuple[_core.Kernel, Array]],
         nan_policy: str,
         workers: int,
         deadline: Deadline,
@@ -148,10 +186,10 @@ class TracedCalls:
         self.data = data
         # The deferred values that functions returned.
         self.unsettled: list[Node] = []
-        self.calls = {key: _Call(key, function, self) for key, function in functions.items()}
-        for index, kernel in enumerate(kernels):
+        self.calls = {key: _Call(key, called, self) for key, called in functions.items()}
+        for index, (kernel, array) in enumerate(kernels):
             try:
-                self.formulas.session.reduce(index, 0, kernel, nan_policy, out.get(index))
+                self.formulas.session.reduce(index, self.formulas.elements(array), kernel, nan_policy, out.get(index))
             except (TypeError, ValueError, MemoryError) as error:
                 self.formulas.answers[index] = (error, False)
         if nan_policy == "raise" and kernels:
@@ -253,7 +291,7 @@ class TracedCalls:
                 call.trace.know([node for _, node in call.left])
                 call.result = results.plain(call.result)
             except (Exception, InVain):  # noqa: BLE001 - any exception that NumPy would have raised
-                call.once_more(self.data)
+                call.late(self.data)
         for call in self.calls.values():
             if call.again and call.error is None:
                 try:

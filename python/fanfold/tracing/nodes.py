@@ -114,9 +114,14 @@ class FromValues(NamedTuple):
     """How floating-point exceptions are handled."""
 
 
-class Sweep(NamedTuple):
-    """One pass over memory: the bytes that it read, and the kernels and nodes that it computed."""
+class Doubt(Exception):
+    """Says why a number must be left to a plain call: the result is not certain to mean the same."""
 
+
+class Sweep(NamedTuple):
+    """One pass over memory: its seconds, the bytes that it read, and the kernels and nodes that it computed."""
+
+    seconds: float
     bytes_read: int
     kernels: list[int]
     nodes: list[Node]

@@ -16,6 +16,7 @@ import functools
 import itertools
 import math
 import operator
+import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
@@ -66,6 +67,12 @@ class RowTrace(Trace):
         super().because(reason)
         if self.is_running:
             self.give_up()
+
+    def force(self, node: Node, reason: str | None, at_once: bool = False) -> Any:
+        """Ends the trace: a value of one row is none of the others."""
+        if self.is_running:
+            self.because(reason or "a value")
+        return super().force(node, reason, at_once)
 
     def may_warn(self, node: Node, name: str, state: dict[str, Any]) -> None:
         """Records an operation for which NumPy warns of floating-point exceptions."""
@@ -233,15 +240,23 @@ class OfRows:
         self.rows = list(rows)
         self.values: list[Any] = []
         self.error: Exception | None = None
+        self.seconds = 0.0
         self._of = of
 
     def attempt(self) -> None:
         """Calls the function for each row."""
+        begun = time.perf_counter()
+        try:
+            self._attempt()
+        finally:
+            self.seconds = time.perf_counter() - begun
+
+    def _attempt(self) -> None:
         of = self._of
         for row in of.rows(self.rows):
             of.deadline.left()
             try:
-                self.values.append(self.called.on(row))
+                self.values.append(self.called.on((row,), {}))
             except Exception as error:  # noqa: BLE001 - a function can raise anything
                 self.error = without_our_frames(error)
                 return
@@ -264,6 +279,7 @@ class FunctionsOfRows:
     ) -> None:
         self.deadline = deadline
         self.passes = self.bytes_read = self.bytes_copied = 0
+        self.seconds: list[float] = []
         self.workers = 1
         self._shape = shape
         self._others = tuple(axis for axis in range(shape.ndim) if axis not in shape.taken)
@@ -362,9 +378,9 @@ class FunctionsOfRows:
         """A function's results, laid out as `np.apply_along_axis` does. Raises the exception of the first row that
         failed.
         """
-        errors = [error for error in (call.error, *(task.error for task in call.tasks)) if error is not None]
-        if errors:
-            raise errors[0]
+        for error in (call.error, *(task.error for task in call.tasks)):
+            if error is not None:
+                raise error
         values = [value for task in call.tasks for value in task.values]
         if call.result is None:
             if not self._count:
@@ -404,8 +420,8 @@ class FunctionsOfRows:
             full = np.moveaxis(full, [along + place for place in places], [first + place for place in places])
         return full[()] if full.ndim == 0 else full
 
-    def outcomes(self) -> Iterator[tuple[str, Any, Exception | None, str, str]]:
-        """For each function its key, its result or exception, and how and why it was computed so."""
+    def outcomes(self) -> Iterator[tuple[str, Any, Exception | None, str, str, float]]:
+        """For each function its key, its result or exception, how and why it was computed so, and its own time."""
         for call in self._calls:
             value, error, why = None, None, call.why or ""
             try:
@@ -424,7 +440,7 @@ class FunctionsOfRows:
             call.error = None
             for task in call.tasks:
                 task.error = None
-            yield call.key, value, error, how, why
+            yield call.key, value, error, how, why, sum(task.seconds for task in call.tasks)
 
 
 def _stacked(values: list[Any]) -> Array:
@@ -564,8 +580,10 @@ class _Sweeps:
                 requests.append((self._ids[node.inputs[0]], node.operation.kernel))
             else:
                 requests.append((self._ids[node], np.empty((self._count, *node.shape), node.dtype)))  # type: ignore[misc]
+        begun = time.perf_counter()
         with of.deadline.within() as left:
             columns, failed, flags, workers = self._core.sweep(requests, of._workers, left)
+        of.seconds.append(time.perf_counter() - begun)
         of.passes += 1
         of.bytes_read += self._array.nbytes
         of.workers = max(of.workers, workers)
