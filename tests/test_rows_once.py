@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
+from scipy import stats
 
 import fanfold as ff
 
@@ -673,3 +674,33 @@ def test_arithmetic_with_several_quantiles() -> None:
     r = ff.run(x, several, axis=1)
     assert r.report.how == {"several": "fused"}
     alike(r["several"], np.apply_along_axis(several, 1, x), "float64")
+
+
+def test_recognised_functions_of_scipy() -> None:
+    def shape(v: Array) -> Any:
+        return stats.skew(v), stats.kurtosis(v), stats.iqr(v)
+
+    def entropy(v: Array) -> Any:
+        return stats.entropy(np.abs(np.asarray(v)) + 1)
+
+    for dtype in ("float64", "float32", "int64"):
+        x = elements(dtype, (40, 90))
+        x[7] = 3
+        r, texts = warned(lambda x=x: ff.run(x, [shape, entropy], axis=1))
+        for function in (shape, entropy):
+            expected, own = warned(lambda x=x, function=function: np.apply_along_axis(function, 1, x))
+            alike(r[function.__name__], expected, dtype)
+            assert own <= texts
+    # SciPy warns of the row of equal elements, which has a call of its own.
+    assert r.report.why["shape"] == "called for 1 of 40 rows"
+
+
+def test_a_recognised_function_that_needs_values_at_once() -> None:
+    x = np.abs(elements("float64", (30, 200)))
+
+    def several(v: Array) -> Any:
+        return stats.zscore(v)[:2], stats.mode(np.round(v)).mode, stats.trim_mean(v, 0.1)
+
+    r = ff.run(x, {str(each): lambda v, each=each: several(v)[each] for each in range(3)}, axis=1)
+    for each in range(3):
+        alike(r[str(each)], np.apply_along_axis(lambda v, each=each: several(v)[each], 1, x), "float64")

@@ -33,6 +33,7 @@ from fanfold.tracing import results
 from fanfold.tracing.arrays import Deferred, DeferredArray, deferred, takes
 from fanfold.tracing.formulas import Formulas
 from fanfold.tracing.nodes import Along, Array, Computed, FromValues, Node, Selection, Source, Statistic
+from fanfold.tracing.rebinding import Rebound
 from fanfold.tracing.rules.quantiles import Several
 from fanfold.tracing.trace import KINDS, MESSAGES, InVain, Trace
 
@@ -61,6 +62,12 @@ class RowTrace(Trace):
         if node.shape == (0,):
             self.because("a slice without elements")
         super().keep(made, node)
+
+    def know(self, nodes: list[Node], at_once: bool = False) -> None:
+        """Ends the trace: the function needs values now."""
+        if self.is_running:
+            self.because("it asked for a value")
+        super().know(nodes, at_once)
 
     def because(self, reason: str) -> None:
         """Ends the trace for this reason."""
@@ -184,11 +191,12 @@ class _Traced:
     ) -> tuple[_Result, list[tuple[Node, str, dict[str, Any]]]] | None:
         trace = formulas.trace = RowTrace(formulas)
         stand_in = self._stand_in(formulas, trace, row)
+        rebound = Rebound(self.called.function)
         found: _Result | None = None
         why: str | None = None
         try:
             with standing_in():
-                value = self.called.context.run(self.called.function, stand_in)
+                value = self.called.context.run(rebound.function, stand_in)
             found = _Result(value)
             if {id(each) for each in results.deferred_in(value)} != {id(each) for each in found.left}:
                 why = "the kind of its result"
@@ -198,6 +206,8 @@ class _Traced:
         except Exception as error:  # noqa: BLE001 - a function can raise anything
             why = f"it raised {type(error).__name__}"
         del stand_in
+        if rebound.end():
+            why = why or "a global that it reads has changed while it was called"
         trace.is_running, formulas.trace = False, None
         if trace.in_vain or trace.reasons:
             why = why or (trace.reasons[0] if trace.reasons else "it asked for a value")
@@ -604,7 +614,9 @@ class _Sweeps:
         bad = np.zeros(self._count, np.bool_)
         bad[failed] = True
         column = np.ones(self._count, node.dtype)
-        if isinstance(found, np.ndarray) and found.dtype == node.dtype and found.ndim == 1:
+        # Some formulas take a mean of float32 as float64.
+        given = found.dtype if isinstance(found, np.ndarray) and found.ndim == 1 else None
+        if given is not None and (given == node.dtype or (given.kind == "f" and np.can_cast(given, node.dtype))):
             column[~bad] = found
         elif self._count:
             bad[:] = True
