@@ -264,12 +264,30 @@ def test_all_of_them_at_once_over_a_large_array(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(calls, "SMALLEST", REAL_SMALLEST)
     x = np.exp(rng.standard_normal(REAL_SMALLEST + 1) / 3)
     functions = {name: own[0] for name, own in CALLS.items()}
-    # While SciPy tells the dtypes of its results, which it does once, some of its functions change the filters of warnings.
+    # While SciPy tells the dtypes of its results, which it does once, some functions change the filters of warnings.
     ff.run(x, functions, workers=1)
     run = ff.run(x, functions, workers=2)
     assert set(run.report.how.values()) == {"fused"}
     for name, function in functions.items():
         the_same(run[name], function(x))
+
+
+@pytest.mark.parametrize("action", ["ignore", "error"])
+@pytest.mark.parametrize("state", ["ignore", "raise"])
+@pytest.mark.parametrize("place", ["float64", "of both signs"])
+@pytest.mark.parametrize("name", CALLS)
+def test_functions_can_change_filters_and_the_error_state(name: str, place: str, state: Any, action: Any) -> None:
+    for function in CALLS[name]:
+
+        def inside(v: Array, function: Function = function) -> Any:
+            with warnings.catch_warnings(), np.errstate(all=state):
+                warnings.simplefilter(action)
+                return function(v)
+
+        want, _ = observed(lambda inside=inside: inside(locked(ARRAYS[place])))  # type: ignore[misc]
+        got, told = observed(lambda inside=inside: ff.run(ARRAYS[place], {"f": inside}, on_error="return")["f"])  # type: ignore[misc]
+        the_same(got, want)
+        assert not told
 
 
 def test_every_rule_of_scipy_is_tested() -> None:

@@ -106,6 +106,11 @@ impl FormulasOfRows {
         session::cast(&mut self.state(dtype.py()).graph, of, dtype)
     }
 
+    /// The node of floats to an integer power.
+    fn power(&self, py: Python<'_>, of: NodeId, exponent: u8) -> PyResult<NodeId> {
+        session::power(&mut self.state(py).graph, of, exponent)
+    }
+
     /// Runs one sweep over all rows for these requests.
     fn sweep<'py>(
         &self,

@@ -8,10 +8,10 @@ use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::sync::MutexExt;
 
-use crate::dtype::{Buffer, Constant, DType, Number};
+use crate::dtype::{Buffer, Constant, DType, ItemType, Number};
 use crate::engine::{self, Control, SweepResult, Workers};
 use crate::error::Error;
-use crate::expr::{self, Graph, Loop, NodeId, Operation, Step};
+use crate::expr::{self, EXPONENTS, Graph, Loop, NodeId, Operation, Step};
 use crate::kernel::{Input as Elements, NanPolicy, Request, Subject};
 use crate::kernels;
 use crate::plan::RequestId;
@@ -112,6 +112,11 @@ impl Session {
     /// The node of elements converted to another dtype, for which `can_cast` is true.
     fn cast(&self, of: NodeId, dtype: &Bound<'_, PyArrayDescr>) -> PyResult<NodeId> {
         cast(self.state(dtype.py()).session.graph(), of, dtype)
+    }
+
+    /// The node of floats to an integer power.
+    fn power(&self, py: Python<'_>, of: NodeId, exponent: u8) -> PyResult<NodeId> {
+        power(self.state(py).session.graph(), of, exponent)
     }
 
     /// Registers `who` for a kernel's result on a node's elements. A result that is an array is written to `out`, if
@@ -239,6 +244,14 @@ pub(super) fn constant(graph: &mut Graph, number: &Bound<'_, PyUntypedArray>) ->
     let buffer = view.load(Level::current(), 0, 1, &mut scratch).to_buffer();
     let constant = Constant::new(buffer).ok_or_else(|| PyValueError::new_err("a constant must be one number"))?;
     Ok(graph.constant(constant))
+}
+
+/// The node of floats to an integer power.
+pub(super) fn power(graph: &mut Graph, of: NodeId, exponent: u8) -> PyResult<NodeId> {
+    if !EXPONENTS.contains(&exponent) || !matches!(graph.item(of), ItemType::Float32 | ItemType::Float64) {
+        return Err(PyValueError::new_err(format!("there is no loop for the power {exponent} of such elements")));
+    }
+    Ok(graph.step(Step::Power(exponent), of))
 }
 
 /// The node of elements converted to another dtype, for which `can_cast` is true.

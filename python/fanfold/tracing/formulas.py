@@ -285,6 +285,8 @@ class Formulas:
                 node.id = self.session.select(*ids)
             case ("cast", dtype):
                 node.id = self.session.cast(ids[0], dtype)
+            case ("power", exponent):
+                node.id = self.session.power(ids[0], exponent)
             case loop:
                 node.id = self.session.ufunc(loop, list(ids))
 

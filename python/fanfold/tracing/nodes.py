@@ -26,7 +26,20 @@ Shape = tuple[int, ...] | Selection
 class Node:
     """A formula, or a number computed from one."""
 
-    __slots__ = ("asked", "code", "dtype", "error", "id", "inputs", "known", "operation", "plain", "shape", "value")
+    __slots__ = (
+        "asked",
+        "code",
+        "dtype",
+        "error",
+        "id",
+        "inputs",
+        "known",
+        "operation",
+        "plain",
+        "quick",
+        "shape",
+        "value",
+    )
 
     def __init__(
         self,
@@ -46,6 +59,8 @@ class Node:
         # For a number: whether it is known, and its value.
         self.known = False
         self.value: Any = None
+        # The formula that sums read in its place, once it is known: see `powers`.
+        self.quick: Node | None = None
         # For a statistic: whether a sweep was requested, why it failed, and how NumPy computes it.
         self.asked = False
         self.error: Exception | None = None

@@ -559,6 +559,8 @@ class _Sweeps:
                 self._ids[node] = self._core.select(*of)
             case ("cast", dtype):
                 self._ids[node] = self._core.cast(of[0], dtype)
+            case ("power", exponent):
+                self._ids[node] = self._core.power(of[0], exponent)
             case loop:
                 self._ids[node] = self._core.ufunc(loop, of)
 
@@ -684,13 +686,16 @@ class _Sweeps:
         """Warns of floating-point exceptions, once for each operation of a function."""
         try:
             for node, name, state in call.noted:
-                if node not in used:
+                computed = [each for each in (node, node.quick) if each in used]
+                if not computed:
                     continue
                 if isinstance(node.operation, Computed):
                     for told in self._told.get(node, ()):
                         warnings.warn(told, RuntimeWarning, stacklevel=4)
                     continue
-                bits = self._flags.get(self._ids.get(node, -1), 0)
+                bits = 0
+                for each in computed:
+                    bits |= self._flags.get(self._ids.get(each, -1), 0)
                 if bits & 16:
                     call.result, call.why = None, f"{name} failed"
                     return

@@ -198,15 +198,39 @@ _CARRIED = (
 
 
 def _may_call(function: types.FunctionType) -> bool:
-    """Whether a function may call something recognised, by a glance at its names."""
+    """Whether a function may call something recognised, by a glance at its names and at its helpers'."""
+    found = _functions_in(function)
+    if not found:
+        return found is None
+    seen, queue = {function}, found
+    while queue:
+        value = queue.pop()
+        if recognised(value) is not None:
+            return True
+        if value not in seen and _is_users(value):
+            seen.add(value)
+            found = _functions_in(value)
+            if found is None:
+                return True
+            queue += found
+    return False
+
+
+def _functions_in(function: types.FunctionType) -> list[types.FunctionType] | None:
+    """The functions behind the names of a function; None if it may call something recognised itself."""
     code, scope = function.__code__, function.__globals__
-    if code.co_freevars or not _NAMES.isdisjoint(code.co_names):
-        return True
+    if not _NAMES.isdisjoint(code.co_names) or types.CodeType in map(type, code.co_consts):
+        return None
+    found = []
     for name in code.co_names:
         value = scope.get(name)
-        if type(value) is types.FunctionType and (_is_users(value) or recognised(value) is not None):
-            return True
-    return types.CodeType in map(type, code.co_consts)
+        if type(value) is types.FunctionType:
+            found.append(value)
+    for name in code.co_freevars:
+        value = _value_of(function, name)
+        if type(value) is types.FunctionType:
+            found.append(value)
+    return found
 
 
 _NAMES = frozenset(name for _, name in ADDRESSES)

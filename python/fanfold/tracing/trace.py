@@ -157,10 +157,13 @@ class Trace:
                 if not node.known:
                     left.append((node, name, state))
                 continue
-            if node.id is None:
+            computed = [each.id for each in (node, node.quick) if each is not None and each.id is not None]
+            if not computed:
                 left.append((node, name, state))
                 continue
-            bits = self.formulas.flags.get(node.id, 0)
+            bits = 0
+            for number in computed:
+                bits |= self.formulas.flags.get(number, 0)
             for bit, words in MESSAGES:
                 if bits & bit and state[KINDS[words]] == "warn":
                     warnings.warn(f"{words} encountered in {name}", RuntimeWarning, stacklevel=4)

@@ -310,13 +310,15 @@ class Sample:
         return deferred(self.trace, self.trace.formulas.along(operation, self.node, np.dtype(dtype), plain, shape))
 
     def now(self, *asked: Any) -> list[Any]:
-        """The values of deferred numbers or nodes, all computed at once."""
+        """The values of nodes and of deferred values, all computed at once. Others are known already."""
         trace = self.trace
-        nodes = [each if type(each) is Node else each._node for each in asked]
+        found = [each._node if issubclass(type(each), Deferred) else each for each in asked]
+        nodes = [each for each in found if type(each) is Node]
         trace.used = True
         trace.nodes += nodes
         trace.know(nodes)
-        return [node.value[()] if isinstance(node.value, np.ndarray) else node.value for node in nodes]
+        values = [each.value if type(each) is Node else each for each in found]
+        return [value[()] if isinstance(value, np.ndarray) else value for value in values]
 
     def result(self, *fields: Any) -> Any:
         """The result in the function's own class."""

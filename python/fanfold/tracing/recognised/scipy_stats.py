@@ -220,16 +220,16 @@ def _sigmaclip(s: Sample, low: Any, high: Any) -> Any:
         if not (1e-140 < std < 1e140 and abs(mean) < 1e140):
             return None
         lowest, highest = max(lowest, lower), min(highest, upper)
-        # The rounding of the limits decides on elements that are as near as this.
+        # The rounding of the limits decides on elements that are as near as this, inside or outside.
         near = 1e-11 * max(abs(lowest), abs(highest))
         inside = values[(values >= lowest) & (values <= highest)]
-        sample = s.derived(inside)
         most = np.count_nonzero((values >= lowest - near) & (values <= highest + near))
-        least = np.count_nonzero((values >= lowest + near) & (values <= highest - near))
+        sample = s.derived(inside)
         if sample is None:
             return None
-        mean, std, most, least = s.now(sample.kernel("mean"), sample.kernel("std"), most, least)
-        if most != least or least < FEWEST:
+        least = sample.counted()
+        mean, std, first, last, least, most = s.now(*map(sample.kernel, ("mean", "std", "min", "max")), least, most)
+        if most != least or least < FEWEST or first < lowest + near or last > highest - near:
             return None
         if least == size:
             return s.result(inside, lower, upper)

@@ -8,6 +8,7 @@ import numpy.typing as npt
 
 from fanfold.tracing.arrays import deferred
 from fanfold.tracing.nodes import Along, Node, Selection
+from fanfold.tracing.powers import SUMS, quick
 from fanfold.tracing.rules.registry import FUNCTIONS, rule
 from fanfold.tracing.trace import Trace
 from fanfold.tracing.ufuncs import by_warnings, elements_of, float_state, kernel
@@ -62,6 +63,8 @@ def statistic(
         with np.errstate(**state):
             return func(elements, **parameters)
 
+    if name in SUMS:
+        node = quick(trace.formulas, node)
     # NaN can mean that no element was left; NumPy warns of that.
     doubts_nan = chosen or name.startswith("nan")
     key = (kernel(name, **parameters), tuple(state.values()))
