@@ -320,7 +320,7 @@ class DeferredArray(Deferred):
     def __getitem__(self, key: Any) -> Any:
         node = self._formula()
         if node is not None and isinstance(key, slice) and self.ndim == 1:
-            part = self._trace.formulas.cut(node, key)
+            part = self._trace.cut(node, key)
             if part is not None and part.shape[0] >= self._trace.smallest:  # type: ignore[index]
                 child: Any = deferred(self._trace, part)
                 child._parent = (self, key)

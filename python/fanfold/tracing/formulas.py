@@ -160,8 +160,11 @@ class Formulas:
         holder = self.intern(key, lambda: Node("shape", (mask,), mask.dtype, Selection(mask)))
         return self.apply("select", (mask, values), values.dtype, holder.shape)
 
-    def cut(self, node: Node, part: slice) -> Node | None:
-        """A slice of a formula, as the formula of slices. None if its elements are not in the order of the arrays."""
+    def cut(self, node: Node, part: slice) -> dict[Node, Node] | None:
+        """A slice of a formula, as the formula of slices: all nodes that the formula is made of, and their slices.
+
+        None if its elements are not in the order of the arrays.
+        """
         if isinstance(node.shape, Selection) or len(node.shape) != 1:
             return None
         done: dict[Node, Node] = {}
@@ -174,7 +177,7 @@ class Formulas:
                 inputs = tuple(done[of] for of in each.inputs)
                 shape = next(of.shape for of in inputs if not of.is_number)
                 done[each] = self.apply(each.operation, inputs, each.dtype, shape)
-        return done[node]
+        return done
 
     # ---- knowing them ----
 

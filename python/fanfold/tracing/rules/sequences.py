@@ -24,7 +24,7 @@ def item(trace: Trace, node: Node, key: int) -> Any:
     trace.items += 1
     if not -length <= key < length or trace.items > MOST_ITEMS:
         return None
-    part = trace.formulas.cut(node, slice(key % length, key % length + 1))
+    part = trace.cut(node, slice(key % length, key % length + 1))
     if part is None:
         return None
     return deferred(trace, trace.formulas.statistic(kernel("max"), None, part, node.dtype, np.max))
@@ -51,7 +51,7 @@ def _diff(trace: Trace, a: Any, n: Any = 1, axis: Any = -1) -> Any:
         return None
     if node.dtype == np.bool_:
         return None
-    later, earlier = trace.formulas.cut(node, slice(1, None)), trace.formulas.cut(node, slice(None, -1))
+    later, earlier = trace.cut(node, slice(1, None)), trace.cut(node, slice(None, -1))
     if later is None or earlier is None:
         return None
     first: Any = deferred(trace, earlier)
