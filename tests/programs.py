@@ -659,6 +659,9 @@ def shaken(seed: int) -> Change:
         by = rng.integers(-2, 3, np.shape(result)) * epsilon
         with np.errstate(all="ignore"):
             off = (result + by * (np.abs(result) + 1)).astype(dtype)
+            if seed % 2:
+                # The variance of a constant is a rounding, or 0.
+                off = np.where(np.abs(result) < epsilon, dtype.type(0), off)
         return off if isinstance(result, np.ndarray) else dtype.type(off)
 
     return change

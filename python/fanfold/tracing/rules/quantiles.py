@@ -6,9 +6,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fanfold.tracing.arrays import deferred
+from fanfold.tracing.arrays import Deferred, deferred
 from fanfold.tracing.nodes import Selection
-from fanfold.tracing.rules.registry import rule
+from fanfold.tracing.operators import OF_UFUNCS
+from fanfold.tracing.rules.registry import FUNCTIONS, rule
 from fanfold.tracing.rules.statistics import NOTHING, REAL, over_all, statistic
 from fanfold.tracing.trace import Trace
 from fanfold.tracing.ufuncs import elements_of, kernel
@@ -16,7 +17,47 @@ from fanfold.tracing.ufuncs import elements_of, kernel
 Array = npt.NDArray[Any]
 
 
-def _orderstatistic(func: Any, name: str) -> None:
+class Several(np.ndarray[Any, Any]):
+    """Deferred numbers as an array of objects.
+
+    Python's operators compute with them one by one. Everything else ends the trace: some of NumPy's functions leave
+    objects as they are (`np.nan_to_num`).
+    """
+
+    _trace: Trace | None = None
+
+    def __array_finalize__(self, of: Any) -> None:
+        self._trace = getattr(of, "_trace", None)
+
+    def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
+        if self._trace is not None and (method != "__call__" or kwargs or ufunc not in OF_UFUNCS):
+            self._trace.because(f"np.{ufunc.__name__} of several quantiles")
+        given = [_boxed(each) for each in inputs]
+        made = getattr(ufunc, method)(*given, **kwargs)
+        if type(made) is not np.ndarray:
+            return made
+        found = made.view(Several)
+        found._trace = self._trace
+        return found
+
+    def __array_function__(self, func: Any, types: Any, args: Any, kwargs: Any) -> Any:
+        if self._trace is not None:
+            self._trace.because(f"np.{getattr(func, '__name__', func)} of several quantiles")
+        return super().__array_function__(func, types, args, kwargs)
+
+
+def _boxed(value: Any) -> Any:
+    """An operand for a loop over objects."""
+    if type(value) is Several:
+        return value.view(np.ndarray)
+    if not issubclass(type(value), Deferred):
+        return value
+    box = np.empty((), object)
+    box[()] = value
+    return box
+
+
+def _order_statistic(func: Any, name: str) -> None:
     """Registers a median function."""
 
     @rule(func)
@@ -99,10 +140,7 @@ def _result_dtype(func: Any, q: Any, method: str, dtype: np.dtype[Any]) -> np.dt
 
 
 def _several(func: Any, trace: Trace, a: Any, q: Any, axis: Any, method: str) -> Any:
-    """Several quantiles as an array of objects, which are deferred numbers.
-
-    NumPy computes with these objects one by one, by their operators; where it asks for a value, the trace ends.
-    """
+    """Several quantiles of a row, as an array of deferred numbers."""
     node = elements_of(trace, a)
     numbers = [FUNCTIONS[func](trace, a, each, axis, method=method) for each in q]
     if node is None or not numbers or any(each is None for each in numbers):
@@ -110,7 +148,8 @@ def _several(func: Any, trace: Trace, a: Any, q: Any, axis: Any, method: str) ->
     if func(np.ones(2, node.dtype), q, method=method).dtype != numbers[0].dtype:
         # NumPy computes several quantiles of float32 in float64.
         return None
-    array = np.empty(len(numbers), object)
+    array = np.empty(len(numbers), object).view(Several)
+    array._trace = trace
     for place, number in enumerate(numbers):
         array[place] = number
     return array
@@ -137,6 +176,6 @@ def _parts(q: Any, dtype: np.dtype[Any]) -> float | tuple[float, ...] | None:
 
 
 for _prefix in ("", "nan"):
-    _orderstatistic(getattr(np, f"{_prefix}median"), f"{_prefix}median")
+    _order_statistic(getattr(np, f"{_prefix}median"), f"{_prefix}median")
     for _name in ("quantile", "percentile"):
         _quantile(getattr(np, f"{_prefix}{_name}"), f"{_prefix}{_name}")
