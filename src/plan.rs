@@ -3,7 +3,8 @@
 //!
 //! A [`Plan`] holds the functions of a call. For a dtype it makes a [`Stage`]: the sinks of the first sweep, each once,
 //! and the requests that wait for them. After the sweep, each waiting function returns its value or a further request.
-//! These requests make the next stage, until nothing waits. The engine does the sweeps (`engine/run.rs`).
+//! These requests make the next stage, until nothing waits. The engine does the sweeps (`engine/session.rs`; over many
+//! rows, `engine/rows.rs`).
 
 use std::fmt::Write as _;
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-"""How a user's function is called without tracing: with a read-only array, in a copy of the caller's context.
+"""A user's function and its inputs, for traced and plain calls: read-only arrays, in a copy of the caller's context.
 
 Functions that were compiled for writeable arrays (Numba with explicit signatures, Cython's memoryviews without
 ``const``) refuse a read-only array, although they only read. They are called again with their own copy.

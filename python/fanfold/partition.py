@@ -1,6 +1,4 @@
-"""Which elements each result is computed from (all, those along axes, those of a label), and the kernels that run over
-them.
-"""
+"""Chooses the rows or groups of a call, whose elements each result is computed from, and runs its kernels over them."""
 
 from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any

@@ -29,8 +29,6 @@ from fanfold.tracing.once import FunctionsOfRows, OfRows
 if TYPE_CHECKING:
     from fanfold.api import Plan
 
-_NO_ELEMENTS = np.empty(0)
-
 _RECORD = object()
 """The name that stands for a structured array; each of its fields is a column."""
 
@@ -80,7 +78,7 @@ class Run:
         self._times: dict[Any, float] = {}
         self._pass_times: list[float] = []
         self._groups: Any = None
-        # The reduced axes, to name the axes that are left.
+        # What the run does with the axes: `_named` names those that are left.
         self._asked = Asked(tuple(range(data.first.ndim)))
         self._gathered: dict[Any, tuple[npt.NDArray[Any], str]] = {}
         # Kernels cannot respect the meaning of an array's class: they fail, and functions get the array in its class.

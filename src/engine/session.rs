@@ -1,4 +1,5 @@
-//! The loop of all runs: the waiting requests, the sweep that computes them, and the requests that follow.
+//! The loop of whole arrays, of traced calls, and of rows that need further passes: the waiting requests, the sweep
+//! that computes them, and the requests that follow.
 //!
 //! The run of a whole array ([`run`](super::run)) repeats it until no request waits. The functions of a traced call add
 //! requests as they learn more. A row that needs further passes continues in a session of its own

@@ -1,4 +1,5 @@
-//! The elementwise steps: leaving out NaN, conversions, distances from a center.
+//! The elementwise steps: leaving out NaN or what is outside a range, conversions, absolute values, powers, scaling,
+//! distances from a center.
 //!
 //! A step takes one operand, and its loops are our own, compiled once per instruction set. What takes several is in
 //! `operation`.

@@ -155,9 +155,7 @@ impl Plan {
                     append(Err(error.clone().into()))?;
                 }
                 match error {
-                    Error::FoundNan { dtype, .. } => {
-                        (1, array.len() as u64 * dtype.size() as u64, Vec::new())
-                    }
+                    Error::FoundNan { dtype, .. } => (1, array.len() as u64 * dtype.size() as u64, Vec::new()),
                     _ => (0, 0, Vec::new()),
                 }
             }

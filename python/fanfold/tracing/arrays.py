@@ -3,7 +3,7 @@
 A `Traced` is an array over the real memory, so that code without NumPy's protocols (C code, Numba, ``np.asarray``)
 reads the real elements. A `Deferred` has no memory. It stands for a formula, knows its dtype and shape without
 computing, and is computed (*forced*) when its elements are needed. There are two kinds: `DeferredArray`, and
-`DeferredNumber` (in `numbers`). `rules` defines which of NumPy's functions extend a formula.
+`DeferredNumber` (in `numbers`). What happens when NumPy meets them is in `handlers`.
 
 All of them have every attribute that `dir` lists for NumPy's own types. If an operation is not part of a formula, the
 real array does it.
@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from fanfold.tracing.handlers import handle
 from fanfold.tracing.nodes import Along, Node
 from fanfold.tracing.operators import BINARY, COMPARISONS, IN_PLACE, UNARY
 from fanfold.tracing.trace import Trace
@@ -97,10 +98,10 @@ class Traced(np.ndarray[Any, Any], metaclass=StandsIn):
         return known
 
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
-        return ufuncs.ufunc(self._trace, ufunc, method, inputs, kwargs)
+        return handle.ufunc(self._trace, ufunc, method, inputs, kwargs)
 
     def __array_function__(self, func: Any, types: Any, args: Any, kwargs: Any) -> Any:
-        return registry.function(self._trace, func, args, kwargs)
+        return handle.function(self._trace, func, args, kwargs)
 
     def __getitem__(self, key: Any) -> Any:
         trace = self._trace
@@ -108,15 +109,15 @@ class Traced(np.ndarray[Any, Any], metaclass=StandsIn):
             part = super().__getitem__(key)
             return part if part.size >= trace.smallest else part.view(np.ndarray)
         if trace is not None and type(key) is DeferredArray and (node := self._node()) is not None:
-            chosen = selections.chosen(trace, node, key)
+            chosen = handle.chosen(trace, node, key)
             if chosen is not None:
                 return chosen
         if trace is not None and not _is_place(key):
             trace.because("indexing")
-        return self._plain()[fallback.read(trace, key)]
+        return self._plain()[handle.read(trace, key)]
 
     def __setitem__(self, key: Any, value: Any) -> None:
-        self._plain()[fallback.read(self._trace, key)] = fallback.read(self._trace, value)
+        self._plain()[handle.read(self._trace, key)] = handle.read(self._trace, value)
 
     def __iter__(self) -> Any:
         if self._trace is not None:
@@ -145,7 +146,7 @@ class Traced(np.ndarray[Any, Any], metaclass=StandsIn):
         return self._plain().copy()
 
     def __contains__(self, value: Any) -> bool:
-        return fallback.read(self._trace, value) in self._plain()
+        return handle.read(self._trace, value) in self._plain()
 
 
 def _is_place(key: Any) -> bool:
@@ -186,7 +187,7 @@ def attribute(name: str, known: Callable[[Any], Any] | None = None) -> Any:
         return getattr(self._materialise(reason), name)
 
     def write(self: Any, value: Any) -> None:
-        setattr(self._materialise(reason), name, fallback.read(self._trace, value))
+        setattr(self._materialise(reason), name, handle.read(self._trace, value))
 
     def delete(self: Any) -> None:
         delattr(self._materialise(reason), name)
@@ -231,10 +232,10 @@ class Deferred(metaclass=StandsIn):
         raise NotImplementedError
 
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
-        return ufuncs.ufunc(self._trace, ufunc, method, inputs, kwargs)
+        return handle.ufunc(self._trace, ufunc, method, inputs, kwargs)
 
     def __array_function__(self, func: Any, types: Any, args: Any, kwargs: Any) -> Any:
-        return registry.function(self._trace, func, args, kwargs)
+        return handle.function(self._trace, func, args, kwargs)
 
     def __sizeof__(self) -> int:
         return sys.getsizeof(self._lend("its size in memory"))
@@ -344,22 +345,22 @@ class DeferredArray(Deferred):
                 self._children.append((weakref.ref(child), key))
                 return child
         if node is not None and type(key) is DeferredArray:
-            chosen = selections.chosen(self._trace, node, key)
+            chosen = handle.chosen(self._trace, node, key)
             if chosen is not None:
                 return chosen
         if node is not None and type(key) is int and self._trace.of_rows:
-            item = sequences.item(self._trace, node, key)
+            item = handle.item(self._trace, node, key)
             if item is not None:
                 return item
-        return self._materialise("indexing")[fallback.read(self._trace, key)]
+        return self._materialise("indexing")[handle.read(self._trace, key)]
 
     def __setitem__(self, key: Any, value: Any) -> None:
         node = self._formula()
         if node is not None and type(key) is DeferredArray and np.ndim(value) == 0:
-            replaced = selections.replaced(self._trace, node, key, value)
+            replaced = handle.replaced(self._trace, node, key, value)
             if replaced is not None and self._become(replaced):
                 return
-        self._materialise("item assignment")[fallback.read(self._trace, key)] = fallback.read(self._trace, value)
+        self._materialise("item assignment")[handle.read(self._trace, key)] = handle.read(self._trace, value)
 
     def __iter__(self) -> Any:
         return iter(self._materialise("iteration"))
@@ -370,7 +371,7 @@ class DeferredArray(Deferred):
         # NumPy raises if other references than the caller's exist, and ours is one.
         real, self._real = self._materialise("resize"), None
         try:
-            real.resize(*fallback.read(self._trace, shape), **kwargs)
+            real.resize(*handle.read(self._trace, shape), **kwargs)
         finally:
             self._real = real
 
@@ -381,7 +382,7 @@ class DeferredArray(Deferred):
 def deferred(trace: Trace, node: Node) -> Deferred:
     """A deferred value for a node."""
     scalar: Any = node.dtype.type
-    kind = numbers.class_of(scalar) if node.is_number else DeferredArray
+    kind = handle.class_of(scalar) if node.is_number else DeferredArray
     made: Deferred = kind.stand_in(trace, node)
     trace.keep(made, node)
     return made
@@ -446,11 +447,11 @@ def _method(name: str) -> Callable[..., Any]:
 
     def method(self: Any, *args: Any, **kwargs: Any) -> Any:
         trace = self._trace
-        rule = registry.METHODS.get(name)
+        rule = handle.methods.get(name)
         if rule is not None:
             return rule(self, *args, **kwargs)
         real = self._lend(reason) if reads else self._materialise(reason)
-        result = getattr(real, name)(*fallback.read(trace, args), **fallback.read(trace, kwargs))
+        result = getattr(real, name)(*handle.read(trace, args), **handle.read(trace, kwargs))
         # Some methods that change an array return it.
         return self if result is self._real and result is not None else result
 
@@ -482,7 +483,7 @@ def plain_operator(
     """The result of an operator on the real arrays and numbers."""
     if trace is not None:
         trace.because(ufunc.__name__)
-    real = fallback.read(trace, operands, ufunc.__name__, only_reads)
+    real = handle.read(trace, operands, ufunc.__name__, only_reads)
     if name in COMPARISONS and not only_reads and not all(isinstance(each, np.ndarray) for each in real):
         # Python asks the other operand next, and raises its own error if that fails too.
         return getattr(real[0], f"__{name}__")(real[1])
@@ -497,7 +498,7 @@ def _in_place(name: str, function: Callable[..., Any], ufunc: np.ufunc) -> Calla
             return self
         trace.because(ufunc.__name__)
         real = self._materialise(ufunc.__name__)
-        result = function(real, fallback.read(trace, other, ufunc.__name__))
+        result = function(real, handle.read(trace, other, ufunc.__name__))
         return self if result is real else result
 
     return method
@@ -508,10 +509,10 @@ def _applied(trace: Trace | None, name: str, ufunc: np.ufunc, operands: tuple[An
     if trace is None or not trace.active:
         return None
     if name == "pow" and type(operands[0]) in (Traced, DeferredArray):
-        fast: Any = ufuncs.fast_power(operands[0], operands[1])
+        fast: Any = handle.fast_power(operands[0], operands[1])
         if fast is not None:
-            return ufuncs.ufunc_node(trace, fast, operands[:1])
-    return ufuncs.ufunc_node(trace, ufunc, operands)
+            return handle.ufunc_node(trace, fast, operands[:1])
+    return handle.ufunc_node(trace, ufunc, operands)
 
 
 def power(method: Callable[..., Any]) -> Callable[..., Any]:
@@ -519,7 +520,7 @@ def power(method: Callable[..., Any]) -> Callable[..., Any]:
 
     def with_modulus(self: Any, other: Any, *modulus: Any) -> Any:
         if modulus:
-            return pow(*fallback.read(self._trace, (self, other, *modulus)))
+            return pow(*handle.read(self._trace, (self, other, *modulus)))
         return method(self, other)
 
     return with_modulus
@@ -543,12 +544,12 @@ for _name, (_other, _ufunc) in _OTHER_OPERATORS.items():
 
 def _delegating(name: str) -> Callable[..., Any]:
     def method(self: Traced, *args: Any, **kwargs: Any) -> Any:
-        rule = registry.METHODS.get(name)
+        rule = handle.methods.get(name)
         if rule is not None and self._trace is not None:
             return rule(self, *args, **kwargs)
         if self._trace is not None:
             self._trace.because(REASONS.get(name, name))
-        read = fallback.read
+        read = handle.read
         return getattr(self._plain(), name)(*read(self._trace, args), **read(self._trace, kwargs))
 
     method.__name__ = name
@@ -561,7 +562,3 @@ for _name in dir(np.ndarray):
     if not _name.startswith("_") and callable(getattr(np.ndarray, _name)) and _name not in ("view", "setflags"):
         setattr(Traced, _name, _delegating(_name))
 delegate(DeferredArray, np.ndarray, np.empty(0))
-
-# Imported last: these modules and this one need each other.
-from fanfold.tracing import fallback, numbers, ufuncs  # noqa: E402
-from fanfold.tracing.rules import registry, selections, sequences  # noqa: E402

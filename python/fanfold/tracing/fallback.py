@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from fanfold.tracing.arrays import Deferred, DeferredArray, Traced
+from fanfold.tracing.handlers import handle
 from fanfold.tracing.trace import Trace
 
 
@@ -47,3 +48,6 @@ def plainly(trace: Trace | None, call: Callable[..., Any], name: str, args: Any,
     named = {key: each if key == "out" else read(trace, each, name, only_reads) for key, each in kwargs.items()}
     result = call(*given, **named)
     return targets.get(id(result), result)
+
+
+handle.read = read

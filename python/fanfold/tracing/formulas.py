@@ -38,7 +38,7 @@ class Formulas:
         self.deadline = deadline
         self.flags: dict[int, int] = {}
         self.sweeps: list[Sweep] = []
-        # The results of a sweep that belong to no node: those of the call's kernels.
+        # The results of the call's kernels, by number: a value or an exception, and whether it is a value.
         self.answers: dict[int, tuple[Any, bool]] = {}
         # A function may have threads of its own, which need values too.
         self.one_at_a_time = threading.Lock()

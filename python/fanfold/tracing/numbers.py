@@ -26,6 +26,7 @@ from fanfold.tracing.arrays import (
     power,
     takes,
 )
+from fanfold.tracing.handlers import handle
 from fanfold.tracing.nodes import Node
 from fanfold.tracing.operators import BINARY, COMPARISONS, UNARY
 from fanfold.tracing.trace import Trace
@@ -166,3 +167,6 @@ def _is_safe(function: Callable[..., Any], result: np.dtype[Any], inputs: list[A
     dtypes = [each.dtype for each in inputs if isinstance(each, Node)]
     limits = [np.iinfo(each) for each in dtypes if each.kind in "iu"] or [np.iinfo(np.int64)]
     return all(limit.min <= each <= limit.max for each in integers for limit in limits)
+
+
+handle.class_of, handle.operated = class_of, operated

@@ -1,12 +1,13 @@
-"""Functions of one sequence: traced once, and run for all rows.
+"""Functions of one sequence: traced for one row, and run for all.
 
 A function without a parameter `axis` means what `np.apply_along_axis` makes of it. It is called with a stand-in for a
-row, which has a dtype and a length but no elements. If it returns without asking for a value, its formulas hold for
-every row: they are computed for all rows in shared sweeps (`_core.FormulasOfRows`). If it asks for one, the trace ends
-there, and the function is called for each row.
+row, which has a dtype and a length; its elements are not shown. If it returns without asking for a value, its formulas
+hold for every row: they are computed for all rows in shared sweeps (`_core.FormulasOfRows`). If it asks for one, the
+trace ends there, and the function is called for each row.
 
-It is traced twice. Equal formulas are the same nodes, so a function that depends on more than the row (on random
-numbers, on the number of its calls) gives others, and is called for each row.
+The function is called twice, to see whether its formulas depend on the row alone. Equal formulas are the same nodes, so
+a function that depends on more (on random numbers, on the number of its calls) gives others, and is called for each
+row.
 
 Numbers that Python computes from numbers are computed for all rows between two sweeps. A row for which something is
 uncertain (a kernel that fails, NaN where NumPy would warn) gets a call of its own.
@@ -76,7 +77,7 @@ class RowTrace(Trace):
             self.give_up()
 
     def force(self, node: Node, reason: str | None, at_once: bool = False) -> Any:
-        """Ends the trace: a value of one row is none of the others."""
+        """Ends the trace: a value of this row would not hold for the others."""
         if self.is_running:
             self.because(reason or "a value")
         return super().force(node, reason, at_once)
@@ -276,7 +277,7 @@ class OfRows:
 
 
 class FunctionsOfRows:
-    """The functions of one sequence of a run, and the rows of an array."""
+    """Runs the functions of one sequence of a call over all rows of an array."""
 
     def __init__(
         self,

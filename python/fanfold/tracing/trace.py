@@ -20,7 +20,10 @@ KINDS = {"invalid value": "invalid", "divide by zero": "divide", "overflow": "ov
 
 
 class InVain(BaseException):
-    """Ends a function that did something else than with a plain array. Its ``except Exception`` does not catch this."""
+    """Ends a function whose result does not count, because it saw a value that NumPy would not have given.
+
+    Its ``except Exception`` does not catch this.
+    """
 
 
 class _MayWarn:

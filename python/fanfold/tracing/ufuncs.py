@@ -15,6 +15,7 @@ import numpy as np
 from fanfold import _core
 from fanfold.tracing.arrays import Deferred, DeferredArray, Traced, deferred, takes
 from fanfold.tracing.fallback import plainly
+from fanfold.tracing.handlers import handle
 from fanfold.tracing.nodes import FromValues, Node, Selection, Shape
 from fanfold.tracing.operators import OF_UFUNCS
 from fanfold.tracing.trace import Trace
@@ -31,7 +32,7 @@ def ufunc(trace: Trace | None, function: np.ufunc, method: str, inputs: Any, kwa
     if trace is not None and trace.active:
         if method == "__call__":
             if not kwargs and type(inputs[0]) in SCALARS and _is_operator(function, inputs):
-                return numbers.operated(trace, *OF_UFUNCS[function], function, inputs)
+                return handle.operated(trace, *OF_UFUNCS[function], function, inputs)
             if not kwargs:
                 node = ufunc_node(trace, function, inputs)
                 if node is not None:
@@ -43,7 +44,7 @@ def ufunc(trace: Trace | None, function: np.ufunc, method: str, inputs: Any, kwa
         elif method == "reduce" and not kwargs and len(inputs) == 1 and function in _REDUCE:
             return getattr(inputs[0], _REDUCE[function])(axis=0)
         else:
-            done = registry.ruled(trace, (function, method), inputs, kwargs)
+            done = handle.ruled(trace, (function, method), inputs, kwargs)
             if done is not None:
                 return done
     name = function.__name__ if method == "__call__" else f"{function.__name__}.{method}"
@@ -56,7 +57,7 @@ def _is_operator(function: np.ufunc, inputs: Any) -> bool:
     NumPy passes such an operation to the ufunc. The ufunc could also have been called by name, but only for a power
     does that give other values. The calling frame distinguishes the two.
     """
-    if function not in OF_UFUNCS or not issubclass(type(inputs[1]), numbers.DeferredNumber):
+    if function not in OF_UFUNCS or type(inputs[1]) is DeferredArray or not issubclass(type(inputs[1]), Deferred):
         return False
     if function is not np.power:
         return True
@@ -339,6 +340,4 @@ def kernel(name: str, **parameters: Any) -> _core.Kernel:
     return _core.Kernel(name, **parameters)
 
 
-# Imported last: these modules and this one need each other.
-from fanfold.tracing import numbers  # noqa: E402
-from fanfold.tracing.rules import registry  # noqa: E402
+handle.ufunc, handle.ufunc_node, handle.fast_power = ufunc, ufunc_node, fast_power

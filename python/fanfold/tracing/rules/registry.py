@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from fanfold.tracing.fallback import plainly
+from fanfold.tracing.handlers import handle
 from fanfold.tracing.trace import Trace
 
 Rule = Callable[..., Any]
@@ -75,3 +76,6 @@ def called(func: Any, method: str, self: Any, *args: Any, **kwargs: Any) -> Any:
         return getattr(array, method)(*args, **kwargs)
 
     return plainly(self._trace, plain, f"np.{func.__name__}", (self, *args), kwargs, func in _READERS)
+
+
+handle.function, handle.ruled, handle.methods = function, ruled, METHODS

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 
 from fanfold.tracing.arrays import Deferred, DeferredArray, deferred
+from fanfold.tracing.handlers import handle
 from fanfold.tracing.nodes import Node, Selection
 from fanfold.tracing.trace import Trace
 from fanfold.tracing.ufuncs import converted, operand_of
@@ -30,3 +31,6 @@ def replaced(trace: Trace, node: Node, key: DeferredArray, value: Any) -> Node |
         return None
     number = converted(trace, operand, node.dtype)
     return None if number is None else trace.formulas.apply("where", (mask, number, node), node.dtype, node.shape)
+
+
+handle.chosen, handle.replaced = chosen, replaced

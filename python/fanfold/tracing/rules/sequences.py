@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from fanfold.tracing.arrays import deferred
+from fanfold.tracing.handlers import handle
 from fanfold.tracing.nodes import Along, Node, Selection
 from fanfold.tracing.rules.registry import rule
 from fanfold.tracing.rules.statistics import over_all
@@ -90,3 +91,6 @@ def _diff(trace: Trace, a: Any, n: Any = 1, axis: Any = -1) -> Any:
         return None
     first: Any = deferred(trace, earlier)
     return deferred(trace, later) - first
+
+
+handle.item = item
