@@ -142,7 +142,7 @@ class Formulas:
     def answer(self, kernel: _core.Kernel, of: Node, dtype: np.dtype[Any], plain: Callable[[Array], Any]) -> Node:
         """The node of a kernel's result that is an array, or several arrays.
 
-        It is not shared, for the same reason. In one sweep, equal requests share everything but the arrays.
+        It is not shared, because the function owns the arrays. In one sweep, equal requests share everything else.
         """
         node = Node(Statistic(kernel, False), (of,), dtype, ())
         node.plain = plain
