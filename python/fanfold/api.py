@@ -119,7 +119,8 @@ class Plan:
         if at_once and type(data) is np.ndarray and not self._native.problems(data):
             return self._at_once(data, NOTHING, begun)
         # Inside a traced function, arguments may be deferred. (Numbers in a list are plain numbers by then.)
-        data = data if isinstance(data, list) else read(None, data, "fanfold.run")
+        kind: type = type(data)
+        data = data if kind is list else read(None, data, "fanfold.run")
         where, weights, by = read(None, (where, weights, by), "fanfold.run")
         out = read(None, out, "fanfold.run", only_reads=False)
         wrong: list[Exception] = []
