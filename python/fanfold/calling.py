@@ -6,17 +6,31 @@ Functions that were compiled for writeable arrays (Numba with explicit signature
 
 import contextvars
 import re
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Sequence, Set
+from typing import Any, Protocol
 
 import numpy.typing as npt
 
 from fanfold import _core, checks
 from fanfold.deadline import Deadline
-from fanfold.scheduler import Scheduler, Wait, Work, in_turn
+from fanfold.scheduler import Elsewhere, Scheduler, Stopped, Wait, Work, in_turn
 
 Array = npt.NDArray[Any]
 Function = Callable[..., Any]
+
+
+class UserFunction(Protocol):
+    """A user's function as a run calls it: here, or in a process."""
+
+    bytes_copied: int
+    """The bytes of the array that were copied for it."""
+
+    def __call__(self, array: Array, **arguments: Any) -> Any:
+        """Return the function's result for the elements, and these arguments."""
+
+    def each(self, calls: Iterable[tuple[Array, dict[str, Any]]]) -> list[Any]:
+        """Return the function's results for these read-only arrays, and these arguments."""
+
 
 COPIED = "it does not accept a read-only array: it was called with a copy"
 """What the report says of a function that was called with a copy."""
@@ -34,6 +48,10 @@ class Called:
     def __call__(self, array: Array, **arguments: Any) -> Any:
         """Return the function's result for the elements in place, and these arguments."""
         return self.on(checks.locked(array), **arguments)
+
+    def each(self, calls: Iterable[tuple[Array, dict[str, Any]]]) -> list[Any]:
+        """Return the function's results for these read-only arrays, and these arguments."""
+        return [self.on(array, **arguments) for array, arguments in calls]
 
     def on(self, array: Array, **arguments: Any) -> Any:
         """Return the function's result for a read-only array."""
@@ -127,16 +145,25 @@ class Sweep:
         return waiting
 
 
-def call_all(tasks: Sequence[Task], work: Work, workers: int, deadline: Deadline) -> int:
-    """Call functions plainly, beside the work of the calling thread. Return how many threads called them."""
-    if workers > 1 and len(tasks) + work.is_wanted() > 1 and tasks:
-        scheduler = Scheduler(tasks, work, workers, deadline)
-        scheduler.run()
-        return scheduler.most_threads
+def call_all(
+    tasks: Sequence[Task], work: Work, workers: int, deadline: Deadline, elsewhere: Elsewhere | None = None
+) -> tuple[int, Set[Any]]:
+    """Call functions plainly, beside the work of the calling thread.
+
+    Returns how many were called at a time, and the keys of those that held the GIL for most of their time.
+    The calling thread does not wait for a process itself: it looks at the clock meanwhile.
+    """
+    if tasks and (elsewhere is not None or (workers > 1 and len(tasks) + work.is_wanted() > 1)):
+        scheduler = Scheduler(tasks, work, workers, deadline, elsewhere=elsewhere)
+        try:
+            scheduler.run()
+        except Stopped as stopped:
+            raise stopped.error or stopped from None
+        return scheduler.most_threads, scheduler.held_gil
     in_turn(tasks, work)
     if work.is_wanted():
         work.sweep([], workers)
-    return 1
+    return 1, frozenset()
 
 
 def budget(workers: int) -> int:

@@ -4,7 +4,7 @@ Labels become integers of a range, and the compiled half makes the groups.
 """
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fanfold import _core, shapes
-from fanfold.calling import Called
+from fanfold.calling import UserFunction
 from fanfold.checks import Problems, shown
 from fanfold.dimensions import Asked
 from fanfold.labels import Labels, labels
@@ -142,7 +142,7 @@ class Groups:
         del elements
         return False
 
-    def called(self, function: Called, elements: Elements) -> Callable[[npt.NDArray[Any]], Any]:
+    def called(self, function: UserFunction, elements: Elements) -> Callable[[npt.NDArray[Any]], Any]:
         """A user's function, to be called with the array of these elements.
 
         It is called once per group, with the group's elements.
@@ -163,12 +163,10 @@ class Groups:
                 kept = [own[present[own]] for own in places]
                 numbers = np.cumsum(present) - 1
                 places = [numbers[own] for own in kept]
-            if self._weights is None:
-                values = [function.on(part) for part in parts(data, places)]
-            else:
-                pairs = zip(parts(data, places), parts(self._weights, kept), strict=True)
-                values = [function.on(part, weights=weights) for part, weights in pairs]
-            return shapes.returned(values)
+            told: list[dict[str, Any]] = [{} for _ in places]
+            if self._weights is not None:
+                told = [{"weights": weights} for weights in parts(self._weights, kept)]
+            return shapes.returned(function.each(zip(parts(data, places), told, strict=True)))
 
         return called
 
@@ -277,7 +275,7 @@ class GroupsAlong(Groups):
         del size, data
         return "takes by or axis, not both"
 
-    def called(self, function: Called, elements: Elements) -> Callable[[npt.NDArray[Any]], Any]:
+    def called(self, function: UserFunction, elements: Elements) -> Callable[[npt.NDArray[Any]], Any]:
         """A user's function, to be called with the elements of each group, with all axes kept."""
         given: dict[str, Any] = {"axis": self._axis}
 
@@ -286,13 +284,15 @@ class GroupsAlong(Groups):
             counts = elements.is_present() if isinstance(elements, _core.Source) and elements.missing else None
             if self._chosen is not None:
                 counts = self._chosen if counts is None else counts & self._chosen
-            values = []
-            for positions in self._of_groups() if self._offsets[-1] else []:
-                part = own.take(positions, axis=self._axis)
-                part.flags.writeable = False
-                told = given if counts is None else given | {"where": counts.take(positions, axis=self._axis)}
-                told = told if self._weights is None else told | {"weights": self._weights[positions]}
-                values.append(function.on(part, **told))
+
+            def calls() -> Iterator[tuple[npt.NDArray[Any], dict[str, Any]]]:
+                for positions in self._of_groups() if self._offsets[-1] else []:
+                    part = own.take(positions, axis=self._axis)
+                    part.flags.writeable = False
+                    told = given if counts is None else given | {"where": counts.take(positions, axis=self._axis)}
+                    yield part, told if self._weights is None else told | {"weights": self._weights[positions]}
+
+            values = function.each(calls())
             if values and all(isinstance(value, np.ndarray) and value.shape == self._rest for value in values):
                 return np.stack(values, axis=self._axis)
             return shapes.returned(values)

@@ -69,7 +69,8 @@ class Report(NamedTuple):
     seconds: float
     """The time from the call to the result."""
     how: dict[Any, str]
-    """For each key, ``"fused"`` (in the shared passes), ``"partly fused"`` or ``"plain"`` (called as it is)."""
+    """For each key, ``"fused"`` (in the shared passes), ``"partly fused"``, ``"plain"`` (called as it is) or
+    ``"process"`` (called as it is, in a worker process)."""
     why: dict[Any, str]
     """For each function that is not completely fused, the reason."""
     left_out: dict[Any, str]

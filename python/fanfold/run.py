@@ -13,12 +13,13 @@ import numpy as np
 import numpy.typing as npt
 
 from fanfold import _core, checks, columns
-from fanfold.calling import COPIED, Called, Sweep, Task, budget, call_all
+from fanfold.calling import COPIED, Called, Sweep, Task, UserFunction, budget, call_all
 from fanfold.deadline import Deadline
 from fanfold.dict_outputs import joined, tell_what_is_missing
 from fanfold.dimensions import Asked, Dimensions
 from fanfold.failures import in_the_name_of_all, raise_failures, raise_problems
 from fanfold.groups import Groups
+from fanfold.holders import HELD
 from fanfold.partition import Kernels, Parts, parts
 from fanfold.results import Ran, Results
 from fanfold.shapes import Rows, refuse_weights
@@ -27,6 +28,7 @@ from fanfold.tracing.calls import SMALLEST, TracedCalls, why_plain
 
 if TYPE_CHECKING:
     from fanfold.api import Plan
+    from fanfold.processes.calls import Processes
 
 _NO_ELEMENTS = np.empty(0)
 
@@ -49,6 +51,7 @@ class Run:
         deadline: Deadline,
         out: Out,
         begun: float,
+        processes: bool,
     ) -> None:
         self._plan = plan
         self._data = data
@@ -68,6 +71,7 @@ class Run:
         self._groups: Any = None
         # The reduced axes, to name the axes that are left.
         self._asked = Asked(tuple(range(data.first.ndim)))
+        self._processes = _processes(deadline) if processes else None
         self._gathered: dict[Any, tuple[npt.NDArray[Any], str]] = {}
         # Kernels cannot respect the meaning of an array's class: they fail, and functions get the array in its class.
         self._kernels = dict(zip(plan._keys, plan._kernels, strict=False))
@@ -83,10 +87,15 @@ class Run:
     @in_the_name_of_all
     def results(self, on_error: str) -> Results:
         """Runs everything."""
-        if not self._taking and self._data.is_single and not self._plan._minds_missing(self._data.first):
-            self._whole(None, self._kernels, self._plan._plain)
-        else:
-            self._parted(on_error)
+        try:
+            if not self._taking and self._data.is_single and not self._plan._minds_missing(self._data.first):
+                self._whole(None, self._kernels, self._plan._plain)
+            else:
+                self._parted(on_error)
+        finally:
+            if self._processes is not None:
+                self._bytes_copied += self._processes.bytes_copied
+                self._processes.close()
         return self._results(on_error)
 
     # ---------------------------------------------------------------------------------------------- whole arrays
@@ -127,8 +136,9 @@ class Run:
         """Runs traced functions and kernels in the same passes, and the kernels along axes beside them."""
         workers = budget(self._workers)
         policy = self._plan._nan_policy
+        native, processes = list(kernels.values()), self._processes
         traced = TracedCalls(
-            data, functions, list(kernels.values()), policy, workers, self._deadline, out=out, beside=beside
+            data, functions, native, policy, workers, self._deadline, out=out, beside=beside, processes=processes
         )
         traced.run()
         failures: list[tuple[int, Exception]] = []
@@ -161,11 +171,12 @@ class Run:
         out: Mapping[int, npt.NDArray[Any]],
     ) -> None:
         """Calls functions unchanged, while the kernels run."""
-        called = {key: Called(function) for key, function in functions.items()}
+        called = {key: self._called(key, function) for key, function in functions.items()}
         tasks = [Task(key, function, data) for key, function in called.items()]
         run = None if native is None else partial(native.run, self._arrays[name], out=dict(out))
         sweep = Sweep(run, self._deadline)
-        self._used = max(self._used, call_all(tasks, sweep, self._threads(data), self._deadline))
+        used, held = call_all(tasks, sweep, self._threads(data), self._deadline, self._processes)
+        self._used = max(self._used, used)
         failures: list[tuple[int, Exception]] = []
         answers, failures, *figures = sweep.answer or ([], failures)
         for task in tasks:
@@ -176,6 +187,7 @@ class Run:
         for key, each in called.items():
             self._why[key] = reason
             self._told(key, each)
+        self._tell_holders(held)
         self._take_over(keys, name, answers, failures, *figures)
 
     # ------------------------------------------------------------------------------------------ parts of arrays
@@ -243,7 +255,7 @@ class Run:
             # The functions need the groups.
             kernels.run(self._workers)
         tasks: list[Task] = []
-        called: list[tuple[Any, str, Called]] = []
+        called: list[tuple[Any, str, UserFunction]] = []
         for name in names:
             own = self._own(name)
             whole: Any = own.array if isinstance(own, _core.Source) and asked.takes_where(own) else None
@@ -255,18 +267,20 @@ class Run:
                 self._trace(list(functions), name, {}, functions, data, {}, kernels)
                 continue
             for key, plain in self._plan._plain.items():
-                function = Called(plain)
+                function = self._called(key, plain)
                 self._why[key] = "; ".join(filter(None, (reason, why)))
                 called.append((name, key, function))
                 tasks.append(Task(key, asked.called(function, own), data))
         workers = self._threads(self._data.first)
-        self._used = max(self._used, call_all(tasks, kernels, workers, self._deadline))
+        used, held = call_all(tasks, kernels, workers, self._deadline, self._processes)
+        self._used = max(self._used, used)
         for (name, key, function), task in zip(called, tasks, strict=True):
             self._told(key, function)
             if task.error is not None:
                 self._fail(key, name, task.error)
             self._put(key, name, task.result)
             task.error = None
+        self._tell_holders(held)
 
     # --------------------------------------------------------------------------------------------------- results
 
@@ -361,11 +375,24 @@ class Run:
             columns.tell(error, name)
         self._errors.setdefault(key, error)
 
-    def _told(self, key: str, called: Called) -> None:
+    def _called(self, key: str, function: Any) -> UserFunction:
+        """A function that is called with plain arrays: here, or in a process."""
+        if self._processes is None:
+            return Called(function)
+        self._how[key] = "process"
+        return self._processes.called(key, function)
+
+    def _told(self, key: str, called: UserFunction) -> None:
         """Records whether a function was called with a copy."""
         if called.bytes_copied:
             self._why[key] = f"{self._why[key]}; {COPIED}"
             self._bytes_copied += called.bytes_copied
+
+    def _tell_holders(self, keys: Set[Any]) -> None:
+        """Records which functions, called with plain arrays, would rather run in processes."""
+        for key in keys if self._processes is None else ():
+            told = [*self._why.get(key, "").split("; "), HELD]
+            self._why[key] = "; ".join(dict.fromkeys(filter(None, told)))
 
     def _refuse_items(self, lacking: set[tuple[Any, Any]]) -> None:
         """Missing elements have no item in an array: kernels that return arrays of items fail for these arrays."""
@@ -401,4 +428,13 @@ class Run:
         return "data" if self._data.is_single else f"data[{checks.shown(name)}]"
 
     def _threads(self, data: Elements) -> int:
-        return 1 if data.size <= SMALLEST else budget(self._workers)
+        small = data.size <= SMALLEST and self._processes is None
+        return 1 if small else budget(self._workers)
+
+
+def _processes(deadline: Deadline) -> "Processes | None":
+    """The processes of a run; None inside a worker process, whose functions run there."""
+    # Imported here, because loky is optional.
+    from fanfold.processes import calls, worker
+
+    return None if worker.is_inside else calls.Processes(deadline)

@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fanfold import _core
-from fanfold.calling import Called
+from fanfold.calling import UserFunction
 from fanfold.checks import Problems, shown
 from fanfold.deadline import Deadline
 from fanfold.dimensions import Asked
@@ -164,7 +164,7 @@ class Rows:
         """A user's function, to be called with a traced array. The axis is passed on to it."""
         return partial(function, **self.given)
 
-    def called(self, function: Called, elements: Elements) -> Callable[[npt.NDArray[Any]], Any]:
+    def called(self, function: UserFunction, elements: Elements) -> Callable[[npt.NDArray[Any]], Any]:
         """A user's function, to be called with the array of these elements. The axis is passed on to it."""
         if not missing(elements) or not isinstance(elements, _core.Source):
             return partial(function, **self.given)

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fanfold.tracing.nodes import Node
+from fanfold.tracing.nodes import Node, Source
 from fanfold.tracing.operators import BINARY, COMPARISONS, IN_PLACE, UNARY
 from fanfold.tracing.trace import Trace
 
@@ -274,6 +274,13 @@ class DeferredArray(Deferred):
 
     # ---- forcing ----
 
+    def _lend(self, reason: str) -> Any:
+        if self._real is None and self._lent is None:
+            self._trace.lend(self._node, reason)
+            if isinstance(self._node.operation, Source):
+                self._lent = self._node.operation.array
+        return super()._lend(reason)
+
     def _materialise(self, reason: str = "elements that may be written to") -> Any:
         """The elements; from now on they replace the formula."""
         if self._real is None:
@@ -295,7 +302,9 @@ class DeferredArray(Deferred):
                 child._share()
 
     def _become(self, node: Node) -> bool:
-        """Replaces the formula in place. Returns False if the array shares memory with others."""
+        """Replaces the formula in place. Returns False if the array shares memory with others, or is the input."""
+        if isinstance(self._node.operation, Source):
+            return False
         if self._real is not None or self._parent is not None or any(ref() is not None for ref, _ in self._children):
             return False
         self._node, self._lent = node, None
@@ -354,6 +363,13 @@ def deferred(trace: Trace, node: Node) -> Deferred:
     kind = numbers.class_of(scalar) if node.is_number else DeferredArray
     made: Deferred = kind.stand_in(trace, node)
     trace.keep(made, node)
+    return made
+
+
+def deferred_input(trace: Trace, node: Node) -> DeferredArray:
+    """The input of a function, as a deferred array: nothing is requested of it yet."""
+    made: DeferredArray = DeferredArray.stand_in(trace, node)
+    trace.accept(made)
     return made
 
 

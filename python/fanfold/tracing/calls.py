@@ -4,25 +4,30 @@ The scheduler decides when to call them and when to sweep. With one worker, or w
 does everything in turn: starting a thread takes as long as a sweep over a hundred thousand elements.
 """
 
+import contextvars
 import os
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy.typing as npt
 
 from fanfold import _core
-from fanfold.calling import COPIED, Called, refuses_read_only, without_our_frames
+from fanfold.calling import COPIED, Called, UserFunction, refuses_read_only, without_our_frames
 from fanfold.checks import locked, own_class
 from fanfold.deadline import Deadline
+from fanfold.holders import HELD, HELD_BEFORE, HELD_HERE
 from fanfold.scheduler import PATIENCE, Scheduler, Stopped, Wait, in_turn
 from fanfold.tracing import results
 from fanfold.tracing.along import Beside
-from fanfold.tracing.arrays import Deferred, StandsIn, Traced, takes
+from fanfold.tracing.arrays import Deferred, StandsIn, Traced, deferred_input, takes
 from fanfold.tracing.formulas import Formulas
-from fanfold.tracing.nodes import Node
+from fanfold.tracing.nodes import Node, Source
 from fanfold.tracing.trace import InVain, Trace
+
+if TYPE_CHECKING:
+    from fanfold.processes.calls import Processes
 
 Array = npt.NDArray[Any]
 Function = Callable[[Array], Any]
@@ -36,8 +41,12 @@ class _Call:
 
     def __init__(self, key: str, function: Function, traced: "TracedCalls") -> None:
         self.key = key
-        self.called = Called(function)
-        self.trace = Trace(traced.formulas, traced.settle, SMALLEST)
+        self.remote = None if traced.processes is None else traced.processes.called(key, function)
+        self.called: UserFunction = Called(function) if self.remote is None else self.remote
+        self.trace = Trace(traced.formulas, traced.settle, SMALLEST, lends=traced.processes is None)
+        self._function = function
+        # The function sees the caller's `np.errstate`.
+        self._context = contextvars.copy_context()
         self.result: Any = None
         self.error: Exception | None = None
         self.left: list[tuple[Deferred, Node]] = []
@@ -48,18 +57,22 @@ class _Call:
     def how(self) -> str:
         """The word for it in the report."""
         if self.again or not self.trace.used:
-            return "plain"
+            return "process" if self.again and not self.trace.lends else "plain"
         return "partly fused" if self.trace.reasons else "fused"
 
     def attempt(self) -> None:
-        """Calls the function with a traced array, and again with a plain one if it fails on deferred values."""
+        """Calls the function with a traced array, and again with a plain one if it fails on deferred values, or in a
+        process if it needs elements.
+        """
         trace, traced = self.trace, self._traced
         if traced is None:
             return
-        view: Any = locked(traced.data).view(Traced)
-        view._trace = trace
+        if self.remote is not None and self.remote.is_known:
+            trace.because(HELD_BEFORE)
+            self.once_more(traced.data)
+            return
         try:
-            self.result = self.called.context.run(self.called.function, view)
+            self.result = self._context.run(self._function, _view(trace, traced.data))
             found = results.deferred_in(self.result)
             for each in found:
                 # A function of a nested run can return values of the outer run.
@@ -75,13 +88,17 @@ class _Call:
             if traced.is_stopped():
                 # It waited for a value that will not come, or used one that no longer exists.
                 raise Stopped from None
-            if not (trace.used or trace.in_vain or _speaks_of_us(error) or refuses_read_only(error)):
+            may_be_ours = _speaks_of_us(error) or refuses_read_only(error) or not trace.lends
+            if not (trace.used or trace.in_vain or may_be_ours):
                 trace.because(f"it raised {type(error).__name__}: {error}")
                 self.error = without_our_frames(error)
                 return
         else:
             # The function may have caught it nevertheless.
             if not trace.in_vain:
+                for each in left:
+                    if isinstance(each._node.operation, Source):
+                        each._lend("the result")
                 self.left = [
                     (each, each._node if each._node.is_answer else Formulas.values(each._node))
                     for each in left
@@ -95,19 +112,44 @@ class _Call:
         self.once_more(traced.data)
 
     def once_more(self, data: Array) -> None:
-        """Calls a function with a plain array. What it returns or raises now is its own."""
+        """Calls a function with a plain array, or in a process. What it returns or raises now is its own."""
         self.again, self.left, self.result = True, [], None
         try:
             self.result = self.called(data)
-            self.trace.because(COPIED if self.called.bytes_copied else "it failed with a traced array")
+            if self.called.bytes_copied:
+                self.trace.because(COPIED)
+            elif self.trace.lends or not self.trace.reasons:
+                self.trace.because("it failed with a traced array")
         except Exception as error:  # noqa: BLE001 - a function can raise anything
             self.trace.because(f"it raised {type(error).__name__} with a plain array too: {error}")
             self.error = without_our_frames(error)
+
+    def note_holder(self) -> None:
+        """Notes that the function held the GIL for most of its time."""
+        if self.remote is None:
+            self.trace.because(HELD)
+        elif self.how == "plain":
+            # One that is partly fused stays here: NumPy's statistics may differ from the kernels' in the last places.
+            self.remote.remember()
+            self.trace.because(HELD_HERE)
 
     def end(self) -> None:
         """Ends the call: drops all references to the run."""
         self.trace.end()
         self._traced = None
+
+
+def _view(trace: Trace, data: Array) -> Any:
+    """The array that a function is called with.
+
+    One that has real elements cannot tell when C code reads them. A function that is called in a process as soon as it
+    needs elements gets one without.
+    """
+    if trace.lends:
+        view: Any = locked(data).view(Traced)
+        view._trace = trace
+        return view
+    return deferred_input(trace, trace.formulas.source(locked(data)))
 
 
 def _speaks_of_us(error: Exception) -> bool:
@@ -143,7 +185,9 @@ class TracedCalls:
         patience: float = PATIENCE,
         out: Mapping[int, Array] = MappingProxyType({}),
         beside: Beside | None = None,
+        processes: "Processes | None" = None,
     ) -> None:
+        self.processes = processes
         self.formulas = Formulas(data, deadline, beside)
         self.data = data
         # The deferred values that functions returned.
@@ -160,8 +204,8 @@ class TracedCalls:
         self._process = os.getpid()
         self._most_swept = 1
         self._scheduler: Scheduler | None = None
-        if workers > 1 and len(functions) > 1:
-            self._scheduler = Scheduler(self.calls.values(), self, workers, deadline, patience)
+        if functions and (processes is not None or (workers > 1 and len(functions) > 1)):
+            self._scheduler = Scheduler(self.calls.values(), self, workers, deadline, patience, processes)
 
     @property
     def bytes_copied(self) -> int:
@@ -181,6 +225,9 @@ class TracedCalls:
                 in_turn(self.calls.values(), self)
             else:
                 self._scheduler.run()
+                for key in self._scheduler.held_gil:
+                    if self.calls[key].how not in ("fused", "process"):
+                        self.calls[key].note_holder()
             self.check()
             self._finish()
             if tell is not None:
@@ -194,6 +241,7 @@ class TracedCalls:
                 call.end()
             self._most_swept = self.formulas.session.most_workers
             self.formulas.close()
+            self.processes = None
 
     def settle(self, nodes: list[Node]) -> None:
         """Waits, for a function, until the values of these nodes are known."""

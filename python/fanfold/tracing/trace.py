@@ -1,12 +1,13 @@
 """`Trace`: one function's call, its requests so far, and how it gets values."""
 
+import math
 import warnings
 import weakref
 from collections.abc import Callable
 from typing import Any, NoReturn, Protocol
 
 from fanfold.tracing.formulas import Formulas
-from fanfold.tracing.nodes import Computed, Node
+from fanfold.tracing.nodes import Computed, Node, Selection
 
 MOST_FORCED = 16
 """A function that forces more often than this loops over NumPy calls; plain arrays are faster for it."""
@@ -33,8 +34,12 @@ class _Made(Protocol):
 class Trace:
     """One function's call: the values that it has created, and how it gets their elements."""
 
-    def __init__(self, formulas: Formulas, settle: Callable[[list[Node]], None], smallest: int) -> None:
+    def __init__(
+        self, formulas: Formulas, settle: Callable[[list[Node]], None], smallest: int, lends: bool = True
+    ) -> None:
         self.formulas = formulas
+        # Whether the function gets the elements of large arrays here, or has to be called in a process for them.
+        self.lends = lends
         self.smallest = smallest
         self.active = True
         self.used = False
@@ -54,6 +59,10 @@ class Trace:
         """Records a deferred value for a node."""
         self.used = True
         self.nodes.append(node)
+        self.accept(made)
+
+    def accept(self, made: _Made) -> None:
+        """Records a deferred value, whose elements are needed at the end if it is kept."""
         self._made.append(weakref.ref(made))
 
     def may_warn(self, node: Node, name: str, state: dict[str, Any]) -> None:
@@ -99,6 +108,19 @@ class Trace:
             )
         raise InVain
 
+    def leave(self, reason: str) -> NoReturn:
+        """Ends a function that is called again in a process."""
+        self.because(reason)
+        self.active, self.in_vain = False, True
+        raise InVain
+
+    def lend(self, node: Node, reason: str) -> None:
+        """Checks, before a function gets the elements of an array, that it may have them here."""
+        if self.lends or not self.active:
+            return
+        if isinstance(node.shape, Selection) or math.prod(node.shape) >= self.smallest:
+            self.leave(reason)
+
     def force(self, node: Node, reason: str, at_once: bool = False) -> Any:
         """Computes the value of a number or the elements of a formula now.
 
@@ -108,6 +130,8 @@ class Trace:
         self.nodes.append(node)
         self.forced += 1
         if self.forced > MOST_FORCED:
+            if not self.lends:
+                self.leave(f"more than {MOST_FORCED} values that are needed at once")
             self.active = False
         wanted = node if node.is_answer else Formulas.values(node)
         self.know([wanted], at_once)
