@@ -214,6 +214,16 @@ def test_the_input_itself_is_returned() -> None:
         assert not found[key].flags.writeable
 
 
+def in_a_pool(_: int) -> Any:
+    found = run(X, {"f": lambda v: (v.tolist()[0], os.getpid())})
+    return found["f"][1] == os.getpid(), found.report.how
+
+
+def test_a_process_that_may_start_no_others_runs_functions_itself() -> None:
+    with multiprocessing.get_context("spawn").Pool(1) as own:
+        assert own.map(in_a_pool, [0]) == [(True, {"f": "plain"})]
+
+
 def test_values_that_are_stored_elsewhere_are_computed() -> None:
     kept: list[Any] = []
     run(X, {"f": lambda v: kept.extend([v, v.mean(), v * 2])})

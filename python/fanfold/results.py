@@ -62,8 +62,8 @@ class Report(NamedTuple):
     """The bytes that those passes read from the arrays, the mask and the weights."""
     bytes_copied: int
     """The bytes of the data that were copied. This is 0 except with `by`, which puts the elements of each group
-    together, for functions that do not accept a read-only array, and for data that are not an array yet: a list, a
-    column in several chunks."""
+    together, for functions that do not accept a read-only array, for data that are not an array yet (a list, a column
+    in several chunks), and for `processes`, if the array does not lie in shared memory."""
     workers: int
     """The number of threads that computed; 1 means the calling thread."""
     seconds: float

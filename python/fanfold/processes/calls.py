@@ -31,7 +31,7 @@ class Processes:
 
     def __init__(self, deadline: Deadline) -> None:
         self.bytes_copied = 0
-        """The bytes of arrays that were copied to shared memory."""
+        """The bytes of arrays that were copied to shared memory, or pickled."""
         self._deadline = deadline
         self._stopped = False
         self._busy: dict[Worker, str] = {}
@@ -45,9 +45,10 @@ class Processes:
 
     def place(self, array: Array) -> tuple[Memory, Place] | None:
         """Place an array in shared memory, once; None for what has to be pickled."""
-        if own_class(array) is not None or array.dtype.hasobject or not array.size:
-            return None
         with self._lock:
+            if own_class(array) is not None or array.dtype.hasobject or not array.size:
+                self.bytes_copied += array.nbytes
+                return None
             if id(array) not in self._places:
                 memory, place, copied = placed(array)
                 self._places[id(array)] = array, memory, place

@@ -9,6 +9,7 @@ way, without a copy. Elsewhere shared memory is a `SharedMemory`, which has a na
 import mmap
 import os
 import secrets
+import weakref
 from contextlib import suppress
 from multiprocessing.connection import Connection
 from multiprocessing.shared_memory import SharedMemory
@@ -213,13 +214,17 @@ def _found(array: npt.NDArray[Any], low: int, high: int) -> tuple[Memory, int] |
     Linux tells which files are mapped. (Of the objects of Python only `np.memmap` tells it.)
     """
     base: Any = array
-    while isinstance(base, np.ndarray):
-        if base.flags.owndata:
+    while isinstance(base, np.ndarray | memoryview):
+        if isinstance(base, np.ndarray) and base.flags.owndata:
             return None
-        base = base.base
+        base = base.base if isinstance(base, np.ndarray) else base.obj
     try:
-        with open("/proc/self/maps", "rb") as maps:
-            line = _line(maps.read().splitlines(), low)
+        line = _lines.get(base) if type(base) is mmap.mmap else None
+        if line is None:
+            with open("/proc/self/maps", "rb") as maps:
+                line = _line(maps.read().splitlines(), low)
+            if type(base) is mmap.mmap:
+                _lines[base] = line
         addresses, access, offset, device, inode, *path = line.split(None, 5)
         start, end = (int(address, 16) for address in addresses.split(b"-"))
         # A private map may have been written to.
@@ -234,6 +239,11 @@ def _found(array: npt.NDArray[Any], low: int, high: int) -> tuple[Memory, int] |
         return None
     skipped = (low - start) // mmap.ALLOCATIONGRANULARITY * mmap.ALLOCATIONGRANULARITY
     return Memory.of_file(file, int(offset, 16) + skipped, high - start - skipped), start + skipped
+
+
+_lines: weakref.WeakKeyDictionary[mmap.mmap, bytes] = weakref.WeakKeyDictionary()
+"""What is known of maps, which stay where they are as long as arrays lie in them. A process has a thousand of them or
+more, and reading all takes a millisecond."""
 
 
 def _line(lines: list[bytes], address: int) -> bytes:

@@ -58,7 +58,7 @@ class Worker:
             self._connection.send(message)
             for memory in memories:
                 memory.send(self._connection, self._process.pid)
-            if not self._connection.poll(timeout):
+            if timeout is not None and not self._connection.poll(timeout):
                 raise TimeoutError
             answer: Packed = self._connection.recv()
             if answer.handle is None:
