@@ -45,15 +45,14 @@ def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
 
 @pytest.fixture(autouse=True)
 def nothing_is_left() -> Iterator[None]:
-    before = names()
     yield
-    assert names() <= before
+    assert not names()
 
 
-def names() -> set[str]:
-    """The names of shared memory that fanfold made."""
-    folder = Path("/dev/shm")
-    return {path.name for path in folder.iterdir() if path.name.startswith("fanfold")} if folder.exists() else set()
+def names(process: int | None = None) -> set[str]:
+    """The names of shared memory for which a process asked."""
+    start, folder = f"fanfold_{process or os.getpid()}_", Path("/dev/shm")
+    return {path.name for path in folder.iterdir() if path.name.startswith(start)} if folder.exists() else set()
 
 
 def run(data: Any, functions: Any, **options: Any) -> Any:
@@ -114,6 +113,11 @@ NOT_FUSED = {
     "view": lambda v: v.reshape(-1, 2)[:3, 1],
     "large": lambda v: {"a": np.asarray(v) * 2, "b": [np.asarray(v).astype(np.float32)], "c": 1},
     "text": lambda v: repr(v),
+    "facts": lambda v: [v.dtype, v.shape, v.ndim, len(v), v.nbytes, v.flags.c_contiguous, isinstance(v, np.ndarray)],
+    "many values": lambda v: [np.quantile(v, q).item() for q in np.linspace(0, 1, 20)],
+    "histogram": lambda v: list(np.histogram(v, 5)),
+    "memory": lambda v: [memoryview(v).nbytes, v.view(np.int64).sum(), v.item(3), 0.5 in v],
+    "next": lambda v: next(iter(v)),
     "closure": (lambda n: lambda v: v.tolist()[n])(7),
 }
 
@@ -655,16 +659,15 @@ def test_nothing_is_left_after_a_crash(kill: int, way: str) -> None:
     """Neither names of shared memory, nor processes: a worker that is busy ends with its parent."""
     source = f"from fanfold.processes import memory\nmemory.HAS_FILES = {way == 'files'}\n"
     command = [sys.executable, "-c", PRELUDE + source + SCRIPT]
-    before = names()
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
         assert process.stdout
         busy = [int(process.stdout.readline()) for _ in range(2)]
         process.send_signal(kill)
     assert all(map(ended, busy))
     until = time.monotonic() + 20
-    while names() - before and time.monotonic() < until:
+    while names(process.pid) and time.monotonic() < until:
         time.sleep(0.01)
-    assert names() <= before
+    assert not names(process.pid)
 
 
 def test_the_processes_end_with_the_interpreter() -> None:

@@ -36,6 +36,14 @@ class Handle(NamedTuple):
     size: int
 
 
+class _Shared(SharedMemory):
+    """Shared memory with a name. It stays mapped while arrays lie in it, and nobody has to hear of that."""
+
+    def __del__(self) -> None:
+        with suppress(BufferError, OSError):
+            self.close()
+
+
 class Memory:
     """Shared memory of this process, or a file that it has mapped."""
 
@@ -50,7 +58,7 @@ class Memory:
                 os.truncate(self._file, size)
                 self.buffer = mmap.mmap(self._file, size)
             else:
-                self._shared = SharedMemory(name, create=True, size=size)
+                self._shared = _Shared(name, create=True, size=size)
                 self.buffer = self._shared.buf
         except OSError as error:
             self.close()
@@ -100,7 +108,7 @@ def mapped(handle: Handle, connection: Connection, before: Mapped | None) -> Map
         key: tuple[Any, ...] = (handle.name,)
         if before is not None and before.key == key:
             return before
-        shared = SharedMemory(handle.name)
+        shared = _Shared(handle.name)
         return Mapped(shared.buf.toreadonly(), key, shared)
     file = _received(connection)
     try:
@@ -115,7 +123,7 @@ def mapped(handle: Handle, connection: Connection, before: Mapped | None) -> Map
 def taken(handle: Handle, connection: Connection) -> Any:
     """Return a buffer of memory that its maker uses no more. It may be written to."""
     if handle.name is not None:
-        shared = SharedMemory(handle.name)
+        shared = _Shared(handle.name)
         copy = bytearray(shared.buf)
         shared.close()
         return copy
@@ -136,14 +144,14 @@ def _received(connection: Connection) -> int:
 
 def new_name() -> str | None:
     """Return a name for new memory; None if it needs none."""
-    return None if HAS_FILES else f"fanfold_{secrets.token_hex(8)}"
+    return None if HAS_FILES else f"fanfold_{os.getpid()}_{secrets.token_hex(4)}"
 
 
 def remove(name: str | None) -> None:
     """Remove the name of shared memory, if it exists."""
     with suppress(FileNotFoundError):
         if name is not None:
-            found = SharedMemory(name)
+            found = _Shared(name)
             found.close()
             found.unlink()
 

@@ -121,7 +121,8 @@ class _Call:
             elif self.trace.lends or not self.trace.reasons:
                 self.trace.because("it failed with a traced array")
         except Exception as error:  # noqa: BLE001 - a function can raise anything
-            self.trace.because(f"it raised {type(error).__name__} with a plain array too: {error}")
+            too = " with a plain array too" if self.trace.lends else ""
+            self.trace.because(f"it raised {type(error).__name__}{too}: {error}")
             self.error = without_our_frames(error)
 
     def note_holder(self) -> None:
