@@ -1,7 +1,7 @@
 //! The Rust face: a view of an `ndarray` array goes in, read where it lies; numbers and arrays of `ndarray` come out.
 //!
-//! A [`Run`] is a list of kernels. It goes [over](Run::over) all elements of an array, or [along](Run::along) one of its axes.
-//! The kernels' names, parameters and meanings are those of `docs/kernels.md` and of [`kernels::CATALOGUE`].
+//! A [`Run`] is a list of kernels. It goes [over](Run::over) all elements of an array, or [along](Run::along) one of
+//! its axes. The kernels' names, parameters and meanings are those of `docs/kernels.md` and of [`kernels::CATALOGUE`].
 //!
 //! ```
 //! use fanfold::array::{Kernel, Run};
@@ -19,8 +19,8 @@
 //! # Ok::<(), fanfold::error::Error>(())
 //! ```
 //!
-//! Layouts of all kinds (transposed, reversed, strided, broadcast) are read without a copy, and element types are those that
-//! are an [`Element`].
+//! Layouts of all kinds (transposed, reversed, strided, broadcast) are read without a copy, and element types are those
+//! that are an [`Element`].
 
 use std::any::Any;
 use std::cmp::Reverse;
@@ -136,8 +136,8 @@ impl Run {
     ///
     /// # Errors
     ///
-    /// For a name that no kernel has, a parameter that is not accepted, a kernel that goes over several arrays (`cov`), and two
-    /// kernels under one key.
+    /// For a name that no kernel has, a parameter that is not accepted, a kernel that goes over several arrays (`cov`),
+    /// and two kernels under one key.
     ///
     /// ```
     /// use fanfold::array::Run;
@@ -164,8 +164,8 @@ impl Run {
         Run { nan_policy, ..self }
     }
 
-    /// At most so many threads compute, the calling one among them; without this as many as there are processors. Answers are the
-    /// same, to the last bit.
+    /// At most so many threads compute, the calling one among them; without this as many as there are processors.
+    /// Answers are the same, to the last bit.
     #[must_use]
     pub fn workers(self, workers: usize) -> Run {
         Run { workers: Some(workers), ..self }
@@ -177,8 +177,8 @@ impl Run {
     ///
     /// # Errors
     ///
-    /// If no kernel has an answer: for want of memory, or for NaN under [`NanPolicy::Raise`]. What goes wrong for one kernel
-    /// (its element type, an empty array) is that one's own, and [`Answers`] tells.
+    /// If no kernel has an answer: for want of memory, or for NaN under [`NanPolicy::Raise`]. What goes wrong for one
+    /// kernel (its element type, an empty array) is that one's own, and [`Answers`] tells.
     ///
     /// ```
     /// use fanfold::array::Run;
@@ -224,11 +224,11 @@ impl Run {
         })
     }
 
-    /// The answers for each row of elements along an axis: where the array had that axis, answers have none. They are those of
-    /// the rows alone, to the last bit.
+    /// The answers for each row of elements along an axis: where the array had that axis, answers have none. They are
+    /// those of the rows alone, to the last bit.
     ///
-    /// Arrays are laid out as NumPy does it: those of several quantiles have these along their first axis, and others (`sort`,
-    /// `topk`) stay where the axis was. In memory they may lie in any order.
+    /// Arrays are laid out as NumPy does it: those of several quantiles have these along their first axis, and others
+    /// (`sort`, `topk`) stay where the axis was. In memory they may lie in any order.
     ///
     /// # Errors
     ///
@@ -379,8 +379,8 @@ impl Answers {
         Err(Error::NoAnswer { key: key.to_owned(), known })
     }
 
-    /// The answer under this key that is one real number, as the nearest float64. [`Answers::get`] gives integers beyond 2⁵³ exactly,
-    /// and complex numbers.
+    /// The answer under this key that is one real number, as the nearest float64. [`Answers::get`] gives integers
+    /// beyond 2⁵³ exactly, and complex numbers.
     ///
     /// # Errors
     ///
@@ -392,8 +392,8 @@ impl Answers {
         }
     }
 
-    /// The answer under this key that is an array of these elements. The dtypes of answers are NumPy's: the mean of float32 is one,
-    /// that of integers a float64, positions and counts are int64.
+    /// The answer under this key that is an array of these elements. The dtypes of answers are NumPy's: the mean of
+    /// float32 is one, that of integers a float64, positions and counts are int64.
     ///
     /// # Errors
     ///
@@ -432,7 +432,8 @@ pub enum Answer {
     Number(Number, DType),
     /// An array: of several items, or of an item for each row.
     Array(AnyArray),
-    /// What has this name and several fields, in the order of `docs/kernels.md`: a `Histogram` has its counts, then its edges.
+    /// What has this name and several fields, in the order of `docs/kernels.md`: a `Histogram` has its counts, then its
+    /// edges.
     Record(&'static str, Vec<Answer>),
     /// An answer for each row, where they differ in dtype or length (`unique`).
     Rows(ArrayD<Answer>),
@@ -465,7 +466,8 @@ impl Answer {
     }
 }
 
-/// The list of elements: the variant and the Rust type of each, what a buffer holds of it, and how that becomes an element.
+/// The list of elements: the variant and the Rust type of each, what a buffer holds of it, and how that becomes an
+/// element.
 macro_rules! for_each_element {
     ($go:ident) => {
         $go! {

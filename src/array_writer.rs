@@ -1,8 +1,9 @@
 //! Arrays that are written piece by piece: the answers that have an item for each element.
 //!
-//! A [`ArrayWriter`] sees a piece of the array and what it asked for around it, and writes the items that belong there; pieces
-//! depend on the array's length alone. What has to be known of all that lies before a piece is found by an earlier sweep
-//! ([`PerChunk`]). The memory is the caller's: a request [waits](crate::kernel::Unwritten) until there is some.
+//! A [`ArrayWriter`] sees a piece of the array and what it asked for around it, and writes the items that belong there;
+//! pieces depend on the array's length alone. What has to be known of all that lies before a piece is found by an
+//! earlier sweep ([`PerChunk`]). The memory is the caller's: a request [waits](crate::kernel::Unwritten) until there is
+//! some.
 
 use std::fmt;
 use std::sync::Arc;
@@ -148,8 +149,8 @@ impl<A: Accumulator> Accumulator for PerChunk<A> {
     }
 }
 
-/// Writes an item for each, in parts that stay in cache, from number `start` on, until there is none for one; says whether
-/// there was one for all.
+/// Writes an item for each, in parts that stay in cache, from number `start` on, until there is none for one; says
+/// whether there was one for all.
 #[inline(always)]
 pub(crate) fn write_each<T: Copy, O: Copy + Default>(
     items: &[T],

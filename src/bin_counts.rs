@@ -1,13 +1,14 @@
 //! Counting how often each small integer occurs: the part of a histogram that cannot be vectorised.
 //!
-//! A processor stores to one place per cycle, so counting one element per store takes a cycle per element. Up to 256 places
-//! elements are therefore counted in pairs: two neighbouring places, as bytes, are one 16-bit number, and that number's
-//! occurrences are counted; now and then the table of pairs is summed along both of its sides. Measured in cache: 9 elements
-//! per nanosecond instead of 4.3. The table is 128 KiB, of which the touched lines stay in cache; it is set up only
-//! after some blocks, so that small arrays do not pay for it.
+//! A processor stores to one place per cycle, so counting one element per store takes a cycle per element. Up to 256
+//! places elements are therefore counted in pairs: two neighbouring places, as bytes, are one 16-bit number, and that
+//! number's occurrences are counted; now and then the table of pairs is summed along both of its sides. Measured in
+//! cache: 9 elements per nanosecond instead of 4.3. The table is 128 KiB, of which the touched lines stay in cache; it
+//! is set up only after some blocks, so that small arrays do not pay for it.
 //!
-//! With more places there are two tables, so that equal neighbours do not wait for each other's store; of 32-bit counts,
-//! which are moved to wider ones before they can overflow, so that both tables of 4096 places fit in the first-level cache.
+//! With more places there are two tables, so that equal neighbours do not wait for each other's store; of 32-bit
+//! counts, which are moved to wider ones before they can overflow, so that both tables of 4096 places fit in the
+//! first-level cache.
 
 use crate::memory;
 

@@ -1,9 +1,10 @@
 //! The hottest loops, over explicit vectors: sums with their errors, powers of deviations, extrema.
 //!
-//! Written with `fearless_simd`'s vectors because the compiler's own vectors come and go with the code around them. Measured
-//! on blocks in cache with AVX-512, in elements per nanosecond, explicit and (in parentheses) as plain loops over lanes: sum
-//! (then with a TwoSum for eight vectors) 17.7 (1.8 to 17.3), powers 9.5 (1.8 to 10.8), extrema 22.5 (2.1 to 12.5). A row is
-//! [`LANES`] floats on every processor, in as many registers as it takes, so the bits do not depend on the processor.
+//! Written with `fearless_simd`'s vectors because the compiler's own vectors come and go with the code around them.
+//! Measured on blocks in cache with AVX-512, in elements per nanosecond, explicit and (in parentheses) as plain loops
+//! over lanes: sum (then with a TwoSum for eight vectors) 17.7 (1.8 to 17.3), powers 9.5 (1.8 to 10.8), extrema 22.5
+//! (2.1 to 12.5). A row is [`LANES`] floats on every processor, in as many registers as it takes, so the bits do not
+//! depend on the processor.
 
 use fearless_simd::{f32x8, f32x16, f64x8, prelude::*};
 
@@ -69,8 +70,8 @@ impl Double {
         Double { high: self.high * factor, low: self.low * factor }
     }
 
-    /// Over a number: the nearest float, and what that lacks. By division, as what is a float is then found to be one: with
-    /// the inverse, 49 ones over 49 lacked 1e-33, and their variance was below 0.
+    /// Over a number: the nearest float, and what that lacks. By division, as what is a float is then found to be one:
+    /// with the inverse, 49 ones over 49 lacked 1e-33, and their variance was below 0.
     #[inline(always)]
     pub(crate) fn over(self, n: f64) -> Double {
         if !self.high.is_finite() {
@@ -83,11 +84,12 @@ impl Double {
         Double { high: rounded, low: (first - rounded) + second }
     }
 
-    /// The sum of floats, each of which is taken in with Knuth's TwoSum, so that no rounding error is lost: what is added up
-    /// is the errors, as in T. Ogita, S. Rump and S. Oishi, SIAM Journal on Scientific Computing 26 (2005), 1955–1988,
-    /// algorithm 4.4. The error is as if all had been added with twice the digits and then been rounded. Float32 needs that
-    /// for every eight vectors only ([`Wide::SPARE`]). So would float64, were it not for large numbers that cancel and take all
-    /// digits with them: it would save a third of the time of a sum in cache, and of eleven statistics nothing.
+    /// The sum of floats, each of which is taken in with Knuth's TwoSum, so that no rounding error is lost: what is
+    /// added up is the errors, as in T. Ogita, S. Rump and S. Oishi, SIAM Journal on Scientific Computing 26 (2005),
+    /// 1955–1988, algorithm 4.4. The error is as if all had been added with twice the digits and then been rounded.
+    /// Float32 needs that for every eight vectors only ([`Wide::SPARE`]). So would float64, were it not for large
+    /// numbers that cancel and take all digits with them: it would save a third of the time of a sum in cache, and of
+    /// eleven statistics nothing.
     #[inline(always)]
     pub(crate) fn sum<S: Simd, T: Wide>(simd: S, items: &[T], ahead: &Prefetch) -> Double {
         sum_and_powers::<S, T, 1, true>(simd, items, ahead, 0.0).0
@@ -154,7 +156,8 @@ pub(crate) fn sum_and_powers<S: Simd, T: Wide, const ORDER: u8, const SUM: bool>
     let mut sums = Sums::<S>::new(simd, m);
     let rest = sums.add::<T, ORDER, SUM>(simd, items, ahead);
     if ORDER > 1 {
-        // Lanes that the last row does not fill deviate by nothing; from an infinite mean, as much as an element that is there.
+        // Lanes that the last row does not fill deviate by nothing; from an infinite mean, as much as an element that
+        // is there.
         let filler = items.first().filter(|_| !m.is_finite()).map_or(m, |&item| item.into());
         let mut last = [filler; LANES];
         last.iter_mut().zip(rest).for_each(|(place, &item)| *place = item.into());
@@ -195,7 +198,8 @@ impl<S: Simd> Sums<S> {
                 // The slowest of the loops here asks for the most.
                 ahead.ask::<{ 2 * GROUP }>();
             }
-            // Neighbours in memory go to the same lanes: a processor foresees loads that go on where the last ones were.
+            // Neighbours in memory go to the same lanes: a processor foresees loads that go on where the last ones
+            // were.
             let (parts, _) = group.as_chunks::<WIDTH>().0.as_chunks::<GROUP>();
             for (i, part) in parts.iter().enumerate() {
                 self.add_vectors::<T, ORDER, SUM>(simd, i, part);
@@ -212,11 +216,11 @@ impl<S: Simd> Sums<S> {
 
     /// Adds vectors to the i-th of a row.
     ///
-    /// Powers of eight have a sum of their own before the total takes it in: a block's 128 rows then round 24 times one upon
-    /// the other, not 128 times, which is what NumPy's pairwise sums do to so many.
+    /// Powers of eight have a sum of their own before the total takes it in: a block's 128 rows then round 24 times one
+    /// upon the other, not 128 times, which is what NumPy's pairwise sums do to so many.
     ///
-    /// One vector of the row at a time, so that AVX2's sixteen registers hold all that is added to. (Two at a time, as AVX-512
-    /// has room for, are no faster there.)
+    /// One vector of the row at a time, so that AVX2's sixteen registers hold all that is added to. (Two at a time, as
+    /// AVX-512 has room for, are no faster there.)
     #[inline(always)]
     fn add_vectors<T: Wide, const ORDER: u8, const SUM: bool>(&mut self, simd: S, i: usize, vectors: &[[T; WIDTH]]) {
         let zero = f64x8::splat(simd, 0.0);
@@ -290,11 +294,11 @@ fn total<S: Simd>(row: Row<S>) -> f64 {
     ((a + e) + (c + g)) + ((b + f) + (d + h))
 }
 
-/// The smallest and the largest of floats, and how many are NaN; without any other the two are inf and -inf. `None` of no
-/// floats.
+/// The smallest and the largest of floats, and how many are NaN; without any other the two are inf and -inf. `None` of
+/// no floats.
 ///
-/// Processors disagree on the smaller of NaN and a number, and on that of two zeros. The first is why a block with a NaN is
-/// gone through again, with comparisons; the second does not matter to a caller who searches for an equal.
+/// Processors disagree on the smaller of NaN and a number, and on that of two zeros. The first is why a block with a
+/// NaN is gone through again, with comparisons; the second does not matter to a caller who searches for an equal.
 macro_rules! extrema {
     ($name:ident, $float:ty, $vector:ident, $width:literal, $row:literal) => {
         #[inline(always)]

@@ -4,8 +4,10 @@
 //!
 //! | module | what it is for |
 //! |---|---|
-//! | [`grid`], [`simd`], `memory`, [`prefetch`] | the sizes that results' bits depend on; instruction sets; memory that can be short; reading ahead |
-//! | [`scale`], `rounding`, `lanes`, `t_distribution` | powers of two; rounding errors; the vector loops; Student's t distribution |
+//! | [`grid`], [`simd`] | the sizes that results' bits depend on; instruction sets |
+//! | `memory`, [`prefetch`] | memory that can be short; reading ahead |
+//! | [`scale`], `rounding` | powers of two; rounding errors |
+//! | `lanes`, `t_distribution` | the vector loops; Student's t distribution |
 //! | [`dtype`], [`error`], [`value`], [`column`] | element types, what goes wrong, answers, and answers side by side |
 //! | [`source`] | somebody else's memory: read block by block, or written |
 //! | [`expr`] | elementwise formulas over blocks |
@@ -19,7 +21,8 @@
 //! | [`array`] | the Rust face: views of `ndarray` go in, its arrays come out |
 //! | `py` | the Python face: convert, detach, call, convert back |
 //!
-//! A module uses only what stands before it here, as `tests/test_map.py` checks. The core knows no Python: `cargo test --no-default-features` tests it.
+//! A module uses only what stands before it here, as `tests/test_map.py` checks. The core knows no Python:
+//! `cargo test --no-default-features` tests it.
 //!
 //! # Promises that hold everywhere
 //!

@@ -1,14 +1,15 @@
-//! Memory that grows with what is computed: where there is none left the work ends with an error, and the process goes on.
+//! Memory that grows with what is computed: where there is none left the work ends with an error, and the process goes
+//! on.
 //!
-//! The standard library ends the process when an allocation fails. So all that grows with the data, the groups, the distinct
-//! values or the workers is allocated here, by `try_reserve`. A failure unwinds, as a panic does but without a word, to the
-//! [guard](crate::error::guarded) of the function that the memory was for, which makes an error of it; what is unwound gives
-//! its memory back. (To hand a `Result` through every accumulator and loop would say the same in a thousand places; and it
-//! would have to be looked at in the hottest of them.)
+//! The standard library ends the process when an allocation fails. So all that grows with the data, the groups, the
+//! distinct values or the workers is allocated here, by `try_reserve`. A failure unwinds, as a panic does but without a
+//! word, to the [guard](crate::error::guarded) of the function that the memory was for, which makes an error of it;
+//! what is unwound gives its memory back. (To hand a `Result` through every accumulator and loop would say the same in
+//! a thousand places; and it would have to be looked at in the hottest of them.)
 //!
-//! What is as large as the plan (a place for each function, sink or node of a formula) is left to the standard library, and so is
-//! what it takes to unwind and to tell of it. For that some memory is kept, which is given up with the first failure; nothing
-//! that grows is granted until it is there again.
+//! What is as large as the plan (a place for each function, sink or node of a formula) is left to the standard library,
+//! and so is what it takes to unwind and to tell of it. For that some memory is kept, which is given up with the first
+//! failure; nothing that grows is granted until it is there again.
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -23,8 +24,8 @@ pub(crate) struct OutOfMemory {
     pub(crate) bytes: usize,
 }
 
-/// Bytes that are kept. They come from the system by themselves and go back to it, and as nobody writes to them there is no
-/// memory behind the addresses.
+/// Bytes that are kept. They come from the system by themselves and go back to it, and as nobody writes to them there
+/// is no memory behind the addresses.
 const KEPT: usize = 256 << 10;
 
 // Nobody waits for the lock: a fork could catch it.

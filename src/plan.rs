@@ -495,6 +495,11 @@ impl Waiting {
         self.who
     }
 
+    /// The sink whose state it waits for.
+    pub fn sink(&self) -> usize {
+        self.sink
+    }
+
     /// The result for the state, if it is a number that needs no further work.
     #[inline]
     pub fn number(&self, state: &AnyState) -> Option<(Number, DType)> {

@@ -1,10 +1,10 @@
 //! Reading ahead: a sweep asks for memory while it computes.
 //!
-//! The first loop over a block waits for memory and computes little; the loops after it compute and leave memory idle. So
-//! every loop over rows asks, row by row, for a cache line or two of the block to come. Measured for eleven statistics of
-//! 20 M float64, one worker: 17.2 ms without, 17.2 ms into the first-level cache, which a block fills, 12.2 ms into the
-//! second. To ask for a whole block at once, or for all of it in the first loop (14.5 ms), gains less: a processor has only
-//! so many requests under way, and waits with the next one.
+//! The first loop over a block waits for memory and computes little; the loops after it compute and leave memory idle.
+//! So every loop over rows asks, row by row, for a cache line or two of the block to come. Measured for eleven
+//! statistics of 20 M float64, one worker: 17.2 ms without, 17.2 ms into the first-level cache, which a block fills,
+//! 12.2 ms into the second. To ask for a whole block at once, or for all of it in the first loop (14.5 ms), gains less:
+//! a processor has only so many requests under way, and waits with the next one.
 
 use std::cell::Cell;
 use std::ops::Range;

@@ -1,4 +1,5 @@
-//! Sums, products and quotients with what their rounding has left over: of floats, or of those in the lanes of a vector.
+//! Sums, products and quotients with what their rounding has left over: of floats, or of those in the lanes of a
+//! vector.
 
 use std::ops::{Add, Div, Mul, Sub};
 
@@ -178,8 +179,8 @@ pub(crate) fn two_sum<V: Copy + Add<Output = V> + Sub<Output = V>>(a: V, b: V) -
 
 /// The rounded product and its exact error, of which a float may hold too little below 2⁻⁹⁶⁹.
 ///
-/// A fused operation is rounded once, on every processor: the few that have none compute it step by step, which takes them
-/// long. (Dekker's product, which needs none, is 17 operations everywhere.)
+/// A fused operation is rounded once, on every processor: the few that have none compute it step by step, which takes
+/// them long. (Dekker's product, which needs none, is 17 operations everywhere.)
 #[inline(always)]
 pub(crate) fn two_product<V: Lanes>(a: V, b: V) -> (V, V) {
     let product = a * b;
@@ -205,8 +206,8 @@ impl Divisor {
     }
 }
 
-/// An unevaluated sum of two floats over a whole number, of which the rounded inverse is known: the quotient to the nearest
-/// float, and what that lacks.
+/// An unevaluated sum of two floats over a whole number, of which the rounded inverse is known: the quotient to the
+/// nearest float, and what that lacks.
 #[inline(always)]
 pub(crate) fn quotient<V: Lanes>(high: V, low: V, n: V, inverse: V) -> (V, V) {
     let (first, second) = times_inverse(high, low, n, inverse);

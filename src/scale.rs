@@ -1,7 +1,7 @@
 //! Powers of two by which elements are scaled, where their squares and higher powers would leave float64.
 //!
-//! Scaling by a power of two changes no digit. A statistic f of *degree* p, f(c x) = cᵖ f(x), is that of the scaled elements,
-//! scaled back: a standard deviation has degree 1, a variance 2, a skewness 0.
+//! Scaling by a power of two changes no digit. A statistic f of *degree* p, f(c x) = cᵖ f(x), is that of the scaled
+//! elements, scaled back: a standard deviation has degree 1, a variance 2, a skewness 0.
 
 const MANTISSA: u64 = (1 << 52) - 1;
 const BIAS: i64 = 1023;

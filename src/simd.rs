@@ -1,14 +1,16 @@
 //! Run-time choice of the instruction set.
 //!
 //! Kernels are loops over fixed numbers of lanes: plain ones where the compiler finds the vectors by itself, and over
-//! `fearless_simd`'s vectors in the few hottest, where it was measured to miss them (`lanes.rs`). [`Level::run`] compiles
-//! such a loop once per instruction set and runs the best one this processor has. The number of lanes is the same
-//! everywhere and nothing contracts a multiplication and an addition into one rounding, so every level gives the same bits.
+//! `fearless_simd`'s vectors in the few hottest, where it was measured to miss them (`lanes.rs`). [`Level::run`]
+//! compiles such a loop once per instruction set and runs the best one this processor has. The number of lanes is the
+//! same everywhere and nothing contracts a multiplication and an addition into one rounding, so every level gives the
+//! same bits.
 //!
 //! Whatever runs inside [`Level::run`] must be `#[inline(always)]` down to its loops: a function that is called, not
 //! inlined, is compiled for the baseline and silently slow.
 //!
-//! `fearless_simd`'s tokens prove that the processor has the features, without unsafe code; that is for [`prefetch`] only.
+//! `fearless_simd`'s tokens prove that the processor has the features, without unsafe code; that is for [`prefetch`]
+//! only.
 
 use std::sync::OnceLock;
 
@@ -99,7 +101,8 @@ impl Level {
     }
 }
 
-/// Asks for the cache line of an address, into the second-level cache. It is no access: any address will do. Does nothing where Rust offers no way.
+/// Asks for the cache line of an address, into the second-level cache. It is no access: any address will do. Does
+/// nothing where Rust offers no way.
 #[inline(always)]
 #[allow(unsafe_code)]
 pub(crate) fn prefetch(address: usize) {

@@ -2,9 +2,9 @@
 
 /// How probable a t at least as far from 0 is, with so many degrees of freedom, a whole number.
 ///
-/// It is I(x; a, b), the regularised incomplete beta function, for x = f / (f + t²), a = f / 2 and b = 1/2 (DLMF 8.17.1 and
-/// Johnson, Kotz & Balakrishnan, Continuous Univariate Distributions 2, equation 28.4), by the continued fraction of `DiDonato` &
-/// Morris (ACM Transactions on Mathematical Software 18 (1992), 360–373, equation 9) for t² ≥ 1, and by
+/// It is I(x; a, b), the regularised incomplete beta function, for x = f / (f + t²), a = f / 2 and b = 1/2 (DLMF 8.17.1
+/// and Johnson, Kotz & Balakrishnan, Continuous Univariate Distributions 2, equation 28.4), by the continued fraction
+/// of `DiDonato` & Morris (ACM Transactions on Mathematical Software 18 (1992), 360–373, equation 9) for t² ≥ 1, and by
 /// I(x; a, b) = 1 − I(1 − x; b, a) below.
 pub(crate) fn two_sided(t: f64, freedom: f64) -> f64 {
     if t.is_nan() || freedom.is_nan() {
@@ -22,8 +22,8 @@ pub(crate) fn two_sided(t: f64, freedom: f64) -> f64 {
     if square >= 1.0 { front / fraction(a, b, x, rest) } else { 1.0 - front / fraction(b, a, rest, x) }
 }
 
-/// Γ(a + 1/2) / Γ(a) for a = f / 2, f being a whole number: by the recurrence from 1/2 or 1 on, or by the series for large a
-/// (DLMF 5.11.13).
+/// Γ(a + 1/2) / Γ(a) for a = f / 2, f being a whole number: by the recurrence from 1/2 or 1 on, or by the series for
+/// large a (DLMF 5.11.13).
 fn gamma_ratio(freedom: f64) -> f64 {
     let a = freedom / 2.0;
     if freedom > 200.0 {
@@ -40,8 +40,8 @@ fn gamma_ratio(freedom: f64) -> f64 {
     ratio
 }
 
-/// β₁ + α₂ / (β₂ + α₃ / …) for x and y = 1 − x, by Lentz's method as modified by Thompson & Barnett (Journal of Computational
-/// Physics 64 (1986), 490–509). (The fraction DLMF 8.17.22 loses digits where x is near 1.)
+/// β₁ + α₂ / (β₂ + α₃ / …) for x and y = 1 − x, by Lentz's method as modified by Thompson & Barnett (Journal of
+/// Computational Physics 64 (1986), 490–509). (The fraction DLMF 8.17.22 loses digits where x is near 1.)
 fn fraction(a: f64, b: f64, x: f64, y: f64) -> f64 {
     let away_from_zero = |value: f64| if value.abs() < 1e-300 { 1e-300 } else { value };
     let lambda = a * y - b * x;
@@ -68,7 +68,8 @@ fn fraction(a: f64, b: f64, x: f64, y: f64) -> f64 {
 mod tests {
     use super::two_sided;
 
-    /// Computed with 80 decimal digits from the series of DLMF 15.2.1; two of them, which that takes too long for, by SciPy.
+    /// Computed with 80 decimal digits from the series of DLMF 15.2.1; two of them, which that takes too long for, by
+    /// SciPy.
     #[test]
     #[allow(clippy::unreadable_literal)]
     fn probabilities_are_those_of_scipy() {

@@ -24,8 +24,8 @@ pub enum Value {
 }
 
 impl Value {
-    /// A float, rounded to `dtype` when it is handed out. There is one NaN: which one comes out of inf − inf or of two NaN
-    /// depends on the instruction.
+    /// A float, rounded to `dtype` when it is handed out. There is one NaN: which one comes out of inf − inf or of two
+    /// NaN depends on the instruction.
     pub fn float(value: f64, dtype: DType) -> Value {
         Value::Scalar(Value::number(value), dtype)
     }

@@ -65,7 +65,7 @@ def test_most_functions_answer_for_each_array() -> None:
         alone = ff.run(array, functions)
         for key, value in alone.items():
             assert oracle.bits(r[key][name]) == oracle.bits(value), key
-    assert r.report.how == dict.fromkeys(r, "fused") | {"spread": "plain"}
+    assert r.report.how == dict.fromkeys(r, "kernel") | {"spread": "plain"}
 
 
 @pytest.mark.parametrize("dtype", zoo.DTYPES)
@@ -321,9 +321,9 @@ def test_a_plan_and_a_pool_take_dicts() -> None:
             DATA,
             "corr",
             ValueError,
-            r"'corr' goes over two arrays, but data has 3: name two of them, as in ff.corr\('x', 'y'\)",
+            r"'corr' takes two arrays, but data has 3: name two of them, as in ff.corr\('x', 'y'\)",
         ),
-        ({"x": x}, "corr", ValueError, "'corr' goes over two arrays, but data has 1: pass two arrays"),
+        ({"x": x}, "corr", ValueError, "'corr' takes two arrays, but data has 1: pass two arrays"),
         (DATA, ff.corr("x"), ValueError, "name two of them"),
         (
             DATA,
@@ -335,7 +335,7 @@ def test_a_plan_and_a_pool_take_dicts() -> None:
             x,
             "corr",
             TypeError,
-            r"'corr' goes over several arrays, but data is one array: pass a dict of arrays, as in run\(\{'x'",
+            r"'corr' takes several arrays, but data is one array: pass a dict of arrays, as in run\(\{'x'",
         ),
         (x, "cov_matrix", TypeError, r"as in run\(\{'x': x, 'y': y\}, ff.cov_matrix\(\)\)"),
         (

@@ -453,7 +453,7 @@ def test_a_failing_function_leaves_the_others_their_results(data: npt.NDArray[An
     assert {"mean": r["mean"], "len": r["len"]} == want
     assert r.errors == {"boom": r["boom"]}
     assert told(r["boom"]) == [(ValueError, "boom")]
-    assert r.report.how == {"mean": "fused", "boom": "plain", "len": "plain"}
+    assert r.report.how == {"mean": "kernel", "boom": "plain", "len": "plain"}
 
     with pytest.raises(ValueError) as caught:
         ff.run(data, ["mean", boom, len], workers=workers)

@@ -96,6 +96,12 @@ class Point:
         return type(other) is Point and bool(np.all(self.place == other.place))
 
 
+def real(v: Any) -> Any:
+    """The array, which must have elements from now on."""
+    v.tolist()
+    return v
+
+
 POWER = 3
 
 NOT_FUSED = {
@@ -111,7 +117,7 @@ NOT_FUSED = {
     "after a formula": lambda v: [(v - v.mean()).std(), *map(float, v[:3])],
     "of a formula": lambda v: (v * 2).tolist()[:3],
     "view": lambda v: v.reshape(-1, 2)[:3, 1],
-    "large": lambda v: {"a": np.asarray(v) * 2, "b": [np.asarray(v).astype(np.float32)], "c": 1},
+    "large": lambda v: {"a": real(v) * 2, "b": [real(v).astype(np.float32)], "c": 1},
     "text": lambda v: repr(v),
     "facts": lambda v: [v.dtype, v.shape, v.ndim, len(v), v.nbytes, v.flags.c_contiguous, isinstance(v, np.ndarray)],
     "many values": lambda v: [np.quantile(v, q).item() for q in np.linspace(0, 1, 20)],
@@ -137,7 +143,7 @@ def test_what_cannot_be_fused_runs_in_a_process(key: str) -> None:
     function = NOT_FUSED[key]
     found = run(X, {"f": function, "mean": "mean"})
     assert_same(found["f"], function(X))
-    assert found.report.how == {"f": "process", "mean": "fused"}
+    assert found.report.how == {"f": "process", "mean": "kernel"}
     assert found.report.why["f"]
     small = run(SMALL, {"f": function})
     assert_same(small["f"], function(SMALL))
@@ -218,6 +224,26 @@ def test_the_input_itself_is_returned() -> None:
         assert not found[key].flags.writeable
 
 
+def test_copies_of_the_input_may_be_written_to() -> None:
+    def small(v: npt.NDArray[Any]) -> Any:
+        part = v[:5].copy()
+        part[0] = 7
+        return part, v.mean()
+
+    every = X[::2]
+    functions = {"copy": lambda v: v.copy(), "array": lambda v: np.array(v), "small": small}
+    functions["contiguous"] = lambda v: np.ascontiguousarray(v)
+    found = run(every, functions)
+    for key in ("copy", "array", "contiguous"):
+        np.testing.assert_array_equal(found[key], every)
+        assert not np.shares_memory(found[key], every)
+        assert found[key].flags.writeable
+        assert found[key].flags.c_contiguous
+    part, mean = found["small"]
+    np.testing.assert_array_equal(part, [7, *every[1:5]])
+    np.testing.assert_allclose(mean, every.mean())
+
+
 def in_a_pool(_: int) -> Any:
     found = run(X, {"f": lambda v: (v.tolist()[0], os.getpid())})
     return found["f"][1] == os.getpid(), found.report.how
@@ -238,10 +264,10 @@ def test_values_that_are_stored_elsewhere_are_computed() -> None:
 
 def test_a_run_inside_a_process_uses_one_thread_and_no_further_process() -> None:
     def nested(v: npt.NDArray[Any]) -> Any:
-        inner = ff.run(np.asarray(v), {"f": lambda w: (w.tolist()[0], os.getpid()), "mean": "mean"}, processes=True)
+        inner = ff.run(real(v), {"f": lambda w: (w.tolist()[0], os.getpid()), "mean": "mean"}, processes=True)
         return inner["f"][1] == os.getpid(), inner.report.how, inner.report.workers, os.environ["OMP_NUM_THREADS"]
 
-    right = (True, {"f": "plain", "mean": "fused"}, 1, os.environ.get("OMP_NUM_THREADS", "1"))
+    right = (True, {"f": "plain", "mean": "kernel"}, 1, os.environ.get("OMP_NUM_THREADS", "1"))
     assert run(X, {"f": nested})["f"] == right
 
 
@@ -295,8 +321,7 @@ def layouts() -> dict[str, npt.NDArray[Any]]:
 @pytest.mark.parametrize("key", layouts())
 def test_every_layout_travels_as_it_is(key: str) -> None:
     def seen(v: npt.NDArray[Any]) -> Any:
-        # An array of numbers as it is; a class of its own would not be traced.
-        v = np.asarray(v) if type(v).__name__ == "ndarray" else v
+        real(v)
         place = v.__array_interface__["data"][0] % 64 if not v.dtype.hasobject else 0
         return type(v), v.dtype, v.shape, v.strides if v.size else None, v.flags.writeable, place, v.copy(order="K")
 
@@ -314,11 +339,11 @@ def test_missing_elements() -> None:
     masked = np.ma.masked_greater(X, 0)
     found = run(masked, {"f": total, "mean": "mean"})
     assert found["f"] == total(masked.compressed())
-    assert found.report.how == {"f": "process", "mean": "fused"}
+    assert found.report.how == {"f": "process", "mean": "kernel"}
 
 
 def there(v: npt.NDArray[Any]) -> Any:
-    return np.asarray(v).sum(), os.getpid()
+    return real(v).sum(), os.getpid()
 
 
 def assert_without_a_copy(array: npt.NDArray[Any]) -> None:
@@ -401,7 +426,7 @@ def test_what_was_written_to_a_private_map_travels(tmp_path: Path) -> None:
 
 def test_a_compiled_function_that_refuses_read_only_arrays_gets_a_copy() -> None:
     def picky(v: npt.NDArray[Any]) -> Any:
-        if not np.asarray(v).flags.writeable:
+        if not real(v).flags.writeable:
             raise ValueError("buffer source array is read-only")
         return os.getpid()
 
@@ -415,7 +440,7 @@ def test_a_compiled_function_that_refuses_read_only_arrays_gets_a_copy() -> None
 
 @BOTH_WAYS
 def test_large_results_come_back_whole_and_writeable() -> None:
-    found = run(X, {"f": lambda v: [np.asarray(v) + 1, np.asarray(v)[::2] * 2, "text" * 200_000]})["f"]
+    found = run(X, {"f": lambda v: [real(v) + 1, real(v)[::2] * 2, "text" * 200_000]})["f"]
     np.testing.assert_array_equal(found[0], X + 1)
     np.testing.assert_array_equal(found[1], X[::2] * 2)
     assert found[2] == "text" * 200_000
@@ -747,14 +772,14 @@ def test_arrays_are_not_kept() -> None:
 
 
 def apart(v: Any, axis: Any = None, where: Any = None, weights: Any = None, keepdims: Any = False) -> Any:
-    values = np.asarray(v) if where is None else np.where(where, v, 0)
+    values = real(v) if where is None else np.where(where, v, 0)
     values = values if weights is None else values * weights
     return np.array(values.tolist()).sum(axis=axis)
 
 
 def process(v: Any, axis: Any = None, **others: Any) -> Any:
     del axis, others
-    return np.asarray(v).size and os.getpid()
+    return real(v).size and os.getpid()
 
 
 @BOTH_WAYS
@@ -782,7 +807,7 @@ def test_groups() -> None:
     assert_same(found["mean"], right["mean"])
     assert len(set(found["process"])) == 1
     assert os.getpid() not in found["process"]
-    assert found.report.how == {"f": "process", "process": "process", "mean": "fused"}
+    assert found.report.how == {"f": "process", "process": "process", "mean": "kernel"}
 
 
 def test_groups_along_an_axis_and_with_weights() -> None:
@@ -803,6 +828,76 @@ def test_tables() -> None:
     assert_same(found["f"], right["f"])
     assert os.getpid() not in found["process"].values()
     assert found.report.bytes_copied == sum(frame[name].nbytes for name in "abc")
+
+
+@BOTH_WAYS
+@pytest.mark.parametrize("size", [1000, X.size])
+def test_functions_of_several_columns(size: int) -> None:
+    def rises(b: Any, a: Any) -> Any:
+        return sum(x < y for x, y in zip(a.tolist(), b.tolist(), strict=True)), a.flags.writeable, os.getpid()
+
+    def related(a: Any, b: Any) -> Any:
+        return (a * b).mean()
+
+    table = {"a": X[:size], "b": np.arange(size) / size, "c": X[:size].astype(np.float32)}
+    found = run(table, {"rises": rises, "related": related, "last": lambda v: v.tolist()[-1]})
+    count, is_writeable, number = found["rises"]
+    assert count == int((table["a"] < table["b"]).sum())
+    assert not is_writeable
+    assert number != os.getpid()
+    np.testing.assert_allclose(found["related"], (table["a"] * table["b"]).mean())
+    assert found["last"] == {name: column.tolist()[-1] for name, column in table.items()}
+    traced = "fused" if size == X.size else "process"
+    assert found.report.how == {"rises": "process", "related": traced, "last": "process"}
+    assert found.report.bytes_copied == sum(column.nbytes for column in table.values())
+    assert found.report.times.functions.keys() == {"rises", "related", "last"}
+
+
+@BOTH_WAYS
+def test_functions_of_several_columns_with_groups() -> None:
+    def heavier(a: Any, b: Any) -> Any:
+        return sum(a.tolist()) > sum(b.tolist()), os.getpid()
+
+    table, labels = {"a": X[:5000], "b": -X[5000:10_000]}, np.arange(5000) % 11
+    found = run(table, {"heavier": heavier}, by=labels)
+    for label, (is_heavier, number) in enumerate(found["heavier"]):
+        own = labels == label
+        assert is_heavier == (sum(table["a"][own].tolist()) > sum(table["b"][own].tolist()))
+        assert number != os.getpid()
+    assert len({number for _, number in found["heavier"]}) == 1
+    assert found.report.how == {"heavier": "process"}
+
+
+@BOTH_WAYS
+def test_functions_of_one_sequence_are_called_for_rows_in_processes() -> None:
+    def longest(v: npt.NDArray[Any]) -> Any:
+        best = run = 0
+        for value in v.tolist():
+            run = run + 1 if value > 0 else 0
+            best = max(best, run)
+        return best
+
+    table = X[:60_000].reshape(300, 200)
+    functions = {
+        "longest": longest,
+        "where": lambda v: v.tolist() and os.getpid(),
+        "spread": lambda v: v.max() - v.min(),
+    }
+    found = run(table, functions, axis=1)
+    np.testing.assert_array_equal(found["longest"], np.apply_along_axis(longest, 1, table))
+    np.testing.assert_array_equal(found["spread"], np.ptp(table, axis=1))
+    assert os.getpid() not in found["where"]
+    assert found.report.how == {"longest": "process", "where": "process", "spread": "fused"}
+    assert "called for each row" in found.report.why["longest"]
+
+    def picky(v: npt.NDArray[Any]) -> Any:
+        if v.tolist()[0] == table[7, 0]:
+            raise KeyError("seven")
+        return 1
+
+    wrong = run(table, {"picky": picky, "longest": longest}, axis=1, on_error="return")
+    assert isinstance(wrong["picky"], KeyError)
+    np.testing.assert_array_equal(wrong["longest"], found["longest"])
 
 
 # ---- arguments ----

@@ -310,7 +310,8 @@ def test_what_functions_ask_of_one_array_is_answered_by_few_sweeps() -> None:
     functions = {f"f{number}": function for number, function in enumerate(FUNCTIONS[:6])}
     for workers in (1, 2):
         r = ff.run(NORMAL, {**functions, "mean": "mean"}, workers=workers)
-        assert (r.report.passes, set(r.report.how.values()), r.report.why) == (2, {"fused"}, {})
+        assert r.report.how == dict.fromkeys(functions, "fused") | {"mean": "kernel"}
+        assert (r.report.passes, r.report.why) == (2, {})
         assert r.report.bytes_read == 2 * NORMAL.nbytes
     # They all need the mean before they go on: one sweep serves all of them.
     waiting = {f"w{number}": branching for number in range(4)}
@@ -323,7 +324,45 @@ def test_the_report_says_what_was_fused_and_what_kept_the_rest_from_it() -> None
 
     r = ff.run(NORMAL, [partly, len, FUNCTIONS[0]])
     assert r.report.how == {"partly": "partly fused", "len": "plain", "<lambda>": "fused"}
-    assert r.report.why == {"partly": "np.sort"}
+    assert r.report.why.keys() == {"partly", "len"}
+    assert r.report.why["partly"] == "np.sort" and "asked for nothing" in r.report.why["len"]
+
+
+def test_a_function_that_asks_for_numbers_is_fused() -> None:
+    def typed(v: Array) -> Any:
+        if v.max() > 1e6:
+            return 0.0
+        return float(v.mean()), [int(np.sum(v > 0)), f"{v.std():.3f}"], np.quantile(v, [0.1, 0.9])
+
+    r = ff.run(NORMAL, typed)
+    assert (r.report.how, r.report.why) == ({"typed": "fused"}, {})
+
+
+@pytest.mark.parametrize(
+    ("function", "why"),
+    [
+        (lambda v: sum(1 for _ in v), "iteration"),
+        (lambda v: v[np.array([1, 2])], "indexing"),
+        (lambda v: v.tolist(), "tolist"),
+        (lambda v: v[0], "asked for nothing"),
+        (lambda v: np.asarray(v).base is None, "asked for nothing"),
+    ],
+)
+def test_every_plain_function_has_a_reason(function: Any, why: str) -> None:
+    r = ff.run(NORMAL, {"f": function})
+    assert r.report.how == {"f": "plain"} and why in r.report.why["f"]
+
+
+def test_the_report_has_the_time_of_each_function_and_pass() -> None:
+    r = ff.run(NORMAL, {"slow": lambda v: sum(v.tolist()), "fast": lambda v: v.mean(), "std": "std"}, workers=1)
+    times = r.report.times
+    assert times.functions.keys() == {"slow", "fast"} and times.functions["slow"] > times.functions["fast"]
+    assert len(times.passes) == r.report.passes and min(times.passes) > 0
+    assert sum(times.functions.values()) + sum(times.passes) <= r.report.seconds
+    rows = ff.run(
+        NORMAL[: 64 * 2200].reshape(-1, 64), ["std", lambda v, axis: v.sum(axis) + len(str(v))], axis=1, workers=1
+    ).report
+    assert set(rows.times.functions) == {"<lambda>"} and sum(rows.times.passes) > 0
 
 
 def test_a_function_is_called_once() -> None:

@@ -18,7 +18,7 @@ from fanfold.api import Plan, Pool, plan, run, show_config
 from fanfold.kernels import *  # noqa: F403 - one constructor for each kernel of the catalogue
 from fanfold.kernels import KernelInfo, Parameter, kernels
 from fanfold.kernels import __all__ as _constructors
-from fanfold.results import Histogram, LinearRegression, Report, Results
+from fanfold.results import Histogram, LinearRegression, Report, Results, Times
 
 __version__: str = _core.config()["version"]
 
@@ -32,6 +32,7 @@ __all__ = [
     "Plan",
     "Pool",
     "Report",
+    "Times",
     "Results",
     "kernels",
     "plan",

@@ -13,7 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from fanfold import _core, checks, columns
-from fanfold.calling import budget
+from fanfold.accepted import Data
+from fanfold.calling import Called, budget
 from fanfold.deadline import UNLIMITED, Deadline
 from fanfold.dict_outputs import filling, wants_dict
 from fanfold.failures import in_the_name_of_all, raise_failures, raise_problems
@@ -26,7 +27,7 @@ from fanfold.tracing.explain import explained
 from fanfold.tracing.fallback import read
 
 NanPolicy = Literal["propagate", "omit", "raise"]
-Data = Any
+
 Out = Mapping[Any, npt.NDArray[Any]]
 OnError = Literal["raise", "return"]
 
@@ -112,21 +113,21 @@ class Plan:
             problems: list[Exception] = []
             checks.unknown(others, "run", problems)
             raise_problems(problems, "the call cannot be run")
+        begun = time.perf_counter()
         usual = workers is None and timeout is None and on_error is _RAISE and out is None and processes is False
         parted = axis is not None or where is not None or weights is not None or by is not None or keepdims is not False
         at_once = usual and not parted and not self._plain and not self._joint
         if at_once and type(data) is np.ndarray and not self._native.problems(data):
-            return self._at_once(data, NOTHING)
-        begun = time.perf_counter()
+            return self._at_once(data, NOTHING, begun)
         # Inside a traced function, arguments may be deferred. (Numbers in a list are plain numbers by then.)
-        data = data if type(data) is list else read(None, data, "fanfold.run")
+        data = data if isinstance(data, list) else read(None, data, "fanfold.run")
         where, weights, by = read(None, (where, weights, by), "fanfold.run")
         out = read(None, out, "fanfold.run", only_reads=False)
         wrong: list[Exception] = []
         found = opened(data, by, where, weights, axis, problems=wrong)
         at_once = at_once and found is not None and found.is_an_array and not self._minds_missing(found.first)
         if at_once and found is not None and not self._native.problems(found.first):
-            return self._at_once(found.first, found.opening)
+            return self._at_once(found.first, found.opening, begun)
         given = self._check(found, wrong, workers, on_error, timeout, out, processes, [])
         if found is None:
             raise AssertionError("what cannot be opened is a problem")
@@ -136,10 +137,11 @@ class Plan:
         return Run(self, found, taking, count, deadline, given, begun, bool(processes)).results(on_error)
 
     @in_the_name_of_all
-    def _at_once(self, data: Elements, opening: Opening) -> Results:
+    def _at_once(self, data: Elements, opening: Opening, begun: float) -> Results:
         """Run kernels over a whole array, without other options: the result of `Run`, in a third of its time."""
-        answers, failures, passes, bytes_read, used, seconds = self._native.run(data, 0, None, {})
-        ran: Ran = (passes, bytes_read, used, seconds, self._order, self._how, {}, 0, opening)
+        answers, failures, passes, bytes_read, used, each = self._native.run(data, 0, None, {})
+        seconds = time.perf_counter() - begun
+        ran: Ran = (passes, bytes_read, used, seconds, {}, each, self._order, self._how, {}, 0, opening)
         values = dict(zip(self._keys, answers, strict=True))
         if failures:
             errors = {self._keys[index]: error for index, error in failures}
@@ -160,7 +162,9 @@ class Plan:
 
     def _traced_calls(self, data: npt.NDArray[Any], patience: float) -> TracedCalls:
         """Return the traced that calls the functions with an array that can be traced, to explain what they do."""
-        return TracedCalls(data, self._plain, self._kernels, self._nan_policy, budget(0), UNLIMITED, patience, {})
+        functions = {(key, None): Called(function) for key, function in self._plain.items()}
+        kernels = [(kernel, data) for kernel in self._kernels]
+        return TracedCalls(data, functions, kernels, self._nan_policy, budget(0), UNLIMITED, patience, {})
 
     def _check(
         self,
@@ -372,7 +376,8 @@ def run(
     axis : int or tuple of int, optional
         The axes to reduce, as in NumPy: the results are arrays, with one result for each position along the other axes.
         Along one axis, a result equals the result for its elements alone, to the last bit. ``None`` combines all
-        elements. Callables are called with ``axis=`` and must have this parameter. For arrays with named dimensions
+        elements. Callables with a parameter ``axis`` are called with it; others get one row at a time, as from
+        ``np.apply_along_axis``, but mostly all rows are computed from one trace. For arrays with named dimensions
         (xarray), names also work.
     keepdims : bool
         Whether the reduced axes stay in the results, with length 1.

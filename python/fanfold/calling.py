@@ -6,69 +6,93 @@ Functions that were compiled for writeable arrays (Numba with explicit signature
 
 import contextvars
 import re
-from collections.abc import Callable, Iterable, Sequence, Set
-from typing import Any, Protocol
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
+from typing import Any
 
 import numpy.typing as npt
 
 from fanfold import _core, checks
 from fanfold.deadline import Deadline
-from fanfold.scheduler import Elsewhere, Scheduler, Stopped, Wait, Work, in_turn
+from fanfold.scheduler import Call, Elsewhere, Scheduler, Stopped, Wait, Work, in_turn
 
 Array = npt.NDArray[Any]
 Function = Callable[..., Any]
 
-
-class UserFunction(Protocol):
-    """A user's function as a run calls it: here, or in a process."""
-
-    bytes_copied: int
-    """The bytes of the array that were copied for it."""
-
-    def __call__(self, array: Array, **arguments: Any) -> Any:
-        """Return the function's result for the elements, and these arguments."""
-
-    def each(self, calls: Iterable[tuple[Array, dict[str, Any]]]) -> list[Any]:
-        """Return the function's results for these read-only arrays, and these arguments."""
-
+Arguments = tuple[tuple[Array, ...], Mapping[str, Array], Mapping[str, Any]]
+"""What a function is called with: arrays by place, arrays by name, and other arguments."""
 
 COPIED = "it does not accept a read-only array: it was called with a copy"
 """What the report says of a function that was called with a copy."""
 
 
 class Called:
-    """A user's function, and how many bytes had to be copied for it."""
+    """A user's function, what it is called with, and how many bytes had to be copied for it.
 
-    def __init__(self, function: Function) -> None:
+    A function of several columns is called with `named`, the columns by its parameters' names. Any other function is
+    called with `own`, or with the array of the run. It is called here, except a `processes.calls.Remote`.
+    """
+
+    is_remote = False
+    """Whether it is called in a process."""
+    is_known = False
+    """Whether an earlier call has shown that it holds the GIL without asking for elements."""
+
+    def __init__(
+        self,
+        function: Function,
+        own: Array | None = None,
+        named: Mapping[str, Array] | None = None,
+        present: Array | None = None,
+    ) -> None:
         self.function = function
+        self.own = own
+        self.named = named
+        # The rows that the columns have, if some were left out.
+        self.present = present
         self.bytes_copied = 0
         # The function sees the caller's `np.errstate`. Each function has its own copy and cannot change others'.
         self.context = contextvars.copy_context()
 
+    @property
+    def first(self) -> Any:
+        """The array that it is called with, or the first column; None if that is the array of the run."""
+        return next(iter(self.named.values())) if self.named else self.own
+
+    def inputs(self, array: Array, view: Callable[[Array], Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """Return the arguments of a call, each as this view shows it."""
+        if self.named is not None:
+            return (), {name: view(column) for name, column in self.named.items()}
+        return (view(array if self.own is None else self.own),), {}
+
+    def remember(self) -> None:
+        """Have later calls run the function in a process from the beginning, if it is called in one."""
+
     def __call__(self, array: Array, **arguments: Any) -> Any:
         """Return the function's result for the elements in place, and these arguments."""
-        return self.on(checks.locked(array), **arguments)
+        return self.on(*self.inputs(array, checks.locked), **arguments)
 
-    def each(self, calls: Iterable[tuple[Array, dict[str, Any]]]) -> list[Any]:
-        """Return the function's results for these read-only arrays, and these arguments."""
-        return [self.on(array, **arguments) for array, arguments in calls]
+    def each(self, calls: Iterable[Arguments]) -> list[Any]:
+        """Return the function's results for calls with read-only arrays."""
+        return [self.on(arrays, columns, **arguments) for arrays, columns, arguments in calls]
 
-    def on(self, array: Array, **arguments: Any) -> Any:
-        """Return the function's result for a read-only array."""
+    def on(self, arrays: tuple[Array, ...], columns: Mapping[str, Array], **arguments: Any) -> Any:
+        """Return the function's result for read-only arrays, given by place and by name."""
         try:
-            return self.context.run(self.function, array, **arguments)
+            return self.context.run(self.function, *arrays, **columns, **arguments)
         except Exception as error:
             if not refuses_read_only(error):
                 raise
             refused = error
         try:
-            copy = array.copy(order="K")
-            result = self.context.run(self.function, copy, **arguments)
+            copies = [array.copy(order="K") for array in arrays]
+            named = {name: column.copy(order="K") for name, column in columns.items()}
+            result = self.context.run(self.function, *copies, **named, **arguments)
         except Exception:  # noqa: BLE001 - a function may raise anything; then the copy was not the problem
             raise refused from None
         finally:
             del refused
-        self.bytes_copied += copy.nbytes
+        self.bytes_copied += sum(copy.nbytes for copy in (*copies, *named.values()))
         return result
 
 
@@ -101,15 +125,18 @@ class Task:
         self.key = key
         self.result: Any = None
         self.error: Exception | None = None
+        self.seconds = 0.0
         self._call = call
         self._data = data
 
     def attempt(self) -> None:
         """Call the function."""
+        begun = time.perf_counter()
         try:
             self.result = self._call(self._data)
         except Exception as error:  # noqa: BLE001 - a function may raise anything
             self.error = without_our_frames(error)
+        self.seconds = time.perf_counter() - begun
 
 
 def without_our_frames(error: Exception) -> Exception:
@@ -146,7 +173,7 @@ class Sweep:
 
 
 def call_all(
-    tasks: Sequence[Task], work: Work, workers: int, deadline: Deadline, elsewhere: Elsewhere | None = None
+    tasks: Sequence[Call], work: Work, workers: int, deadline: Deadline, elsewhere: Elsewhere | None = None
 ) -> tuple[int, Set[Any]]:
     """Call functions plainly, beside the work of the calling thread.
 

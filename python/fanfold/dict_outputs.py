@@ -29,14 +29,14 @@ def wants_dict(function: Callable[..., Any]) -> bool:
         code = function.__code__
         if code.co_kwonlyargcount == 0:
             count = code.co_argcount - len(function.__defaults__ or ())
-            return count == _ARRAY_AND_DICT and code.co_varnames[1] not in _ARGUMENTS
+            return count == _ARRAY_AND_DICT and code.co_varnames[1] not in ARGUMENTS
     if _is_numpys(function):
         return False
     required = _required(function)
     if required is None or len(required) != _ARRAY_AND_DICT:
         return False
     # A second parameter with the name of an argument of the run is for that argument.
-    if required[1].kind is required[1].KEYWORD_ONLY or required[1].name in _ARGUMENTS:
+    if required[1].kind is required[1].KEYWORD_ONLY or required[1].name in ARGUMENTS:
         return False
     # A decorator that supplies the second argument still shows it in the signature of the function.
     return type(function) is not FunctionType or _takes_two(function)
@@ -51,7 +51,8 @@ def _takes_two(function: FunctionType) -> bool:
 
 
 _ARRAY_AND_DICT = 2
-_ARGUMENTS = ("axis", "keepdims", "where", "weights")
+ARGUMENTS = ("axis", "keepdims", "where", "weights")
+"""Arguments of a run that are passed on to functions."""
 
 
 def _is_numpys(function: Callable[..., Any]) -> bool:
@@ -66,6 +67,20 @@ def _inputs(function: Callable[..., Any]) -> int | None:
     """Return how many arrays a ufunc takes; None for other functions. Numba's ufuncs have their own classes."""
     inputs = getattr(function, "nin", None)
     return inputs if type(inputs) is int else None
+
+
+def parameters(function: Callable[..., Any]) -> list[str]:
+    """Return the names of a function's required parameters; none for NumPy's functions, whose names are NumPy's."""
+    if type(function) is FunctionType and not function.__dict__:
+        code = function.__code__
+        positional = code.co_varnames[code.co_posonlyargcount : code.co_argcount - len(function.__defaults__ or ())]
+        named = code.co_varnames[code.co_argcount : code.co_argcount + code.co_kwonlyargcount]
+        if not code.co_posonlyargcount:
+            return [*positional, *(name for name in named if name not in (function.__kwdefaults__ or {}))]
+    if _is_numpys(function):
+        return []
+    required = _required(function) or []
+    return [] if any(each.kind is each.POSITIONAL_ONLY for each in required) else [each.name for each in required]
 
 
 def _required(function: Callable[..., Any]) -> list[inspect.Parameter] | None:

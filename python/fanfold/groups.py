@@ -12,12 +12,15 @@ import numpy as np
 import numpy.typing as npt
 
 from fanfold import _core, shapes
-from fanfold.calling import UserFunction
+from fanfold.calling import Arguments, Called
 from fanfold.checks import Problems, shown
 from fanfold.dimensions import Asked
 from fanfold.labels import Labels, labels
 from fanfold.shapes import Arrays, Out, Over, Written, objects
 from fanfold.sources import Elements, missing
+
+Places = list[npt.NDArray[np.int64]]
+"""The positions of each group's elements."""
 
 
 class Groups:
@@ -98,7 +101,7 @@ class Groups:
             return positions[column + starts.reshape(-1, *(1,) * (column.ndim - 1))]
         return objects([positions[own + start] for own, start in zip(column, starts, strict=True)])
 
-    def _of_groups(self) -> list[npt.NDArray[np.int64]]:
+    def _of_groups(self) -> Places:
         """The positions of each group's elements."""
         positions = np.zeros(0, np.int64) if self._positions is None else self._positions
         return np.split(positions, self._offsets[1:-1]) if self._offsets.size > 1 else []
@@ -142,31 +145,42 @@ class Groups:
         del elements
         return False
 
-    def called(self, function: UserFunction, elements: Elements) -> Callable[[npt.NDArray[Any]], Any]:
+    def called(self, function: Called, elements: Elements) -> Callable[[npt.NDArray[Any]], Any]:
         """A user's function, to be called with the array of these elements.
 
         It is called once per group, with the group's elements.
         """
 
-        def parts(array: npt.NDArray[Any], positions: list[npt.NDArray[np.int64]]) -> list[npt.NDArray[Any]]:
+        def parts(array: npt.NDArray[Any], positions: Places) -> list[npt.NDArray[Any]]:
             # An np.matrix always has two axes.
             own = [array.take(each) for each in positions]
             for part in own:
                 part.flags.writeable = False
             return own
 
+        def calls(data: npt.NDArray[Any], places: Places, kept: Places) -> Iterator[Arguments]:
+            given, columns = function.inputs(data, lambda array: array)
+            # The parts of each argument, group by group.
+            firsts = [parts(array, places) for array in given]
+            named = {name: parts(column, places) for name, column in columns.items()}
+            weights = None if self._weights is None else parts(self._weights, kept)
+            for number in range(len(places)):
+                own = tuple(first[number] for first in firsts)
+                told = {} if weights is None else {"weights": weights[number]}
+                yield own, {name: column[number] for name, column in named.items()}, told
+
         def called(data: npt.NDArray[Any]) -> Any:
             places = kept = self._of_groups()
-            if missing(elements) and isinstance(elements, _core.Source):
+            present = function.present
+            if present is None and missing(elements) and isinstance(elements, _core.Source):
+                present = elements.is_present()
+            if present is not None:
                 # The array has only the present elements: these are their positions among them.
-                present = elements.is_present().reshape(-1)
+                present = present.reshape(-1)
                 kept = [own[present[own]] for own in places]
                 numbers = np.cumsum(present) - 1
                 places = [numbers[own] for own in kept]
-            told: list[dict[str, Any]] = [{} for _ in places]
-            if self._weights is not None:
-                told = [{"weights": weights} for weights in parts(self._weights, kept)]
-            return shapes.returned(function.each(zip(parts(data, places), told, strict=True)))
+            return shapes.returned(function.each(calls(data, places, kept)))
 
         return called
 
@@ -275,7 +289,7 @@ class GroupsAlong(Groups):
         del size, data
         return "takes by or axis, not both"
 
-    def called(self, function: UserFunction, elements: Elements) -> Callable[[npt.NDArray[Any]], Any]:
+    def called(self, function: Called, elements: Elements) -> Callable[[npt.NDArray[Any]], Any]:
         """A user's function, to be called with the elements of each group, with all axes kept."""
         given: dict[str, Any] = {"axis": self._axis}
 
@@ -285,12 +299,12 @@ class GroupsAlong(Groups):
             if self._chosen is not None:
                 counts = self._chosen if counts is None else counts & self._chosen
 
-            def calls() -> Iterator[tuple[npt.NDArray[Any], dict[str, Any]]]:
+            def calls() -> Iterator[Arguments]:
                 for positions in self._of_groups() if self._offsets[-1] else []:
                     part = own.take(positions, axis=self._axis)
                     part.flags.writeable = False
                     told = given if counts is None else given | {"where": counts.take(positions, axis=self._axis)}
-                    yield part, told if self._weights is None else told | {"weights": self._weights[positions]}
+                    yield (part,), {}, told if self._weights is None else told | {"weights": self._weights[positions]}
 
             values = function.each(calls())
             if values and all(isinstance(value, np.ndarray) and value.shape == self._rest for value in values):

@@ -2,7 +2,7 @@
 them.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from fanfold import _core, checks, groups, shapes
@@ -27,6 +27,8 @@ def parts(
     plan: "Plan",
     taking: Mapping[str, Any],
     workers: int,
+    fills: Sequence[Any],
+    several: Collection[Any],
     problems: list[Exception],
 ) -> Parts:
     """The partition of arrays of one shape. Raises for wrong arguments, and for the given problems."""
@@ -43,8 +45,11 @@ def parts(
         if found is not None and (not data.is_single or any(map(missing, arrays.values()))):
             found = found.apart()
         for key, function in plan._functions.items() if found is not None and taking else ():
-            if key in plan._plain:
-                shapes.taking(function, found.given if found else {}, key, problems)
+            if key in plan._plain and found is not None:
+                if key not in several and found.takes_one_sequence(function):
+                    shapes.refuse_for_one_sequence(found.given, key, problems)
+                else:
+                    shapes.taking(function, found.given, key, problems)
     else:
         if keepdims is not False:
             problems.append(
@@ -59,7 +64,7 @@ def parts(
         reason = found.refuses(size, first) if found else None
         if reason is not None:
             problems.append(ValueError(f"{checks.shown(key)} returns an array of items, and {reason}"))
-    for key in plan._fills if taking else ():
+    for key in fills if taking else ():
         wrong = TypeError(
             f"functions: {checks.shown(key)} fills a dict, which has no rows or groups: return a value instead"
         )

@@ -1,6 +1,6 @@
 """The result of a run: a dict of results, and a report of how they were computed."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -53,6 +53,16 @@ class LinearRegression(NamedTuple):
     """The standard error of the intercept."""
 
 
+class Times(NamedTuple):
+    """Where the time of a run went, in seconds."""
+
+    functions: dict[Any, float]
+    """The time in each function, by key, without its waiting for passes. For a function that is called for each row or
+    group, the sum of its calls."""
+    passes: tuple[float, ...]
+    """The time of each pass. The passes over rows or groups run row by row and at the same time: they have one time."""
+
+
 class Report(NamedTuple):
     """What a run did, and what it cost."""
 
@@ -68,18 +78,33 @@ class Report(NamedTuple):
     """The number of threads that computed; 1 means the calling thread."""
     seconds: float
     """The time from the call to the result."""
+    times: Times
+    """The time in each function and in each pass: it shows the slow function of many."""
     how: dict[Any, str]
-    """For each key, ``"fused"`` (in the shared passes), ``"partly fused"``, ``"plain"`` (called as it is) or
-    ``"process"`` (called as it is, in a worker process)."""
+    """For each key, ``"kernel"`` (a kernel of the catalogue), ``"fused"`` (a function whose operations all ran in the
+    shared passes or were answered by kernels), ``"partly fused"``, ``"plain"`` (called as it is) or ``"process"``
+    (called as it is, in a worker process)."""
     why: dict[Any, str]
     """For each function that is not completely fused, the reason."""
     left_out: dict[Any, str]
     """The columns of a table that are not part of the data, and the reason, for example text."""
 
 
-Ran = tuple[int, int, int, float, tuple[Any, ...], Mapping[Any, str], Mapping[Any, str], int, Opening]
-"""The values that a report is made from on request: passes, bytes read, workers, seconds, all keys, how, why, bytes
-copied, and what it took to open the data."""
+Ran = tuple[
+    int,
+    int,
+    int,
+    float,
+    Mapping[Any, float],
+    Sequence[float],
+    tuple[Any, ...],
+    Mapping[Any, str],
+    Mapping[Any, str],
+    int,
+    Opening,
+]
+"""The values that a report is made from on request: passes, bytes read, workers, seconds, seconds of each function and
+of each pass, all keys, how, why, bytes copied, and what it took to open the data."""
 
 
 class Results(dict[Any, Any]):
@@ -90,7 +115,7 @@ class Results(dict[Any, Any]):
     >>> dict(r)
     {'sum': np.int64(10), 'max': np.int64(4)}
     >>> r.report.how
-    {'sum': 'fused', 'max': 'fused'}
+    {'sum': 'kernel', 'max': 'kernel'}
     >>> r.errors
     {}
     """
@@ -121,10 +146,11 @@ class Results(dict[Any, Any]):
     @property
     def report(self) -> Report:
         """What the run did, and what it cost."""
-        passes, bytes_read, workers, seconds, keys, how, why, copied, opening = self._ran
-        each = {key: how.get(key, "fused") for key in keys}
+        passes, bytes_read, workers, seconds, own, each, keys, how, why, copied, opening = self._ran
+        ways = {key: how.get(key, "kernel") for key in keys}
+        times = Times({key: own[key] for key in keys if key in own}, tuple(each))
         copied += opening.bytes_copied
-        return Report(passes, bytes_read, copied, workers, seconds, each, dict(why), dict(opening.left_out))
+        return Report(passes, bytes_read, copied, workers, seconds, times, ways, dict(why), dict(opening.left_out))
 
     def __repr__(self) -> str:
         return f"Results({super().__repr__()})"

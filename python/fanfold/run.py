@@ -5,7 +5,7 @@ Every call goes through this module, except kernels alone over one whole array, 
 """
 
 import time
-from collections.abc import Iterable, Mapping, Set
+from collections.abc import Iterable, Mapping, Sequence, Set
 from functools import partial
 from multiprocessing import current_process
 from typing import TYPE_CHECKING, Any
@@ -14,18 +14,19 @@ import numpy as np
 import numpy.typing as npt
 
 from fanfold import _core, checks, columns
-from fanfold.calling import COPIED, Called, Sweep, Task, UserFunction, budget, call_all
+from fanfold.calling import COPIED, Called, Sweep, Task, budget, call_all
 from fanfold.deadline import Deadline
 from fanfold.dict_outputs import joined, tell_what_is_missing
 from fanfold.dimensions import Asked, Dimensions
 from fanfold.failures import in_the_name_of_all, raise_failures, raise_problems
-from fanfold.groups import Groups
+from fanfold.groups import Groups, GroupsAlong
 from fanfold.holders import HELD
 from fanfold.partition import Kernels, Parts, parts
 from fanfold.results import Ran, Results
 from fanfold.shapes import Rows, refuse_weights
 from fanfold.sources import Elements, Opened, as_array, missing
-from fanfold.tracing.calls import SMALLEST, TracedCalls, why_plain
+from fanfold.tracing.calls import SMALLEST, Place, TracedCalls, why_plain
+from fanfold.tracing.once import FunctionsOfRows, OfRows
 
 if TYPE_CHECKING:
     from fanfold.api import Plan
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
 _NO_ELEMENTS = np.empty(0)
 
 _RECORD = object()
-"""The name that stands for a structured array; each of its fields is a column."""
+"""The name that stands for a structured array, each of whose fields is a column, or for several columns."""
 
 Out = Mapping[str, npt.NDArray[Any]]
 """The caller's arrays, by the keys of the kernels that write to them."""
@@ -61,6 +62,14 @@ class Run:
         self._deadline = deadline
         self._out = out
         self._order = plan._order
+        self._problems: list[Exception] = []
+        # Functions of several columns, with these columns; all others are called for each column.
+        self._several: dict[Any, tuple[str, ...]] = {}
+        if not data.is_single and plan._plain:
+            functions = {key: plan._functions[key] for key in plan._plain}
+            self._several = columns.of_functions(functions, list(data.arrays), self._problems)
+        self._single = {key: function for key, function in plan._plain.items() if key not in self._several}
+        self._fills = [key for key in plan._fills if key in self._single]
         # The time of the call: opening the data counts too.
         self._begun = begun
         self._values: dict[Any, Any] = {}
@@ -69,6 +78,8 @@ class Run:
         self._why: dict[Any, str] = {}
         self._passes = self._bytes_read = self._bytes_copied = 0
         self._used = 1
+        self._times: dict[Any, float] = {}
+        self._pass_times: list[float] = []
         self._groups: Any = None
         # The reduced axes, to name the axes that are left.
         self._asked = Asked(tuple(range(data.first.ndim)))
@@ -90,7 +101,7 @@ class Run:
         """Runs everything."""
         try:
             if not self._taking and self._data.is_single and not self._plan._minds_missing(self._data.first):
-                self._whole(None, self._kernels, self._plan._plain)
+                self._whole([None], {None: self._kernels})
             else:
                 self._parted(on_error)
         finally:
@@ -101,95 +112,117 @@ class Run:
 
     # ---------------------------------------------------------------------------------------------- whole arrays
 
-    def _whole(self, name: Any, kernels: Mapping[str, _core.Kernel], functions: Mapping[str, Any]) -> None:
-        """Runs kernels and functions over all elements of an array, in shared passes."""
-        if not kernels and not functions:
-            return
-        array: Elements = self._arrays[name] if name is not _RECORD else _NO_ELEMENTS
-        data, why = self._as_array(name) if functions else (array, "")
-        keys = [*kernels, *functions]
-        native = self._plan._native_of(kernels)
-        out = {place: self._out[key] for place, key in enumerate(kernels) if key in self._out}
-        reason = why_plain(data) if functions and isinstance(data, np.ndarray) else None
-        if not functions:
-            with self._deadline.within() as left:
-                found = native.run(array, self._workers, left, out)
-            self._take_over(keys, name, *found)
-        elif reason is None:
-            self._trace(keys, name, kernels, functions, data, out)
-        else:
-            self._call(keys, name, native if kernels else None, functions, data, reason, out)
-        for key in functions if why else ():
-            # Each reason once, whichever columns have it.
-            told = [*self._why.get(key, "").split("; "), why]
-            self._why[key] = "; ".join(dict.fromkeys(filter(None, told)))
+    def _whole(self, names: Sequence[Any], kernels: Mapping[Any, Mapping[str, _core.Kernel]]) -> None:
+        """Runs functions over all elements of columns, and kernels in the same passes.
+
+        Everything that can be traced is traced together, for all columns.
+        """
+        calls: dict[Place, tuple[Called, str | None]] = {}
+        for name in names if self._single else []:
+            data, why = self._as_array(name)
+            reason = why_plain(data) if isinstance(data, np.ndarray) else None
+            for key, function in self._single.items():
+                calls[key, name] = (self._called(key, Called(function, own=data)), reason)
+                self._add_reason(key, why)
+        for key, taken in self._several.items():
+            called = self._of_columns(key, taken)
+            reasons = map(why_plain, (called.named or {}).values())
+            calls[key, _RECORD] = (called, next(filter(None, reasons), None))
+        # Columns of which elements are missing are shorter than the others.
+        traced: dict[tuple[int, ...], dict[Place, Called]] = {}
+        plain = {place: (called, reason) for place, (called, reason) in calls.items() if reason is not None}
+        for place, (called, reason) in calls.items():
+            if reason is None:
+                traced.setdefault(called.first.shape, {})[place] = called
+        for shape, functions in traced.items():
+            self._trace(functions, kernels if shape == self._data.first.shape else {})
+            kernels = {} if shape == self._data.first.shape else kernels
+        if plain or any(kernels.values()):
+            self._call(plain, kernels)
+
+    def _of_columns(self, key: Any, taken: Sequence[str]) -> Called:
+        """A function of several columns, with the rows in which none of them is missing."""
+        own = [self._own(name) for name in taken]
+        arrays, present = columns.complete(own)
+        if present is not None:
+            left_out = present.size - int(np.count_nonzero(present))
+            self._add_reason(key, f"its columns were copied: an element of {left_out:,} rows is missing")
+        for array, column in zip(arrays, own, strict=True):
+            self._bytes_copied += array.nbytes if array is not column else 0
+        return self._called(
+            key, Called(self._plan._functions[key], None, dict(zip(taken, arrays, strict=True)), present)
+        )
 
     def _trace(
         self,
-        keys: list[Any],
-        name: Any,
-        kernels: Mapping[str, _core.Kernel],
-        functions: Mapping[str, Any],
-        data: Any,
-        out: Mapping[int, npt.NDArray[Any]],
+        functions: Mapping[Place, Called],
+        kernels: Mapping[Any, Mapping[str, _core.Kernel]],
         beside: Kernels | None = None,
     ) -> None:
         """Runs traced functions and kernels in the same passes, and the kernels along axes beside them."""
-        workers = budget(self._workers)
-        policy = self._plan._nan_policy
-        native, processes = list(kernels.values()), self._processes
+        workers, policy, elsewhere = budget(self._workers), self._plan._nan_policy, self._processes
+        places: list[Place] = [(key, name) for name, own in kernels.items() for key in own]
+        each = [(kernel, self._as_array(name)[0]) for name, own in kernels.items() for kernel in own.values()]
+        data = next(iter(functions.values())).first
+        out = {number: self._out[key] for number, (key, _) in enumerate(places) if key in self._out}
         traced = TracedCalls(
-            data, functions, native, policy, workers, self._deadline, out=out, beside=beside, processes=processes
+            data, functions, each, policy, workers, self._deadline, out=out, beside=beside, elsewhere=elsewhere
         )
         traced.run()
         failures: list[tuple[int, Exception]] = []
         answers: list[Any] = []
         refused: tuple[Any, bool] = traced.formulas.answers.pop(_core.Session.NAN_CHECK, (None, True))
-        for index in range(len(kernels)):
+        for index in range(len(each)):
             value, good = traced.formulas.answers[index] if refused[1] else refused
             if not good:
                 failures.append((index, value))
             answers.append(value if good else None)
-        for call in traced.calls.values():
+        for (key, _), call in traced.calls.items():
             if call.error is not None:
                 failures.append((len(answers), call.error))
             answers.append(call.result if call.error is None else None)
             call.error = None
-        self._how |= {key: call.how for key, call in traced.calls.items()}
-        self._why |= {key: "; ".join(call.trace.reasons) for key, call in traced.calls.items() if call.trace.reasons}
+            self._times[key] = self._times.get(key, 0.0) + call.seconds
+            self._add_way(key, call.how)
+            if call.how != "fused":
+                self._add_reason(key, call.why)
         self._bytes_copied += traced.bytes_copied
         sweeps = traced.formulas.sweeps
-        self._take_over(keys, name, answers, failures, len(sweeps), sum(s.bytes_read for s in sweeps), traced.workers)
+        seconds = [sweep.seconds for sweep in sweeps]
+        read = sum(sweep.bytes_read for sweep in sweeps)
+        self._take_over([*places, *functions], answers, failures, len(sweeps), read, traced.workers, seconds)
 
     def _call(
         self,
-        keys: list[Any],
-        name: Any,
-        native: _core.Plan | None,
-        functions: Mapping[str, Any],
-        data: Any,
-        reason: str,
-        out: Mapping[int, npt.NDArray[Any]],
+        functions: Mapping[Place, tuple[Called, str | None]],
+        kernels: Mapping[Any, Mapping[str, _core.Kernel]],
     ) -> None:
-        """Calls functions unchanged, while the kernels run."""
-        called = {key: self._called(key, function) for key, function in functions.items()}
-        tasks = [Task(key, function, data) for key, function in called.items()]
-        run = None if native is None else partial(native.run, self._arrays[name], out=dict(out))
-        sweep = Sweep(run, self._deadline)
-        used, held = call_all(tasks, sweep, self._threads(data), self._deadline, self._processes)
-        self._used = max(self._used, used)
+        """Calls functions unchanged, while the kernels of a single array run."""
         failures: list[tuple[int, Exception]] = []
-        answers, failures, *figures = sweep.answer or ([], failures)
-        for task in tasks:
+        answers: list[Any] = []
+        places: list[Place] = []
+        figures: list[Any] = []
+        run = None
+        for name, own in kernels.items():
+            places = [(key, name) for key in own]
+            out = {number: self._out[key] for number, key in enumerate(own) if key in self._out}
+            run = partial(self._plan._native_of(own).run, self._arrays[name], out=out) if own else run
+        sweep = Sweep(run, self._deadline)
+        tasks = [Task(key, called, called.first) for (key, _), (called, _) in functions.items()]
+        threads = self._threads(self._data.first) if tasks else self._workers
+        used, held = call_all(tasks, sweep, threads, self._deadline, self._processes)
+        self._used = max(self._used, used)
+        if sweep.answer is not None:
+            answers, failures, *figures = sweep.answer
+        for task, ((key, _), (called, reason)) in zip(tasks, functions.items(), strict=True):
             if task.error is not None:
                 failures.append((len(answers), task.error))
             answers.append(task.result)
             task.error = None
-        for key, each in called.items():
-            self._why[key] = reason
-            self._told(key, each)
+            self._add_reason(key, reason)
+            self._told(key, task, called)
         self._tell_holders(held)
-        self._take_over(keys, name, answers, failures, *figures)
+        self._take_over([*places, *functions], answers, failures, *figures)
 
     # ------------------------------------------------------------------------------------------ parts of arrays
 
@@ -200,12 +233,12 @@ class Run:
         # In a table, a kernel returns results for the columns that it supports.
         lacking = columns.without(self._kernels, arrays, policy) if self._data.is_table else set()
         self._refuse_items(lacking)
-        problems: list[Exception] = []
+        problems = self._problems
         # If functions are traced over a column, the column's kernels share their passes.
         shared = {name: self._shared(name, lacking) for name in arrays} if not self._taking else {}
         elsewhere = {(key, name) for name, kernels in shared.items() for key in kernels}
         calls = columns.Calls(self._kernels, list(arrays), problems, lacking | elsewhere)
-        asked = parts(self._data, arrays, plan, self._taking, self._workers, problems)
+        asked = parts(self._data, arrays, plan, self._taking, self._workers, self._fills, self._several, problems)
         several = {} if self._data.is_single else arrays
         # For a single array without weights, the call has already been checked.
         if on_error == "raise" and (several or asked.weights is not None):
@@ -222,13 +255,13 @@ class Run:
         if kernels.is_wanted():
             kernels.run(self._workers)
         self._take_answers(asked, kernels, calls)
-        for name in for_functions if not self._taking else []:
-            self._whole(name, shared.get(name, {}), plan._plain)
+        if plan._plain and not self._taking:
+            self._whole(for_functions, shared)
 
     def _shared(self, name: Any, lacking: Set[tuple[Any, Any]]) -> dict[Any, _core.Kernel]:
         """The kernels that run with the functions of a column, in the same passes."""
         own = self._own(name)
-        if not self._plan._plain or self._data.record is not None or self._plan._nan_policy == "raise":
+        if not self._single or self._data.record is not None or self._plan._nan_policy == "raise":
             return {}
         if not isinstance(own, np.ndarray) or why_plain(own) is not None:
             return {}
@@ -255,48 +288,95 @@ class Run:
         if isinstance(asked, Groups) and kernels.is_wanted():
             # The functions need the groups.
             kernels.run(self._workers)
-        tasks: list[Task] = []
-        called: list[tuple[Any, str, UserFunction]] = []
-        for name in names:
+        tasks: list[Task | OfRows] = []
+        called: list[tuple[Any, str, Called]] = []
+        once: list[tuple[Any, FunctionsOfRows]] = []
+        of_rows: dict[Any, Any] = {}
+        if isinstance(asked, Rows):
+            of_rows = {key: function for key, function in self._single.items() if asked.takes_one_sequence(function)}
+            once = [(name, self._of_rows(name, asked, of_rows)) for name in names if of_rows]
+            tasks += [task for _, functions_of_rows in once for task in functions_of_rows.run()]
+        others = {key: function for key, function in self._single.items() if key not in of_rows}
+        for name in names if others else []:
             own = self._own(name)
             whole: Any = own.array if isinstance(own, _core.Source) and asked.takes_where(own) else None
             data, why = self._as_array(name) if whole is None else (whole, "")
             is_there = isinstance(asked, Rows) and not missing(own)
             reason = why_plain(data) if is_there else asked.why
             if reason is None and isinstance(asked, Rows):
-                functions = {key: asked.traced(function) for key, function in self._plan._plain.items()}
-                self._trace(list(functions), name, {}, functions, data, {}, kernels)
+                functions = {
+                    (key, name): self._called(key, Called(asked.traced(function), data))
+                    for key, function in others.items()
+                }
+                self._trace(functions, {}, kernels)
                 continue
-            for key, plain in self._plan._plain.items():
-                function = self._called(key, plain)
-                self._why[key] = "; ".join(filter(None, (reason, why)))
+            for key, own_function in others.items():
+                function = self._called(key, Called(own_function))
+                self._add_reason(key, "; ".join(filter(None, (reason, why))))
                 called.append((name, key, function))
                 tasks.append(Task(key, asked.called(function, own), data))
+        for key, taken in self._several.items():
+            function = self._of_columns(key, taken)
+            if isinstance(asked, GroupsAlong) or (isinstance(asked, Rows) and function.present is not None):
+                self._errors[key] = _not_apart(key, isinstance(asked, Rows))
+                continue
+            self._add_reason(key, f"it takes several columns, and is {asked.why}")
+            called.append((_RECORD, key, function))
+            tasks.append(Task(key, asked.called(function, function.first), function.first))
         workers = self._threads(self._data.first)
         used, held = call_all(tasks, kernels, workers, self._deadline, self._processes)
         self._used = max(self._used, used)
-        for (name, key, function), task in zip(called, tasks, strict=True):
-            self._told(key, function)
+        for name, functions_of_rows in once:
+            self._take_rows(name, functions_of_rows)
+        whole_tasks = [task for task in tasks if isinstance(task, Task)]
+        for (name, key, function), task in zip(called, whole_tasks, strict=True):
+            self._told(key, task, function)
             if task.error is not None:
                 self._fail(key, name, task.error)
             self._put(key, name, task.result)
             task.error = None
         self._tell_holders(held)
 
+    def _of_rows(self, name: Any, asked: Rows, functions: dict[str, Any]) -> FunctionsOfRows:
+        """The functions of one sequence, over the rows of a column."""
+        own = self._own(name)
+        present = None
+        data: Any
+        if isinstance(own, _core.Source) and missing(own) and asked.takes_where(own):
+            data, present = own.array, own.is_present()
+        else:
+            data, _ = self._as_array(name)
+            if data.ndim < asked.ndim or data.shape != asked.shape:
+                # The elements that are present, which are one row.
+                asked = Rows.along_axes(data, tuple(range(data.ndim)))
+        return FunctionsOfRows(data, asked, functions, budget(self._workers), self._deadline, present, self._called)
+
+    def _take_rows(self, name: Any, functions: FunctionsOfRows) -> None:
+        """Takes over the results of functions of one sequence."""
+        for key, value, error, how, why, seconds in functions.outcomes():
+            if error is not None:
+                self._fail(key, name, error)
+            self._put(key, name, value)
+            self._add_way(key, how)
+            self._add_reason(key, why)
+            self._times[key] = self._times.get(key, 0.0) + seconds
+        self._figures(functions.passes, functions.bytes_read, functions.workers, functions.seconds)
+        self._bytes_copied += functions.bytes_copied
+
     # --------------------------------------------------------------------------------------------------- results
 
     def _results(self, on_error: str) -> Results:
         plan = self._plan
         seconds = time.perf_counter() - self._begun
-        values = {key: self._values.get(key) for key in self._order if key not in plan._fills}
+        values = {key: self._values.get(key) for key in self._order if key not in self._fills}
         values = self._filled(values)
         if not self._data.is_single and self._data.record is None:
             values = {key: self._in_order(key, value) for key, value in values.items()}
         if self._data.dimensions is not None:
             values = {key: self._named(key, value, self._data.dimensions) for key, value in values.items()}
         ran: Ran = (
-            *(self._passes, self._bytes_read, self._used, seconds, self._order),
-            *(plan._how | self._how, self._why, self._bytes_copied, self._data.opening),
+            *(self._passes, self._bytes_read, self._used, seconds, self._times, self._pass_times),
+            *(self._order, plan._how | self._how, self._why, self._bytes_copied, self._data.opening),
         )
         if not self._errors:
             return Results(values, {}, ran, self._groups)
@@ -313,20 +393,22 @@ class Run:
     def _in_order(self, key: Any, value: Any) -> Any:
         """The answers for each column, in the order of the columns."""
         kernel = self._kernels.get(key)
-        if not isinstance(value, dict) or (kernel is not None and kernel.arrays != "one"):
+        if not isinstance(value, dict) or key in self._several or (kernel is not None and kernel.arrays != "one"):
             return value
         return {name: value[name] for name in self._arrays if name in value}
 
     def _named(self, key: Any, value: Any, dimensions: Dimensions) -> Any:
         """A result with the names and coordinates of the axes that are left."""
         kernel = self._kernels.get(key)
+        if key in self._several:
+            return value
         if not self._data.is_single and isinstance(value, dict):
             return {name: dimensions.named(own, kernel, self._asked, self._groups) for name, own in value.items()}
         return dimensions.named(value, kernel, self._asked, self._groups)
 
     def _filled(self, values: dict[Any, Any]) -> dict[Any, Any]:
         """The results, with the entries of the dicts that functions filled."""
-        fills = self._plan._fills
+        fills = self._fills
         if not fills:
             return values
         if self._data.is_single or self._data.record is not None:
@@ -345,25 +427,34 @@ class Run:
 
     def _take_over(
         self,
-        keys: list[Any],
-        name: Any,
+        places: Sequence[Place],
         answers: Iterable[Any],
         failures: list[tuple[int, Exception]],
         *figures: Any,
     ) -> None:
-        """Takes over the results of a run over a whole array."""
+        """Takes over the results of a run over whole arrays."""
         self._figures(*figures)
-        for key, answer in zip(keys, answers, strict=True):
+        for (key, name), answer in zip(places, answers, strict=True):
             self._put(key, name, answer)
         for index, error in failures:
-            self._fail(keys[index], name, error)
+            self._fail(*places[index], error)
         failures.clear()
 
-    def _figures(self, passes: int = 0, bytes_read: int = 0, workers: int = 1, seconds: float = 0) -> None:
-        del seconds
+    def _figures(self, passes: int = 0, bytes_read: int = 0, workers: int = 1, seconds: Sequence[float] = ()) -> None:
         self._passes += passes
+        self._pass_times += seconds
         self._bytes_read += bytes_read
         self._used = max(self._used, workers)
+
+    def _add_way(self, key: Any, how: str) -> None:
+        """Adds how a function ran over a column."""
+        self._how[key] = how if self._how.get(key, how) == how else "partly fused"
+
+    def _add_reason(self, key: Any, why: str | None) -> None:
+        """Adds why a function is not completely fused. Each reason is told once, whichever columns have it."""
+        told = [*self._why.get(key, "").split("; "), *(why or "").split("; ")]
+        if any(told):
+            self._why[key] = "; ".join(dict.fromkeys(filter(None, told)))
 
     def _put(self, key: str, name: Any, value: Any) -> None:
         if self._data.is_single or name is _RECORD:
@@ -376,24 +467,22 @@ class Run:
             columns.tell(error, name)
         self._errors.setdefault(key, error)
 
-    def _called(self, key: str, function: Any) -> UserFunction:
-        """A function that is called with plain arrays: here, or in a process."""
-        if self._processes is None:
-            return Called(function)
-        self._how[key] = "process"
-        return self._processes.called(key, function)
+    def _called(self, key: str, called: Called) -> Called:
+        """A function as it is called in this run: here, or in a process."""
+        return called if self._processes is None else self._processes.called(key, called)
 
-    def _told(self, key: str, called: UserFunction) -> None:
-        """Records whether a function was called with a copy."""
+    def _told(self, key: str, task: Task, called: Called) -> None:
+        """Records how a function was called unchanged, the time of the call, and whether it was with a copy."""
+        self._add_way(key, "process" if called.is_remote else "plain")
+        self._times[key] = self._times.get(key, 0.0) + task.seconds
         if called.bytes_copied:
-            self._why[key] = f"{self._why[key]}; {COPIED}"
+            self._add_reason(key, COPIED)
             self._bytes_copied += called.bytes_copied
 
     def _tell_holders(self, keys: Set[Any]) -> None:
         """Records which functions, called with plain arrays, would rather run in processes."""
         for key in keys if self._processes is None else ():
-            told = [*self._why.get(key, "").split("; "), HELD]
-            self._why[key] = "; ".join(dict.fromkeys(filter(None, told)))
+            self._add_reason(key, HELD)
 
     def _refuse_items(self, lacking: set[tuple[Any, Any]]) -> None:
         """Missing elements have no item in an array: kernels that return arrays of items fail for these arrays."""
@@ -439,3 +528,12 @@ def _processes(deadline: Deadline) -> "Processes | None":
     from fanfold.processes import calls, worker
 
     return None if worker.is_inside or current_process().daemon else calls.Processes(deadline)
+
+
+def _not_apart(key: Any, is_along_axes: bool) -> Exception:
+    """Why a function of several columns cannot be called for parts of them."""
+    taking = f"{checks.shown(key)} takes several columns"
+    if is_along_axes:
+        advice = "drop these rows of data, or leave out axis, where and weights"
+        return ValueError(f"{taking}, and rows of them are left out because an element is missing: {advice}")
+    return ValueError(f"{taking}, and they cannot be grouped along an axis: pass by or axis alone")

@@ -320,7 +320,7 @@ class Scheduler:
             self._running += len(sleeping)
             self._waiting.clear()
             self._ready.clear()
-            begun = [call.key for call in self._begun.values()]
+            begun = list(dict.fromkeys(call.key for call in self._begun.values()))
         for wait in sleeping:
             wait.wake()
         stopped = [] if self._elsewhere is None else self._elsewhere.stop()
@@ -330,7 +330,7 @@ class Scheduler:
         while self._begun and (rest := until - time.monotonic()) > 0:
             self._news.acquire(timeout=rest)
         with self._lock:
-            left = [call.key for call in self._begun.values() if call.key not in ended]
+            left = list(dict.fromkeys(call.key for call in self._begun.values() if call.key not in ended))
         told = [
             *_of(ended, "had not returned: its process was ended", "had not returned: their processes were ended"),
             *_of(

@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fanfold import _core
-from fanfold.calling import UserFunction
+from fanfold.calling import Called
 from fanfold.checks import Problems, shown
 from fanfold.deadline import Deadline
 from fanfold.dimensions import Asked
@@ -154,6 +154,10 @@ class Rows:
     def settle(self, written: "Written") -> None:
         """Does nothing: the rows are already in their places."""
 
+    def takes_one_sequence(self, function: Callable[..., Any]) -> bool:
+        """Whether a user's function gets the elements of each row, and not the whole array with the axis."""
+        return "axis" in self.given and is_of_one_sequence(function)
+
     def takes_where(self, elements: Elements) -> bool:
         """Whether functions get the whole array, and a mask of the elements that are there."""
         return bool(
@@ -164,7 +168,7 @@ class Rows:
         """A user's function, to be called with a traced array. The axis is passed on to it."""
         return partial(function, **self.given)
 
-    def called(self, function: UserFunction, elements: Elements) -> Callable[[npt.NDArray[Any]], Any]:
+    def called(self, function: Called, elements: Elements) -> Callable[[npt.NDArray[Any]], Any]:
         """A user's function, to be called with the array of these elements. The axis is passed on to it."""
         if not missing(elements) or not isinstance(elements, _core.Source):
             return partial(function, **self.given)
@@ -393,6 +397,28 @@ def refuse_weights(weights: npt.NDArray[Any], workers: int, deadline: Deadline) 
         raise ValueError(f"weights holds {least}: a weight is a finite number >= 0")
     if np.isinf(most):
         raise ValueError("weights holds inf: a weight is a finite number >= 0")
+
+
+def is_of_one_sequence(function: Callable[..., Any]) -> bool:
+    """Whether a user's function has no parameter `axis`, so that it is a function of one sequence, as
+    `np.apply_along_axis` takes one.
+    """
+    try:
+        parameters = inspect.signature(function).parameters
+    except (TypeError, ValueError):
+        # A compiled function may have no signature; NumPy's have a parameter axis.
+        return False
+    return "axis" not in parameters and all(each.kind is not each.VAR_KEYWORD for each in parameters.values())
+
+
+def refuse_for_one_sequence(given: dict[str, Any], key: str, problems: Problems) -> None:
+    """Adds a problem for each argument of the run that a function of one sequence has no use for."""
+    for name in ("where", "weights"):
+        if name in given:
+            advice = f"add the parameters axis and {name}, or run the function in a call without {name}"
+            problems.append(
+                TypeError(f"functions: {shown(key)} has no parameter {name}, which the run passes on to it: {advice}")
+            )
 
 
 def taking(function: Callable[..., Any], given: dict[str, Any], key: str, problems: Problems) -> None:

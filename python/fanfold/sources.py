@@ -1,8 +1,9 @@
-"""Opens the data of a call: turns any object that holds numbers into NumPy arrays over the same memory.
+"""Open the data of a call: turn any object that holds numbers into NumPy arrays over the same memory.
 
-The first entry of `_WAYS` that recognises an object opens it. The order matters: columns of pandas and arrays of xarray
-also offer Arrow's protocol, but they copy for it, and an array with a lock would be copied element by element. This
-module imports no optional library: if an object is a pandas object, for example, pandas is already loaded.
+The first entry of `_WAYS` that recognises an object opens it. The order matters. Columns of pandas and arrays of xarray
+also offer Arrow's protocol, but they copy their elements for it. An array with a lock would be copied element by
+element. This module imports no optional library: if an object is a pandas object, for example, pandas is already
+loaded.
 """
 
 import sys
@@ -27,7 +28,7 @@ _ARROW = ("__arrow_c_array__", "__arrow_c_stream__")
 
 
 class _Refused(Exception):
-    """Why an object is refused, with the remedy. The message continues after the name of the argument."""
+    """The reason why an object is refused, with the remedy. The message follows the name of the argument."""
 
     def __init__(self, why: str, argument: str = "data") -> None:
         super().__init__(why)
@@ -35,13 +36,14 @@ class _Refused(Exception):
 
 
 class _Unread(str):
-    """Why the elements of a column cannot be read, with the remedy; and the column as labels, if it can be labels."""
+    """The reason why the elements of a column cannot be read, with the remedy."""
 
     labels: _core.ArrowLabels | None = None
+    """The column as labels, if it can be labels."""
 
 
 class Opening(NamedTuple):
-    """What it took to open the data."""
+    """What was copied, and what was left out, when the data were opened."""
 
     bytes_copied: int
     """The bytes of data that could not be read in place."""
@@ -52,7 +54,7 @@ class Opening(NamedTuple):
 NOTHING = Opening(0, {})
 
 Elements = Array | _core.Source
-"""An array; or a source with missing elements, with several chunks, or with bools as bits."""
+"""An array, or a source. A source may have missing elements, several chunks, or bools stored as bits."""
 
 
 class Opened(NamedTuple):
@@ -72,18 +74,18 @@ class Opened(NamedTuple):
     group: Any = None
     """The name of the labels, if the axes have names."""
     is_table: bool = False
-    """Whether it is a table, which may have columns that some functions do not support."""
+    """Whether the data are a table. Some functions may not support some columns of a table."""
     record: Array | None = None
-    """The structured array with these fields: functions get it as it is."""
+    """The structured array that has these fields. Functions get this array unchanged."""
 
     @property
     def is_an_array(self) -> bool:
-        """Whether it is one array with no class of its own and no named axes."""
+        """Return whether the data are one array with no class of its own and no named axes."""
         return self.is_single and self.dimensions is None and type(self.first) in (np.ndarray, _core.Source)
 
     @property
     def first(self) -> Elements:
-        """The first array; all have its shape."""
+        """Return the first array; all arrays have its shape."""
         return next(iter(self.arrays.values()))
 
 
@@ -143,7 +145,7 @@ def opened(
 
 
 def _by_name(columns: Mapping[Any, Any], *arguments: Any) -> tuple[Mapping[Any, Any], list[Any]]:
-    """Replace column names in `by`, `where` and `weights` by the columns, which are then not part of the data."""
+    """Replace column names in `by`, `where` and `weights` by the columns, and take these columns out of the data."""
     known: set[Any] = set()
 
     def found(key: Any) -> Any:
@@ -164,7 +166,7 @@ def _by_name(columns: Mapping[Any, Any], *arguments: Any) -> tuple[Mapping[Any, 
 
 
 def _where(where: Any) -> tuple[Any, int]:
-    """Return a mask as an array; missing elements are false."""
+    """Return a mask as an array, and the bytes copied for it. Missing elements are false."""
     if not _is_foreign(where):
         return where, 0
     found, copied = _argument(where, "where")
@@ -178,7 +180,7 @@ def _where(where: Any) -> tuple[Any, int]:
 
 
 def _weights(weights: Any) -> tuple[Any, int]:
-    """Return the weights as an array."""
+    """Return the weights as an array, and the bytes copied for it."""
     if not _is_foreign(weights):
         return weights, 0
     found, copied = _argument(weights, "weights")
@@ -189,7 +191,7 @@ def _weights(weights: Any) -> tuple[Any, int]:
 
 
 def _argument(value: Any, name: str) -> tuple[Elements, int]:
-    """Return the elements of an argument; messages name the argument."""
+    """Return the elements of an argument, and the bytes copied for them. Messages name the argument."""
     try:
         return _array(value, name)
     except _Refused as refused:
@@ -197,7 +199,7 @@ def _argument(value: Any, name: str) -> tuple[Elements, int]:
 
 
 def _is_foreign(value: Any) -> bool:
-    """Whether an argument has to be opened; the code that reads lists and numbers makes arrays of them."""
+    """Return whether an argument has to be opened here. Lists and numbers become arrays where they are used."""
     return value is not None and any(knows(value) for knows, _ in (*_BY_CLASS, (_has(*_ARROW), _arrow)))
 
 
@@ -219,7 +221,7 @@ def _dict(columns: Mapping[Any, Any], problems: Problems) -> Opened:
 
 
 def _table(columns: Mapping[Any, Any]) -> Opened:
-    """Open a table: its columns of numbers and times, and the reasons why the others are left out."""
+    """Open a table: read its columns of numbers and times, and keep the reasons why other columns are left out."""
     arrays: dict[Any, Elements] = {}
     left_out: dict[Any, str] = {}
     copied = 0
@@ -240,7 +242,7 @@ def _table(columns: Mapping[Any, Any]) -> Opened:
 
 
 def _record(value: Array, columns: Mapping[Any, Any]) -> Opened:
-    """Open a structured array: the fields of numbers and times, if any, and the array as functions get it."""
+    """Open a structured array: read its fields of numbers and times, and keep the array for functions."""
     try:
         return _table(columns)._replace(record=value)
     except _Refused:
@@ -248,9 +250,9 @@ def _record(value: Array, columns: Mapping[Any, Any]) -> Opened:
 
 
 def _columns(value: Any) -> Any:
-    """Return the columns of a table by name. If the object is not a table, return it, or what was read from it."""
+    """Return the columns of a table by name. If the object is not a table, return it, or the column read from it."""
     if type(value) in _known_ways and not isinstance(value, np.ndarray):
-        # It is known to be an array.
+        # Objects of this type are known to be arrays.
         return value
     pandas, polars, pyarrow, xarray = (sys.modules.get(name) for name in ("pandas", "polars", "pyarrow", "xarray"))
     if isinstance(value, np.ndarray):
@@ -279,7 +281,7 @@ def _columns(value: Any) -> Any:
 
 
 def _of_one_shape(variables: dict[Any, Any]) -> dict[Any, Any]:
-    """Return the variables of a dataset; those with other dimensions than the largest variable cannot be read."""
+    """Return the variables of a dataset. Those with other dimensions than the largest variable cannot be read."""
     sizes = [variable.sizes for variable in variables.values() if variable.dtype.kind in KINDS]
     most: Mapping[Any, int] = max(sizes, key=len, default={})
     wrong = f"has dimensions other than {tuple(most)}: pass it alone"
@@ -294,7 +296,7 @@ def _dimensions(value: Any, columns: Any) -> Dimensions | None:
 
 
 def _unique(names: list[Any], columns: list[Any]) -> dict[Any, Any]:
-    """Return the columns by name; refuse two equal names."""
+    """Return the columns by name, and refuse equal names."""
     found: dict[Any, Any] = {}
     for name, column in zip(names, columns, strict=True):
         if name in found:
@@ -304,7 +306,7 @@ def _unique(names: list[Any], columns: list[Any]) -> dict[Any, Any]:
 
 
 def _is_column(value: Any) -> bool:
-    """Whether it is one of the kinds of column that are recognised by class."""
+    """Return whether the object is a column that is recognised by its class."""
     return any(knows(value) for knows, _ in _BY_CLASS)
 
 
@@ -336,18 +338,18 @@ def _way(value: Any) -> "_Way | None":
     """Return the way to open an object, which is the same for all objects of its type."""
     kind = type(value)
     way = next((way for knows, way in _WAYS if knows(value)), None)
-    # An object that only offers Arrow's protocol may hold a table the next time.
+    # If objects of a type only offer Arrow's protocol, one may hold a column and the next one a table.
     if way is not None and (way is not _arrow or _is_column(value)):
         _known_ways[kind] = way
     return way
 
 
 _known_ways: "weakref.WeakKeyDictionary[type, _Way]" = weakref.WeakKeyDictionary()
-"""The ways by type, for the types seen so far: trying all ways takes 7 us."""
+"""The ways of the types seen so far. They are kept because trying all ways takes 7 us."""
 
 
 def _unreadable(error: Exception) -> _Refused:
-    """Turn an error of another library into a refusal: libraries fail in many ways, in every version."""
+    """Turn an error of another library into a refusal. Libraries raise many kinds of errors, and change them."""
     return _Refused(f"could not be read as an array ({type(error).__name__}: {error})")
 
 
@@ -363,17 +365,19 @@ def _of(module: str, *names: str) -> Callable[[Any], bool]:
 
 
 def _numpy(value: Any, name: str) -> tuple[Elements, int]:
+    """Return the array itself."""
     del name
     return value, 0
 
 
 def _source(value: _core.Source, name: str) -> tuple[Elements, int]:
-    """Return the source as an array, if an array can show the elements in place."""
+    """Return the source; as an array, if an array can show the elements in place."""
     del name
     return (np.asarray(value) if value.is_plain else value), value.bytes_copied
 
 
 def _masked(value: Any, name: str) -> tuple[Elements, int]:
+    """Open a masked array: its masked elements are missing."""
     values = np.ndarray.view(np.ma.getdata(value), np.ndarray)
     # If nothing is masked, there may be no mask.
     mask = np.ma.getmask(value)
@@ -387,7 +391,7 @@ def _masked(value: Any, name: str) -> tuple[Elements, int]:
 
 
 def _without(values: Array, missing: Array) -> Elements:
-    """Return the array without the missing elements; the array itself if none is missing."""
+    """Return the array as a source without the missing elements; the array itself if none is missing."""
     if values.dtype.kind not in KINDS:
         return values
     source = _core.Source(values, missing)
@@ -395,31 +399,32 @@ def _without(values: Array, missing: Array) -> Elements:
 
 
 def _with_lock(value: Any, name: str) -> tuple[Elements, int]:
-    """Return the inner array. The caller holds the lock and must keep other writers out."""
+    """Open the inner array of an array with a lock. The caller holds the lock and must keep other writers out."""
     return _viewed(value.get_obj(), name)
 
 
 def _shared_memory(value: Any, name: str) -> tuple[Elements, int]:
+    """Refuse shared memory, because its dtype is not known."""
     del value
     raise _Refused(f"is a SharedMemory, whose dtype is not known: pass np.ndarray(shape, dtype, {name}.buf)")
 
 
 def _pandas(value: Any, name: str) -> tuple[Elements, int]:
-    """Open a Series or an Index; extension arrays by their contents."""
+    """Open a Series or an Index; if it is an extension array, open the arrays that it contains."""
     dtype = value.dtype
     if isinstance(dtype, np.dtype):
         return value.to_numpy(), 0
     if hasattr(dtype, "pyarrow_dtype"):
         return _arrow(value.array.__arrow_array__(), name)
     if hasattr(dtype, "numpy_dtype"):
-        # The elements and the mask, where pandas stores them side by side.
+        # pandas stores the elements and the mask in two arrays.
         data, mask = (getattr(value.array, each, None) for each in ("_data", "_mask"))
         if isinstance(data, np.ndarray) and isinstance(mask, np.ndarray):
             return _without(data, mask), 0
         array = value.array.to_numpy(dtype=dtype.numpy_dtype, na_value=dtype.numpy_dtype.type(0))
         return _without(array, value.isna().to_numpy()), array.nbytes
     if hasattr(dtype, "tz"):
-        # Instants, which pandas keeps in UTC.
+        # pandas stores times with a time zone in UTC.
         array = np.asarray(value.array, dtype=f"M8[{dtype.unit}]")
         return array, array.nbytes if array.base is None else 0
     raise _Refused(f"has dtype {dtype}, which holds no numbers: pass a column of numbers or times")
@@ -434,7 +439,7 @@ def _arrow(value: Any, name: str) -> tuple[Elements, int]:
 
 
 def _arrow_columns(value: Any) -> tuple[bool, list[str], list[_core.Source | str]]:
-    """Return whether it is a table, the names of its columns, and each column or the reason why it cannot be read."""
+    """Return whether it is a table, the names of the columns, and each column or the reason why it cannot be read."""
     is_table, columns = _core.arrow_columns(value)
     sources: list[_core.Source | str] = []
     for _, source, labels in columns:
@@ -449,7 +454,7 @@ def _arrow_columns(value: Any) -> tuple[bool, list[str], list[_core.Source | str
 
 
 def arrow_labels(value: Any) -> Any:
-    """Return an object that only offers Arrow's protocol as labels; any other object as it is."""
+    """Read labels from an object that only offers Arrow's protocol; return any other object unchanged."""
     if hasattr(value, "dtype") or not any(hasattr(type(value), name) for name in _ARROW):
         return value
     is_table, _, (first, *others) = _arrow_columns(value)
@@ -459,13 +464,14 @@ def arrow_labels(value: Any) -> Any:
 
 
 def _xarray(value: Any, name: str) -> tuple[Elements, int]:
+    """Open an array of xarray, unless it has not been computed."""
     if not isinstance(value.data, np.ndarray):
         raise _Refused(f"holds a {type(value.data).__name__}, which has not been computed: pass {name}.compute()")
     return value.data, 0
 
 
 def _viewed(value: Any, name: str) -> tuple[Elements, int]:
-    """Return the elements as an array, in place if NumPy can; otherwise NumPy copies them."""
+    """Return the elements as an array. NumPy reads them in place if it can, and otherwise copies them."""
     del name
     if isinstance(value, bytes | bytearray):
         value = memoryview(value)
@@ -477,6 +483,7 @@ def _viewed(value: Any, name: str) -> tuple[Elements, int]:
 
 
 def _dlpack(value: Any, name: str) -> tuple[Elements, int]:
+    """Open an object that offers DLPack."""
     del name
     return np.from_dlpack(value), 0
 
@@ -493,10 +500,12 @@ def _sequence(value: Any, name: str) -> tuple[Elements, int]:
 
 
 def _has(*names: str) -> Callable[[Any], bool]:
+    """Return a check for classes that have one of these attributes."""
     return lambda value: any(hasattr(type(value), name) for name in names)
 
 
 def _is_buffer(value: Any) -> bool:
+    """Return whether an object offers the buffer protocol."""
     try:
         memoryview(value).release()
     except (TypeError, BufferError, ValueError):

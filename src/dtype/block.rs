@@ -1,7 +1,8 @@
-//! Blocks, which are borrowed items of one type, and buffers, which own theirs: an enum each, with a variant per item type.
+//! Blocks and buffers. A block borrows items of one type, and a buffer owns them. Both are enums with a variant for
+//! each item type.
 //!
-//! Nothing here computes with items or knows where they come from. What takes memory goes through `memory`, which can be
-//! short of it.
+//! Nothing here computes with items or knows where they come from. Memory is allocated through `memory`, which turns a
+//! failed allocation into an error.
 
 use std::hash::{Hash, Hasher};
 
@@ -96,7 +97,8 @@ macro_rules! define_blocks {
                 match self { $(Buffer::$variant(items) => items.as_mut_ptr().cast(),)* }
             }
 
-            /// Writes a block's items over those from index `at` on. A block of another type, or one that does not fit, changes nothing.
+            /// Writes a block's items over those from index `at` on. A block of another type, or one that does not fit,
+            /// changes nothing.
             pub fn put(&mut self, at: usize, block: Block<'_>) {
                 match (self, block) {
                     $((Buffer::$variant(items), Block::$variant(new)) => {

@@ -1,6 +1,6 @@
-//! The macros that run code for the item type of a dtype: one copy of the code is compiled for each type.
+//! The macros that run code for the item type of a dtype. The code is compiled once for each type.
 //!
-//! They only choose a type. What the code does with it, and what happens to dtypes that are left out, is the caller's.
+//! The macros only choose a type. The caller decides what the code does with it, and what happens to other dtypes.
 
 /// Runs `$body` with `$T` standing for the item of an ordered dtype; complex dtypes, which have no order, take `$else`.
 macro_rules! with_ordered {

@@ -1,6 +1,8 @@
-//! Floats and complex numbers as items: what is missing or infinite, and, for floats, their order and their keys.
+//! Floats and complex numbers as items: which of them are missing or infinite and, for floats, their order and their
+//! keys.
 //!
-//! Only NumPy's meaning of NaN, infinities and zeros is here; nothing is rounded but by the conversion from a number.
+//! This file implements only what NumPy means by NaN, infinities and zeros. It rounds nothing, except when it converts
+//! a number to a float.
 
 use num_complex::Complex;
 

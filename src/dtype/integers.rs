@@ -1,6 +1,6 @@
 //! Integers, bools and times as items: their order, their keys and their exact sums.
 //!
-//! A sum may not depend on the order of its terms, so none may overflow on the way.
+//! A sum may not depend on the order of its terms, so no partial sum may overflow.
 
 use super::item::{Bool8, Integer, Item, Number, Ordered, Time};
 

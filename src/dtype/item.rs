@@ -1,7 +1,7 @@
-//! Items: what a block holds one of. The list of their types is written once, in `for_each_item!`, and it is closed.
+//! Items: the elements of a block. The list of their types is closed, and is written once, in `for_each_item!`.
 //!
-//! [`Item`], [`Ordered`] and [`Integer`] say what can be done with an item; `integers` and `floats` implement them. Nothing here
-//! knows of arrays or of instruction sets.
+//! [`Item`], [`Ordered`] and [`Integer`] define what can be done with an item; `integers` and `floats` implement them.
+//! Nothing here knows about arrays or instruction sets.
 
 use std::fmt;
 
@@ -97,8 +97,8 @@ macro_rules! define_items {
 }
 
 mod closed {
-    /// A trait that no other crate can implement: memory is read as items without a look at it, which is sound for those that
-    /// are listed here.
+    /// A trait that no other crate can implement: memory is read as items without a look at it, which is sound for
+    /// those that are listed here.
     pub trait Closed {}
 }
 
@@ -160,7 +160,8 @@ pub trait Ordered: Item {
     /// The largest number that fits in a key.
     const KEYS: u64 = u64::MAX >> (u64::BITS - Self::KEY_BITS);
 
-    /// The one item that stands for all equal ones, so that they have one key: the positive zero for zeros of both signs.
+    /// The one item that stands for all equal ones, so that they have one key: the positive zero for zeros of both
+    /// signs.
     #[inline(always)]
     #[must_use]
     fn canonical(self) -> Self {
@@ -173,8 +174,8 @@ pub trait Ordered: Item {
         0.0
     }
 
-    /// An integer that has the item's place in the order: -0 before 0, and what is missing, whose keys are all one, behind
-    /// everything. (NumPy sorts so too, but for zeros, which it leaves as they come.)
+    /// An integer that has the item's place in the order: -0 before 0, and what is missing, whose keys are all one,
+    /// behind everything. (NumPy sorts so too, but for zeros, which it leaves as they come.)
     fn key(self) -> u64;
 
     /// The item that has this key; some item must have it.

@@ -1,7 +1,9 @@
-//! The closed list of element types: what an array may hold ([`DType`]) and what a block holds once loaded ([`Item`]).
+//! The closed list of element types: what an array may contain ([`DType`]), and what a block contains once it is loaded
+//! ([`Item`]).
 //!
-//! The two differ in few places: float16 is loaded as `f32`, and both kinds of time are loaded as [`Time`]. This file has the
-//! dtypes, and what NumPy makes of them; `item` has the items, `block` the enums that hold them. Nothing here touches an array.
+//! The two differ in few places: float16 is loaded as `f32`, and both kinds of time are loaded as [`Time`]. This file
+//! has the dtypes and NumPy's rules for them, `item` has the items, and `block` has the enums that contain items.
+//! Nothing here reads an array.
 
 mod block;
 mod dispatch;
@@ -119,8 +121,8 @@ impl DType {
 
     /// The nearest number of a float dtype; other dtypes leave it as it is.
     ///
-    /// An operation in float64 followed by this gives what the operation in the narrower dtype gives, because float64 has
-    /// more than twice its digits (Figueroa, SIGNUM Newsletter 30 (1995), 21-26).
+    /// An operation in float64 followed by this gives what the operation in the narrower dtype gives, because float64
+    /// has more than twice its digits (Figueroa, SIGNUM Newsletter 30 (1995), 21-26).
     #[allow(clippy::cast_possible_truncation)]
     pub fn round(self, x: f64) -> f64 {
         match self {
@@ -160,7 +162,8 @@ impl DType {
 /// A float64 as float32, rounded so that rounding that once more to float16 gives the nearest: to the neighbour whose
 /// last bit is odd if it is not exact (Boldo & Melquiond, IEEE Transactions on Computers 57 (2008), theorem 2).
 ///
-/// `half` rounds twice to nearest where the processor has F16C, and once where it has not, so results would depend on it.
+/// `half` rounds twice to nearest where the processor has F16C, and once where it has not, so results would depend on
+/// it.
 #[allow(clippy::cast_possible_truncation)]
 fn to_odd(x: f64) -> f32 {
     let near = x as f32;

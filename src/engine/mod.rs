@@ -10,6 +10,7 @@
 
 mod combine;
 mod control;
+mod formulas_of_rows;
 mod groups;
 mod latch;
 mod parallel;
@@ -22,6 +23,7 @@ mod run;
 mod session;
 
 pub use control::{Control, POLL};
+pub use formulas_of_rows::{FormulasOfRows, RowAnswers, RowRequest};
 pub use groups::{Groups, Labels, MOST_LABELS};
 pub use partition::{Grouped, Inputs, Partition, Parts, run_parts};
 pub use pass::{Pass, States, Swept};

@@ -1,16 +1,19 @@
 //! Runs a plan over many rows: each function gets a result for each row.
 //!
-//! One sweep goes over all rows together, in units of many short rows or of one chunk of long rows, which the workers
-//! take in turn. A row has the same blocks, chunks and tree as an array of its own, so its results are the same to the
-//! last bit.
-//!
-//! Rows shorter than a block are processed many at a time ([`short`]).
+//! One sweep ([`sweep`]) goes over all rows together, in units of many short rows or of one chunk of long rows
+//! ([`units`]), which the workers take in turn. A row has the same blocks, chunks and tree as an array of its own, so
+//! its results are the same to the last bit. Rows shorter than a block are processed many at a time ([`short`]).
 //!
 //! Functions that need further passes (a quantile of long rows), and functions that write an array for each row,
 //! continue row by row: each worker on its own rows if there are many rows, all workers together on each row if there
 //! are few. All requests on a row share its passes.
+//!
+//! This file prepares the run, takes in the results, and makes the columns. It neither divides rows nor reads elements,
+//! except to hold neighbouring rows for several passes.
 
 mod short;
+mod sweep;
+mod units;
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -22,15 +25,16 @@ use crate::dtype::{Buffer, Number};
 use crate::engine::combine::Tree;
 use crate::engine::control::Control;
 use crate::engine::latch::lock;
-use crate::engine::parallel::{Between, run_on_all};
+use crate::engine::parallel::run_on_all;
 use crate::engine::pass::{Pass, States};
 use crate::engine::pool::Workers;
 use crate::engine::positions::among_all;
+use crate::engine::rows::units::Units;
 use crate::engine::session::Session;
 use crate::error::{Error, guarded};
-use crate::expr::{Evaluator, Graph};
+use crate::expr::Graph;
 use crate::grid::{BLOCK, CHUNK, SAMPLE};
-use crate::kernel::{Answer, Beside, Team};
+use crate::kernel::{Answer, Team};
 use crate::memory;
 use crate::plan::{Plan, RequestId, Stage, Subjects, Waiting};
 use crate::simd::Level;
@@ -84,7 +88,7 @@ fn row_by_row(
     for (call, error) in errors {
         run.fail(0, call, error);
     }
-    run_on_all(workers, run.units, control, &|between| run.work(between))?;
+    run_on_all(workers, run.units.count(), control, &|between| run.work(between))?;
     run.go_on(workers)?;
     run.into_table()
 }
@@ -158,20 +162,9 @@ struct Run<'a> {
     /// The requests that each row runs separately: those that sample, and those that write an array.
     sampled: Stage,
     written: Stage,
-    /// Whether rows are read as tiles, and the largest number of rows in a tile.
-    tiled: bool,
-    across: usize,
-    /// The number of whole rows in a block; `None` if elements must be filtered first.
-    batch: Option<usize>,
-    /// The number of tiles or rows that a worker takes at a time, and the chunks of each.
-    tiles: usize,
-    per_unit: usize,
-    chunks: usize,
-    units: usize,
-    /// The ranges of rows of several lengths that a worker takes at a time, and the stage for each longer row.
-    ragged: Vec<Range<usize>>,
+    /// The stage of each longer row among rows of several lengths.
     all: Stage,
-    next: AtomicUsize,
+    units: Units,
     /// The states of chunks, for each tile whose rows have several chunks.
     trees: Vec<Tree<Vec<States>>>,
     /// Whether a worker continues alone with a row that needs further passes.
@@ -193,18 +186,6 @@ struct Answers {
     /// The first of the rows.
     first: usize,
     columns: Vec<Column>,
-}
-
-/// A worker's scratch.
-struct Worker<'w, 'a> {
-    evaluator: Evaluator<'w>,
-    beside: Beside,
-    views: Vec<View<'a>>,
-    tiles: Vec<Tile>,
-    /// The states of a tile's rows, for reuse.
-    states: Vec<States>,
-    /// The lengths of rows that make a block.
-    lens: Vec<usize>,
 }
 
 impl<'a> Run<'a> {
@@ -232,21 +213,7 @@ impl<'a> Run<'a> {
             readers[instruction].push(sink);
         }
         let waiting_for = stage.waiting_for();
-        let across = sources.first().map_or(1, Rows::across);
-        let tiled = across > 1 || !sources.iter().all(Rows::are_borrowed);
-        let inner = sources.first().map_or(1, Rows::inner);
-        let tiles = count / inner * inner.div_ceil(across);
-        // If all functions sample, or write arrays, there is nothing to sweep for.
-        let chunks = if pass.sinks().is_empty() { 1 } else { Pass::chunks(len).max(1) };
-        let ragged = sources.first().filter(|_| !even).map_or_else(Vec::new, short::portions);
-        let is_swept = !pass.sinks().is_empty();
-        let batch = (is_swept && len > 0 && len <= BLOCK && pass.program().keeps_all()).then(|| {
-            // Long rows of a tile would compete for the same cache lines if they were directly adjacent.
-            if tiled && len > 256 { 1 } else { BLOCK / len }
-        });
-        let per_unit = if chunks > 1 { 1 } else { (CHUNK / (across * len.max(16))).max(1) };
-        // Enough units per worker so that all workers end at about the same time.
-        let per_unit = per_unit.min(tiles.div_ceil(8 * workers.count())).max(1);
+        let units = Units::new(sources, len, &pass, workers);
         let run = Run {
             plan,
             subjects,
@@ -261,23 +228,9 @@ impl<'a> Run<'a> {
             waiting_for,
             sampled,
             written,
-            tiled,
-            across,
-            batch,
-            tiles,
-            per_unit,
-            chunks,
-            units: if count == 1 {
-                0
-            } else if even {
-                tiles.div_ceil(per_unit) * chunks
-            } else {
-                ragged.len()
-            },
-            ragged,
             all,
-            next: AtomicUsize::new(0),
-            trees: memory::collected((0..if chunks > 1 { tiles } else { 0 }).map(|_| Tree::new(chunks))),
+            trees: memory::collected(units.trees().map(Tree::new)),
+            units,
             alone: count >= 4 * workers.count(),
             done: Mutex::default(),
             waiting: Mutex::default(),
@@ -316,86 +269,6 @@ impl<'a> Run<'a> {
         self.sources.first().map_or(0, |rows| if rows.are_regular() { rows.len() } else { BLOCK })
     }
 
-    /// The rows of a tile.
-    fn rows_of(&self, tile: usize) -> Range<usize> {
-        let inner = self.sources.first().map_or(1, Rows::inner);
-        let per_line = inner.div_ceil(self.across);
-        let start = tile / per_line * inner + tile % per_line * self.across;
-        let end = (start + self.across).min((tile / per_line + 1) * inner);
-        start..end
-    }
-
-    fn worker(&self) -> Worker<'_, 'a> {
-        let longest = self.len().min(BLOCK);
-        let views: Vec<View<'a>> = self.sources.iter().map(|rows| rows.row(0)).collect();
-        let tile = |rows: &Rows<'a>| match self.batch {
-            Some(count) if count > 1 => rows.packed(count.max(self.across)),
-            _ => rows.tile(self.across, longest),
-        };
-        let even = self.sources.iter().all(Rows::are_regular);
-        let needs = even && (self.tiled || self.batch.is_some());
-        let tiles: Vec<Tile> = if needs { self.sources.iter().map(tile).collect() } else { Vec::new() };
-        // The scratch has the size of what is evaluated at a time: whole rows, a block of one row, or a block of many
-        // rows if they have several lengths.
-        let joined = |rows: &Rows<'a>| rows.joined(0..rows.count());
-        let evaluated: Vec<View<'_>> = match self.batch {
-            _ if !even => self.sources.iter().filter_map(joined).collect(),
-            Some(count) => tiles.iter().map(|tile| tile.rows(0..count, self.len())).collect(),
-            None => views.clone(),
-        };
-        let evaluator = Evaluator::new(&evaluated, self.pass.program(), self.level);
-        Worker { evaluator, beside: Beside::default(), views, tiles, states: Vec::new(), lens: Vec::new() }
-    }
-
-    /// One worker: takes units until none is left.
-    fn work(&self, between: Between<'_>) -> Result<(), Error> {
-        let mut worker = self.worker();
-        while !self.control.is_stopped() {
-            let unit = self.next.fetch_add(1, Ordering::Relaxed);
-            if unit >= self.units {
-                break;
-            }
-            if let Some(rows) = self.ragged.get(unit) {
-                let mut answers = self.answers(rows.start);
-                self.ragged(&mut worker, rows.clone(), &mut answers)?;
-                self.hand_over(&mut answers, rows.end);
-                between()?;
-                continue;
-            }
-            let (unit, chunk) = (unit / self.chunks, unit % self.chunks);
-            let tiles = unit * self.per_unit..self.tiles.min((unit + 1) * self.per_unit);
-            let (first_row, end) = (self.rows_of(tiles.start).start, self.rows_of(tiles.end - 1).end);
-            let mut answers = self.answers(first_row);
-            if let Some(batch) = self.batch {
-                let held = batch.max(self.across);
-                for start in (first_row..end).step_by(held) {
-                    let rows = start..end.min(start + held);
-                    self.pack(&mut worker, rows.clone());
-                    for first in rows.clone().step_by(batch) {
-                        let own = first..rows.end.min(first + batch);
-                        self.batch(&mut worker, &rows, own, &mut answers.columns)?;
-                    }
-                }
-            } else {
-                for tile in tiles {
-                    let rows = self.rows_of(tile);
-                    self.sweep(&mut worker, rows.clone(), chunk);
-                    let Some(tree) = self.trees.get(tile) else {
-                        self.finish(rows, &mut worker.states, &mut answers)?;
-                        continue;
-                    };
-                    tree.hand_in(chunk, std::mem::take(&mut worker.states), |left, right| self.combine(left, right));
-                    if let Some(mut states) = tree.take_root() {
-                        self.finish(rows, &mut states, &mut answers)?;
-                    }
-                }
-            }
-            self.hand_over(&mut answers, end);
-            between()?;
-        }
-        Ok(())
-    }
-
     /// No answers yet, for this row and those that follow.
     fn answers(&self, first: usize) -> Answers {
         Answers { first, columns: self.columns() }
@@ -410,86 +283,6 @@ impl<'a> Run<'a> {
 
     fn columns(&self) -> Vec<Column> {
         memory::collected(self.plan.calls().iter().map(|_| Column::Empty))
-    }
-
-    /// Computes the worker's states for one chunk of each of these rows.
-    fn sweep(&self, worker: &mut Worker<'_, 'a>, rows: Range<usize>, chunk: usize) {
-        self.renew(&mut worker.states, rows.len());
-        if self.pass.sinks().is_empty() {
-            return;
-        }
-        let elements = chunk * CHUNK..self.len_of(rows.start).min((chunk + 1) * CHUNK);
-        for start in elements.clone().step_by(BLOCK) {
-            if self.control.is_stopped() {
-                break;
-            }
-            let block = start..elements.end.min(start + BLOCK);
-            let Worker { evaluator, beside, views, tiles, states, .. } = worker;
-            if self.tiled {
-                for (source, tile) in self.sources.iter().zip(tiles.iter_mut()) {
-                    source.load(self.level, rows.start, rows.len(), block.clone(), tile);
-                }
-                for (place, states) in states.iter_mut().enumerate() {
-                    let views: Vec<View<'_>> = tiles.iter().map(|tile| tile.row(place, block.len())).collect();
-                    self.update(evaluator, beside, &views, 0, block.len(), start, states);
-                }
-            } else {
-                for (row, states) in rows.clone().zip(states.iter_mut()) {
-                    for (source, view) in self.sources.iter().zip(views.iter_mut()) {
-                        source.go_to(view, row);
-                    }
-                    self.update(evaluator, beside, views, start, elements.end, start, states);
-                }
-            }
-        }
-    }
-
-    /// Resets these to new states for this number of rows.
-    fn renew(&self, states: &mut Vec<States>, rows: usize) {
-        states.truncate(rows);
-        for states in states.iter_mut() {
-            for (place, sink) in states.iter_mut().zip(self.pass.sinks()) {
-                match place {
-                    Ok(_) => guarded_on(place, |state| sink.accumulator.renew(state)),
-                    Err(_) => *place = guarded(|| sink.accumulator.init()),
-                }
-            }
-        }
-        let fresh = || memory::collected(self.pass.sinks().iter().map(|sink| guarded(|| sink.accumulator.init())));
-        memory::reserve(states, rows - states.len());
-        states.resize_with(rows, fresh);
-    }
-
-    /// Passes a block of a row to every sink.
-    #[allow(clippy::too_many_arguments)] // a block is three numbers, and its worker's scratch two
-    fn update(
-        &self,
-        evaluator: &mut Evaluator<'_>,
-        beside: &Beside,
-        views: &[View<'_>],
-        start: usize,
-        end: usize,
-        number: usize,
-        states: &mut States,
-    ) {
-        evaluator.evaluate(views, start, end, |instruction, block| {
-            for &index in self.readers.get(instruction).into_iter().flatten() {
-                let (Some(place), Some(sink)) = (states.get_mut(index), self.pass.sinks().get(index)) else { continue };
-                guarded_on(place, |state| sink.accumulator.update(self.level, state, block, number as u64, beside));
-            }
-        });
-    }
-
-    fn combine(&self, mut left: Vec<States>, right: Vec<States>) -> Vec<States> {
-        for (left, right) in left.iter_mut().zip(right) {
-            for ((left, right), sink) in left.iter_mut().zip(right).zip(self.pass.sinks()) {
-                match right {
-                    Ok(right) => guarded_on(left, |left| sink.accumulator.combine(left, right)),
-                    Err(error) => *left = Err(error),
-                }
-            }
-        }
-        left
     }
 
     /// Turns the states of rows into results. Rows that need further passes continue at once, or wait for all workers.
@@ -516,7 +309,8 @@ impl<'a> Run<'a> {
             }
             let stage = self.by_itself(row, stage);
             if !self.alone {
-                // Row by row: the results that a row waits for come after its known results and before those of the next.
+                // Row by row: the results that a row waits for come after its known results and before those of the
+                // next.
                 self.hand_over(answers, row + 1);
                 if !stage.is_empty() {
                     memory::push(&mut lock(&self.waiting), (row, stage));
@@ -538,7 +332,7 @@ impl<'a> Run<'a> {
     /// All elements of neighbouring rows, if reading them together helps and they fit in memory.
     fn hold(&self, rows: Range<usize>) -> Vec<Tile> {
         let size = |source: &Rows<'_>| source.len().saturating_mul(rows.len() * source.dtype().item().size());
-        if self.across == 1 || self.sources.iter().map(size).sum::<usize>() > HELD {
+        if self.units.across == 1 || self.sources.iter().map(size).sum::<usize>() > HELD {
             return Vec::new();
         }
         let hold = |source: &Rows<'_>| {

@@ -66,8 +66,8 @@ impl Prepared {
 pub struct Outcome {
     /// A result for each call of the plan, in order.
     pub values: Vec<Result<Value, Error>>,
-    /// The number of sweeps over the array.
-    pub passes: usize,
+    /// The seconds that each sweep over the array took.
+    pub seconds: Vec<f64>,
     /// The bytes of the array that were read.
     pub bytes_read: u64,
 }
@@ -131,14 +131,14 @@ fn stage_by_stage(
         });
     }
     let mut session = Session::from(first.graph.clone(), stage, view.len());
-    let mut passes = 0;
+    let mut seconds = Vec::new();
     while session.waits() {
         // A pass over a small array ends before its first check, and a plan may have many passes.
-        if passes > 0 {
+        if !seconds.is_empty() {
             control.check()?;
         }
         let told = session.step(prepared.take(), views, workers, control)?;
-        passes += told.passes;
+        seconds.extend(told.seconds);
         for (who, answer) in told.answers {
             place(who, answer)?;
         }
@@ -148,8 +148,8 @@ fn stage_by_stage(
         None => unreachable!("a stage ends with an answer for everyone who waited"),
     });
     let bytes: usize = views.iter().map(|view| view.len() * view.dtype().size()).sum();
-    let bytes_read = (passes * bytes) as u64;
-    Ok(Outcome { values: values.collect(), passes, bytes_read })
+    let bytes_read = (seconds.len() * bytes) as u64;
+    Ok(Outcome { values: values.collect(), seconds, bytes_read })
 }
 
 /// Whether the calling thread does everything: waking other threads takes longer than computing two chunks.

@@ -5,6 +5,7 @@
 //! ([`rows`](super::rows)).
 
 use std::borrow::Cow;
+use std::time::Instant;
 
 use crate::dtype::DType;
 use crate::engine::control::Control;
@@ -45,8 +46,8 @@ pub struct SweepResult {
     pub flags: Vec<(NodeId, Flags)>,
     /// The numbers of the arrays that were read; empty if no sweep was needed.
     pub sources: Vec<usize>,
-    /// The number of sweeps over memory.
-    pub passes: usize,
+    /// The seconds that each sweep over memory took.
+    pub seconds: Vec<f64>,
 }
 
 impl<'p> Session<'p> {
@@ -190,10 +191,11 @@ impl SweepResult {
         workers: &Workers,
         control: &Control<'_>,
     ) -> Result<States, Error> {
+        let started = Instant::now();
         let Swept { states, flags } = pass.run(views, workers, control)?;
+        self.seconds.push(started.elapsed().as_secs_f64());
         self.flags.extend(flags);
         self.sources.extend(pass.sources());
-        self.passes += 1;
         Ok(states)
     }
 }

@@ -22,6 +22,8 @@ enum Place {
     Same(usize),
     /// One item, in the program.
     Constant,
+    /// One item, in the loaded block with this number.
+    Number(usize),
 }
 
 /// The scratch memory of one worker for one pass: a block for each register, and one for each view that is gathered.
@@ -44,6 +46,7 @@ impl<'a> Evaluator<'a> {
                 let view = views.get(source)?;
                 Some(Buffer::new(item, if view.is_borrowed() { 0 } else { view.len().min(BLOCK) }))
             }
+            Action::Number { item, .. } => Some(Buffer::new(item, 1)),
             _ => None,
         });
         Evaluator {
@@ -77,6 +80,13 @@ impl<'a> Evaluator<'a> {
                     }
                     _ => Place::Nowhere,
                 },
+                Action::Number { source, .. } => match (views.get(*source), scratch.next()) {
+                    (Some(view), Some(scratch)) => {
+                        loaded.push(view.load(*level, 0, 1, scratch));
+                        Place::Number(loaded.len() - 1)
+                    }
+                    _ => Place::Nowhere,
+                },
                 _ if len == 0 => Place::Nowhere,
                 Action::Apply { operation, register } => {
                     let mut own = std::mem::take(&mut registers[*register]);
@@ -90,7 +100,7 @@ impl<'a> Evaluator<'a> {
                 }
             };
             places.push(place);
-            if !matches!(place, Place::Nowhere | Place::Constant) {
+            if !matches!(place, Place::Nowhere | Place::Constant | Place::Number(_)) {
                 sink(index, find(&loaded, registers, places, program, index).block);
             }
         }
@@ -113,6 +123,7 @@ fn find<'b>(
     loop {
         match places.get(instruction) {
             Some(Place::Loaded(number)) => return Operand { block: loaded[*number], constant: false },
+            Some(Place::Number(number)) => return Operand { block: loaded[*number], constant: true },
             Some(Place::Own(register, len)) => {
                 return Operand { block: registers[*register].block(*len), constant: false };
             }

@@ -63,6 +63,8 @@ pub(super) enum Node {
     Source(usize),
     /// The same number for every element.
     Constant(Constant),
+    /// The same number for every element of a row: the first item of the array with this number.
+    Number(usize),
     /// An operation on nodes.
     Apply(Operation, Vec<NodeId>),
 }
@@ -71,7 +73,7 @@ impl Node {
     /// The nodes that it is computed from.
     pub(super) fn of(&self) -> &[NodeId] {
         match self {
-            Node::Source(_) | Node::Constant(_) => &[],
+            Node::Source(_) | Node::Constant(_) | Node::Number(_) => &[],
             Node::Apply(_, of) => of,
         }
     }
@@ -83,7 +85,7 @@ pub(super) struct Known {
     pub(super) node: Node,
     pub(super) item: ItemType,
     /// The number of elements. A node that leaves some out has the number that it is computed from. `None` for a
-    /// constant.
+    /// number.
     pub(super) len: Option<usize>,
 }
 
@@ -116,6 +118,12 @@ impl Graph {
     pub fn constant(&mut self, constant: Constant) -> NodeId {
         let item = constant.item();
         self.put(Node::Constant(constant), item, None)
+    }
+
+    /// The node of a number that is read from an array: its only element, which is of this dtype. In a run over rows,
+    /// each row has its own.
+    pub fn number(&mut self, number: usize, dtype: DType) -> NodeId {
+        self.put(Node::Number(number), dtype.item(), None)
     }
 
     /// The node of an operation. Its operands, except constants, have the same length; the shortest one counts.

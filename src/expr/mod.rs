@@ -11,6 +11,7 @@ mod eval;
 mod flags;
 mod graph;
 mod operation;
+mod power;
 mod program;
 mod step;
 
@@ -19,5 +20,6 @@ pub use eval::Evaluator;
 pub use flags::Flags;
 pub use graph::{Expression, Graph, NodeId};
 pub use operation::{Elementwise, Loop, Operand, Operation};
+pub use power::EXPONENTS;
 pub use program::Program;
 pub use step::Step;

@@ -24,6 +24,8 @@ pub(super) enum Action {
     Load { source: usize, item: ItemType },
     /// One item, for every element.
     Constant(Buffer),
+    /// One item, for every element, loaded from the view with this number.
+    Number { source: usize, item: ItemType },
     /// Computed into a register.
     Apply { operation: Operation, register: usize },
 }
@@ -87,6 +89,7 @@ impl Program {
             let action = match &known.node {
                 Node::Source(source) => Action::Load { source: *source, item: known.item },
                 Node::Constant(constant) => Action::Constant(constant.buffer().clone()),
+                Node::Number(source) => Action::Number { source: *source, item: known.item },
                 Node::Apply(operation, _) => Action::Apply { operation: operation.clone(), register: register() },
             };
             let of = known.node.of().iter().map(place).collect();
@@ -104,7 +107,7 @@ impl Program {
     pub fn keeps_all(&self) -> bool {
         self.instructions.iter().all(|instruction| match &instruction.action {
             Action::Apply { operation, .. } => operation.keeps_all(),
-            Action::Load { .. } | Action::Constant(_) => true,
+            Action::Load { .. } | Action::Constant(_) | Action::Number { .. } => true,
         })
     }
 
@@ -129,6 +132,14 @@ impl Program {
             Action::Load { source, .. } => Some(source),
             _ => None,
         }
+    }
+
+    /// The numbers of the views from which one number is read.
+    pub fn numbers(&self) -> impl Iterator<Item = usize> {
+        self.instructions.iter().filter_map(|instruction| match instruction.action {
+            Action::Number { source, .. } => Some(source),
+            _ => None,
+        })
     }
 
     /// The numbers of the views that are read.

@@ -1,12 +1,14 @@
 //! The elementwise steps: leaving out NaN, conversions, distances from a center.
 //!
-//! A step takes one operand, and its loops are our own, compiled once per instruction set. What takes several is in `operation`.
+//! A step takes one operand, and its loops are our own, compiled once per instruction set. What takes several is in
+//! `operation`.
 
 use num_complex::Complex;
 
 use crate::dtype::{Block, Buffer, DType, Item, ItemType, Sealed, Time};
 use crate::expr::cast::cast;
 use crate::expr::flags::Flags;
+use crate::expr::power::powers;
 use crate::scale::Scale;
 use crate::simd::Level;
 
@@ -21,6 +23,8 @@ pub enum Step {
     Cast(ItemType),
     /// |x| of a float64.
     Absolute,
+    /// A float to an integer power, one of [`EXPONENTS`](super::EXPONENTS).
+    Power(u8),
     /// Scales a float64 by the first scale, or both parts of a complex number, each by its own scale.
     Scaled(Scale, Scale),
     /// |x − c| of a float, in its own precision.
@@ -59,6 +63,7 @@ impl Step {
             Step::Within(_) => "within",
             Step::Cast(item) => item.dtype().name(),
             Step::Absolute => "abs",
+            Step::Power(_) => "power",
             Step::Scaled(..) => "scaled",
             Step::Deviation(_) => "deviation",
         }
@@ -67,7 +72,7 @@ impl Step {
     /// The type of the output's items for input items of this type.
     pub(super) fn item(self, input: ItemType) -> ItemType {
         match self {
-            Step::Valid | Step::Scaled(..) | Step::Deviation(_) => input,
+            Step::Valid | Step::Scaled(..) | Step::Deviation(_) | Step::Power(_) => input,
             Step::Cast(item) => item,
             Step::Within(_) | Step::Absolute => ItemType::Float64,
         }
@@ -77,7 +82,7 @@ impl Step {
     pub(super) fn keeps_all(self) -> bool {
         match self {
             Step::Valid | Step::Within(_) => false,
-            Step::Cast(_) | Step::Absolute | Step::Scaled(..) | Step::Deviation(_) => true,
+            Step::Cast(_) | Step::Absolute | Step::Power(_) | Step::Scaled(..) | Step::Deviation(_) => true,
         }
     }
 
@@ -96,6 +101,10 @@ impl Step {
             }
             Step::Absolute => {
                 map(level, input, output, |x: f64| x.abs());
+                Some(input.len())
+            }
+            Step::Power(exponent) => {
+                flags.add(powers(level, exponent, input, output));
                 Some(input.len())
             }
             Step::Scaled(first, second) => {

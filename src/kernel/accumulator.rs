@@ -1,11 +1,14 @@
-//! The half of a kernel that its author writes: an [`Accumulator`], and what it is given to work with.
+//! The typed half of a kernel, which its author writes: the [`Accumulator`], and what it works with.
 //!
-//! An accumulator sees [`Items`] (blocks) or a [`Piece`], one state and, at the end, a [`Team`]. It starts no thread, and knows
-//! neither the plan nor who shares its state.
+//! An accumulator gets [`Items`] (blocks) or a [`Piece`], one state and, at the end, a [`Team`]. It starts no thread.
+//! It does not know the plan, or who shares its state.
 //!
-//! Three things are kept apart. The *state* is the partial result: it is merged, and could be sent. The *[scratch](Scratch)* is what a
-//! worker computes a block's values in, and stays with it. The *sealed* state is what finishes read, made once of the state of
-//! all elements ([`Seals`]); of most accumulators it is the state itself.
+//! Three things are kept apart:
+//!
+//! * the *state* is the partial result, which is combined with others;
+//! * the *[scratch](Scratch)* is the memory in which a worker computes a block's values, and stays with the worker;
+//! * the *sealed* state is what finishes read. It is made once, from the state of all elements ([`Seals`]). For most
+//!   accumulators it is the state itself.
 
 use std::fmt;
 use std::ops::{Deref, Range};
@@ -66,8 +69,8 @@ pub trait Seals: Accumulator {
     /// What finishes read. It is never merged.
     type Sealed: Send + 'static;
 
-    /// Seals the state of all elements, once for all kernels that share it, on all workers. `whole` is false if the state saw only a
-    /// sample.
+    /// Seals the state of all elements, once for all kernels that share it, on all workers. `whole` is false if the
+    /// state saw only a sample.
     fn seal(&self, state: Self::State, whole: bool, team: &Team<'_>) -> Self::Sealed;
 }
 

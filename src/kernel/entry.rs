@@ -1,6 +1,7 @@
-//! An [`Entry`] of the catalogue: all that is known of a kernel, and the way from arguments to its [`Request`].
+//! An [`Entry`] of the catalogue: everything that is known about a kernel, and how its arguments become a [`Request`].
 //!
-//! Tests, documentation, stubs and benchmarks follow from entries, so a kernel may have no property that is not here.
+//! Tests, documentation, stubs and benchmarks are made from entries. So every property of a kernel must be in its
+//! entry.
 
 use super::input::{Input, NanPolicy, Subject};
 use super::request::Request;
@@ -119,8 +120,8 @@ pub struct Entry {
     pub answers: Shape,
     /// Whether the answer is only near to the expression's.
     pub approximate: bool,
-    /// Choices of parameters to be tested, shown and timed, as keyword arguments that are Python literals (inf is 1e999); the
-    /// defaults come by themselves.
+    /// Choices of parameters to be tested, shown and timed, as keyword arguments that are Python literals (inf is
+    /// 1e999); the defaults come by themselves.
     pub examples: &'static [&'static str],
     /// The policy that the kernel's name stands for, if it does: `nanmean` omits.
     pub nan_policy: Option<NanPolicy>,

@@ -1,7 +1,7 @@
-//! The half of an accumulator that plans and passes work with: [`Erased`], whose states are [`AnyState`].
+//! The erased half of an accumulator, which plans and passes use: [`Erased`], whose states are [`AnyState`].
 //!
-//! There are two adapters: every [`Accumulator`] is its own, and [`Sealing`] is that of one that [`Seals`]. They hold the only
-//! downcasts of the crate, and choose the instruction set.
+//! There are two adapters: every [`Accumulator`] is its own adapter, and [`Sealing`] is the adapter of an accumulator
+//! that [`Seals`]. They have the only downcasts of the crate, and they choose the instruction set.
 
 use std::any::Any;
 use std::fmt;
@@ -14,8 +14,8 @@ use crate::memory;
 use crate::prefetch::Prefetch;
 use crate::simd::{Level, Simd, Work};
 
-/// A state, or a sealed one, whose type only its accumulator knows. It is an array of one, because boxes of another kind cannot
-/// be asked whether there was memory for them, and there may be a state for each group.
+/// A state, or a sealed one, whose type only its accumulator knows. It is an array of one, because boxes of another
+/// kind cannot be asked whether there was memory for them, and there may be a state for each group.
 pub type AnyState = Box<dyn Any + Send>;
 
 /// The state, whose type the accumulator knows.
@@ -61,8 +61,8 @@ pub trait Erased: fmt::Debug + Send + Sync {
     fn renew(&self, state: &mut AnyState);
     /// See [`Accumulator::update`]; chooses the instruction set.
     fn update(&self, level: Level, state: &mut AnyState, block: Block<'_>, start: u64, beside: &Beside);
-    /// Takes rows that lie one after the other in the block, with as many items as `lens` says. Each row has a fresh state, which
-    /// is sealed and then handed to `each`.
+    /// Takes rows that lie one after the other in the block, with as many items as `lens` says. Each row has a fresh
+    /// state, which is sealed and then handed to `each`.
     fn rows(
         &self,
         level: Level,
@@ -96,8 +96,9 @@ pub struct Beside {
 /// A function that is called with the number of a row and the row's sealed state.
 pub type EachRow<'a> = dyn FnMut(usize, &mut AnyState) + 'a;
 
-/// Updates, to be compiled once per instruction set: of one state by a block, or, if there is `each`, of a fresh state by each
-/// row of the block. (Both in one, as a loop that is compiled for every kernel, dtype and instruction set takes its time.)
+/// Updates, to be compiled once per instruction set: of one state by a block, or, if there is `each`, of a fresh state
+/// by each row of the block. (Both in one, as a loop that is compiled for every kernel, dtype and instruction set takes
+/// its time.)
 struct Update<'a, 'e, A: Accumulator> {
     accumulator: &'a A,
     state: &'a mut AnyState,

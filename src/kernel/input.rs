@@ -1,7 +1,7 @@
-//! What a kernel goes over, and what it may know of it when it resolves: everything but the elements themselves.
+//! The input of a kernel: what the kernel may know about the array when it resolves. It may not know the elements.
 //!
-//! The expressions that most kernels accumulate ([`Input::values`], [`Input::floats`]) are made here, so that the policy for NaN
-//! has one meaning.
+//! The expressions that most kernels accumulate ([`Input::values`], [`Input::floats`]) are made here, so that the
+//! policy for NaN means the same everywhere.
 
 use super::entry::Takes;
 use crate::dtype::DType;

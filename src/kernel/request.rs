@@ -1,7 +1,8 @@
-//! What a kernel asks of the engine: a [`Request`], whose [`Sink`] is filled by a pass and whose [`Finish`] turns the state into an
-//! [`Answer`].
+//! What a kernel asks the engine for: a [`Request`]. A pass fills its [`Sink`], and its [`Finish`] turns the state into
+//! an [`Answer`].
 //!
-//! Requests are plain data with functions in them. They touch no elements, and do not know who else shares their sink.
+//! Requests are plain data that contain functions. They do not read elements, and do not know who else shares their
+//! sink.
 
 use std::fmt;
 use std::sync::Arc;
@@ -34,8 +35,8 @@ pub enum Answer {
 /// How a finished state becomes an answer.
 pub struct Finish {
     answer: Box<ToAnswer>,
-    /// The shorter way to an answer that is a number of this dtype, if it is one: of many short rows, most of the time goes into
-    /// handing answers on.
+    /// The shorter way to an answer that is a number of this dtype, if it is one: of many short rows, most of the time
+    /// goes into handing answers on.
     number: Option<(DType, Box<ToNumber>)>,
 }
 
@@ -126,8 +127,8 @@ impl Request {
         Request::Needs { sink, finish: Arc::new(Finish { answer: Box::new(finish), number: None }), then }
     }
 
-    /// Accumulates `expression` and turns the state into a number of a dtype, or, where `number` cannot tell it, into what
-    /// `otherwise` says.
+    /// Accumulates `expression` and turns the state into a number of a dtype, or, where `number` cannot tell it, into
+    /// what `otherwise` says.
     pub fn number<A: Accumulator>(
         expression: Expression,
         accumulator: A,
@@ -155,7 +156,8 @@ impl Request {
         }
     }
 
-    /// The same request, followed by what `next` makes of its value: another value, or further passes, which `steps` tells in words.
+    /// The same request, followed by what `next` makes of its value: another value, or further passes, which `steps`
+    /// tells in words.
     #[must_use]
     pub fn then(
         self,

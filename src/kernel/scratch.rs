@@ -1,7 +1,7 @@
-//! Buffers that a worker keeps for the accumulators that it updates: what they need beside their states.
+//! Buffers that a worker keeps for the accumulators that it updates.
 //!
-//! An accumulator takes a buffer, computes a block's values in it, and gives it back. So states hold nothing that would not have to
-//! be merged or sent.
+//! An accumulator takes a buffer, computes a block's values in it, and gives it back. So a state contains only what has
+//! to be combined.
 
 use std::cell::Cell;
 

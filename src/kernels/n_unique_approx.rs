@@ -137,7 +137,8 @@ pub(super) static N_UNIQUE_APPROX: Entry = Entry {
         Ok(with_ordered!(input.dtype, T => {
             let registers = Registers::<T> { precision, item: PhantomData };
             Request::new(input.values(), registers, |registers: &Vec<u8>| {
-                #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // an estimate is finite, and not negative
+                // An estimate is finite, and not negative.
+                #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
                 let rounded = estimate(registers).round() as u64;
                 Ok(Value::count(rounded))
             })

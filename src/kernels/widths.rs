@@ -1,6 +1,7 @@
 //! The width of a histogram's bins, by NumPy's seven rules.
 //!
-//! With n elements, their range r, standard deviation σ, skewness g and interquartile range i:
+//! With n elements, their range r, standard deviation σ, skewness g and interquartile range i, and with
+//! s² = 6 (n − 2) / ((n + 1)(n + 3)):
 //!
 //! | rule | width | source |
 //! |---|---|---|
@@ -8,7 +9,7 @@
 //! | `sturges` | r / (log₂ n + 1) | Sturges, Journal of the American Statistical Association 21 (1926), 65–66 |
 //! | `rice` | r / (2 ∛n) | Terrell & Scott, same journal, 80 (1985), 209–214 |
 //! | `scott` | σ ∛(24 √π / n) | Scott, Biometrika 66 (1979), 605–610 |
-//! | `doane` | r / (1 + log₂ n + log₂(1 + abs(g) / s)), s² = 6 (n − 2) / ((n + 1)(n + 3)) | Doane, The American Statistician 30 (1976), 181–183 |
+//! | `doane` | r / (1 + log₂ n + log₂(1 + abs(g) / s)) | Doane, The American Statistician 30 (1976), 181–183 |
 //! | `fd` | 2 i / ∛n | Freedman & Diaconis, Zeitschrift für Wahrscheinlichkeitstheorie 57 (1981), 453–476 |
 //! | `auto` | the smaller of `sturges` and of the larger of `fd` and half of `sqrt` | NumPy |
 //!

@@ -1,4 +1,5 @@
-//! The parameters of kernels: what a kernel declares ([`Parameter`]), and the checked arguments of one use ([`Arguments`]).
+//! The parameters of kernels: what a kernel declares ([`Parameter`]), and the checked arguments of one use
+//! ([`Arguments`]).
 //!
 //! `argument` has the values that can be given, and `accepts` checks them. Neither depends on kernels or arrays.
 

@@ -107,11 +107,11 @@ pub(super) fn view<'a>(array: &'a Bound<'_, PyUntypedArray>) -> Result<View<'a>,
     let (dtype, swapped) = dtype(&array.dtype())?;
     // SAFETY: `as_array_ptr` points to a live array object for as long as `array` is borrowed.
     let pointer = unsafe { (*array.as_array_ptr()).fields.data };
-    // SAFETY: NumPy keeps the invariant that data, shape, strides and itemsize of an array describe allocated memory for
-    // every index, and `array` is borrowed for 'a, which keeps that memory alive: `ndarray.resize` refuses while
-    // another reference exists, and there is ours. NumPy's allocations are initialised as far as a read of plain
-    // bytes is concerned (`np.empty` is memory with unspecified contents obtained from outside Rust). Misalignment
-    // and negative or zero strides are allowed by `View::new`.
+    // SAFETY: NumPy keeps the invariant that data, shape, strides and itemsize of an array describe allocated memory
+    // for every index, and `array` is borrowed for 'a, which keeps that memory alive: `ndarray.resize` refuses while
+    // another reference exists, and there is ours. NumPy's allocations are initialised as far as a read of plain bytes
+    // is concerned (`np.empty` is memory with unspecified contents obtained from outside Rust). Misalignment and
+    // negative or zero strides are allowed by `View::new`.
     Ok(unsafe { View::new(pointer.cast(), dtype, swapped, array.shape(), array.strides()) })
 }
 
@@ -137,9 +137,9 @@ pub(super) fn output_rows(array: &Bound<'_, PyUntypedArray>, along: usize) -> Py
 /// overlap the input. If other threads write to it during the sweep, its numbers are meaningless, as for the input.
 pub(super) fn output(array: &Bound<'_, PyUntypedArray>) -> PyResult<Output> {
     let (data, dtype) = writeable(array)?;
-    // SAFETY: NumPy keeps the invariant that data, shape, strides and itemsize describe allocated memory for every index; it is
-    // writeable, of this dtype and of native byte order, as `writeable` checks. The caller holds a reference to the array until
-    // the sweep is over. It is written to through this pointer only.
+    // SAFETY: NumPy keeps the invariant that data, shape, strides and itemsize describe allocated memory for every
+    // index; it is writeable, of this dtype and of native byte order, as `writeable` checks. The caller holds a
+    // reference to the array until the sweep is over. It is written to through this pointer only.
     Ok(unsafe { Output::new(data, dtype, array.shape(), array.strides()) })
 }
 

@@ -6,6 +6,7 @@
 
 mod arrow;
 mod errors;
+mod formulas_of_rows;
 mod input;
 mod kernel;
 mod output;
@@ -23,6 +24,8 @@ use pyo3::prelude::*;
 mod _core {
     #[pymodule_export]
     use super::errors::KernelPanic;
+    #[pymodule_export]
+    use super::formulas_of_rows::FormulasOfRows;
     #[pymodule_export]
     use super::kernel::{Kernel, catalogue};
     #[pymodule_export]

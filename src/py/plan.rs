@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Instant;
 
 use numpy::{PyArrayDescr, PyUntypedArray};
 use pyo3::exceptions::PyRuntimeError;
@@ -37,8 +36,8 @@ pub(super) struct Plan {
 type Kind = (DType, Option<bool>);
 
 /// A run's return value in Python: the results of the kernels in order, `None` where one failed; the failures as
-/// (number, exception); then passes, bytes read, workers, seconds.
-type Answers<'py> = (Bound<'py, PyList>, Vec<(usize, Py<PyAny>)>, usize, u64, usize, f64);
+/// (number, exception); then passes, bytes read, workers, and the seconds of each pass.
+type Answers<'py> = (Bound<'py, PyList>, Vec<(usize, Py<PyAny>)>, usize, u64, usize, Vec<f64>);
 
 #[pymethods]
 impl Plan {
@@ -107,7 +106,6 @@ impl Plan {
         out: HashMap<usize, Bound<'py, PyUntypedArray>>,
     ) -> PyResult<Answers<'py>> {
         let py = array.py();
-        let started = Instant::now();
         // Locked while attached to the interpreter: Python forks while attached, so no fork happens while the lock is
         // held.
         let views = || -> Result<Vec<View<'_>>, Error> {
@@ -139,8 +137,8 @@ impl Plan {
                 answers.append(py.None())
             }
         };
-        let (passes, bytes_read) = match outcome {
-            Ok(Outcome { values, passes, bytes_read }) => {
+        let (passes, bytes_read, seconds) = match outcome {
+            Ok(Outcome { values, seconds, bytes_read }) => {
                 for (index, (value, call)) in values.into_iter().zip(self.plan.calls()).enumerate() {
                     let object = |value| match arrays.get(&index) {
                         Some(written) => Ok(written.clone().into_any()),
@@ -149,7 +147,7 @@ impl Plan {
                     };
                     append(value.map_err(PyErr::from).and_then(object))?;
                 }
-                (passes, bytes_read)
+                (seconds.len(), bytes_read, seconds)
             }
             // Every kernel has these results.
             Err(error @ (Error::FoundNan { .. } | Error::ForeignDtype { .. } | Error::Memory { .. })) => {
@@ -157,13 +155,15 @@ impl Plan {
                     append(Err(error.clone().into()))?;
                 }
                 match error {
-                    Error::FoundNan { dtype, .. } => (1, array.len() as u64 * dtype.size() as u64),
-                    _ => (0, 0),
+                    Error::FoundNan { dtype, .. } => {
+                        (1, array.len() as u64 * dtype.size() as u64, Vec::new())
+                    }
+                    _ => (0, 0, Vec::new()),
                 }
             }
             Err(error) => return Err(error.into()),
         };
-        Ok((answers, errors, passes, bytes_read, workers, started.elapsed().as_secs_f64()))
+        Ok((answers, errors, passes, bytes_read, workers, seconds))
     }
 
     /// Runs each kernel over the arrays given by `over`, for each row: the first `along` axes number the rows, and a

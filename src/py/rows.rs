@@ -21,8 +21,8 @@ use crate::py::waiting::RunOptions;
 use crate::source::{OutputRows, Rows};
 
 /// The columns in the order of the kernels, `None` where one failed; the failures as (number, exception); then passes,
-/// bytes read, workers, seconds.
-pub(super) type Columns<'py> = (Bound<'py, PyList>, Vec<(usize, Py<PyAny>)>, usize, u64, usize, f64);
+/// bytes read, workers, and the seconds of the run as a list: its passes are row by row, at the same time.
+pub(super) type Columns<'py> = (Bound<'py, PyList>, Vec<(usize, Py<PyAny>)>, usize, u64, usize, Vec<f64>);
 
 /// The groups: the numbers of their labels, the offset of each group among the elements sorted by group and, if
 /// requested, the elements' positions in that order.
@@ -88,7 +88,8 @@ impl<'a, 'py> Given<'a, 'py> {
     }
 }
 
-/// Runs the plan's kernels over the rows along the first `along` axes, and writes arrays of items to the rows of `targets`.
+/// Runs the plan's kernels over the rows along the first `along` axes, and writes arrays of items to the rows of
+/// `targets`.
 pub(super) fn run<'py>(
     plan: &CorePlan,
     given: &Given<'_, 'py>,
@@ -198,7 +199,7 @@ fn columns<'py>(
         }
         Err(error) => return Err(error.into()),
     };
-    Ok((columns, errors, passes, bytes_read, workers, started.elapsed().as_secs_f64()))
+    Ok((columns, errors, passes, bytes_read, workers, vec![started.elapsed().as_secs_f64()]))
 }
 
 /// The size of a returned column in bytes.
@@ -215,7 +216,7 @@ fn bytes(column: &Column) -> usize {
 
 /// A column as a Python object: an array with a row for each value, a named tuple of such arrays, or a list of values
 /// without a common form.
-fn object<'py>(column: &Column, array: &Input<'py>) -> PyResult<Bound<'py, PyAny>> {
+pub(super) fn object<'py>(column: &Column, array: &Input<'py>) -> PyResult<Bound<'py, PyAny>> {
     let py = array.py();
     match column {
         Column::Empty => Ok(PyList::empty(py).into_any()),

@@ -8,10 +8,10 @@ use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::sync::MutexExt;
 
-use crate::dtype::{Buffer, Constant, DType, Number};
+use crate::dtype::{Buffer, Constant, DType, ItemType, Number};
 use crate::engine::{self, Control, SweepResult, Workers};
 use crate::error::Error;
-use crate::expr::{self, Loop, NodeId, Operation, Step};
+use crate::expr::{self, EXPONENTS, Graph, Loop, NodeId, Operation, Step};
 use crate::kernel::{Input as Elements, NanPolicy, Request, Subject};
 use crate::kernels;
 use crate::plan::RequestId;
@@ -90,15 +90,7 @@ impl Session {
 
     /// The node of a number: an array without axes.
     fn constant(&self, number: &Bound<'_, PyUntypedArray>) -> PyResult<NodeId> {
-        let py = number.py();
-        let view = input::view(number)?;
-        if view.len() != 1 {
-            return Err(PyValueError::new_err(format!("a constant must be one number, not {}", view.len())));
-        }
-        let mut scratch = Buffer::new(view.dtype().item(), 1);
-        let buffer = view.load(Level::current(), 0, 1, &mut scratch).to_buffer();
-        let constant = Constant::new(buffer).ok_or_else(|| PyValueError::new_err("a constant must be one number"))?;
-        Ok(self.state(py).session.graph().constant(constant))
+        constant(self.state(number.py()).session.graph(), number)
     }
 
     /// The node of a ufunc's values.
@@ -119,17 +111,12 @@ impl Session {
 
     /// The node of elements converted to another dtype, for which `can_cast` is true.
     fn cast(&self, of: NodeId, dtype: &Bound<'_, PyArrayDescr>) -> PyResult<NodeId> {
-        let to = input::dtype(dtype)?.0.item();
-        let mut state = self.state(dtype.py());
-        let graph = state.session.graph();
-        let from = graph.item(of);
-        if from == to {
-            Ok(of)
-        } else if !expr::can_cast(from, to) {
-            Err(PyValueError::new_err(format!("there is no conversion from {from:?} to {to:?}")))
-        } else {
-            Ok(graph.step(Step::Cast(to), of))
-        }
+        cast(self.state(dtype.py()).session.graph(), of, dtype)
+    }
+
+    /// The node of floats to an integer power.
+    fn power(&self, py: Python<'_>, of: NodeId, exponent: u8) -> PyResult<NodeId> {
+        power(self.state(py).session.graph(), of, exponent)
     }
 
     /// Registers `who` for a kernel's result on a node's elements. A result that is an array is written to `out`, if
@@ -244,6 +231,39 @@ impl Session {
         });
         let flags = flags.into_iter().map(|(node, flags)| (node, flags.0)).collect();
         Ok((answers.collect(), flags, !sources.is_empty(), bytes))
+    }
+}
+
+/// The node of a number: an array without axes.
+pub(super) fn constant(graph: &mut Graph, number: &Bound<'_, PyUntypedArray>) -> PyResult<NodeId> {
+    let view = input::view(number)?;
+    if view.len() != 1 {
+        return Err(PyValueError::new_err(format!("a constant must be one number, not {}", view.len())));
+    }
+    let mut scratch = Buffer::new(view.dtype().item(), 1);
+    let buffer = view.load(Level::current(), 0, 1, &mut scratch).to_buffer();
+    let constant = Constant::new(buffer).ok_or_else(|| PyValueError::new_err("a constant must be one number"))?;
+    Ok(graph.constant(constant))
+}
+
+/// The node of floats to an integer power.
+pub(super) fn power(graph: &mut Graph, of: NodeId, exponent: u8) -> PyResult<NodeId> {
+    if !EXPONENTS.contains(&exponent) || !matches!(graph.item(of), ItemType::Float32 | ItemType::Float64) {
+        return Err(PyValueError::new_err(format!("there is no loop for the power {exponent} of such elements")));
+    }
+    Ok(graph.step(Step::Power(exponent), of))
+}
+
+/// The node of elements converted to another dtype, for which `can_cast` is true.
+pub(super) fn cast(graph: &mut Graph, of: NodeId, dtype: &Bound<'_, PyArrayDescr>) -> PyResult<NodeId> {
+    let to = input::dtype(dtype)?.0.item();
+    let from = graph.item(of);
+    if from == to {
+        Ok(of)
+    } else if !expr::can_cast(from, to) {
+        Err(PyValueError::new_err(format!("there is no conversion from {from:?} to {to:?}")))
+    } else {
+        Ok(graph.step(Step::Cast(to), of))
     }
 }
 

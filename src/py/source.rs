@@ -307,8 +307,8 @@ impl ArrowLabels {
         }
     }
 
-    /// For each piece: a code for each element, below 0 where it is missing; and the labels of the codes, as strings, or as a source if
-    /// they are numbers.
+    /// For each piece: a code for each element, below 0 where it is missing; and the labels of the codes, as strings,
+    /// or as a source if they are numbers.
     fn parts<'py>(&self, py: Python<'py>) -> PyResult<Vec<(Bound<'py, PyAny>, Bound<'py, PyAny>)>> {
         let part = |piece: &LabelPiece| {
             let (codes, names) = match piece {

@@ -19,7 +19,8 @@ use crate::py::input;
 
 const NAME: &CStr = c"numpy_1.24_ufunc_call_info";
 
-/// `PyArrayMethod_StridedLoop`: context, pointers to the operands and the output, how many items, strides, auxiliary data.
+/// `PyArrayMethod_StridedLoop`: context, pointers to the operands and the output, how many items, strides, auxiliary
+/// data.
 type StridedLoop = unsafe extern "C" fn(
     context: *mut c_void,
     data: *const *mut c_char,
@@ -64,8 +65,8 @@ struct StridedUfunc {
     _capsule: Py<PyAny>,
 }
 
-// SAFETY: NumPy's own threads share loops, contexts and auxiliary data in the same way: a loop reads them and nothing writes
-// to them once the capsule is complete.
+// SAFETY: NumPy's own threads share loops, contexts and auxiliary data in the same way: a loop reads them and nothing
+// writes to them once the capsule is complete.
 unsafe impl Send for StridedUfunc {}
 // SAFETY: as above.
 unsafe impl Sync for StridedUfunc {}
@@ -102,9 +103,9 @@ impl Elementwise for StridedUfunc {
             }
         }
         // SAFETY: the asserts above establish what the loop was asked for: operands and output of these types, `len`
-        // items each (one, of stride 0, for a constant), contiguous and aligned, and the output, being borrowed mutably,
-        // overlaps none of them. A loop does not write to its operands. The context and the auxiliary data belong to
-        // the capsule, which self keeps. The loop said that it needs no interpreter.
+        // items each (one, of stride 0, for a constant), contiguous and aligned, and the output, being borrowed
+        // mutably, overlaps none of them. A loop does not write to its operands. The context and the auxiliary data
+        // belong to the capsule, which self keeps. The loop said that it needs no interpreter.
         let failed = unsafe {
             (self.strided_loop)(self.context, data.as_ptr(), dimensions.as_ptr(), strides.as_ptr(), self.auxdata)
         };
@@ -171,8 +172,8 @@ impl UfuncLoop {
         named.set_item("fixed_strides", strides)?;
         ufunc.call_method("_get_strided_loop", (&capsule,), Some(&named))?;
         let pointer = capsule.pointer_checked(Some(NAME))?;
-        // SAFETY: a capsule of this name leads to such a struct, aligned and alive as long as the capsule is; NumPy made
-        // it just now, for these dtypes and strides.
+        // SAFETY: a capsule of this name leads to such a struct, aligned and alive as long as the capsule is; NumPy
+        // made it just now, for these dtypes and strides.
         let info = unsafe { *pointer.cast::<CallInfo>().as_ptr() };
         let (Some(strided_loop), 0) = (info.strided_loop, info.requires_interpreter) else {
             return Err(PyValueError::new_err(format!("the loop of {ufunc} needs the interpreter")));

@@ -43,7 +43,8 @@ pub(super) struct Map<T> {
 
 #[derive(Debug, Clone, PartialEq)]
 enum Rule {
-    /// Equal ranges of keys. For integers these are equal ranges of values, for floats nearly those of their logarithms.
+    /// Equal ranges of keys. For integers these are equal ranges of values, for floats nearly those of their
+    /// logarithms.
     Keys { low: u64, shift: u32, last: u64 },
     /// Equal ranges of values: x × scale + offset, starting at [`UNITS`].
     Values { scale: f64, offset: f64, last: f64 },

@@ -13,7 +13,8 @@
 //! 165–172). Counting before collecting keeps the memory bounded and lets all ranks share both sweeps.
 //!
 //! Another thread may change the array between the sweeps. Then bins hold other elements than were counted, and the
-//! result is meaningless. It is still safe: every index is checked, and collecting and dividing have limits ([`ROUNDS`]).
+//! result is meaningless. It is still safe: every index is checked, and collecting and dividing have limits
+//! ([`ROUNDS`]).
 
 mod buckets;
 mod collect;
@@ -126,8 +127,9 @@ struct Located {
     count: u64,
 }
 
-/// Counts after which a selection takes what it has. A division leaves at most half of a bin's keys together, so that 64 of
-/// them end at single values. If somebody overwrites the array, the elements may be in another bin at every count.
+/// Counts after which a selection takes what it has. A division leaves at most half of a bin's keys together, so that
+/// 64 of them end at single values. If somebody overwrites the array, the elements may be in another bin at every
+/// count.
 const ROUNDS: u32 = 66;
 
 /// The elements that a kernel requests.

@@ -25,7 +25,8 @@ impl<T> Default for CountValues<T> {
     }
 }
 
-/// Keys and their counts: a table with open addressing (Knuth, The Art of Computer Programming, vol. 3, §6.4, algorithm L).
+/// Keys and their counts: a table with open addressing (Knuth, The Art of Computer Programming, vol. 3, §6.4, algorithm
+/// L).
 #[derive(Debug, Clone)]
 pub(super) struct ValueTable {
     places: Vec<(u64, u64)>,

@@ -1,4 +1,5 @@
-//! Axes of memory: how many steps each has, and how many bytes each step is. They are all that views, rows and outputs know of shape.
+//! Axes of memory: the number of steps of each axis, and the number of bytes of each step. Views, rows and outputs know
+//! nothing else about shape.
 
 /// One axis, outermost first: how many steps, and how many bytes each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,4 +1,4 @@
-//! Arrays of Rust's own: views of `ndarray` become a [`View`] or [`Rows`] without a promise of the caller's.
+//! Arrays of Rust: views of `ndarray` become a [`View`] or [`Rows`]. The caller does not have to promise anything.
 
 use std::fmt;
 
@@ -19,7 +19,8 @@ pub struct Datetime64(pub i64);
 #[repr(transparent)]
 pub struct Timedelta64(pub i64);
 
-/// What an array may hold: the Rust type of each [`DType`]. The list is closed, because memory is read as the dtype says.
+/// What an array may hold: the Rust type of each [`DType`]. The list is closed, because memory is read as the dtype
+/// says.
 ///
 /// A type of yours is no element, and the compiler says so:
 ///
@@ -79,15 +80,16 @@ impl<'a> View<'a> {
     /// ```
     pub fn of_array<T: Element, D: Dimension>(array: &ArrayView<'a, T, D>) -> View<'a> {
         let strides = strides(array);
-        // SAFETY: an `ArrayView` borrows for 'a all elements that its pointer, shape and strides lead to; they are initialised
-        // `T`s, which have the size that the dtype says (`strides`) and no padding (the list above is closed). A bool is
-        // a byte of 0 or 1. Nobody writes to them while they are borrowed.
+        // SAFETY: an `ArrayView` borrows for 'a all elements that its pointer, shape and strides lead to; they are
+        // initialised `T`s, which have the size that the dtype says (`strides`) and no padding (the list above is
+        // closed). A bool is a byte of 0 or 1. Nobody writes to them while they are borrowed.
         unsafe { View::new(array.as_ptr().cast(), T::DTYPE, false, array.shape(), &strides) }
     }
 }
 
 impl<'a> Rows<'a> {
-    /// The rows of an array along all axes but the last, which has the elements of each. An array without axes is a row.
+    /// The rows of an array along all axes but the last, which has the elements of each. An array without axes is a
+    /// row.
     pub fn of_array<T: Element, D: Dimension>(array: &ArrayView<'a, T, D>) -> Rows<'a> {
         let strides = strides(array);
         let along = array.ndim().saturating_sub(1);

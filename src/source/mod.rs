@@ -1,20 +1,21 @@
-//! What is read and what is written: somebody else's memory, as elements of a dtype.
+//! What is read and what is written: memory that somebody else owns, as elements of a dtype.
 //!
 //! | file | what it is for |
 //! |---|---|
-//! | [`axes`] | steps and distances |
+//! | [`axes`] | numbers of steps and their sizes |
 //! | [`view`], [`pieces`] | elements in one order, loaded block by block: at regular distances, as bits, or in pieces |
-//! | [`rows`] | elements that get answers of their own, row by row |
-//! | [`output`] | the memory of answers that are arrays |
+//! | [`rows`] | rows of elements, each with results of its own |
+//! | [`output`] | the memory of results that are arrays |
 //! | [`foreign`] | arrays of `ndarray`, without a promise |
-//! | [`places`], [`pages`] | where the elements of groups are put together |
+//! | [`places`], [`pages`] | the memory in which the elements of each group are put together |
 //!
-//! This module is the inner half of the input gate, and with `py/input.rs` the only place that reads foreign memory:
-//! hence its `unsafe`. All of it rests on one promise, made by whoever makes a view, rows or an output: the memory is there.
+//! Only this module, `py/input.rs` and `py/arrow/` read memory that somebody else owns; therefore this module has
+//! `unsafe` code. All of it relies on one promise, made by the code that creates a view, rows or an output: the memory
+//! is there.
 //!
-//! Another thread may write to the array during a run. Nothing here or in a kernel may therefore use a value read from
-//! a block as an index without a check on the very copy it uses: racing writes may make numbers meaningless, never
-//! memory unsafe.
+//! Another thread may write to the array during a run. Therefore no code here or in a kernel may use a value of a block
+//! as an index before it has checked this copy of the value. Racing writes may make numbers meaningless, but they must
+//! not make memory unsafe.
 #![allow(unsafe_code)]
 
 mod axes;

@@ -1,6 +1,7 @@
-//! Memory that a run writes to: the arrays that are answers.
+//! The memory that a run writes to, for results that are arrays.
 //!
-//! As for all of this module the `unsafe` rests on a promise, here to [`Output::new`]; [`Fresh`] memory keeps it by itself.
+//! As in all of this module, the `unsafe` relies on a promise: here, the promise of the caller of [`Output::new`].
+//! [`Fresh`] memory keeps this promise by itself.
 
 use std::sync::Arc;
 
@@ -17,7 +18,8 @@ pub struct OutputRows {
 }
 
 impl OutputRows {
-    /// Memory for the rows along the first `along` axes, numbered in C order, each with the elements along the other axes.
+    /// Memory for the rows along the first `along` axes, numbered in C order, each with the elements along the other
+    /// axes.
     ///
     /// # Safety
     ///
@@ -90,8 +92,8 @@ impl Output {
     ///
     /// # Safety
     ///
-    /// For every index within `shape`, the `dtype.size()` bytes at `pointer + Σ index × stride` must be allocated until the
-    /// last sweep that writes to them is over, and used by nobody else until then. They may be misaligned.
+    /// For every index within `shape`, the `dtype.size()` bytes at `pointer + Σ index × stride` must be allocated until
+    /// the last sweep that writes to them is over, and used by nobody else until then. They may be misaligned.
     pub unsafe fn new(pointer: *mut u8, dtype: DType, shape: &[usize], strides: &[isize]) -> Output {
         let axes = shape.iter().zip(strides).map(|(&len, &stride)| Axis { len, stride }).collect();
         Output { pointer, dtype, len: shape.iter().product(), axes: merge(axes), owner: None }
@@ -131,6 +133,20 @@ impl Output {
         for_each_item!(copy);
     }
 
+    /// Writes a block's items from number `start` on.
+    ///
+    /// # Panics
+    ///
+    /// As [`Output::write`].
+    pub fn put(&self, start: usize, block: Block<'_>) {
+        macro_rules! put {
+            ($($variant:ident: $item:ty,)*) => {
+                match block { $(Block::$variant(items) => self.write::<$item>(start, items),)* }
+            };
+        }
+        for_each_item!(put);
+    }
+
     /// Writes items from number `start` on.
     ///
     /// # Panics
@@ -150,8 +166,8 @@ impl Output {
         }
     }
 
-    /// Writes floats from number `start` on, rounded to the dtype, which is one of floats. There is one NaN: which one comes
-    /// out of inf − inf depends on the instruction.
+    /// Writes floats from number `start` on, rounded to the dtype, which is one of floats. There is one NaN: which one
+    /// comes out of inf − inf depends on the instruction.
     ///
     /// # Panics
     ///
@@ -209,9 +225,9 @@ impl Output {
             let first =
                 self.pointer.wrapping_offset(offset_of(outer, index / inner.len) + offset(column, inner.stride));
             if inner.stride == stride_of::<W>() {
-                // SAFETY: the assert keeps the words within the elements that `Output::new`'s caller promised, the row within
-                // one axis, whose elements lie side by side. `words` lies elsewhere, as nobody else uses that memory. Bytes
-                // may be copied to any address.
+                // SAFETY: the assert keeps the words within the elements that `Output::new`'s caller promised, the row
+                // within one axis, whose elements lie side by side. `words` lies elsewhere, as nobody else uses that
+                // memory. Bytes may be copied to any address.
                 unsafe { std::ptr::copy_nonoverlapping(row.as_ptr().cast::<u8>(), first, size_of_val(row)) };
             } else {
                 for (i, &word) in row.iter().enumerate() {
@@ -226,8 +242,8 @@ impl Output {
     }
 }
 
-/// Memory for an answer that is an array. It lives for as long as there are [`Output`]s of it, and can be read when there are
-/// none left.
+/// Memory for an answer that is an array. It lives for as long as there are [`Output`]s of it, and can be read when
+/// there are none left.
 #[derive(Debug)]
 pub(crate) struct Fresh {
     buffer: Arc<Buffer>,
@@ -270,9 +286,9 @@ impl Fresh {
         assert!(count.checked_mul(len).is_some_and(|all| all <= self.len), "the rows lie within their memory");
         let size = self.dtype.size().cast_signed();
         let strides = [offset(len, size), size];
-        // SAFETY: the assert keeps the rows within the buffer's elements, which lie one behind the other, and of which every
-        // bit pattern is one. The outputs own the buffer together with this; nobody reads it before `into_buffer` has found
-        // that they are gone.
+        // SAFETY: the assert keeps the rows within the buffer's elements, which lie one behind the other, and of which
+        // every bit pattern is one. The outputs own the buffer together with this; nobody reads it before `into_buffer`
+        // has found that they are gone.
         let mut rows = unsafe { OutputRows::new(self.pointer, self.dtype, &[count, len], &strides, 1) };
         rows.first.owner = Some(Arc::clone(&self.buffer));
         rows

@@ -1,7 +1,7 @@
-//! Memory for as many elements as an array has, on large pages where the system has them.
+//! Memory for as many elements as an array has. It uses large pages if the system has them.
 //!
-//! A first touch of a page of 4 KiB costs as much as to read some hundred elements: of what groups of 10 M elements took, a third
-//! went there. NumPy asks for large pages too.
+//! The first access to a page of 4 KiB costs as much as reading some hundred elements. For groups of 10 M elements,
+//! this was a third of the time. NumPy asks for large pages too.
 
 use std::alloc::{Layout, alloc_zeroed};
 
@@ -11,8 +11,8 @@ use crate::memory;
 /// Bytes from which on it is worth to ask, a few large pages.
 const LARGE: usize = 8 << 20;
 
-/// So many items that are zero, untouched as yet. (A vector that can be asked for fails where there is no memory, and one that
-/// is zero aborts; one that is both there is not.)
+/// So many items that are zero, untouched as yet. (A vector that can be asked for fails where there is no memory, and
+/// one that is zero aborts; one that is both there is not.)
 pub(crate) fn zeros<T: Sealed>(len: usize) -> Vec<T> {
     let Ok(layout) = Layout::array::<T>(len) else { memory::fail::<T>(len) };
     if layout.size() == 0 {
@@ -23,7 +23,8 @@ pub(crate) fn zeros<T: Sealed>(len: usize) -> Vec<T> {
     if pointer.is_null() {
         memory::fail::<T>(len);
     }
-    // SAFETY: the memory is of this layout, from the allocator that boxes have; zeros are valid items of every such type.
+    // SAFETY: the memory is of this layout, from the allocator that boxes have; zeros are valid items of every such
+    // type.
     let items = unsafe { Box::from_raw(std::ptr::slice_from_raw_parts_mut(pointer.cast::<T>(), len)) };
     let items = items.into_vec();
     if layout.size() >= LARGE {
@@ -38,7 +39,8 @@ fn ask_for_large<T>(items: &[T]) {
     let inside = items.as_ptr().addr().next_multiple_of(PAGE) - items.as_ptr().addr();
     let start = items.as_ptr().cast::<u8>().wrapping_add(inside);
     let len = (size_of_val(items) - inside) / PAGE * PAGE;
-    // SAFETY: whole pages of memory that is ours; the advice changes nothing but how they are mapped. A refusal is no loss.
+    // SAFETY: whole pages of memory that is ours; the advice changes nothing but how they are mapped. A refusal is no
+    // loss.
     unsafe { libc::madvise(start.cast_mut().cast(), len, libc::MADV_HUGEPAGE) };
 }
 

@@ -1,9 +1,10 @@
-//! Elements that do not lie at regular distances: bits, and pieces of memory one behind the other (Arrow's bools and chunks).
+//! Elements that do not lie at regular distances: bits, and pieces of memory that follow one another (bools and chunks
+//! of Arrow).
 //!
-//! Blocks are counted over all pieces, so an array in pieces has the results of the same elements in one, to the last
-//! bit. A block within one piece is borrowed where that can be; a block across a border is gathered.
+//! Blocks are counted over all pieces, so an array in pieces has the same results as an array in one piece, to the last
+//! bit. A block within one piece is borrowed if possible; a block that crosses a border is gathered.
 //!
-//! As for all of this module, the `unsafe` rests on a promise, here to [`View::of_bits`].
+//! As in all of this module, the `unsafe` relies on a promise: here, the promise of the caller of [`View::of_bits`].
 
 use std::marker::PhantomData;
 use std::sync::Arc;
@@ -18,7 +19,8 @@ pub(super) enum Layout<'a> {
     Strided,
     /// As bits, lowest first, from this one of the first byte on.
     Bits(usize),
-    /// In views of their own, with the number of each one's first element, in order. None is empty, or in pieces itself.
+    /// In views of their own, with the number of each one's first element, in order. None is empty, or in pieces
+    /// itself.
     Pieces(Arc<Vec<(usize, View<'a>)>>),
 }
 

@@ -1,7 +1,7 @@
-//! Where the elements of each group belong, and the memory that several workers fill there at once.
+//! The places of each group's elements, and the memory that several workers fill at once.
 //!
-//! As for all of this module the `unsafe` is here and not where it is used: places are made from counts, one behind the other, so
-//! that no two of them are one; and a strip of elements has its own.
+//! The `unsafe` is here so that callers need none. Places follow from counts, one after the other, so no two of them
+//! are equal, and each strip of elements has places of its own.
 
 use std::marker::PhantomData;
 use std::sync::Mutex;
@@ -21,8 +21,8 @@ pub(crate) struct Places {
 }
 
 impl Places {
-    /// From how many elements each strip has of each code, in the second place of its pair. The elements of a code lie one behind
-    /// the other, in the order of the strips.
+    /// From how many elements each strip has of each code, in the second place of its pair. The elements of a code lie
+    /// one behind the other, in the order of the strips.
     pub(crate) fn of_counts(mut strips: Vec<Vec<[usize; 2]>>, codes: u32) -> Places {
         let (mut present, mut offsets, mut end) = (Vec::new(), vec![0], 0_usize);
         for code in 0..codes {
@@ -83,8 +83,9 @@ impl<T: Sealed> Strip<'_, T> {
     pub(crate) fn put(&mut self, code: u32, item: T) {
         let Some([place, end]) = self.places.get_mut(code as usize) else { return };
         if *place < *end && *place < self.len {
-            // SAFETY: the place is within the memory, which `Places::filled` keeps until all strips are gone. It is this strip's
-            // alone: `Places::of_counts` gave each strip and code places of its own, and this is the only strip of its number.
+            // SAFETY: the place is within the memory, which `Places::filled` keeps until all strips are gone. It is
+            // this strip's alone: `Places::of_counts` gave each strip and code places of its own, and this is the only
+            // strip of its number.
             unsafe { self.pointer.add(*place).write(item) };
             *place += 1;
         }

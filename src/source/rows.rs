@@ -1,10 +1,11 @@
-//! An array as rows: sequences of elements, each of which gets answers of its own.
+//! An array as rows: sequences of elements, each of which gets results of its own.
 //!
-//! The elements of a row lie along the axes that are taken together, the rows along the others. Where the rows are closer
-//! to each other in memory than the elements of one, they are read several at a time, as a *tile*: a cache line then comes
-//! from memory once for all the rows that it holds elements of.
+//! The elements of a row lie along the axes that are reduced, and the rows lie along the other axes. If neighbouring
+//! rows are closer in memory than the elements of a row, several rows are read together, as a *tile*. Then a cache line
+//! is read from memory once for all rows that have elements in it.
 //!
-//! As for all of this module, the `unsafe` rests on the promise made to [`View::new`], here to [`Rows::new`].
+//! As in all of this module, the `unsafe` relies on a promise: the promise of the caller of [`View::new`], here of
+//! [`Rows::new`].
 
 use std::ops::Range;
 
@@ -37,7 +38,8 @@ pub struct Rows<'a> {
 }
 
 impl<'a> Rows<'a> {
-    /// The rows along the first `along` axes, numbered in C order; each has the elements along the other axes, in C order.
+    /// The rows along the first `along` axes, numbered in C order; each has the elements along the other axes, in C
+    /// order.
     ///
     /// # Safety
     ///
@@ -309,8 +311,8 @@ impl Across<'_> {
         assert!(size_of::<W>() == self.view.dtype.size(), "a word is an element");
         for (row, items) in items.chunks_exact_mut(self.pitch.max(1)).take(self.count).enumerate() {
             let address = pointer.wrapping_offset(offset(row, self.stride));
-            // SAFETY: `Rows::load` checked that the rows and the elements are there, so that the address is one of those
-            // that `Rows::new`'s caller promised; `read_unaligned` asks nothing more.
+            // SAFETY: `Rows::load` checked that the rows and the elements are there, so that the address is one of
+            // those that `Rows::new`'s caller promised; `read_unaligned` asks nothing more.
             let word = unsafe { address.cast::<W>().read_unaligned() };
             if let Some(item) = items.get_mut(at) {
                 *item = convert(word);

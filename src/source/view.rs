@@ -1,10 +1,10 @@
-//! A strided view of somebody else's memory, and how it is cut into blocks.
+//! A strided view of memory that somebody else owns, and how it is divided into blocks.
 //!
-//! A view never copies the array. A block of a contiguous, aligned, native array is borrowed where it lies; every other
-//! layout (strided, reversed, broadcast, byte-swapped, misaligned, float16) is gathered block by block into a scratch
-//! buffer that stays in cache, so that kernels only ever see contiguous native items.
+//! A view never copies the array. A block of a contiguous, aligned, native array is borrowed. Blocks of all other
+//! layouts (strided, reversed, broadcast, byte-swapped, misaligned, float16) are gathered one by one into a scratch
+//! buffer that stays in cache, so that kernels get contiguous native items only.
 //!
-//! As for all of this module the `unsafe` rests on a promise, here to [`View::new`].
+//! As in all of this module, the `unsafe` relies on a promise: here, the promise of the caller of [`View::new`].
 
 use std::marker::PhantomData;
 use std::ops::Range;
@@ -17,7 +17,8 @@ use crate::dtype::{Block, Bool8, Buffer, DType, Item, Sealed, Time, for_each_ite
 use crate::prefetch::LINE;
 use crate::simd::{Level, prefetch};
 
-/// Calls `$macro!` with all dtypes: the item of each, and how a word of memory becomes one in this byte order and in the other.
+/// Calls `$macro!` with all dtypes: the item of each, and how a word of memory becomes one in this byte order and in
+/// the other.
 macro_rules! for_each_dtype {
     ($macro:ident) => {
         $macro! {
@@ -65,7 +66,8 @@ pub struct View<'a> {
     pub(super) memory: PhantomData<&'a [u8]>,
 }
 
-// SAFETY: a view only reads, and `View::new`'s promise (the memory stays allocated for 'a) does not depend on the thread.
+// SAFETY: a view only reads, and `View::new`'s promise (the memory stays allocated for 'a) does not depend on the
+// thread.
 unsafe impl Send for View<'_> {}
 // SAFETY: as above; no method changes the view.
 unsafe impl Sync for View<'_> {}
@@ -155,7 +157,8 @@ impl<'a> View<'a> {
         assert!(size_of::<W>() == self.dtype.size() && self.is_strided(), "a word is an element");
         for (item, &number) in items.iter_mut().zip(numbers) {
             assert!(number < self.len, "the view has the element");
-            // SAFETY: the asserts make the address one that `View::new`'s caller promised; `read_unaligned` asks nothing more.
+            // SAFETY: the asserts make the address one that `View::new`'s caller promised; `read_unaligned` asks
+            // nothing more.
             *item = convert(unsafe { self.address(number).cast::<W>().read_unaligned() });
         }
     }
@@ -236,8 +239,8 @@ impl<'a> View<'a> {
             && self.pointer.addr().is_multiple_of(self.alignment())
     }
 
-    /// The addresses of the `len` elements from number `start` on, as far as there are so many; empty if they do not lie
-    /// one after the other, at least as close as cache lines.
+    /// The addresses of the `len` elements from number `start` on, as far as there are so many; empty if they do not
+    /// lie one after the other, at least as close as cache lines.
     pub fn memory(&self, start: usize, len: usize) -> Range<usize> {
         let end = start.saturating_add(len).min(self.len);
         if let Some((place, piece)) = self.piece(start) {
@@ -304,9 +307,9 @@ impl<'a> View<'a> {
             return None;
         }
         // SAFETY: the callers checked that the elements are within the view, and `is_borrowed` that they lie
-        // contiguous, aligned and in native order; `View::new`'s caller promised that they are allocated and initialised
-        // for 'a, which outlives the borrow of self. Every bit pattern is a valid item. A racing write is outside
-        // Rust's memory model; the module's rule (never index by a value read twice) bounds what it can do.
+        // contiguous, aligned and in native order; `View::new`'s caller promised that they are allocated and
+        // initialised for 'a, which outlives the borrow of self. Every bit pattern is a valid item. A racing write is
+        // outside Rust's memory model; the module's rule (never index by a value read twice) bounds what it can do.
         Some(unsafe { std::slice::from_raw_parts(self.pointer.cast::<T>().add(start), len) })
     }
 

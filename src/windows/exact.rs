@@ -1,8 +1,8 @@
-//! Sums without any rounding: integers, in units of the smallest float.
+//! Sums without rounding: integers, in units of the smallest float.
 //!
-//! A float is a whole number of 2⁻¹⁰⁷⁴, and a sum of floats that is kept to this unit in as many digits as it takes is exact, in
-//! any order, and so is taking a float out again. (U. Kulisch, Computer Arithmetic and Validity, 2008, chapter 8; with digits
-//! that carry late as in R. Neal, arXiv:1505.05571.)
+//! A float is a whole multiple of 2⁻¹⁰⁷⁴. A sum of floats in this unit, with as many digits as it needs, is exact in
+//! any order, and a float can be subtracted from it exactly. (U. Kulisch, Computer Arithmetic and Validity, 2008,
+//! chapter 8; the digits carry late, as in R. Neal, arXiv:1505.05571.)
 
 use crate::lanes::Double;
 

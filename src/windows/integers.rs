@@ -1,4 +1,4 @@
-//! Sums and means of windows of integers: nothing rounds, so that what has left is simply subtracted.
+//! Sums and means of windows of integers. Nothing is rounded, so elements that leave the window are simply subtracted.
 
 use std::marker::PhantomData;
 

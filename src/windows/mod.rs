@@ -1,7 +1,7 @@
-//! Windows that slide over an array: a value for each element, of the elements around it.
+//! Windows that slide over an array: one value for each element, computed from the elements around it.
 //!
-//! Nothing that has been rounded is ever taken out of a window again, so that nothing is left behind either: no sum drifts,
-//! and what was large leaves no trace. NaN and infinities are missing values, as in pandas.
+//! A rounded value is never subtracted from a window's state again. So sums do not drift, and a large element has no
+//! effect after it leaves the window. NaN and infinities are missing values, as in pandas.
 
 mod exact;
 mod integers;

@@ -1,14 +1,15 @@
-//! What there is to know of a part of a window, and how two parts are joined.
+//! The state of a part of a window, and how the states of two parts are joined.
 //!
-//! A sum is kept in three floats: the rounded sum, the sum of its rounding errors, which TwoSum finds (T. Ogita, S. Rump and
-//! S. Oishi, SIAM Journal on Scientific Computing 26 (2005), 1955–1988, algorithm 4.4), and a bound of what that has lost to
-//! rounding itself. Where it could change the last bit of the rounded sum the sum is *in doubt*; `exact.rs` decides it.
+//! A sum is kept in three floats: the rounded sum, the sum of its rounding errors, which TwoSum finds (T. Ogita, S.
+//! Rump and S. Oishi, SIAM Journal on Scientific Computing 26 (2005), 1955–1988, algorithm 4.4), and a bound of the
+//! rounding errors of that second sum. If these could change the last bit of the rounded sum, the sum is *in doubt*,
+//! and `exact.rs` decides.
 //!
-//! Squares are of distances from the mean. Elements are taken in as in B. P. Welford, Technometrics 4 (1962), 419–420: with
-//! δ = x − μₙ₋₁, μₙ = μₙ₋₁ + δ/n and Mₙ = Mₙ₋₁ + δ (δ − δ/n). Parts are joined as in T. Chan, G. Golub and R. `LeVeque`, The
-//! American Statistician 37 (1983), 242–247, equation 2.1. Nothing is subtracted from a sum of squares, and equal elements are at
-//! distances of 0, however large they are. Every product, quotient and sum has its rounding error with it, so that a variance
-//! is rounded about once.
+//! Squares are squares of distances from the mean. An element is added as in B. P. Welford, Technometrics 4 (1962),
+//! 419–420: with δ = x − μₙ₋₁, μₙ = μₙ₋₁ + δ/n and Mₙ = Mₙ₋₁ + δ (δ − δ/n). Parts are joined as in T. Chan, G. Golub
+//! and R. `LeVeque`, The American Statistician 37 (1983), 242–247, equation 2.1. Nothing is subtracted from a sum of
+//! squares, and the distances of equal elements are 0, however large the elements are. Every product, quotient and sum
+//! is kept with its rounding error, so that a variance is rounded about once.
 
 use crate::rounding::{Divisor, Lanes, quotient, times_inverse, two_product, two_sum};
 use crate::windows::Statistic;

@@ -1,8 +1,8 @@
 //! Quantiles of windows.
 //!
-//! The elements of a piece and around it are sorted once; from then on an element is its rank, and a window is a set of
-//! ranks: bits in a bitmap whose words have a bitmap of their own, and so on, so that the next one of a set is found in a few
-//! steps. For each quantile a cursor stays at its rank while elements come and go.
+//! The elements of a piece and its neighbours are sorted once. From then on, an element is represented by its rank, and
+//! a window by a set of ranks. The set is a bitmap whose words have a bitmap of their own, and so on, so that the next
+//! rank of a set is found in a few steps. For each quantile, a cursor stays at its rank while elements come and go.
 
 use crate::array_writer::ArrayWriter;
 use crate::dtype::Ordered;

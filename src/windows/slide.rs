@@ -1,12 +1,12 @@
 //! Sums, moments and extrema of windows.
 //!
-//! The array is cut into segments as long as a window. A window that is not itself a segment is the end of one and the
-//! beginning of the next; what there is to know of every beginning and of every end is found in one walk over each segment,
-//! and joined per window. The work does not depend on the window's size, and the bits not even on where pieces begin.
-//! (M. van Herk, Pattern Recognition Letters 13 (1992), 517–521; J. Gil and M. Werman, IEEE Transactions on Pattern Analysis
-//! and Machine Intelligence 15 (1993), 504–507, for extrema.)
+//! The array is divided into segments that are as long as a window. A window is either a segment, or the end of one
+//! segment and the beginning of the next. One walk over each segment finds the state of every beginning and every end;
+//! two of them are joined for each window. The work does not depend on the window's size, and the bits of the results
+//! do not depend on where pieces begin. (M. van Herk, Pattern Recognition Letters 13 (1992), 517–521; J. Gil and M.
+//! Werman, IEEE Transactions on Pattern Analysis and Machine Intelligence 15 (1993), 504–507, for extrema.)
 //!
-//! Several segments are walked over at a time, one in each lane, which changes nothing for any of them.
+//! The walk goes over several segments at a time, one in each lane. This does not change the result of any segment.
 
 use std::marker::PhantomData;
 use std::ops::Range;
@@ -120,7 +120,8 @@ impl Slides {
         }
     }
 
-    /// Writes what follows from the sums of the windows that end with these elements, one after the other, without rounding.
+    /// Writes what follows from the sums of the windows that end with these elements, one after the other, without
+    /// rounding.
     fn settle(&self, wanted: &[(&Wanted, Divisor)], piece: &Piece<'_, f64>, ends: &[usize]) {
         let Window { size, after } = self.window;
         let first = piece.start - piece.own.start;

@@ -7,20 +7,21 @@ import sys
 import threading
 import warnings
 import weakref
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from types import CodeType
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from fanfold.calling import Arguments, Called
 from fanfold.checks import own_class, shown
 from fanfold.deadline import Deadline
 from fanfold.failures import note
 from fanfold.processes.memory import Memory, Place, new_name, placed
 from fanfold.processes.packing import packed, unpacked
 from fanfold.processes.pool import Died, Worker, give_back, take
-from fanfold.processes.worker import Given, Message, Outcome
+from fanfold.processes.worker import Given, Message, Outcome, Shared
 from fanfold.scheduler import Stopped
 
 Array = npt.NDArray[Any]
@@ -36,12 +37,12 @@ class Processes:
         self._stopped = False
         self._busy: dict[Worker, str] = {}
         self._lock = threading.Lock()
-        # The arrays are kept, because their addresses are the keys.
-        self._places: dict[int, tuple[Array, Memory, Place]] = {}
+        # The arrays are kept, because their addresses are part of the keys.
+        self._places: dict[tuple[Any, ...], tuple[Array, Memory, Place]] = {}
 
-    def called(self, key: str, function: Callable[..., Any]) -> "Remote":
-        """Return a function that is called in a process."""
-        return Remote(key, function, self)
+    def called(self, key: str, called: Called) -> "Remote":
+        """Return a function that is called in a process with what it would be called with here."""
+        return Remote(key, called, self)
 
     def place(self, array: Array) -> tuple[Memory, Place] | None:
         """Place an array in shared memory, once; None for what has to be pickled."""
@@ -49,11 +50,12 @@ class Processes:
             if own_class(array) is not None or array.dtype.hasobject or not array.size:
                 self.bytes_copied += array.nbytes
                 return None
-            if id(array) not in self._places:
+            key = array.__array_interface__["data"][0], array.shape, array.strides, array.dtype
+            if key not in self._places:
                 memory, place, copied = placed(array)
-                self._places[id(array)] = array, memory, place
+                self._places[key] = array, memory, place
                 self.bytes_copied += copied
-            return self._places[id(array)][1:]
+            return self._places[key][1:]
 
     def ask(self, key: str, message: Message, memories: list[Memory]) -> Outcome:
         """Have a function called in a process that is not busy."""
@@ -108,38 +110,50 @@ class Processes:
             self._places.clear()
 
 
-class Remote:
-    """A user's function that is called in a process: what `calling.Called` is for one that is called here."""
+class Remote(Called):
+    """A user's function that is called in a process."""
 
-    def __init__(self, key: str, function: Callable[..., Any], processes: Processes) -> None:
-        self.bytes_copied = 0
-        self.is_known = _code(function) in _known
-        """Whether an earlier call has shown that the function holds the GIL without asking for elements."""
+    is_remote = True
+
+    def __init__(self, key: str, called: Called, processes: Processes) -> None:
+        super().__init__(called.function, called.own, called.named, called.present)
+        self.is_known = _code(called.function) in _known
         self._key = key
-        self._function = function
         self._processes = processes
         self._floating: dict[str, Any] = {**np.geterr(), "call": np.geterrcall()}
         self._filters = list(warnings.filters)
 
     def remember(self) -> None:
         """Have later calls run the function in a process from the beginning."""
-        code = _code(self._function)
+        code = _code(self.function)
         if code is not None:
             _known.add(code)
 
     def __call__(self, array: Array, **arguments: Any) -> Any:
         """Return the function's result for the elements, and these arguments."""
-        found = self._processes.place(array)
-        if found is None:
-            return self._called([(array, arguments)], None)[0]
-        return self._called([(None, arguments)], found)[0]
+        found: list[tuple[Memory, Place]] = []
 
-    def each(self, calls: Iterable[tuple[Array, dict[str, Any]]]) -> list[Any]:
-        """Return the function's results for these arrays and arguments. All of them travel in one message."""
-        return self._called(list(calls), None)
+        def placed(own: Array) -> Array | Shared:
+            """Return what stands for an array in the message."""
+            place = self._processes.place(own)
+            if place is None:
+                return own
+            found.append(place)
+            return Shared(len(found) - 1)
 
-    def _called(self, calls: list[tuple[Any, dict[str, Any]]], found: tuple[Memory, Place] | None) -> list[Any]:
-        given = Given(self._function, calls, self._floating, self._filters)
+        arrays, columns = self.inputs(array, placed)
+        return self._called([(arrays, columns, arguments)], found)[0]
+
+    def each(self, calls: Iterable[Arguments]) -> list[Any]:
+        """Return the function's results for these calls. All of them travel in one message."""
+        return self._called(list(calls), [])
+
+    def on(self, arrays: tuple[Array, ...], columns: Mapping[str, Array], **arguments: Any) -> Any:
+        """Return the function's result for arrays that are pickled."""
+        return self.each([(arrays, columns, arguments)])[0]
+
+    def _called(self, calls: list[Arguments], found: list[tuple[Memory, Place]]) -> list[Any]:
+        given = Given(self.function, calls, self._floating, self._filters)
         try:
             parts, own = packed(given, new_name())
         except MemoryError:
@@ -148,9 +162,8 @@ class Remote:
             advice = "pass what it holds as an array or a number, or run it without processes"
             text = f"{shown(self._key)} cannot be sent to a process ({type(error).__name__}: {error}): {advice}"
             raise TypeError(text) from None
-        memory, place = found or (None, None)
-        message = Message(place, parts, sys.path, _directory(), new_name())
-        memories = [each for each in (memory, own) if each is not None]
+        message = Message([place for _, place in found], parts, sys.path, _directory(), new_name())
+        memories = [memory for memory, _ in found] + ([] if own is None else [own])
         try:
             outcome = self._processes.ask(self._key, message, memories)
         finally:

@@ -10,6 +10,7 @@ import mmap
 import os
 import secrets
 import weakref
+from collections.abc import Sequence
 from contextlib import suppress
 from multiprocessing.connection import Connection
 from multiprocessing.shared_memory import SharedMemory
@@ -102,19 +103,22 @@ class Mapped(NamedTuple):
     shared: SharedMemory | None = None
 
 
-def mapped(handle: Handle, connection: Connection, before: Mapped | None) -> Mapped:
-    """Map memory, which cannot be written to; `before` is used again if it is the same memory."""
+def mapped(handle: Handle, connection: Connection, before: Sequence[Mapped]) -> Mapped:
+    """Map memory, which cannot be written to. What was mapped before is used again if it is the same memory."""
     if handle.name is not None:
         key: tuple[Any, ...] = (handle.name,)
-        if before is not None and before.key == key:
-            return before
+        same = [each for each in before if each.key == key]
+        if same:
+            return same[0]
         shared = _Shared(handle.name)
-        return Mapped(shared.buf.toreadonly(), key, shared)
+        buffer: Any = shared.buf
+        return Mapped(buffer.toreadonly(), key, shared)
     file = _received(connection)
     try:
         key = (_number(file), handle.start, handle.size)
-        if before is not None and before.key == key:
-            return before
+        same = [each for each in before if each.key == key]
+        if same:
+            return same[0]
         return Mapped(mmap.mmap(file, handle.size, prot=mmap.PROT_READ, offset=handle.start), key)
     finally:
         os.close(file)
@@ -124,7 +128,8 @@ def taken(handle: Handle, connection: Connection) -> Any:
     """Return a buffer of memory that its maker uses no more. It may be written to."""
     if handle.name is not None:
         shared = _Shared(handle.name)
-        copy = bytearray(shared.buf)
+        buffer: Any = shared.buf
+        copy = bytearray(buffer)
         shared.close()
         return copy
     file = _received(connection)

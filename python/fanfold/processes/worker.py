@@ -8,14 +8,14 @@ import sys
 import threading
 import traceback
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from multiprocessing.connection import Connection
 from typing import Any, NamedTuple
 
 import cloudpickle  # type: ignore[import-untyped]
 import numpy as np
 
-from fanfold.calling import Called, without_our_frames
+from fanfold.calling import Arguments, Called, without_our_frames
 from fanfold.processes.memory import Mapped, Memory, Place, mapped, remove, taken
 from fanfold.processes.packing import Packed, packed, unpacked
 from fanfold.scheduler import standing_in
@@ -28,12 +28,18 @@ is_inside = False
 """Whether this process is a worker."""
 
 
+class Shared(NamedTuple):
+    """Stands for an array that lies in shared memory."""
+
+    number: int
+
+
 class Given(NamedTuple):
     """A function, and what it is called with."""
 
     function: Any
-    calls: list[tuple[Any, dict[str, Any]]]
-    """The array and the arguments of each call; None stands for the array that lies in shared memory."""
+    calls: list[Arguments]
+    """What each call gets."""
     floating: dict[str, Any]
     """The caller's `np.errstate`."""
     filters: Sequence[Any]
@@ -43,8 +49,8 @@ class Given(NamedTuple):
 class Message(NamedTuple):
     """What the parent sends."""
 
-    place: Place | None
-    """The array that lies in shared memory."""
+    places: list[Place]
+    """The arrays that lie in shared memory."""
     given: Packed
     path: list[str]
     """Where modules are found. This and the directory may have changed since the process began."""
@@ -73,23 +79,23 @@ def serve(connection: Connection, alive: Connection) -> None:
     # The parent gets Ctrl-C too. It ends the workers that are busy.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with, args=(alive,), daemon=True).start()
-    shared: Mapped | None = None
+    shared: list[Mapped] = []
     with standing_in():
         while True:
             try:
-                if shared is not None and not connection.poll(KEPT):
-                    shared = None
+                if shared and not connection.poll(KEPT):
+                    shared = []
                 message = connection.recv()
             except (EOFError, OSError):
                 return
-            array = own = None
-            if message.place is not None:
-                shared = mapped(message.place.handle, connection, before=shared)
-                array = message.place.array(shared.buffer)
+            arrays = own = None
+            if message.places:
+                shared = [mapped(place.handle, connection, before=shared) for place in message.places]
+                arrays = [place.array(each.buffer) for place, each in zip(message.places, shared, strict=True)]
             if message.given.handle is not None:
                 own = taken(message.given.handle, connection)
-            answer, memory = _answer(message, array, own)
-            del message, array, own
+            answer, memory = _answer(message, arrays or [], own)
+            del message, arrays, own
             connection.send(answer)
             if memory is not None:
                 memory.send(connection, os.getppid())
@@ -104,11 +110,11 @@ def _end_with(alive: Connection) -> None:
         os._exit(1)
 
 
-def _answer(message: Message, array: Any, own: Any) -> tuple[Packed, Memory | None]:
-    """Call a function with the array in shared memory, and what lies in memory of its own. Return the outcome, and the
+def _answer(message: Message, shared: Sequence[Any], own: Any) -> tuple[Packed, Memory | None]:
+    """Call a function with the arrays in shared memory, and what lies in memory of its own. Return the outcome, and the
     memory of its large arrays.
     """
-    outcome = _outcome(message, array, own)
+    outcome = _outcome(message, shared, own)
     try:
         return packed(outcome, message.name)
     except Exception as error:  # noqa: BLE001 - pickling calls methods of the user's classes
@@ -116,7 +122,7 @@ def _answer(message: Message, array: Any, own: Any) -> tuple[Packed, Memory | No
         return packed(Outcome(None, _unsendable(error)), None)
 
 
-def _outcome(message: Message, array: Any, own: Any) -> Outcome:
+def _outcome(message: Message, shared: Sequence[Any], own: Any) -> Outcome:
     sys.path[:] = message.path
     try:
         if message.directory is not None:
@@ -131,8 +137,7 @@ def _outcome(message: Message, array: Any, own: Any) -> Outcome:
         with np.errstate(**given.floating):
             called = Called(given.function)
         try:
-            calls = [(_locked(array if part is None else part), arguments) for part, arguments in given.calls]
-            found = Outcome([called.on(part, **arguments) for part, arguments in calls])
+            found = Outcome(called.each(_calls(given, shared)))
         except Exception as error:  # noqa: BLE001 - a function may raise anything
             without_our_frames(error)
             found = Outcome(None, _sendable(error), "".join(traceback.format_exception(error)))
@@ -148,10 +153,17 @@ def _pattern(given: Any) -> str:
     return rf"{re.escape(given)}\Z" if isinstance(given, str) else str(given.pattern)
 
 
-def _locked(array: Any) -> Any:
-    if isinstance(array, np.ndarray):
-        array.flags.writeable = False
-    return array
+def _calls(given: Given, shared: Sequence[Any]) -> Iterator[Arguments]:
+    """Return what each call gets, with read-only arrays."""
+
+    def own(array: Any) -> Any:
+        array = shared[array.number] if isinstance(array, Shared) else array
+        if isinstance(array, np.ndarray):
+            array.flags.writeable = False
+        return array
+
+    for arrays, columns, arguments in given.calls:
+        yield tuple(map(own, arrays)), {name: own(column) for name, column in columns.items()}, arguments
 
 
 def _sendable(error: Exception) -> Exception:

@@ -72,9 +72,10 @@ class AlongAxes:
             else:
                 plan, over = _core.Plan(kernels, "propagate"), [(0,)] * len(nodes)
                 with self._deadline.within() as left:
-                    columns, failed, passes, size, *_ = parts.run(plan, [array], over, workers, left)
+                    columns, failed, passes, size, _, seconds = parts.run(plan, [array], over, workers, left)
                 wrong = {place for place, _ in failed}
-                sweeps = [Sweep(size // passes, [], [] if number else nodes) for number in range(passes)]
+                took = sum(seconds) / max(passes, 1)
+                sweeps = [Sweep(took, size // passes, [], [] if number else nodes) for number in range(passes)]
         except Exception as error:  # noqa: BLE001 - the timeout has passed, or a signal handler raised it
             raise Stopped(error) from None
         for place, (node, column) in enumerate(zip(nodes, columns, strict=True)):

@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from fanfold.checks import locked
 from fanfold.tracing.nodes import Node, Source
 from fanfold.tracing.operators import BINARY, COMPARISONS, IN_PLACE, UNARY
 from fanfold.tracing.trace import Trace
@@ -111,12 +112,16 @@ class Traced(np.ndarray[Any, Any], metaclass=StandsIn):
             chosen = selections.chosen(trace, node, key)
             if chosen is not None:
                 return chosen
+        if trace is not None and not _is_place(key):
+            trace.because("indexing")
         return self._plain()[fallback.read(trace, key)]
 
     def __setitem__(self, key: Any, value: Any) -> None:
         self._plain()[fallback.read(self._trace, key)] = fallback.read(self._trace, value)
 
     def __iter__(self) -> Any:
+        if self._trace is not None:
+            self._trace.because("iteration")
         return iter(self._plain())
 
     def __repr__(self) -> str:
@@ -142,6 +147,11 @@ class Traced(np.ndarray[Any, Any], metaclass=StandsIn):
 
     def __contains__(self, value: Any) -> bool:
         return fallback.read(self._trace, value) in self._plain()
+
+
+def _is_place(key: Any) -> bool:
+    """Whether a key is the place of one element or row, which NumPy returns without reading the others."""
+    return type(key) is int or (type(key) is tuple and all(type(each) is int for each in key))
 
 
 # ---- what is not computed yet ----
@@ -234,12 +244,14 @@ class Deferred(metaclass=StandsIn):
 class DeferredArray(Deferred):
     """An array that is not computed yet."""
 
-    __slots__ = ("_children", "_parent")
+    __slots__ = ("_children", "_is_input", "_parent")
 
     _stands_for = np.ndarray
 
     def __init__(self, trace: Trace, node: Node) -> None:
         super().__init__(trace, node)
+        # Whether it is what a function was called with, which no formula replaces.
+        self._is_input = False
         # Slices will share the memory of the elements.
         self._parent: tuple[DeferredArray, slice] | None = None
         self._children: list[tuple[weakref.ref[DeferredArray], slice]] = []
@@ -277,8 +289,8 @@ class DeferredArray(Deferred):
     def _lend(self, reason: str) -> Any:
         if self._real is None and self._lent is None:
             self._trace.lend(self._node, reason)
-            if isinstance(self._node.operation, Source):
-                self._lent = self._node.operation.array
+            if isinstance(self._node.operation, Source) and self._is_of_input():
+                self._lent = locked(self._node.operation.array)
         return super()._lend(reason)
 
     def _materialise(self, reason: str = "elements that may be written to") -> Any:
@@ -301,11 +313,18 @@ class DeferredArray(Deferred):
                 child._real, child._lent = self._real[part], None
                 child._share()
 
+    def _is_of_input(self) -> bool:
+        """Whether it is what the function was called with, or a slice of that."""
+        each = self
+        while each._parent is not None:
+            each = each._parent[0]
+        return each._is_input
+
     def _become(self, node: Node) -> bool:
         """Replaces the formula in place. Returns False if the array shares memory with others, or is the input."""
-        if isinstance(self._node.operation, Source):
+        if self._is_input or self._real is not None or self._parent is not None:
             return False
-        if self._real is not None or self._parent is not None or any(ref() is not None for ref, _ in self._children):
+        if any(ref() is not None for ref, _ in self._children):
             return False
         self._node, self._lent = node, None
         return True
@@ -330,6 +349,10 @@ class DeferredArray(Deferred):
             chosen = selections.chosen(self._trace, node, key)
             if chosen is not None:
                 return chosen
+        if node is not None and type(key) is int and self._trace.of_rows:
+            item = sequences.item(self._trace, node, key)
+            if item is not None:
+                return item
         return self._materialise("indexing")[fallback.read(self._trace, key)]
 
     def __setitem__(self, key: Any, value: Any) -> None:
@@ -369,6 +392,7 @@ def deferred(trace: Trace, node: Node) -> Deferred:
 def deferred_input(trace: Trace, node: Node) -> DeferredArray:
     """The input of a function, as a deferred array: nothing is requested of it yet."""
     made: DeferredArray = DeferredArray.stand_in(trace, node)
+    made._is_input = True
     trace.accept(made)
     return made
 
@@ -524,6 +548,8 @@ def _delegating(name: str) -> Callable[..., Any]:
         rule = registry.METHODS.get(name)
         if rule is not None and self._trace is not None:
             return rule(self, *args, **kwargs)
+        if self._trace is not None:
+            self._trace.because(REASONS.get(name, name))
         read = fallback.read
         return getattr(self._plain(), name)(*read(self._trace, args), **read(self._trace, kwargs))
 
@@ -540,4 +566,4 @@ delegate(DeferredArray, np.ndarray, np.empty(0))
 
 # Imported last: these modules and this one need each other.
 from fanfold.tracing import fallback, numbers, ufuncs  # noqa: E402
-from fanfold.tracing.rules import registry, selections  # noqa: E402
+from fanfold.tracing.rules import registry, selections, sequences  # noqa: E402

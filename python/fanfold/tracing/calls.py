@@ -4,33 +4,37 @@ The scheduler decides when to call them and when to sweep. With one worker, or w
 does everything in turn: starting a thread takes as long as a sweep over a hundred thousand elements.
 """
 
-import contextvars
 import os
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from functools import partial
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy.typing as npt
 
 from fanfold import _core
-from fanfold.calling import COPIED, Called, UserFunction, refuses_read_only, without_our_frames
+from fanfold.calling import COPIED, Called, refuses_read_only, without_our_frames
 from fanfold.checks import locked, own_class
 from fanfold.deadline import Deadline
 from fanfold.holders import HELD, HELD_BEFORE, HELD_HERE
-from fanfold.scheduler import PATIENCE, Scheduler, Stopped, Wait, in_turn
+from fanfold.scheduler import PATIENCE, Elsewhere, Scheduler, Stopped, Wait, in_turn
 from fanfold.tracing import results
 from fanfold.tracing.along import Beside
-from fanfold.tracing.arrays import Deferred, StandsIn, Traced, deferred_input, takes
+from fanfold.tracing.arrays import Deferred, DeferredArray, StandsIn, Traced, deferred_input, takes
 from fanfold.tracing.formulas import Formulas
-from fanfold.tracing.nodes import Node, Source
+from fanfold.tracing.nodes import Node
+from fanfold.tracing.rebinding import Rebound
 from fanfold.tracing.trace import InVain, Trace
-
-if TYPE_CHECKING:
-    from fanfold.processes.calls import Processes
 
 Array = npt.NDArray[Any]
 Function = Callable[[Array], Any]
+
+Place = tuple[Any, Any]
+"""The key of a function, and the name of what it is called with."""
+
+_NOTHING_ASKED = "it asked for nothing that can be fused: it reads the elements itself, in C, in Numba, or not at all"
 
 SMALLEST = 131_072
 """Below this number of elements, tracing costs more than it saves."""
@@ -39,18 +43,15 @@ SMALLEST = 131_072
 class _Call:
     """A function's call: its trace, its return value, and the values that it still waits for."""
 
-    def __init__(self, key: str, function: Function, traced: "TracedCalls") -> None:
+    def __init__(self, key: Any, called: Called, traced: "TracedCalls") -> None:
         self.key = key
-        self.remote = None if traced.processes is None else traced.processes.called(key, function)
-        self.called: UserFunction = Called(function) if self.remote is None else self.remote
-        self.trace = Trace(traced.formulas, traced.settle, SMALLEST, lends=traced.processes is None)
-        self._function = function
-        # The function sees the caller's `np.errstate`.
-        self._context = contextvars.copy_context()
+        self.called = called
+        self.trace = Trace(traced.formulas, traced.settle, SMALLEST, lends=not called.is_remote)
         self.result: Any = None
         self.error: Exception | None = None
         self.left: list[tuple[Deferred, Node]] = []
         self.again = False
+        self.seconds = 0.0
         self._traced: TracedCalls | None = traced
 
     @property
@@ -60,19 +61,33 @@ class _Call:
             return "process" if self.again and not self.trace.lends else "plain"
         return "partly fused" if self.trace.reasons else "fused"
 
+    @property
+    def why(self) -> str:
+        """The reasons why it is not completely fused."""
+        return "; ".join(self.trace.reasons) or _NOTHING_ASKED
+
     def attempt(self) -> None:
         """Calls the function with a traced array, and again with a plain one if it fails on deferred values, or in a
         process if it needs elements.
         """
+        with self._timed():
+            self._attempt()
+
+    def _attempt(self) -> None:
         trace, traced = self.trace, self._traced
         if traced is None:
             return
-        if self.remote is not None and self.remote.is_known:
+        if self.called.is_known:
             trace.because(HELD_BEFORE)
-            self.once_more(traced.data)
+            self._once_more(traced.data)
             return
+        given, columns = self.called.inputs(traced.data, partial(_view, trace))
+        rebound = Rebound(self.called.function)
         try:
-            self.result = self._context.run(self._function, _view(trace, traced.data))
+            self.result = self.called.context.run(rebound.function, *given, **columns)
+            if rebound.end():
+                trace.why_again = "a global that it reads has changed while it was called"
+                trace.give_up()
             found = results.deferred_in(self.result)
             for each in found:
                 # A function of a nested run can return values of the outer run.
@@ -88,8 +103,8 @@ class _Call:
             if traced.is_stopped():
                 # It waited for a value that will not come, or used one that no longer exists.
                 raise Stopped from None
-            may_be_ours = _speaks_of_us(error) or refuses_read_only(error) or not trace.lends
-            if not (trace.used or trace.in_vain or may_be_ours):
+            is_its_own = trace.lends and not (trace.used or trace.in_vain or rebound.is_copy)
+            if is_its_own and not (_speaks_of_us(error) or refuses_read_only(error)):
                 trace.because(f"it raised {type(error).__name__}: {error}")
                 self.error = without_our_frames(error)
                 return
@@ -97,7 +112,7 @@ class _Call:
             # The function may have caught it nevertheless.
             if not trace.in_vain:
                 for each in left:
-                    if isinstance(each._node.operation, Source):
+                    if type(each) is DeferredArray and each._is_of_input():
                         each._lend("the result")
                 self.left = [
                     (each, each._node if each._node.is_answer else Formulas.values(each._node))
@@ -109,9 +124,14 @@ class _Call:
         # It may have stored deferred values before it failed.
         with suppress(Exception, InVain):
             trace.close(set())
-        self.once_more(traced.data)
+        self._once_more(traced.data)
 
-    def once_more(self, data: Array) -> None:
+    def late(self, data: Array) -> None:
+        """Calls a function again after all others, because a value that it returned cannot be had."""
+        with self._timed():
+            self._once_more(data)
+
+    def _once_more(self, data: Array) -> None:
         """Calls a function with a plain array, or in a process. What it returns or raises now is its own."""
         self.again, self.left, self.result = True, [], None
         try:
@@ -119,7 +139,7 @@ class _Call:
             if self.called.bytes_copied:
                 self.trace.because(COPIED)
             elif self.trace.lends or not self.trace.reasons:
-                self.trace.because("it failed with a traced array")
+                self.trace.because(self.trace.why_again)
         except Exception as error:  # noqa: BLE001 - a function can raise anything
             too = " with a plain array too" if self.trace.lends else ""
             self.trace.because(f"it raised {type(error).__name__}{too}: {error}")
@@ -127,12 +147,21 @@ class _Call:
 
     def note_holder(self) -> None:
         """Notes that the function held the GIL for most of its time."""
-        if self.remote is None:
+        if self.trace.lends:
             self.trace.because(HELD)
         elif self.how == "plain":
             # One that is partly fused stays here: NumPy's statistics may differ from the kernels' in the last places.
-            self.remote.remember()
+            self.called.remember()
             self.trace.because(HELD_HERE)
+
+    @contextmanager
+    def _timed(self) -> Iterator[None]:
+        """Adds the time of a block to the function's, without its waiting for passes."""
+        begun, waited = time.perf_counter(), self.trace.waited
+        try:
+            yield
+        finally:
+            self.seconds += time.perf_counter() - begun - (self.trace.waited - waited)
 
     def end(self) -> None:
         """Ends the call: drops all references to the run."""
@@ -173,30 +202,29 @@ def why_plain(data: Array) -> str | None:
 
 
 class TracedCalls:
-    """The functions of one run, and the kernels that share their sweeps."""
+    """The functions of one run, and the kernels that share their sweeps. All their arrays have the shape of `data`."""
 
     def __init__(
         self,
         data: Array,
-        functions: Mapping[str, Function],
-        kernels: list[_core.Kernel],
+        functions: Mapping[Place, Called],
+        kernels: Sequence[tuple[_core.Kernel, Array]],
         nan_policy: str,
         workers: int,
         deadline: Deadline,
         patience: float = PATIENCE,
         out: Mapping[int, Array] = MappingProxyType({}),
         beside: Beside | None = None,
-        processes: "Processes | None" = None,
+        elsewhere: Elsewhere | None = None,
     ) -> None:
-        self.processes = processes
         self.formulas = Formulas(data, deadline, beside)
         self.data = data
         # The deferred values that functions returned.
         self.unsettled: list[Node] = []
-        self.calls = {key: _Call(key, function, self) for key, function in functions.items()}
-        for index, kernel in enumerate(kernels):
+        self.calls = {place: _Call(place[0], called, self) for place, called in functions.items()}
+        for index, (kernel, array) in enumerate(kernels):
             try:
-                self.formulas.session.reduce(index, 0, kernel, nan_policy, out.get(index))
+                self.formulas.session.reduce(index, self.formulas.elements(array), kernel, nan_policy, out.get(index))
             except (TypeError, ValueError, MemoryError) as error:
                 self.formulas.answers[index] = (error, False)
         if nan_policy == "raise" and kernels:
@@ -205,8 +233,8 @@ class TracedCalls:
         self._process = os.getpid()
         self._most_swept = 1
         self._scheduler: Scheduler | None = None
-        if functions and (processes is not None or (workers > 1 and len(functions) > 1)):
-            self._scheduler = Scheduler(self.calls.values(), self, workers, deadline, patience, processes)
+        if functions and (elsewhere is not None or (workers > 1 and len(functions) > 1)):
+            self._scheduler = Scheduler(self.calls.values(), self, workers, deadline, patience, elsewhere)
 
     @property
     def bytes_copied(self) -> int:
@@ -226,9 +254,10 @@ class TracedCalls:
                 in_turn(self.calls.values(), self)
             else:
                 self._scheduler.run()
-                for key in self._scheduler.held_gil:
-                    if self.calls[key].how not in ("fused", "process"):
-                        self.calls[key].note_holder()
+                held = self._scheduler.held_gil
+                for call in self.calls.values():
+                    if call.key in held and call.how not in ("fused", "process"):
+                        call.note_holder()
             self.check()
             self._finish()
             if tell is not None:
@@ -242,7 +271,6 @@ class TracedCalls:
                 call.end()
             self._most_swept = self.formulas.session.most_workers
             self.formulas.close()
-            self.processes = None
 
     def settle(self, nodes: list[Node]) -> None:
         """Waits, for a function, until the values of these nodes are known."""
@@ -302,7 +330,7 @@ class TracedCalls:
                 call.trace.know([node for _, node in call.left])
                 call.result = results.plain(call.result)
             except (Exception, InVain):  # noqa: BLE001 - any exception that NumPy would have raised
-                call.once_more(self.data)
+                call.late(self.data)
         for call in self.calls.values():
             if call.again and call.error is None:
                 try:

@@ -104,6 +104,8 @@ class _Names:
                 return f"{operands[1]}[{operands[0]}]"
             case ("cast", dtype):
                 return f"{dtype}({operands[0]})"
+            case ("power", exponent):
+                return f"power({operands[0]}, {exponent})"
             case _core.UfuncLoop():
                 return f"{node.operation.name}({', '.join(operands)})"
             case other:

@@ -5,6 +5,7 @@ even if different functions wrote them. This module does not know NumPy's functi
 """
 
 import threading
+import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -14,7 +15,18 @@ from fanfold import _core
 from fanfold.deadline import Deadline
 from fanfold.scheduler import Stopped
 from fanfold.tracing.along import AlongAxes, Beside
-from fanfold.tracing.nodes import Along, Array, Computed, Node, Selection, Shape, Source, Statistic, Sweep
+from fanfold.tracing.nodes import (
+    Along,
+    Array,
+    Computed,
+    FromValues,
+    Node,
+    Selection,
+    Shape,
+    Source,
+    Statistic,
+    Sweep,
+)
 
 
 class Formulas:
@@ -34,9 +46,8 @@ class Formulas:
         self._asked: dict[int, tuple[Node, Array | None]] = {}
         self._numbers = 1 << 32
         self.along_axes = AlongAxes(array, deadline, beside)
-        if beside is not None:
-            # The node of the array's elements must hold this array object, by which it is found.
-            self.source(array)
+        # The node of the array's elements must hold this array object, by which it is found.
+        self.source(array)
 
     def close(self) -> None:
         """Drops all references that nodes hold."""
@@ -56,6 +67,13 @@ class Formulas:
         place = array.__array_interface__["data"][0]
         key = ("source", place, array.shape, array.strides, array.dtype)
         return self.intern(key, lambda: Node(Source(array), (), array.dtype, array.shape))
+
+    def elements(self, array: Array) -> int:
+        """The number of an array's elements in the session's graph."""
+        node = self.source(array)
+        if node.id is None:
+            self._lower(node)
+        return int(node.id or 0)
 
     def number(self, value: Array) -> Node:
         """The node of a known number, given as an array without axes that nobody else holds."""
@@ -88,12 +106,13 @@ class Formulas:
         state: Any,
         of: Node,
         dtype: np.dtype[Any],
-        plain: Callable[[Array], Any],
+        plain: Callable[[Array], Any] | None,
         doubts_nan: bool = False,
     ) -> Node:
         """The node of a kernel's result.
 
-        `plain` computes it with NumPy, in that error state, if the kernel does not.
+        `plain` computes it with NumPy, in that error state, if the kernel does not; without it, the kernel's error is
+        the answer.
         """
 
         def make() -> Node:
@@ -127,10 +146,13 @@ class Formulas:
         inputs: tuple[Node, ...],
         dtype: np.dtype[Any],
         told: list[str] | None = None,
+        values: FromValues | None = None,
     ) -> Node:
         """The node of a number computed from numbers; the function leaves its warnings in `told`."""
         told = [] if told is None else told
-        return self.intern(("computed", key, *inputs), lambda: Node(Computed(function, told), inputs, dtype, ()))
+        return self.intern(
+            ("computed", key, *inputs), lambda: Node(Computed(function, told, values), inputs, dtype, ())
+        )
 
     def select(self, mask: Node, values: Node) -> Node:
         """The node of the values whose mask is true."""
@@ -219,9 +241,9 @@ class Formulas:
                 node.error = error
             node.known = True
         if node.known:
-            # Several quantiles give an array, which formulas do not extend.
-            is_one = node.error is None and node.operation != "values" and np.ndim(node.value) == 0
-            if node.id is None and is_one and node.dtype.kind in "biufc":
+            # Several quantiles give an array, and other kernels a tuple, which formulas do not extend.
+            has_one = node.error is None and node.operation != "values" and not isinstance(node.value, tuple)
+            if node.id is None and has_one and np.ndim(node.value) == 0 and node.dtype.kind in "biufc":
                 node.id = self.session.constant(np.asarray(node.value, node.dtype))
             return False
         (of,) = node.inputs
@@ -263,6 +285,8 @@ class Formulas:
                 node.id = self.session.select(*ids)
             case ("cast", dtype):
                 node.id = self.session.cast(ids[0], dtype)
+            case ("power", exponent):
+                node.id = self.session.power(ids[0], exponent)
             case loop:
                 node.id = self.session.ufunc(loop, list(ids))
 
@@ -270,6 +294,7 @@ class Formulas:
         """Sweeps once for all requests, and once for each array with requests along its axes."""
         self.sweeps += self.along_axes.sweep(workers)
         asked = [node for node, _ in self._asked.values()]
+        begun = time.perf_counter()
         try:
             with self.deadline.within() as left:
                 answers, flags, read, size = self.session.sweep(workers, left)
@@ -277,7 +302,8 @@ class Formulas:
             # The timeout has passed, or a signal handler raised it. It is not a failure of the waiting function.
             raise Stopped(error) from None
         if read:
-            self.sweeps.append(Sweep(size, [who for who, *_ in answers if who not in self._asked], asked))
+            seconds = time.perf_counter() - begun
+            self.sweeps.append(Sweep(seconds, size, [who for who, *_ in answers if who not in self._asked], asked))
         for node_id, bits in flags:
             self.flags[node_id] = self.flags.get(node_id, 0) | bits
         for who, value, good in answers:

@@ -26,7 +26,20 @@ Shape = tuple[int, ...] | Selection
 class Node:
     """A formula, or a number computed from one."""
 
-    __slots__ = ("asked", "code", "dtype", "error", "id", "inputs", "known", "operation", "plain", "shape", "value")
+    __slots__ = (
+        "asked",
+        "code",
+        "dtype",
+        "error",
+        "id",
+        "inputs",
+        "known",
+        "operation",
+        "plain",
+        "quick",
+        "shape",
+        "value",
+    )
 
     def __init__(
         self,
@@ -46,6 +59,8 @@ class Node:
         # For a number: whether it is known, and its value.
         self.known = False
         self.value: Any = None
+        # The formula that sums read in its place, once it is known: see `powers`.
+        self.quick: Node | None = None
         # For a statistic: whether a sweep was requested, why it failed, and how NumPy computes it.
         self.asked = False
         self.error: Exception | None = None
@@ -96,16 +111,32 @@ class Along:
 class Computed:
     """A number that Python computes from numbers, and the texts of NumPy's warnings."""
 
-    __slots__ = ("function", "told")
+    __slots__ = ("function", "told", "values")
 
-    def __init__(self, function: Callable[..., Any], told: list[str]) -> None:
+    def __init__(self, function: Callable[..., Any], told: list[str], values: "FromValues | None" = None) -> None:
         self.function = function
         self.told = told
+        self.values = values
+
+
+class FromValues(NamedTuple):
+    """How such a number is computed from the values themselves."""
+
+    compute: Callable[[list[Any]], Any]
+    operation: Any
+    """The ufunc or the operator that computes it."""
+    state: dict[str, Any]
+    """How floating-point exceptions are handled."""
+
+
+class Doubt(Exception):
+    """Says why a number must be left to a plain call: the result is not certain to mean the same."""
 
 
 class Sweep(NamedTuple):
-    """One pass over memory: the bytes that it read, and the kernels and nodes that it computed."""
+    """One pass over memory: its seconds, the bytes that it read, and the kernels and nodes that it computed."""
 
+    seconds: float
     bytes_read: int
     kernels: list[int]
     nodes: list[Node]

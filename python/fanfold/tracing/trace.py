@@ -1,13 +1,14 @@
 """`Trace`: one function's call, its requests so far, and how it gets values."""
 
 import math
+import time
 import warnings
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, NoReturn, Protocol
 
 from fanfold.tracing.formulas import Formulas
-from fanfold.tracing.nodes import Computed, Node, Selection
+from fanfold.tracing.nodes import Computed, Doubt, Node, Selection
 
 MOST_FORCED = 16
 """A function that forces more often than this loops over NumPy calls; plain arrays are faster for it."""
@@ -34,6 +35,10 @@ class _Made(Protocol):
 class Trace:
     """One function's call: the values that it has created, and how it gets their elements."""
 
+    of_rows = False
+    """Whether the formulas are for many rows. Then no value is computed during the call, and what may warn or fail is
+    deferred too: a row for which it does is computed by a call of its own."""
+
     def __init__(
         self, formulas: Formulas, settle: Callable[[list[Node]], None], smallest: int, lends: bool = True
     ) -> None:
@@ -46,14 +51,21 @@ class Trace:
         self.nodes: list[Node] = []
         self.reasons: list[str] = []
         self.forced = 0
+        # The seconds that it waited for passes.
+        self.waited = 0.0
         # The warning filters when the function begins.
         self._filters = warnings.filters, list(warnings.filters)
         # Whether the function saw a value that NumPy would not have returned, so that its result does not count.
         self.in_vain = False
+        # Why it was then called again.
+        self.why_again = "it failed with a traced array"
         self._settle = settle
         self._warnings: list[tuple[Node, str, dict[str, Any]]] = []
         # A list of references and not a set, because a set would hash the values.
         self._made: list[weakref.ref[_Made]] = []
+
+    items = 0
+    """The single elements that the function has read, if it is of rows."""
 
     def keep(self, made: _Made, node: Node) -> None:
         """Records a deferred value for a node."""
@@ -91,13 +103,20 @@ class Trace:
         `at_once` means that NumPy would raise errors now.
         """
         if not all(node.known for node in nodes):
-            self._settle(nodes)
+            self.wait(nodes)
         self.warn()
         for node in nodes:
             if at_once and node.error is not None:
                 raise node.error
             if not node.known or node.error is not None:
+                self.why_again = next(map(str, _doubts(node)), self.why_again)
                 self.give_up()
+
+    def wait(self, nodes: list[Node]) -> None:
+        """Waits for passes until these nodes are known."""
+        begun = time.perf_counter()
+        self._settle(nodes)
+        self.waited += time.perf_counter() - begun
 
     def give_up(self) -> NoReturn:
         """Ends a function that should have seen an error earlier. It is called again, with a plain array."""
@@ -121,12 +140,16 @@ class Trace:
         if isinstance(node.shape, Selection) or math.prod(node.shape) >= self.smallest:
             self.leave(reason)
 
-    def force(self, node: Node, reason: str, at_once: bool = False) -> Any:
+    def force(self, node: Node, reason: str | None, at_once: bool = False) -> Any:
         """Computes the value of a number or the elements of a formula now.
 
+        The reason says which operation of NumPy's needs them; it is None if a kernel gives what the function asked for.
         `at_once` means that the function requested it just now.
         """
-        self.because(reason)
+        # A number comes from a pass, whatever the function does with it.
+        if reason is not None and not node.is_number:
+            self.because(reason)
+        self.used = True
         self.nodes.append(node)
         self.forced += 1
         if self.forced > MOST_FORCED:
@@ -158,10 +181,13 @@ class Trace:
                 if not node.known:
                     left.append((node, name, state))
                 continue
-            if node.id is None:
+            computed = [each.id for each in (node, node.quick) if each is not None and each.id is not None]
+            if not computed:
                 left.append((node, name, state))
                 continue
-            bits = self.formulas.flags.get(node.id, 0)
+            bits = 0
+            for number in computed:
+                bits |= self.formulas.flags.get(number, 0)
             for bit, words in MESSAGES:
                 if bits & bit and state[KINDS[words]] == "warn":
                     warnings.warn(f"{words} encountered in {name}", RuntimeWarning, stacklevel=4)
@@ -188,7 +214,7 @@ class Trace:
         answers = [made._node for made in alive if made._node.is_answer and not made._node.known]
         if answers:
             # One sweep serves all of them.
-            self._settle(answers)
+            self.wait(answers)
         wrong: BaseException | None = None
         for made in alive:
             try:
@@ -202,6 +228,18 @@ class Trace:
         finally:
             # The exception's traceback refers to this frame: the cycle would keep the exception and the array alive.
             del wrong
+
+
+def _doubts(node: Node) -> Iterator[Doubt]:
+    """The doubts about the numbers that a node is computed from."""
+    seen, stack = set(), [node]
+    while stack:
+        each = stack.pop()
+        if each not in seen:
+            seen.add(each)
+            stack.extend(each.inputs)
+            if isinstance(each.error, Doubt):
+                yield each.error
 
 
 def _too_late(nodes: list[Node]) -> None:

@@ -15,7 +15,7 @@ import numpy as np
 from fanfold import _core
 from fanfold.tracing.arrays import Deferred, DeferredArray, Traced, deferred, takes
 from fanfold.tracing.fallback import plainly
-from fanfold.tracing.nodes import Node, Selection, Shape
+from fanfold.tracing.nodes import FromValues, Node, Selection, Shape
 from fanfold.tracing.operators import OF_UFUNCS
 from fanfold.tracing.trace import Trace
 
@@ -215,7 +215,10 @@ def cast(trace: Trace, node: Node, dtype: np.dtype[Any]) -> Node | None:
     if node.dtype == dtype:
         return node
     if node.is_number:
-        return trace.formulas.computed(lambda number: number.value.astype(dtype), ("astype", dtype), (node,), dtype)
+        values = FromValues(lambda values: values[0].astype(dtype), "astype", float_state())
+        return trace.formulas.computed(
+            lambda number: number.value.astype(dtype), ("astype", dtype), (node,), dtype, values=values
+        )
     if not _can_cast(node.dtype, dtype):
         return None
     return trace.formulas.apply(("cast", dtype), (node,), dtype, node.shape)
@@ -284,7 +287,9 @@ def computed(
         with np.errstate(call=told, **how):
             return compute([each.value[()] if isinstance(each.value, np.ndarray) else each.value for each in nodes])
 
-    made = trace.formulas.computed(function, (key, tuple(state.values())), inputs, dtype, told)
+    operation = key[0] if type(key) is tuple else key
+    values = FromValues(compute, operation, state)
+    made = trace.formulas.computed(function, (key, tuple(state.values())), inputs, dtype, told, values)
     trace.may_warn(made, "", state)
     return made
 

@@ -7,13 +7,14 @@ use std::sync::atomic::Ordering;
 use crate::column::Column;
 use crate::engine::latch::lock;
 use crate::engine::pool::Workers;
-use crate::engine::rows::{Answers, Run, Worker, guarded_on};
+use crate::engine::rows::sweep::Worker;
+use crate::engine::rows::{Answers, Run, guarded_on};
 use crate::error::Error;
 use crate::grid::{BLOCK, CHUNK, SAMPLE};
 use crate::kernel::{Answer, AnyState};
 use crate::memory;
 use crate::plan::{RequestId, Stage};
-use crate::source::{Rows, View};
+use crate::source::View;
 
 impl<'a> Run<'a> {
     /// Computes results for rows of several lengths. Short rows are combined to a block; long rows are processed one by
@@ -28,9 +29,10 @@ impl<'a> Run<'a> {
         let len = |row: usize| source.elements(row..row + 1).len();
         let mut row = rows.start;
         while row < rows.end && !self.control.is_stopped() {
-            // A request that samples must take the same sample as for the row alone, unless the sample is the whole row.
+            // A request that samples must take the same sample as for the row alone, unless the sample is the whole
+            // row.
             let at_once = len(row) <= SAMPLE || (len(row) <= CHUNK && !self.stage.is_sampled());
-            if at_once && (len(row) > BLOCK || self.batch.is_none()) {
+            if at_once && (len(row) > BLOCK || self.units.batch.is_none()) {
                 self.sweep(worker, row..row + 1, 0);
                 self.finish(row..row + 1, &mut worker.states, answers)?;
                 row += 1;
@@ -179,17 +181,4 @@ impl<'a> Run<'a> {
             Ok(Answer::Next(_)) => unreachable!("further requests wait"),
         }
     }
-}
-
-/// Divides rows of several lengths into portions of about a chunk.
-pub(super) fn portions(rows: &Rows<'_>) -> Vec<Range<usize>> {
-    let mut portions = Vec::new();
-    let mut start = 0;
-    for end in 1..=rows.count() {
-        if rows.elements(start..end).len() >= CHUNK || end == rows.count() {
-            memory::push(&mut portions, start..end);
-            start = end;
-        }
-    }
-    portions
 }

@@ -1,4 +1,5 @@
-//! Spearman's correlation: the pairs are collected, each array is ranked in its own dtype, and the ranks are correlated.
+//! Spearman's correlation: the pairs are collected, each array is ranked in its own dtype, and the ranks are
+//! correlated.
 //!
 //! Ranks need all pairs at once. So this is the only kernel of two arrays whose memory grows with their length.
 

@@ -1,7 +1,7 @@
 //! Columns of Arrow's that hold no numbers and can be labels: text, and dictionaries of text or numbers.
 //!
-//! They become codes, and the labels that these stand for. Each distinct text is made a string of Python's once; of a dictionary
-//! the indices are the codes.
+//! They become codes, and the labels that these stand for. Each distinct text is made a string of Python's once; of a
+//! dictionary the indices are the codes.
 
 use std::collections::HashMap;
 use std::sync::Arc;

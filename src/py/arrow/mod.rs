@@ -100,8 +100,8 @@ released!(ArrowArrayStream, c"arrow_array_stream", get_schema: None, get_next: N
 /// A struct that we own: it is released when dropped.
 struct Owned<T: Released>(Box<T>);
 
-// SAFETY: the specification lets a consumer use and release its structs in any thread, one at a time; arrays and schemas are only
-// read while they are shared.
+// SAFETY: the specification lets a consumer use and release its structs in any thread, one at a time; arrays and
+// schemas are only read while they are shared.
 unsafe impl<T: Released> Send for Owned<T> {}
 // SAFETY: as above.
 unsafe impl<T: Released> Sync for Owned<T> {}
@@ -115,8 +115,8 @@ impl<T: Released> Owned<T> {
     fn of(capsule: &Bound<'_, PyAny>) -> PyResult<Owned<T>> {
         let capsule = capsule.cast::<PyCapsule>().map_err(|_| PyTypeError::new_err("it returned no capsule"))?;
         let pointer: NonNull<T> = capsule.pointer_checked(Some(T::CAPSULE))?.cast();
-        // SAFETY: a capsule of this name holds a pointer to such a struct; nobody else uses it while we are attached. An empty
-        // one in its place is what the specification calls moved.
+        // SAFETY: a capsule of this name holds a pointer to such a struct; nobody else uses it while we are attached.
+        // An empty one in its place is what the specification calls moved.
         let moved = unsafe { std::ptr::replace(pointer.as_ptr(), T::EMPTY) };
         if moved.is_released() {
             return Err(PyValueError::new_err("it was already read and released: create it again"));
@@ -258,7 +258,8 @@ impl Piece {
             Stored::Items | Stored::Narrow => {
                 let size = kind.dtype.size();
                 let first = self.values.wrapping_add(self.offset * size);
-                // SAFETY: the producer says that so many items are there, one behind the other, and `_array` keeps them.
+                // SAFETY: the producer says that so many items are there, one behind the other, and `_array` keeps
+                // them.
                 unsafe { View::new(first, kind.dtype, false, &[self.len], &[size.cast_signed()]) }
             }
         }
@@ -418,8 +419,8 @@ fn field<'a, T>(children: *mut *mut T, number: usize) -> PyResult<&'a T> {
     if children.is_null() {
         return Err(PyValueError::new_err("it declares fields but has none"));
     }
-    // SAFETY: the producer says that there are more than `number` children; they live as long as their parent, which the
-    // callers keep.
+    // SAFETY: the producer says that there are more than `number` children; they live as long as their parent, which
+    // the callers keep.
     unsafe { children.add(number).read().as_ref() }
         .ok_or_else(|| PyValueError::new_err("it declares more fields than it has"))
 }

@@ -105,6 +105,8 @@ def _astype(self: Any, *args: Any, **kwargs: Any) -> Any:
     trace = self._trace
     if trace is not None and trace.active and len(args) == 1 and not kwargs:
         node, target, state = elements_of(trace, self), np.dtype(args[0]), float_state()
+        if node is not None and node.dtype == target and trace.of_rows:
+            return deferred(trace, node)
         if node is not None and node.dtype != target and may_defer(trace, state):
             made = cast(trace, node, target)
             if made is not None:

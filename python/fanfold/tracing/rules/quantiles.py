@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from fanfold.tracing.arrays import deferred
 from fanfold.tracing.nodes import Selection
-from fanfold.tracing.rules.registry import rule
+from fanfold.tracing.rules.registry import FUNCTIONS, rule
 from fanfold.tracing.rules.statistics import NOTHING, over_all, statistic
 from fanfold.tracing.trace import Trace
 from fanfold.tracing.ufuncs import elements_of, kernel
@@ -43,7 +43,14 @@ def _quantile(func: Any, name: str) -> None:
     ) -> Any:
         if out is not None or overwrite_input or weights is not None or keepdims not in (False, NOTHING):
             return None
-        if type(method) is not str or not _are_parts(q):
+        if type(method) is not str:
+            return None
+        if trace.of_rows and type(q) in (list, tuple) and all(type(each) in (int, float) for each in q):
+            return _several(func, trace, a, q, axis, method)
+        if trace.of_rows and type(q) is int:
+            # Python's integers and floats adopt the dtype of the elements alike.
+            q = float(q)
+        if not _are_parts(q):
             return None
         node = elements_of(trace, a)
         if (
@@ -72,6 +79,24 @@ def _quantile(func: Any, name: str) -> None:
         # The array is copied, because other functions with the same request must not see what this function writes to
         # it.
         return trace.force(made, f"np.{name} of several").copy()
+
+
+def _several(func: Any, trace: Trace, a: Any, q: Any, axis: Any, method: str) -> Any:
+    """Several quantiles as an array of objects, which are deferred numbers.
+
+    NumPy computes with these objects one by one, by their operators; where it asks for a value, the trace ends.
+    """
+    node = elements_of(trace, a)
+    numbers = [FUNCTIONS[func](trace, a, each, axis, method=method) for each in q]
+    if node is None or not numbers or any(each is None for each in numbers):
+        return None
+    if func(np.ones(2, node.dtype), q, method=method).dtype != numbers[0].dtype:
+        # NumPy computes several quantiles of float32 in float64.
+        return None
+    array = np.empty(len(numbers), object)
+    for place, number in enumerate(numbers):
+        array[place] = number
+    return array
 
 
 _NUMPY = np.lib.NumpyVersion(np.__version__)

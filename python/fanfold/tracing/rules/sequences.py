@@ -6,11 +6,28 @@ from typing import Any
 import numpy as np
 
 from fanfold.tracing.arrays import deferred
-from fanfold.tracing.nodes import Along, Selection
+from fanfold.tracing.nodes import Along, Node, Selection
 from fanfold.tracing.rules.registry import rule
 from fanfold.tracing.rules.statistics import over_all
 from fanfold.tracing.trace import Trace
 from fanfold.tracing.ufuncs import elements_of, kernel
+
+MOST_ITEMS = 16
+"""A function that reads more single elements than this loops over them."""
+
+
+def item(trace: Trace, node: Node, key: int) -> Any:
+    """``values[key]``, as the largest element of a slice of one."""
+    if not isinstance(node.shape, tuple) or len(node.shape) != 1 or node.dtype.kind not in "biuf":
+        return None
+    (length,) = node.shape
+    trace.items += 1
+    if not -length <= key < length or trace.items > MOST_ITEMS:
+        return None
+    part = trace.formulas.cut(node, slice(key % length, key % length + 1))
+    if part is None:
+        return None
+    return deferred(trace, trace.formulas.statistic(kernel("max"), None, part, node.dtype, np.max))
 
 
 @rule(np.cumsum, method="cumsum")

@@ -8,6 +8,7 @@ import numpy.typing as npt
 
 from fanfold.tracing.arrays import deferred
 from fanfold.tracing.nodes import Along, Node, Selection
+from fanfold.tracing.powers import SUMS, quick
 from fanfold.tracing.rules.registry import FUNCTIONS, rule
 from fanfold.tracing.trace import Trace
 from fanfold.tracing.ufuncs import by_warnings, elements_of, float_state, kernel
@@ -62,12 +63,14 @@ def statistic(
         with np.errstate(**state):
             return func(elements, **parameters)
 
+    if name in SUMS:
+        node = quick(trace.formulas, node)
     # NaN can mean that no element was left; NumPy warns of that.
     doubts_nan = chosen or name.startswith("nan")
     key = (kernel(name, **parameters), tuple(state.values()))
     made = trace.formulas.statistic(*key, node, result, plain, doubts_nan)
     raises = (chosen and name in ("min", "max", "ptp", "nanmin", "nanmax")) or name in ("nanargmin", "nanargmax")
-    if raises or (doubts_nan and not trace.has_its_filters()):
+    if not trace.of_rows and (raises or (doubts_nan and not trace.has_its_filters())):
         # Without elements NumPy raises or warns, and the function may rely on that.
         return trace.force(made, f"np.{name} of what may be nothing", at_once=True)
     return deferred(trace, made)

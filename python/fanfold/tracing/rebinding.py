@@ -1,0 +1,441 @@
+"""Recognised functions inside users' functions: ``lambda v: stats.skew(v) / stats.iqr(v)``.
+
+SciPy's functions do not dispatch on their arguments, and nothing global may be touched. A user's function is therefore
+called through a copy of it with the same code, in a copy of its globals in which the names that it calls stand for the
+recognised functions. The stand-ins answer traced values and call the real functions for all others. Helpers that the
+function calls by name are copied in the same way.
+
+It is certain only where a stand-in is called and never seen: `_Calls` reads the bytecode and finds the names that are
+loaded for nothing but calls. If a global that the function reads changes during the call, the result does not count.
+"""
+
+import dis
+import functools
+import sys
+import types
+import weakref
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, NamedTuple
+
+from fanfold.tracing.recognised import ADDRESSES, recognised
+
+Function = Callable[..., Any]
+Chain = tuple[str, ...]
+
+_NOT_USERS = frozenset((
+    *("numpy", "scipy", "pandas", "numba", "sklearn", "statsmodels", "xarray", "dask", "torch", "jax"),
+    *("fanfold", "builtins", "warnings", "functools", "inspect", "math", "statistics"),
+))  # fmt: skip
+"""The packages whose functions are not copied: they are not written for one call with one array."""
+
+_FRAMES = frozenset((
+    *("globals", "locals", "vars", "dir", "eval", "exec", "compile", "super", "__import__", "inspect", "sys", "gc"),
+    *("_getframe", "currentframe", "f_globals", "__globals__", "__code__"),
+))  # fmt: skip
+"""Names by which a function could see the copy."""
+
+_FLAGS = 0x20 | 0x80 | 0x100 | 0x200
+"""Generators and coroutines go on after the call."""
+
+
+class Rebound:
+    """A function as it is called with a traced array."""
+
+    __slots__ = ("_copies", "function", "is_copy")
+
+    def __init__(self, function: Function) -> None:
+        self._copies: _Copies | None = None
+        made = self._of(function)
+        self.function = function if made is None else made
+        self.is_copy = made is not None
+        """Whether another object than the function itself is called."""
+
+    def end(self) -> bool:
+        """Ends the call. Returns whether a global that the function reads has changed meanwhile."""
+        return self._copies is not None and self._copies.end()
+
+    def _of(self, function: Any) -> Any:
+        """What is called in place of a function; None if it is the function itself."""
+        found = recognised(function)
+        if found is not None:
+            return found
+        kind = type(function)
+        if kind is types.FunctionType:
+            if _may_call(function) and _is_users(function):
+                copies = _Copies(function)
+                if copies.made is not None:
+                    self._copies = copies
+                    return copies.made
+        elif kind is functools.partial:
+            inner = self._of(function.func)
+            return None if inner is None else functools.partial(inner, *function.args, **function.keywords)
+        elif kind is types.MethodType:
+            inner = self._of(function.__func__)
+            return None if inner is None else types.MethodType(inner, function.__self__)
+        return None
+
+
+# ---- copies ----
+
+
+class _Part:
+    """A function that is called: what its code does with names, what stands for them, and its helpers by name."""
+
+    __slots__ = ("calls", "copy", "helpers", "stand_ins")
+
+    def __init__(self, function: types.FunctionType) -> None:
+        self.copy: types.FunctionType | None = None
+        self.stand_ins: dict[str, Any] = {}
+        self.helpers: dict[str, types.FunctionType] = {}
+        self.calls = _calls_of(function.__code__)
+        if self.calls is not None:
+            self.stand_ins = dict(_standing_in(function, self.calls))
+            for name in self.calls.called - self.stand_ins.keys():
+                value = _value_of(function, name)
+                if type(value) is types.FunctionType and _is_users(value):
+                    self.helpers[name] = value
+
+
+class _Copies:
+    """The copies of a function and of the helpers that it calls."""
+
+    def __init__(self, function: types.FunctionType) -> None:
+        # The values that the copies have seen.
+        self._seen: list[tuple[Callable[[], Any], Any]] = []
+        self._parts: dict[types.FunctionType, _Part] = {}
+        queue = [function]
+        while queue:
+            each = queue.pop()
+            if each not in self._parts:
+                part = self._parts[each] = _Part(each)
+                queue.extend(part.helpers.values())
+        # Those that call something recognised, if only through helpers.
+        needed: set[types.FunctionType] = set()
+        more = {each for each, part in self._parts.items() if part.stand_ins}
+        while more:
+            needed |= more
+            more = {each for each, part in self._parts.items() if not needed.isdisjoint(part.helpers.values())} - needed
+        self._parts = {each: part for each, part in self._parts.items() if each in needed} if function in needed else {}
+        for each, part in self._parts.items():
+            part.copy = _bare(each, part)
+        for each, part in self._parts.items():
+            self._fill(each, part)
+        self.made = self._parts[function].copy if function in self._parts else None
+        """The copy of the function; None if neither it nor a helper calls something recognised."""
+
+    def _fill(self, function: types.FunctionType, part: _Part) -> None:
+        """Puts what stands for names, and the copies of helpers, in their places."""
+        copy: Any = part.copy
+        free = function.__code__.co_freevars
+        for name in part.calls.read if part.calls is not None else ():
+            # A global that does not exist can come to hide a builtin.
+            read = functools.partial(function.__globals__.__getitem__, name)
+            self._seen.append((read, function.__globals__.get(name, _NOTHING)))
+        copies = {name: self._parts[own].copy for name, own in part.helpers.items() if own in self._parts}
+        for name, new in (part.stand_ins | copies).items():
+            if name in free:
+                cell = _cell(function, name)
+                copy.__closure__[free.index(name)].cell_contents = new
+                self._see(functools.partial(getattr, cell), "cell_contents")
+            else:
+                copy.__globals__[name] = new
+            if type(new) is types.SimpleNamespace:
+                self._see_in(_value_of(function, name), new)
+
+    def _see(self, read: Callable[[str], Any], name: str) -> None:
+        self._seen.append((functools.partial(read, name), read(name)))
+
+    def _see_in(self, module: types.ModuleType, namespace: types.SimpleNamespace) -> None:
+        for name, value in vars(namespace).items():
+            self._see(functools.partial(getattr, module), name)
+            if type(value) is types.SimpleNamespace:
+                self._see_in(getattr(module, name), value)
+
+    def end(self) -> bool:
+        """Ends the call. Returns whether something that the copies have seen has changed meanwhile."""
+        for function, part in self._parts.items():
+            registry = part.copy.__globals__[_REGISTRY] if part.copy is not None else None
+            if registry:
+                # Python would have put it there itself.
+                function.__globals__.setdefault(_REGISTRY, registry)
+        return any(_now(read) is not value for read, value in self._seen)
+
+
+_REGISTRY = "__warningregistry__"
+
+
+def _now(read: Callable[[], Any]) -> Any:
+    try:
+        return read()
+    except (AttributeError, KeyError, ValueError):
+        return _NOTHING
+
+
+def _bare(function: types.FunctionType, part: _Part) -> types.FunctionType:
+    """A copy of a function with its own globals, and with its own cells for the names that something stands for."""
+    cells = []
+    for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
+        cells.append(types.CellType() if name in part.stand_ins or name in part.helpers else cell)
+        if cells[-1] is not cell:
+            cells[-1].cell_contents = cell.cell_contents
+    scope = dict(function.__globals__)
+    scope.setdefault(_REGISTRY, {})
+    made = types.FunctionType(
+        function.__code__, scope, function.__name__, function.__defaults__, tuple(cells) if cells else None
+    )
+    made.__dict__ = function.__dict__
+    for name in _CARRIED:
+        if hasattr(function, name):
+            setattr(made, name, getattr(function, name))
+    return made
+
+
+_CARRIED = (
+    *("__kwdefaults__", "__module__", "__qualname__", "__doc__", "__type_params__"),
+    # Since 3.14 annotations are evaluated when they are read.
+    "__annotate__" if sys.version_info >= (3, 14) else "__annotations__",
+)
+
+
+def _may_call(function: types.FunctionType) -> bool:
+    """Whether a function may call something recognised, by a glance at its names and at its helpers'."""
+    found = _functions_in(function)
+    if not found:
+        return found is None
+    seen, queue = {function}, found
+    while queue:
+        value = queue.pop()
+        if recognised(value) is not None:
+            return True
+        if value not in seen and _is_users(value):
+            seen.add(value)
+            found = _functions_in(value)
+            if found is None:
+                return True
+            queue += found
+    return False
+
+
+def _functions_in(function: types.FunctionType) -> list[types.FunctionType] | None:
+    """The functions behind the names of a function; None if it may call something recognised itself."""
+    code, scope = function.__code__, function.__globals__
+    if not _NAMES.isdisjoint(code.co_names) or types.CodeType in map(type, code.co_consts):
+        return None
+    found = []
+    for name in code.co_names:
+        value = scope.get(name)
+        if type(value) is types.FunctionType:
+            found.append(value)
+    for name in code.co_freevars:
+        value = _value_of(function, name)
+        if type(value) is types.FunctionType:
+            found.append(value)
+    return found
+
+
+_NAMES = frozenset(name for _, name in ADDRESSES)
+
+
+def _is_users(function: types.FunctionType) -> bool:
+    module = function.__globals__.get("__name__")
+    return not isinstance(module, str) or module.partition(".")[0] not in _NOT_USERS
+
+
+def _cell(function: types.FunctionType, name: str) -> types.CellType:
+    return (function.__closure__ or ())[function.__code__.co_freevars.index(name)]
+
+
+_NOTHING = object()
+
+
+def _value_of(function: types.FunctionType, name: str) -> Any:
+    """The value of a global or of a name of an enclosing function."""
+    if name in function.__code__.co_freevars:
+        try:
+            return _cell(function, name).cell_contents
+        except ValueError:
+            return _NOTHING
+    return function.__globals__.get(name, _NOTHING)
+
+
+def _standing_in(function: types.FunctionType, calls: "_Calls") -> Iterator[tuple[str, Any]]:
+    """The names for which something stands in, and what it is."""
+    for name in calls.called:
+        found = recognised(_value_of(function, name))
+        if found is not None:
+            yield name, found
+    for name, chains in calls.modules.items():
+        value = _value_of(function, name)
+        if type(value) is types.ModuleType:
+            namespace = _namespace(value, chains)
+            if namespace is not None:
+                yield name, namespace
+
+
+def _namespace(module: types.ModuleType, chains: "Iterable[tuple[Chain, bool]]") -> types.SimpleNamespace | None:
+    """The attributes of a module that a function uses, with stand-ins for what it only calls.
+
+    None if nothing stands in, or if the module itself would be seen.
+    """
+    ways: dict[str, list[tuple[Chain, bool]]] = {}
+    for (first, *rest), only_called in chains:
+        ways.setdefault(first, []).append((tuple(rest), only_called))
+    made: dict[str, Any] = {}
+    stands_in = False
+    for name, further in ways.items():
+        value = getattr(module, name, _NOTHING)
+        if value is _NOTHING:
+            return None
+        made[name] = value
+        if all(not rest and only_called for rest, only_called in further):
+            found: Any = recognised(value)
+        elif type(value) is types.ModuleType and all(rest for rest, _ in further):
+            found = _namespace(value, further)
+        else:
+            found = None
+        if found is not None:
+            made[name], stands_in = found, True
+    return types.SimpleNamespace(**made) if stands_in else None
+
+
+# ---- what the code calls ----
+
+
+class _Calls(NamedTuple):
+    """What a function's code does with the names of its globals and of its enclosing functions."""
+
+    called: frozenset[str]
+    """The names that it loads for nothing but calls."""
+    modules: dict[str, tuple[tuple[Chain, bool], ...]]
+    """For the names that it loads only for attributes: the attributes, and whether all they are for is to be called."""
+    read: frozenset[str]
+    """All globals that it loads."""
+
+
+_CACHE: "weakref.WeakKeyDictionary[types.CodeType, _Calls | None]" = weakref.WeakKeyDictionary()
+
+
+def _calls_of(code: types.CodeType) -> _Calls | None:
+    """What the code calls; None if a copy of its function could be told from the function."""
+    if code not in _CACHE:
+        _CACHE[code] = _analysed(code)
+    return _CACHE[code]
+
+
+def _analysed(code: types.CodeType) -> _Calls | None:
+    loads: dict[str, list[tuple[Chain, bool]]] = {}
+    read: set[str] = set()
+    changed: set[str] = set()
+    codes = [code]
+    while codes:
+        each = codes.pop()
+        if each.co_flags & _FLAGS or not _FRAMES.isdisjoint(each.co_names):
+            return None
+        for constant in each.co_consts:
+            if type(constant) is types.CodeType:
+                if constant.co_name not in ("<listcomp>", "<setcomp>", "<dictcomp>"):
+                    # A function that is made here could outlive the call.
+                    return None
+                codes.append(constant)
+        instructions = [one for one in dis.get_instructions(each) if one.opname not in _SILENT]
+        for place, one in enumerate(instructions):
+            if one.opname in ("STORE_GLOBAL", "DELETE_GLOBAL", "IMPORT_NAME", "LOAD_NAME"):
+                return None
+            if one.opname in ("STORE_DEREF", "DELETE_DEREF"):
+                changed.add(one.argval)
+            elif one.opname == "LOAD_GLOBAL" or (one.opname == "LOAD_DEREF" and one.argval in code.co_freevars):
+                if one.opname == "LOAD_GLOBAL":
+                    read.add(one.argval)
+                chain, last = _chain(instructions, place)
+                loads.setdefault(one.argval, []).append((chain, _is_call(instructions, last)))
+    kept = {name: ways for name, ways in loads.items() if name not in changed}
+    called = frozenset(name for name, ways in kept.items() if all(not chain and only for chain, only in ways))
+    modules = {
+        name: tuple(ways)
+        for name, ways in kept.items()
+        if all(chain for chain, _ in ways) and any(chain[-1] in _NAMES for chain, _ in ways)
+    }
+    return _Calls(called, modules, frozenset(read))
+
+
+_SILENT = frozenset(("CACHE", "EXTENDED_ARG", "NOP", "RESUME", "PRECALL", "KW_NAMES", "COPY_FREE_VARS"))
+
+
+def _chain(instructions: list[dis.Instruction], place: int) -> tuple[Chain, int]:
+    """The attributes that are read from a loaded name at once, and the place of the last instruction."""
+    names: list[str] = []
+    while place + 1 < len(instructions) and instructions[place + 1].opname in ("LOAD_ATTR", "LOAD_METHOD"):
+        place += 1
+        names.append(instructions[place].argval)
+    return tuple(names), place
+
+
+def _is_call(instructions: list[dis.Instruction], place: int) -> bool:
+    """Whether the value that an instruction loads is called, and seen by nothing else.
+
+    Follows the instructions up to the one that takes the value from the stack. Where they branch, it is not certain.
+    """
+    above = 1 if _NULL_COMES_LAST and _adds_null(instructions[place]) else 0
+    for one in instructions[place + 1 :]:
+        taken = _taken(one)
+        if taken is None:
+            return False
+        if taken > above:
+            return one.opname in _CALLS and taken == above + (1 if _NULL_COMES_LAST else 2)
+        above += _effect(one, taken)
+    return False
+
+
+def _effect(instruction: dis.Instruction, taken: int) -> int:
+    """How many values more than before are on the stack after an instruction."""
+    if instruction.opname in _CALLS:
+        # `dis.stack_effect` counts a part of it for an instruction before the call.
+        return 1 - taken
+    has_argument = instruction.opcode >= dis.HAVE_ARGUMENT
+    return dis.stack_effect(instruction.opcode, instruction.arg if has_argument else None)
+
+
+_NULL_COMES_LAST = sys.version_info >= (3, 13)
+"""Whether a call finds its function below the marker of a plain call, or above."""
+
+_CALLS = ("CALL", "CALL_KW", "CALL_FUNCTION_EX")
+
+
+def _adds_null(instruction: dis.Instruction) -> bool:
+    return instruction.opname in ("LOAD_GLOBAL", "LOAD_ATTR") and bool((instruction.arg or 0) & 1)
+
+
+def _taken(instruction: dis.Instruction) -> int | None:
+    """How many values an instruction takes from the stack; None if it is not certain."""
+    name, argument = instruction.opname, instruction.arg or 0
+    if name in _COUNTS:
+        return _COUNTS[name]
+    if name in _COUNTED:
+        times, more = _COUNTED[name]
+        return times * argument + more
+    if name == "CALL_FUNCTION_EX":
+        return 4 if sys.version_info >= (3, 14) else 3 + (argument & 1)
+    return None
+
+
+_COUNTS = {
+    **dict.fromkeys(
+        (
+            *("LOAD_CONST", "LOAD_FAST", "LOAD_FAST_CHECK", "LOAD_FAST_BORROW", "LOAD_FAST_LOAD_FAST", "LOAD_GLOBAL"),
+            *("LOAD_FAST_BORROW_LOAD_FAST_BORROW", "LOAD_DEREF", "LOAD_CLOSURE", "LOAD_SMALL_INT", "PUSH_NULL"),
+        ),
+        0,
+    ),
+    **dict.fromkeys(("LOAD_ATTR", "LOAD_METHOD", "UNARY_NEGATIVE", "UNARY_NOT", "UNARY_INVERT", "GET_ITER"), 1),
+    **dict.fromkeys(("LIST_EXTEND", "SET_UPDATE", "DICT_UPDATE", "DICT_MERGE", "LIST_TO_TUPLE"), 1),
+    **dict.fromkeys(("CALL_INTRINSIC_1", "TO_BOOL", "UNARY_POSITIVE"), 1),
+    **dict.fromkeys(("BINARY_OP", "COMPARE_OP", "IS_OP", "CONTAINS_OP", "BINARY_SUBSCR"), 2),
+    "BINARY_SLICE": 3,
+}
+_COUNTED = {
+    **dict.fromkeys(("BUILD_TUPLE", "BUILD_LIST", "BUILD_SET", "BUILD_SLICE", "BUILD_STRING"), (1, 0)),
+    "BUILD_MAP": (2, 0),
+    "BUILD_CONST_KEY_MAP": (1, 1),
+    "CALL": (1, 2),
+    "CALL_KW": (1, 3),
+}
