@@ -103,10 +103,16 @@ build-test: $(VENV)/.test
 	$(call say,Building fanfold with the kernel that panics on request)
 	@$(MATURIN) develop --release --quiet --features test-kernels
 
+.PHONY: fuzz
+fuzz: $(VENV)/.test build-test  ## a hundred thousand random programs, compared with their plain calls
+	$(call say,Running random programs)
+	@$(BIN)/python tests/programs.py 100000
+
 .PHONY: bench
-bench: $(VENV)/.bench  ## every figure, side by side with the peers; records them and writes the README's table
+bench: $(VENV)/.bench  ## every figure, side by side with the peers; records them and writes the README's tables
 	@$(MATURIN) develop --release --quiet
 	@$(BIN)/python benches/compare.py --write
+	@$(BIN)/python benches/toolbox.py --write
 	@cargo bench --no-default-features
 	@$(BIN)/python benches/callgrind.py
 

@@ -11,6 +11,7 @@ import resource
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -51,12 +52,33 @@ def stream_memory(elements: int) -> dict[str, Any]:
     return answer
 
 
+def newcomer_memory(elements: int) -> dict[str, Any]:
+    """Peak memory over a run of the newcomer's eight functions, measured in a fresh interpreter."""
+    answer: dict[str, Any] = json.loads(run_python(str(Path(__file__).resolve()), "newcomer", str(elements)))
+    return answer
+
+
 def _status(field: str) -> float:
     """A field of /proc/self/status in MiB."""
     for line in Path("/proc/self/status").read_text().splitlines():
         if line.startswith(field + ":"):
             return int(line.split()[1]) / 1024
     raise KeyError(field)
+
+
+def _peak(task: Callable[[], Any]) -> dict[str, Any]:
+    """Peak memory before and after a task, and how it was measured."""
+    try:
+        # Writing 5 sets the peak back to what is in use now.
+        Path("/proc/self/clear_refs").write_text("5")
+        how = "VmHWM"
+        before = _status("VmHWM")
+    except OSError:
+        how = "ru_maxrss"
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    results = task()
+    after = _status("VmHWM") if how == "VmHWM" else resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    return {"before": before, "after": after, "how": how, "results": results}
 
 
 def _measure_memory(elements: int) -> dict[str, Any]:
@@ -69,23 +91,31 @@ def _measure_memory(elements: int) -> dict[str, Any]:
         *("sum", "mean", "var", "std", "min", "max", "argmin", "argmax", "count_nan", "skew", "kurtosis"),
         ff.histogram(bins=100, range=(-6, 6)),
     ]
-    try:
-        # Writing 5 sets the peak back to what is in use now.
-        Path("/proc/self/clear_refs").write_text("5")
-        how = "VmHWM"
-        before = _status("VmHWM")
-    except OSError:
-        how = "ru_maxrss"
-        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    results = ff.run(x, functions)
-    after = _status("VmHWM") if how == "VmHWM" else resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    found = _peak(lambda: ff.run(x, functions))
+    results = found.pop("results")
     assert results["sum"] == elements
     assert results["var"] == 0.0
     assert results["histogram"].counts.sum() == elements
-    return {"before": before, "after": after, "how": how, "threads": len(os.listdir("/proc/self/task"))}
+    return found | {"threads": len(os.listdir("/proc/self/task"))}
 
+
+def _measure_newcomer(elements: int) -> dict[str, Any]:
+    import numpy as np
+
+    import fanfold as ff
+    from workload.recipes import EIGHT
+
+    x = np.random.default_rng(1).standard_normal(elements)
+    # The first run loads code and starts the threads.
+    ff.run(x[:200_000], EIGHT)
+    found = _peak(lambda: ff.run(x, EIGHT))
+    assert found.pop("results")["histogram"].sum() == elements
+    return found
+
+
+MEASURES = {"memory": _measure_memory, "newcomer": _measure_newcomer}
 
 if __name__ == "__main__":
-    if sys.argv[1:2] != ["memory"] or len(sys.argv) != 3:
-        sys.exit("usage: probes.py memory ELEMENTS")
-    print(json.dumps(_measure_memory(int(sys.argv[2]))))
+    if len(sys.argv) != 3 or sys.argv[1] not in MEASURES:
+        sys.exit(f"usage: probes.py {'|'.join(MEASURES)} ELEMENTS")
+    print(json.dumps(MEASURES[sys.argv[1]](int(sys.argv[2]))))

@@ -19,7 +19,8 @@ from measuring import Figure, Measured, Row, seconds
 ROOT = Path(__file__).resolve().parent.parent
 RECORD = ROOT / "benches" / "record"
 README = ROOT / "README.md"
-MARKERS = re.compile(r"(<!-- figures:begin -->\n).*?(<!-- figures:end -->)", re.DOTALL)
+FIGURES, TOOLBOX = "figures", "toolbox"
+"""What a record and a table in README.md are about: they have a benchmark's name."""
 PEERS = ("numpy", "scipy", "numba", "llvmlite", "polars")
 
 
@@ -28,7 +29,7 @@ def cores() -> int:
     return len(os.sched_getaffinity(0))
 
 
-def host(config: dict[str, Any]) -> dict[str, Any]:
+def host(config: dict[str, Any], peers: Sequence[str] = PEERS) -> dict[str, Any]:
     """Where and with what the figures are measured."""
     model = re.search(r"^model name\s*:\s*(.+)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
     return {
@@ -40,7 +41,7 @@ def host(config: dict[str, Any]) -> dict[str, Any]:
         "python": platform.python_version(),
         "fanfold": {name: config.get(name) for name in ("version", "simd", "workers", "debug")},
         "commit": commit(),
-        "peers": {name: importlib.metadata.version(name) for name in PEERS},
+        "peers": {name: importlib.metadata.version(name) for name in peers},
     }
 
 
@@ -158,8 +159,20 @@ def tally(rows: Sequence[Row]) -> str:
     return f"{sum(row.goal_reached for row in rows)} of {len(rows)} goals reached, {sum(aims)} of {len(aims)} aims"
 
 
-def write_record(rows: Sequence[Row], where: dict[str, Any]) -> list[Path]:
-    """Write the record of this day, as data and to read."""
+def markers(about: str) -> re.Pattern[str]:
+    """The place of a table in README.md."""
+    return re.compile(rf"(<!-- {about}:begin -->\n).*?(<!-- {about}:end -->)", re.DOTALL)
+
+
+def stem(about: str, day: str) -> str:
+    """The name of a day's record."""
+    return day if about == FIGURES else f"{about}-{day}"
+
+
+def write_record(
+    rows: Sequence[Row], where: dict[str, Any], about_what: str = FIGURES, functions: Sequence[Any] = ()
+) -> list[Path]:
+    """Write the record of this day, as data and to read; with the times of each function, if there are any."""
     RECORD.mkdir(parents=True, exist_ok=True)
     figures = [
         {
@@ -171,28 +184,32 @@ def write_record(rows: Sequence[Row], where: dict[str, Any]) -> list[Path]:
         }
         for row in rows
     ]
-    data = RECORD / f"{where['date']}.json"
-    data.write_text(json.dumps({"host": where, "figures": figures}, indent=2) + "\n")
-    text = RECORD / f"{where['date']}.md"
+    record: dict[str, Any] = {"host": where, "figures": figures}
+    if functions:
+        record["functions"] = [asdict(each) for each in functions]
+    name = stem(about_what, where["date"])
+    data = RECORD / f"{name}.json"
+    data.write_text(json.dumps(record, indent=2) + "\n")
+    text = RECORD / f"{name}.md"
     text.write_text(
-        f"# Figures of {where['date']}\n\n{about(where)}.\n\n{tally(rows)}. "
+        f"# {about_what.capitalize()} of {where['date']}\n\n{about(where)}.\n\n{tally(rows)}. "
         "Medians; ours and the peer's timed in pairs, one next to the other; in parentheses the lowest and "
         f"the highest ratio of a pair.\n\n{full_table(rows)}\n"
     )
     return [data, text]
 
 
-def check_readme() -> None:
+def check_readme(about_what: str = FIGURES) -> None:
     """Fail early if README.md has no place for the figures."""
-    if not README.is_file() or not MARKERS.search(README.read_text()):
-        raise SystemExit("README.md has no lines <!-- figures:begin --> and <!-- figures:end -->")
+    if not README.is_file() or not markers(about_what).search(README.read_text()):
+        raise SystemExit(f"README.md has no lines <!-- {about_what}:begin --> and <!-- {about_what}:end -->")
 
 
-def write_readme(rows: Sequence[Row], where: dict[str, Any]) -> None:
+def write_readme(rows: Sequence[Row], where: dict[str, Any], about_what: str = FIGURES) -> None:
     """Put the figures between the markers in README.md."""
-    day = where["date"]
     block = (
         f"\n{compact_table(rows)}\n\n{tally(rows)}; measured on {about(where)} "
-        f"([all numbers](benches/record/{day}.md)).\n\n"
+        f"([all numbers](benches/record/{stem(about_what, where['date'])}.md)).\n\n"
     )
-    README.write_text(MARKERS.sub(lambda found: found[1] + block + found[2], README.read_text()))
+    place = markers(about_what)
+    README.write_text(place.sub(lambda found: found[1] + block + found[2], README.read_text()))

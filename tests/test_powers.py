@@ -53,7 +53,7 @@ def test_any_float(x: float, exponent: int) -> None:
         own = np.power(np.array([x]), exponent)
     found, flags = raised(np.array([x]), exponent)
     np.testing.assert_array_max_ulp(found, own, 1)
-    assert np.signbit(found[0]) == np.signbit(own[0])
+    assert np.isnan(x) or np.signbit(found[0]) == np.signbit(own[0])
     assert bool(flags & 4) == (np.isinf(found[0]) and np.isfinite(x))
 
 
@@ -63,7 +63,7 @@ FUNCTIONS: dict[str, Callable[[Array], Any]] = {
     "power": lambda v: np.power(np.abs(v), 3).mean() + np.power(v, 2).std(),
     "float exponent": lambda v: (v**3.0).mean(),
     "selected": lambda v: np.var(v[v > 0] ** 5),
-    "of a sum": lambda v: np.sqrt(np.sum((v**3 - 2 * v**4 + 1) / (1 + v**6))),
+    "of a sum": lambda v: np.sqrt(np.sum((v**3 + 2 * v**4 + 9) / (1 + v**6))),
 }
 
 

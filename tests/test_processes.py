@@ -121,7 +121,6 @@ NOT_FUSED = {
     "text": lambda v: repr(v),
     "facts": lambda v: [v.dtype, v.shape, v.ndim, len(v), v.nbytes, v.flags.c_contiguous, isinstance(v, np.ndarray)],
     "many values": lambda v: [np.quantile(v, q).item() for q in np.linspace(0, 1, 20)],
-    "histogram": lambda v: list(np.histogram(v, 5)),
     "memory": lambda v: [memoryview(v).nbytes, v.view(np.int64).sum(), v.item(3), 0.5 in v],
     "next": lambda v: next(iter(v)),
     "closure": (lambda n: lambda v: v.tolist()[n])(7),

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
+from scipy import stats
 
 import fanfold as ff
 
@@ -467,6 +468,19 @@ def test_few_rows_or_elements(shape: tuple[int, ...]) -> None:
             alike(r[function.__name__], np.apply_along_axis(function, -1, x), "float64")
 
 
+def test_no_rows_along_several_axes() -> None:
+    assert ff.run(np.zeros((0, 2, 3)), [mean, scores], axis=(1, 2))["scores"].shape == (0, 6)
+
+
+def test_a_copy_of_rows_is_read_only_too() -> None:
+    def sorts(v: Array) -> Any:
+        v.sort()
+        return v[0]
+
+    with pytest.raises(ValueError, match="read-only"):
+        ff.run(np.ones((2, 3, 4)), sorts, axis=(0, 2))
+
+
 def test_no_rows_for_a_function_that_must_be_called() -> None:
     with pytest.raises(ValueError, match="data has no rows"):
         ff.run(np.zeros((0, 5)), sorted_first, axis=1)
@@ -476,6 +490,12 @@ def test_rows_without_elements() -> None:
     assert ff.run(np.zeros((3, 0)), lambda v: v.sum(), axis=1)["<lambda>"].tolist() == [0.0] * 3
     with pytest.raises(ValueError, match="zero-size array"):
         ff.run(np.zeros((3, 0)), lambda v: v.max(), axis=1)
+
+
+def test_differences_of_one_element() -> None:
+    with pytest.raises(ValueError, match="empty sequence"):
+        ff.run(np.ones((3, 1)), lambda v: np.argmax(np.diff(v)), axis=1)
+    assert ff.run(np.ones((3, 1)), lambda v: np.diff(v), axis=1)["<lambda>"].shape == (3, 0)
 
 
 def test_degrees_of_freedom_that_are_not_left() -> None:
@@ -580,12 +600,29 @@ def test_what_numpy_computes_with_numbers_has_its_bits() -> None:
         a, b = v[0], v[1]
         return (
             a + b, a - b, a * b, a / b, -a, abs(a), a**2, a**3, abs(a) ** 0.5, a // b, a % b, np.sqrt(abs(a)),
-            np.exp(a), np.log(abs(b)), np.sin(a), np.minimum(a, b), np.hypot(a, b), a > b, np.float32(a), 1 / b,
-            np.arctan2(a, b), np.square(a),
+            np.exp(a), np.log(abs(b)), np.sin(a), np.minimum(a, b), np.hypot(a, b), a > b, 1 / b,
+            a == b, 3 - a, -2.5 // b, np.arctan2(a, b), np.square(a),
         )  # fmt: skip
 
     r = ff.run(x, numbers, axis=1)
+    assert r.report.how == {"numbers": "fused"}
     assert np.array_equal(r["numbers"], np.apply_along_axis(numbers, 1, x))
+
+
+@pytest.mark.parametrize("dtype", ["int64", "uint8", "float32"])
+def test_what_numpy_computes_with_numbers_of_other_dtypes(dtype: str) -> None:
+    x = np.random.default_rng(0).integers(0, 256, (300, 5)).astype(dtype)
+
+    def numbers(v: Array) -> Any:
+        a, b = v[0], v[1]
+        return a + b, a * b, a - b, a / (b + 1), a < b, a // 3, -(a * 1.0), a**2, np.add(a, b), a * 2.5
+
+    r, own = warned(lambda: ff.run(x, numbers, axis=1))
+    expected, texts = warned(lambda: np.apply_along_axis(numbers, 1, x))
+    assert r.report.how == {"numbers": "fused"}
+    assert own == texts
+    assert r["numbers"].dtype == expected.dtype
+    assert np.array_equal(r["numbers"], expected)
 
 
 def test_a_loop_over_many_elements_is_not_traced() -> None:
@@ -599,3 +636,71 @@ def test_a_loop_over_many_elements_is_not_traced() -> None:
     r = ff.run(x, many, axis=1)
     assert r.report.how == {"many": "plain"}
     assert np.array_equal(r["many"], np.apply_along_axis(many, 1, x))
+
+
+@pytest.mark.parametrize("dtype", ["bool", "complex128", "float32", "uint64", "int8"])
+@pytest.mark.parametrize("function", FUSED)
+def test_each_dtype_has_the_result_or_the_exception_of_a_call(dtype: str, function: Function) -> None:
+    x = (np.arange(60).reshape(4, 15) * 7 % 11).astype(dtype)
+    expected: Any = None
+    try:
+        expected, _ = warned(lambda: np.apply_along_axis(function, 1, x))
+    except (TypeError, ValueError) as error:
+        with pytest.raises(type(error)):
+            ff.run(x, function, axis=1)
+        return
+    found, _ = warned(lambda: ff.run(x, function, axis=1))
+    alike(found[function.__name__], expected, "float32")
+
+
+def test_functions_that_pass_objects_on_are_called() -> None:
+    x = np.full((3, 4), np.nan)
+    x[0] = 1.0
+
+    def replaced(v: Array) -> Any:
+        return np.nan_to_num(np.quantile(v, [0.25, 0.75]))
+
+    r = ff.run(x, replaced, axis=1)
+    assert r["replaced"].tolist() == [[1.0, 1.0], [0.0, 0.0], [0.0, 0.0]]
+
+
+def test_arithmetic_with_several_quantiles() -> None:
+    x = elements("float64", (20, 31))
+
+    def several(v: Array) -> Any:
+        q = np.percentile(v, [10.0, 50, 90])
+        return (q - q[1]) / (q[2] - q[0]) * 2 + [0, 0.5, 1]
+
+    r = ff.run(x, several, axis=1)
+    assert r.report.how == {"several": "fused"}
+    alike(r["several"], np.apply_along_axis(several, 1, x), "float64")
+
+
+def test_recognised_functions_of_scipy() -> None:
+    def shape(v: Array) -> Any:
+        return stats.skew(v), stats.kurtosis(v), stats.iqr(v)
+
+    def entropy(v: Array) -> Any:
+        return stats.entropy(np.abs(np.asarray(v)) + 1)
+
+    for dtype in ("float64", "float32", "int64"):
+        x = elements(dtype, (40, 90))
+        x[7] = 3
+        r, texts = warned(lambda x=x: ff.run(x, [shape, entropy], axis=1))
+        for function in (shape, entropy):
+            expected, own = warned(lambda x=x, function=function: np.apply_along_axis(function, 1, x))
+            alike(r[function.__name__], expected, dtype)
+            assert own <= texts
+    # SciPy warns of the row of equal elements, which has a call of its own.
+    assert r.report.why["shape"] == "called for 1 of 40 rows"
+
+
+def test_a_recognised_function_that_needs_values_at_once() -> None:
+    x = np.abs(elements("float64", (30, 200)))
+
+    def several(v: Array) -> Any:
+        return stats.zscore(v)[:2], stats.mode(np.round(v)).mode, stats.trim_mean(v, 0.1)
+
+    r = ff.run(x, {str(each): lambda v, each=each: several(v)[each] for each in range(3)}, axis=1)
+    for each in range(3):
+        alike(r[str(each)], np.apply_along_axis(lambda v, each=each: several(v)[each], 1, x), "float64")

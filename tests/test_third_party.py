@@ -27,6 +27,7 @@ from scipy import fft, interpolate, ndimage, optimize, signal, special, stats
 import fanfold as ff
 import plain
 from fanfold.tracing import calls
+from workload import recipes, third_party
 
 with warnings.catch_warnings():
     # Not of what it computes: of modules that are missing, of its own future, of what it imports.
@@ -555,6 +556,10 @@ BY_HAND: list[Function] = [
 
 
 FAMILIES: dict[str, Callable[[], dict[str, Function]]] = {
+    "recipes": lambda: {**recipes.FORTY, **recipes.EIGHT, **recipes.HOLDING, **recipes.FEATURES},
+    "tsfel": third_party.tsfel_features,
+    "antropy": third_party.antropy_features,
+    "scikit-learn": third_party.sklearn_metrics,
     "tsfresh": of_tsfresh,
     "by hand": lambda: {f"{number}": function for number, function in enumerate(BY_HAND)},
     "numpy.ndarray": of_arrays,

@@ -515,6 +515,8 @@ def test_warnings_are_numpys() -> None:
     x = NORMAL
     functions: list[Function] = [
         lambda v: np.log(v).max(),
+        lambda v: np.log(v)[::-1].max(),
+        lambda v: np.diff(np.log(v)[2:]).max(),
         lambda v: (1 / (v - v[0])).max(),
         lambda v: np.exp(v * 1000).min(),
         lambda v: v[v > 100].mean(),

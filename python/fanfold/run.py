@@ -342,10 +342,10 @@ class Run:
         own = self._own(name)
         present = None
         data: Any
-        if isinstance(own, _core.Source) and missing(own) and asked.takes_where(own):
+        if isinstance(own, _core.Source) and asked.takes_where(own) and own.array is not None:
             data, present = own.array, own.is_present()
         else:
-            data, _ = self._as_array(name)
+            data = self._as_array(name)[0]
             if data.ndim < asked.ndim or data.shape != asked.shape:
                 # The elements that are present, which are one row.
                 asked = Rows.along_axes(data, tuple(range(data.ndim)))

@@ -7,6 +7,7 @@
 //! Kernels request expressions and sinks read them; neither depends on how they are computed.
 
 mod cast;
+mod edges;
 mod eval;
 mod flags;
 mod graph;
@@ -16,6 +17,7 @@ mod program;
 mod step;
 
 pub use cast::can_cast;
+pub use edges::Edges;
 pub use eval::Evaluator;
 pub use flags::Flags;
 pub use graph::{Expression, Graph, NodeId};

@@ -149,8 +149,7 @@ impl FormulasOfRows {
         drop(state);
         let (array, _) = &arrays[0];
         let options = RunOptions { workers, timeout };
-        let (told, workers) =
-            options.detached(py, array.len(), |workers, control| formulas.run(workers, control))?;
+        let (told, workers) = options.detached(py, array.len(), |workers, control| formulas.run(workers, control))?;
         let RowAnswers { columns, failed, flags } = told?;
         let first = Input::Array(array.clone());
         let columns = columns.iter().map(|column| rows::object(column, &first)).collect::<PyResult<Vec<_>>>()?;

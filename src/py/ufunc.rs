@@ -8,13 +8,13 @@
 use std::ffi::{CStr, c_char, c_int, c_void};
 use std::sync::Arc;
 
-use numpy::{PyArrayDescr, PyArrayDescrMethods};
+use numpy::{PyArray1, PyArrayDescr, PyArrayDescrMethods, PyArrayMethods};
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyCapsule, PyDict, PyTuple};
 
 use crate::dtype::{Buffer, ItemType};
-use crate::expr::{Elementwise, Flags, Operand};
+use crate::expr::{Edges, Elementwise, Flags, Operand};
 use crate::py::input;
 
 const NAME: &CStr = c"numpy_1.24_ufunc_call_info";
@@ -188,6 +188,21 @@ impl UfuncLoop {
             _capsule: capsule.into_any().unbind(),
         };
         Ok(UfuncLoop { function: Arc::new(function), name: ufunc.getattr("__name__")?.extract()? })
+    }
+
+    /// A loop that counts, for each element, the edges that `np.searchsorted` passes: those below it and, if `right`,
+    /// those that equal it. The edges must ascend, as float64 or int64, and the elements must be of their dtype.
+    #[staticmethod]
+    fn searchsorted(edges: &Bound<'_, PyAny>, right: bool) -> PyResult<UfuncLoop> {
+        let unsorted = || PyValueError::new_err("the edges must ascend, without NaN");
+        let function: Arc<dyn Elementwise> = if let Ok(edges) = edges.cast::<PyArray1<f64>>() {
+            Arc::new(Edges::new(&edges.to_vec()?, right).ok_or_else(unsorted)?)
+        } else if let Ok(edges) = edges.cast::<PyArray1<i64>>() {
+            Arc::new(Edges::new(&edges.to_vec()?, right).ok_or_else(unsorted)?)
+        } else {
+            return Err(PyTypeError::new_err("the edges must be a one-dimensional array of float64 or int64"));
+        };
+        Ok(UfuncLoop { function, name: "searchsorted".to_owned() })
     }
 
     /// The ufunc's name.

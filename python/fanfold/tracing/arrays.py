@@ -21,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fanfold.checks import locked
-from fanfold.tracing.nodes import Node, Source
+from fanfold.tracing.nodes import Along, Node, Source
 from fanfold.tracing.operators import BINARY, COMPARISONS, IN_PLACE, UNARY
 from fanfold.tracing.trace import Trace
 
@@ -244,7 +244,7 @@ class Deferred(metaclass=StandsIn):
 class DeferredArray(Deferred):
     """An array that is not computed yet."""
 
-    __slots__ = ("_children", "_is_input", "_parent")
+    __slots__ = ("_children", "_is_input", "_parent", "_source")
 
     _stands_for = np.ndarray
 
@@ -255,6 +255,19 @@ class DeferredArray(Deferred):
         # Slices will share the memory of the elements.
         self._parent: tuple[DeferredArray, slice] | None = None
         self._children: list[tuple[weakref.ref[DeferredArray], slice]] = []
+        # The elements of a kernel's result, if formulas read them: nobody may write to this array.
+        self._source: Node | None = None
+
+    def _formula(self) -> Node | None:
+        """The formula, while it is valid. A kernel's array of results is computed now, and formulas read it."""
+        node = self._node
+        if type(node.operation) is not Along or not (self._real is None and self._trace.active):
+            return super()._formula()
+        if self._source is None and takes(node.dtype) and math.prod(self.shape) >= self._trace.smallest:
+            self._lent = self._trace.force(node, None) if self._lent is None else self._lent
+            if self._lent.ndim == 1 or self._lent.flags.c_contiguous:
+                self._source = self._trace.formulas.source(self._lent)
+        return self._source
 
     # ---- what is known ----
 
@@ -278,6 +291,8 @@ class DeferredArray(Deferred):
     size = attribute("size", lambda self: math.prod(self.shape))
     itemsize = attribute("itemsize", lambda self: self.dtype.itemsize)
     nbytes = attribute("nbytes", lambda self: self.size * self.dtype.itemsize)
+    T = attribute("T", lambda self: self.transpose())
+    real = attribute("real", lambda self: self if self.dtype.kind in "biuf" else self._materialise("real").real)
 
     def __len__(self) -> int:
         if not self.ndim:
@@ -302,6 +317,8 @@ class DeferredArray(Deferred):
                 self._real = parent._materialise(reason)[part] if self._real is None else self._real
             else:
                 self._real, self._lent = self._lend(reason), None
+                if self._source is not None:
+                    self._real, self._source = self._real.copy(), None
             self._share()
         return self._real
 
@@ -339,7 +356,7 @@ class DeferredArray(Deferred):
     def __getitem__(self, key: Any) -> Any:
         node = self._formula()
         if node is not None and isinstance(key, slice) and self.ndim == 1:
-            part = self._trace.formulas.cut(node, key)
+            part = self._trace.cut(node, key)
             if part is not None and part.shape[0] >= self._trace.smallest:  # type: ignore[index]
                 child: Any = deferred(self._trace, part)
                 child._parent = (self, key)
@@ -395,6 +412,14 @@ def deferred_input(trace: Trace, node: Node) -> DeferredArray:
     made._is_input = True
     trace.accept(made)
     return made
+
+
+def same_elements(array: DeferredArray) -> Any:
+    """A view of an array with one axis: its elements will be in the same memory."""
+    view: Any = deferred(array._trace, array._node)
+    view._parent = (array, slice(None))
+    array._children.append((weakref.ref(view), slice(None)))
+    return view
 
 
 def takes(dtype: np.dtype[Any]) -> bool:

@@ -139,6 +139,15 @@ class Formulas:
         node.plain = plain
         return node
 
+    def answer(self, kernel: _core.Kernel, of: Node, dtype: np.dtype[Any], plain: Callable[[Array], Any]) -> Node:
+        """The node of a kernel's result that is an array, or several arrays.
+
+        It is not shared, for the same reason. In one sweep, equal requests share everything but the arrays.
+        """
+        node = Node(Statistic(kernel, False), (of,), dtype, ())
+        node.plain = plain
+        return node
+
     def computed(
         self,
         function: Callable[..., Any],
@@ -160,8 +169,11 @@ class Formulas:
         holder = self.intern(key, lambda: Node("shape", (mask,), mask.dtype, Selection(mask)))
         return self.apply("select", (mask, values), values.dtype, holder.shape)
 
-    def cut(self, node: Node, part: slice) -> Node | None:
-        """A slice of a formula, as the formula of slices. None if its elements are not in the order of the arrays."""
+    def cut(self, node: Node, part: slice) -> dict[Node, Node] | None:
+        """A slice of a formula, as the formula of slices: all nodes that the formula is made of, and their slices.
+
+        None if its elements are not in the order of the arrays.
+        """
         if isinstance(node.shape, Selection) or len(node.shape) != 1:
             return None
         done: dict[Node, Node] = {}
@@ -174,7 +186,7 @@ class Formulas:
                 inputs = tuple(done[of] for of in each.inputs)
                 shape = next(of.shape for of in inputs if not of.is_number)
                 done[each] = self.apply(each.operation, inputs, each.dtype, shape)
-        return done[node]
+        return done
 
     # ---- knowing them ----
 
@@ -242,7 +254,7 @@ class Formulas:
             node.known = True
         if node.known:
             # Several quantiles give an array, and other kernels a tuple, which formulas do not extend.
-            has_one = node.error is None and node.operation != "values" and not isinstance(node.value, tuple)
+            has_one = node.error is None and node.operation != "values" and not isinstance(node.value, tuple | None)
             if node.id is None and has_one and np.ndim(node.value) == 0 and node.dtype.kind in "biufc":
                 node.id = self.session.constant(np.asarray(node.value, node.dtype))
             return False
@@ -325,7 +337,7 @@ class Formulas:
         left.
         """
         (of,) = node.inputs
-        doubtful = node.operation.doubts_nan and value != value  # NaN differs from itself
+        doubtful = node.operation.doubts_nan and np.any(value != value)  # NaN differs from itself
         if node.plain is not None and (not good or doubtful):
             plain = node.plain
             node.operation, node.inputs = Computed(lambda elements: plain(elements.value), []), (self.values(of),)

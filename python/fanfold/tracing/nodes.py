@@ -14,10 +14,12 @@ Array = npt.NDArray[Any]
 class Selection:
     """The shape of a selection by a mask: the number of elements is unknown until they are counted."""
 
-    __slots__ = ("mask",)
+    __slots__ = ("has_some", "mask")
 
     def __init__(self, mask: "Node") -> None:
         self.mask = mask
+        # Whether it is known that there are elements.
+        self.has_some = False
 
 
 Shape = tuple[int, ...] | Selection

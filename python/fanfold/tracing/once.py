@@ -12,7 +12,9 @@ Numbers that Python computes from numbers are computed for all rows between two 
 uncertain (a kernel that fails, NaN where NumPy would warn) gets a call of its own.
 """
 
+import functools
 import itertools
+import math
 import operator
 import time
 import warnings
@@ -31,6 +33,8 @@ from fanfold.tracing import results
 from fanfold.tracing.arrays import Deferred, DeferredArray, deferred, takes
 from fanfold.tracing.formulas import Formulas
 from fanfold.tracing.nodes import Along, Array, Computed, FromValues, Node, Selection, Source, Statistic
+from fanfold.tracing.rebinding import Rebound
+from fanfold.tracing.rules.quantiles import Several
 from fanfold.tracing.trace import KINDS, MESSAGES, InVain, Trace
 
 Function = Callable[[Array], Any]
@@ -52,6 +56,18 @@ class RowTrace(Trace):
         self.is_running = True
         self.noted: list[tuple[Node, str, dict[str, Any]]] = []
         """The operations for which NumPy warns."""
+
+    def keep(self, made: Any, node: Node) -> None:
+        """Records a deferred value. Ends the trace if it has no elements, for which NumPy may warn or raise."""
+        if node.shape == (0,):
+            self.because("a slice without elements")
+        super().keep(made, node)
+
+    def know(self, nodes: list[Node], at_once: bool = False) -> None:
+        """Ends the trace: the function needs values now."""
+        if self.is_running:
+            self.because("it asked for a value")
+        super().know(nodes, at_once)
 
     def because(self, reason: str) -> None:
         """Ends the trace for this reason."""
@@ -90,7 +106,6 @@ class _Result:
     def __init__(self, value: Any) -> None:
         self.kind = type(value)
         self.keys: tuple[Any, ...] = ()
-        self.names: Any = None
         if self.kind is dict:
             self.keys = tuple(value)
             parts = list(value.values())
@@ -109,7 +124,7 @@ class _Result:
             is_array = type(part) is Node and not part.is_number
             if is_array and (self.kind is not Deferred or isinstance(part.shape, Selection) or len(part.shape) != 1):
                 return "the kind of its result"
-        if self.kind is np.ndarray and len({part.dtype for part in self.parts if type(part) is Node}) != 1:
+        if self.kind is Several and len({part.dtype if type(part) is Node else None for part in self.parts}) != 1:
             return "the kind of its result"
         if self.kind not in (dict, Deferred) and (not self.parts or self.dtype() is None):
             return "the kind of its result"
@@ -117,9 +132,6 @@ class _Result:
 
     def dtype(self) -> np.dtype[Any] | None:
         """The dtype of an array of the parts; None if it holds no numbers."""
-        if self.kind is np.ndarray:
-            found: np.dtype[Any] = self.parts[0].dtype
-            return found
         sample = [part.dtype.type(1) if type(part) is Node else part for part in self.parts]
         dtype = np.asarray(sample).dtype
         return dtype if dtype.kind in "biufc" else None
@@ -144,8 +156,8 @@ class _Result:
 
 
 def _is_of_objects(value: Any) -> bool:
-    """Whether a result is an array of objects, as several quantiles of a row are."""
-    return type(value) is np.ndarray and value.dtype == object and value.ndim == 1
+    """Whether a result is an array of deferred numbers, as several quantiles of a row are."""
+    return type(value) is Several and value.ndim == 1
 
 
 class _Traced:
@@ -179,11 +191,12 @@ class _Traced:
     ) -> tuple[_Result, list[tuple[Node, str, dict[str, Any]]]] | None:
         trace = formulas.trace = RowTrace(formulas)
         stand_in = self._stand_in(formulas, trace, row)
+        rebound = Rebound(self.called.function)
         found: _Result | None = None
         why: str | None = None
         try:
             with standing_in():
-                value = self.called.context.run(self.called.function, stand_in)
+                value = self.called.context.run(rebound.function, stand_in)
             found = _Result(value)
             if {id(each) for each in results.deferred_in(value)} != {id(each) for each in found.left}:
                 why = "the kind of its result"
@@ -193,12 +206,16 @@ class _Traced:
         except Exception as error:  # noqa: BLE001 - a function can raise anything
             why = f"it raised {type(error).__name__}"
         del stand_in
+        if rebound.end():
+            why = why or "a global that it reads has changed while it was called"
         trace.is_running, formulas.trace = False, None
         if trace.in_vain or trace.reasons:
             why = why or (trace.reasons[0] if trace.reasons else "it asked for a value")
         if found is not None and why is None:
             why = found.why_not()
-        kept = found.holders() if found is not None and why is None else set()
+        if why is not None:
+            found = None
+        kept = found.holders() if found is not None else set()
         if any(made() is not None and id(made()) not in kept for made in trace._made):
             why = why or "it stored values"
         try:
@@ -208,7 +225,7 @@ class _Traced:
             why = why or "it stored values"
         noted = trace.noted
         trace.end()
-        if why is not None or found is None:
+        if found is None or why is not None:
             self.why = why
             return None
         found.left.clear()
@@ -289,7 +306,7 @@ class FunctionsOfRows:
         self._present = None if present is None else self._turned(present)
         if not np.may_share_memory(self._array, data):
             self.bytes_copied = self._array.nbytes
-        self._count = int(np.prod(self._lengths, dtype=np.int64))
+        self._count = math.prod(self._lengths)
         self._workers = workers
         # What is called for rows in place of a function: itself, or one that is called in a process.
         self._call = call
@@ -298,13 +315,20 @@ class FunctionsOfRows:
         self._bad: dict[Node, Any] = {}
 
     def _turned(self, array: Array) -> Array:
-        turned = array.transpose(self._others + self._shape.taken)
-        return turned if len(self._shape.taken) == 1 else turned.reshape((*self._lengths, -1))
+        taken = self._shape.taken
+        turned = array.transpose(self._others + taken)
+        if len(taken) > 1:
+            turned = turned.reshape((*self._lengths, math.prod(array.shape[axis] for axis in taken)))
+        # It may be a copy.
+        turned.flags.writeable = False
+        return turned
 
     def rows(self, numbers: Iterable[int]) -> Iterator[Array]:
         """The rows of these numbers, in C order of the axes that are left."""
-        places = np.unravel_index(np.asarray(list(numbers), np.intp), self._lengths) if self._lengths else ()
-        for place in zip(*(each.tolist() for each in places), strict=True) if self._lengths else [()] * len(numbers):  # type: ignore[arg-type]
+        for number in numbers:
+            place = (
+                np.unravel_index(number, self._lengths) if len(self._lengths) > 1 else (number,)[: len(self._lengths)]
+            )
             row = self._array[place]
             yield row if self._present is None else row[self._present[place]]
 
@@ -508,7 +532,10 @@ class _Sweeps:
         for node in order:
             if isinstance(node.operation, Statistic):
                 if node not in columns and node.inputs[0] in ids:
-                    asked.append(node)
+                    if _refuses(node.operation.kernel, node.inputs[0].dtype):
+                        columns[node] = self._column(node, None, [])
+                    else:
+                        asked.append(node)
             elif node.is_number:
                 if node not in columns and all(of in columns for of in node.inputs):
                     self._compute(node)
@@ -602,7 +629,9 @@ class _Sweeps:
         bad = np.zeros(self._count, np.bool_)
         bad[failed] = True
         column = np.ones(self._count, node.dtype)
-        if isinstance(found, np.ndarray) and found.dtype == node.dtype and found.ndim == 1:
+        # Some formulas take a mean of float32 as float64.
+        given = found.dtype if isinstance(found, np.ndarray) and found.ndim == 1 else None
+        if given is not None and (given == node.dtype or (given.kind == "f" and np.can_cast(given, node.dtype))):
             column[~bad] = found
         elif self._count:
             bad[:] = True
@@ -689,6 +718,12 @@ class _Sweeps:
         except RuntimeWarning:
             # The filters turn warnings into errors, which belong to the function's own calls.
             call.result, call.why = None, "it warned, and the filters raise warnings"
+
+
+@functools.lru_cache(maxsize=1024)
+def _refuses(kernel: _core.Kernel, dtype: np.dtype[Any]) -> bool:
+    """Whether a kernel does not take elements of this dtype."""
+    return bool(_core.Plan([kernel], "propagate").problems(np.ones(2, dtype)))
 
 
 class _Log(list[str]):

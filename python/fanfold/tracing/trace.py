@@ -24,6 +24,20 @@ class InVain(BaseException):
     """Ends a function that did something else than with a plain array. Its ``except Exception`` does not catch this."""
 
 
+class _MayWarn:
+    """An operation for which NumPy may warn: the nodes of its values, and how the function handles exceptions."""
+
+    __slots__ = ("name", "nodes", "state", "told")
+
+    def __init__(self, node: Node, name: str, state: dict[str, Any]) -> None:
+        # Slices of the values have nodes of their own.
+        self.nodes = [node]
+        self.name = name
+        self.state = state
+        # The exceptions of which the function has been warned.
+        self.told = 0
+
+
 class _Made(Protocol):
     """A deferred value, as a trace uses it."""
 
@@ -60,7 +74,7 @@ class Trace:
         # Why it was then called again.
         self.why_again = "it failed with a traced array"
         self._settle = settle
-        self._warnings: list[tuple[Node, str, dict[str, Any]]] = []
+        self._warnings: list[_MayWarn] = []
         # A list of references and not a set, because a set would hash the values.
         self._made: list[weakref.ref[_Made]] = []
 
@@ -80,7 +94,17 @@ class Trace:
     def may_warn(self, node: Node, name: str, state: dict[str, Any]) -> None:
         """Records an operation for which NumPy warns of floating-point exceptions."""
         if "warn" in state.values():
-            self._warnings.append((node, name, state))
+            self._warnings.append(_MayWarn(node, name, state))
+
+    def cut(self, node: Node, part: slice) -> Node | None:
+        """A slice of a formula, as the formula of slices. None if its elements are not in the order of the arrays."""
+        parts = self.formulas.cut(node, part)
+        if parts is None:
+            return None
+        # NumPy computes the whole formula, and warns of it.
+        for doubt in self._warnings:
+            doubt.nodes += {parts[each]: None for each in doubt.nodes if parts.get(each) not in (None, *doubt.nodes)}
+        return parts[node]
 
     def has_its_filters(self) -> bool:
         """Whether the warning filters are the same as when the function began."""
@@ -143,19 +167,20 @@ class Trace:
     def force(self, node: Node, reason: str | None, at_once: bool = False) -> Any:
         """Computes the value of a number or the elements of a formula now.
 
-        The reason says which operation of NumPy's needs them; it is None if a kernel gives what the function asked for.
-        `at_once` means that the function requested it just now.
+        The reason says which operation of NumPy's needs them; it is None if a kernel gives what the function asked for,
+        however often. `at_once` means that the function requested it just now.
         """
-        # A number comes from a pass, whatever the function does with it.
-        if reason is not None and not node.is_number:
-            self.because(reason)
-        self.used = True
         self.nodes.append(node)
-        self.forced += 1
-        if self.forced > MOST_FORCED:
-            if not self.lends:
-                self.leave(f"more than {MOST_FORCED} values that are needed at once")
-            self.active = False
+        self.used = True
+        if reason is not None:
+            # A number comes from a pass, whatever the function does with it.
+            if not node.is_number:
+                self.because(reason)
+            self.forced += 1
+            if self.forced > MOST_FORCED:
+                if not self.lends:
+                    self.leave(f"more than {MOST_FORCED} values that are needed at once")
+                self.active = False
         wanted = node if node.is_answer else Formulas.values(node)
         self.know([wanted], at_once)
         return wanted.value
@@ -165,7 +190,7 @@ class Trace:
         if not self.has_its_filters():
             # The function uses other filters at the moment; it is warned when they end.
             return
-        left: list[tuple[Node, str, dict[str, Any]]] = []
+        left: list[_MayWarn] = []
         try:
             self._warn(left)
         except RuntimeWarning:
@@ -173,29 +198,29 @@ class Trace:
             self.give_up()
         self._warnings = left
 
-    def _warn(self, left: list[tuple[Node, str, dict[str, Any]]]) -> None:
-        for node, name, state in self._warnings:
+    def _warn(self, left: list[_MayWarn]) -> None:
+        for doubt in self._warnings:
+            node = doubt.nodes[0]
             if isinstance(node.operation, Computed):
                 for told in node.operation.told if node.known else ():
                     warnings.warn(told, RuntimeWarning, stacklevel=4)
                 if not node.known:
-                    left.append((node, name, state))
-                continue
-            computed = [each.id for each in (node, node.quick) if each is not None and each.id is not None]
-            if not computed:
-                left.append((node, name, state))
+                    left.append(doubt)
                 continue
             bits = 0
-            for number in computed:
-                bits |= self.formulas.flags.get(number, 0)
+            for each in doubt.nodes:
+                for computed in (each, each.quick):
+                    if computed is not None and computed.id is not None:
+                        bits |= self.formulas.flags.get(computed.id, 0)
             for bit, words in MESSAGES:
-                if bits & bit and state[KINDS[words]] == "warn":
-                    warnings.warn(f"{words} encountered in {name}", RuntimeWarning, stacklevel=4)
+                if bits & bit & ~doubt.told and doubt.state[KINDS[words]] == "warn":
+                    warnings.warn(f"{words} encountered in {doubt.name}", RuntimeWarning, stacklevel=4)
             if bits & 16:
                 # The loop raised an exception, which only a call with a plain array can show.
                 self.give_up()
-            if not bits:
-                left.append((node, name, state))
+            doubt.told |= bits
+            if not bits or len(doubt.nodes) > 1:
+                left.append(doubt)
 
     def end(self) -> None:
         """Ends the trace: nothing is deferred any more, and nothing is kept."""

@@ -42,6 +42,10 @@ def ufunc(trace: Trace | None, function: np.ufunc, method: str, inputs: Any, kwa
                     return target
         elif method == "reduce" and not kwargs and len(inputs) == 1 and function in _REDUCE:
             return getattr(inputs[0], _REDUCE[function])(axis=0)
+        else:
+            done = registry.ruled(trace, (function, method), inputs, kwargs)
+            if done is not None:
+                return done
     name = function.__name__ if method == "__call__" else f"{function.__name__}.{method}"
     return plainly(trace, getattr(function, method), name, inputs, kwargs, method != "at")
 
@@ -100,6 +104,9 @@ def ufunc_node(trace: Trace, function: np.ufunc, inputs: Any) -> Node | None:
     loop = _loop(function, *codes)
     if loop is None:
         return None
+    if function is np.power and loop.result.kind in "iu" and not _is_natural(operands[1]):
+        # Integers to negative powers are an error, which NumPy's loop cannot raise in a worker thread.
+        return None
     state = float_state()
     if not may_defer(trace, state):
         return None
@@ -124,6 +131,12 @@ def ufunc_node(trace: Trace, function: np.ufunc, inputs: Any) -> Node | None:
     if loop.may_warn:
         trace.may_warn(made, function.__name__, state)
     return made
+
+
+def _is_natural(operand: Any) -> bool:
+    """Whether an exponent is known and not negative."""
+    value = operand.value if type(operand) is Node and operand.known else operand
+    return type(value) is not Node and bool(np.all(np.asarray(value) >= 0))
 
 
 # ---- loops ----
@@ -154,8 +167,7 @@ def _loop(function: np.ufunc, *codes: Any) -> _Loop | None:
         *dtypes, result = function.resolve_dtypes((*asked, None))
     except TypeError:
         return None
-    if not all(takes(dtype) for dtype in (*dtypes, result)) or (function is np.power and result.kind in "iu"):
-        # Integers to negative powers are an error, which NumPy's loop cannot raise in a worker thread.
+    if not all(takes(dtype) for dtype in (*dtypes, result)):
         return None
     if function.__name__.startswith(_RAISE):
         return None
@@ -308,7 +320,11 @@ def product(trace: Trace, a: Any, b: Any) -> Node | None:
         return None
     if common_shape(left, right) is None or isinstance(left.shape, Selection) or len(left.shape) != 1:
         return None
-    made = ufunc_node(trace, np.multiply, (a, b))
+    if not may_defer(trace, float_state()):
+        return None
+    with np.errstate(all="ignore"):
+        # A scalar product does not warn of its products.
+        made = ufunc_node(trace, np.multiply, (a, b))
     if made is None:
         return None
     return trace.formulas.statistic(kernel("sum"), (), made, made.dtype, np.sum)
@@ -323,5 +339,6 @@ def kernel(name: str, **parameters: Any) -> _core.Kernel:
     return _core.Kernel(name, **parameters)
 
 
-# Imported last: the two modules need each other.
+# Imported last: these modules and this one need each other.
 from fanfold.tracing import numbers  # noqa: E402
+from fanfold.tracing.rules import registry  # noqa: E402

@@ -4,6 +4,34 @@ If it is not certain that a formula gives the same result, NumPy computes it on 
 `None`. `registry` finds the rule of a call; each other module holds the rules of one family, and is listed here.
 """
 
-from fanfold.tracing.rules import elementwise, products, quantiles, selections, sequences, statistics
+from fanfold.tracing.rules import (
+    closeness,
+    counting,
+    covariance,
+    differences,
+    elementwise,
+    looking,
+    products,
+    quantiles,
+    searching,
+    selections,
+    sequences,
+    sorting,
+    statistics,
+)
 
-__all__ = ["elementwise", "products", "quantiles", "selections", "sequences", "statistics"]
+__all__ = [
+    "closeness",
+    "counting",
+    "covariance",
+    "differences",
+    "elementwise",
+    "looking",
+    "products",
+    "quantiles",
+    "searching",
+    "selections",
+    "sequences",
+    "sorting",
+    "statistics",
+]

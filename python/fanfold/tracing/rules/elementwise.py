@@ -8,7 +8,7 @@ from numpy._core import umath
 from fanfold.tracing.arrays import DeferredArray, deferred, takes
 from fanfold.tracing.fallback import read
 from fanfold.tracing.nodes import Node
-from fanfold.tracing.rules.registry import METHODS, called, rule
+from fanfold.tracing.rules.registry import FUNCTIONS, METHODS, called, rule
 from fanfold.tracing.rules.statistics import NOTHING, REAL
 from fanfold.tracing.trace import Trace
 from fanfold.tracing.ufuncs import (
@@ -27,7 +27,9 @@ _CLIP: Any = vars(umath)["clip"]
 
 
 @rule(np.where)
-def _where(trace: Trace, condition: Any, x: Any, y: Any) -> Any:
+def _where(trace: Trace, condition: Any, x: Any = NOTHING, y: Any = NOTHING) -> Any:
+    if x is NOTHING and y is NOTHING:
+        return FUNCTIONS[np.nonzero](trace, condition)
     mask = elements_of(trace, condition)
     operands = [operand_of(trace, each) for each in (x, y)]
     if mask is None or mask.dtype != np.bool_ or any(each is None for each in operands):

@@ -12,8 +12,8 @@ from fanfold.tracing.trace import Trace
 Rule = Callable[..., Any]
 
 FUNCTIONS: dict[Any, Rule] = {}
-"""The rules of NumPy's functions. A rule gets the trace and the arguments; it returns None for arguments that it does
-not support."""
+"""The rules of NumPy's functions, and of ufuncs' methods as `(ufunc, name)`. A rule gets the trace and the arguments;
+it returns None for arguments that it does not support."""
 
 METHODS: dict[str, Rule] = {}
 """The methods that correspond to these functions."""
@@ -21,7 +21,7 @@ METHODS: dict[str, Rule] = {}
 
 def function(trace: Trace | None, func: Any, args: Any, kwargs: Any) -> Any:
     """Handles a function's call, as ``__array_function__`` gets it."""
-    done = _ruled(trace, func, args, kwargs)
+    done = ruled(trace, func, args, kwargs)
     if done is not None:
         return done
     module = str(getattr(func, "__module__", "numpy")).replace("numpy", "np", 1)
@@ -29,7 +29,7 @@ def function(trace: Trace | None, func: Any, args: Any, kwargs: Any) -> Any:
     return plainly(trace, func, name, args, kwargs, func in _READERS and "overwrite_input" not in kwargs)
 
 
-def _ruled(trace: Trace | None, func: Any, args: Any, kwargs: Any) -> Any:
+def ruled(trace: Trace | None, func: Any, args: Any, kwargs: Any) -> Any:
     """The result of the function's rule; None if there is no rule, or if the rule does not support the arguments."""
     known = FUNCTIONS.get(func)
     if known is None or trace is None or not trace.active:
@@ -67,7 +67,7 @@ def called(func: Any, method: str, self: Any, *args: Any, **kwargs: Any) -> Any:
     Without a rule the method itself is called, because the function takes other arguments.
     """
     # The methods do not take `correction`, the array API's name for `ddof`.
-    done = None if "correction" in kwargs else _ruled(self._trace, func, (self, *args), kwargs)
+    done = None if "correction" in kwargs else ruled(self._trace, func, (self, *args), kwargs)
     if done is not None:
         return done
 

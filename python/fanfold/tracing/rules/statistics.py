@@ -11,7 +11,7 @@ from fanfold.tracing.nodes import Along, Node, Selection
 from fanfold.tracing.powers import SUMS, quick
 from fanfold.tracing.rules.registry import FUNCTIONS, rule
 from fanfold.tracing.trace import Trace
-from fanfold.tracing.ufuncs import by_warnings, elements_of, float_state, kernel
+from fanfold.tracing.ufuncs import by_warnings, cast, common_shape, elements_of, float_state, kernel, may_defer
 
 Array = npt.NDArray[Any]
 
@@ -69,11 +69,20 @@ def statistic(
     doubts_nan = chosen or name.startswith("nan")
     key = (kernel(name, **parameters), tuple(state.values()))
     made = trace.formulas.statistic(*key, node, result, plain, doubts_nan)
-    raises = (chosen and name in ("min", "max", "ptp", "nanmin", "nanmax")) or name in ("nanargmin", "nanargmax")
-    if not trace.of_rows and (raises or (doubts_nan and not trace.has_its_filters())):
+    raises = name in ("min", "max", "ptp", "nanmin", "nanmax") and _may_be_nothing(node)
+    is_told = raises or name in ("nanargmin", "nanargmax") or (doubts_nan and not trace.has_its_filters())
+    if is_told and not trace.of_rows:
         # Without elements NumPy raises or warns, and the function may rely on that.
-        return trace.force(made, f"np.{name} of what may be nothing", at_once=True)
+        value = trace.force(made, None, at_once=True)
+        if raises and isinstance(node.shape, Selection):
+            node.shape.has_some = True
+        return value
     return deferred(trace, made)
+
+
+def _may_be_nothing(node: Node) -> bool:
+    """Whether it is not known that there are elements."""
+    return isinstance(node.shape, Selection) and not node.shape.has_some
 
 
 def _along(
@@ -190,5 +199,30 @@ def _shape(node: Node) -> tuple[int, ...]:
 
 
 @rule(np.average)
-def _average(trace: Trace, a: Any, axis: Any = None) -> Any:
-    return FUNCTIONS[np.mean](trace, a, axis)
+def _average(
+    trace: Trace, a: Any, axis: Any = None, weights: Any = None, returned: Any = False, *, keepdims: Any = NOTHING
+) -> Any:
+    if keepdims not in (False, NOTHING) or type(returned) is not bool or (weights is None and returned):
+        return None
+    return FUNCTIONS[np.mean](trace, a, axis) if weights is None else _weighted(trace, a, axis, weights, returned)
+
+
+def _weighted(trace: Trace, a: Any, axis: Any, weights: Any, returned: bool) -> Any:
+    """An average with weights that are a formula too."""
+    node, heavy = elements_of(trace, a), elements_of(trace, weights)
+    if node is None or heavy is None or not over_all(node, axis) or common_shape(node, heavy) is None:
+        return None
+    if node.dtype.kind not in "biuf" or heavy.dtype.kind not in "biuf" or not may_defer(trace, float_state()):
+        return None
+    dtypes = (node.dtype, heavy.dtype) if node.dtype.kind == "f" else (node.dtype, heavy.dtype, np.float64)
+    operands = [cast(trace, each, np.result_type(*dtypes)) for each in (node, heavy)]
+    if operands[0] is None or operands[1] is None:
+        return None
+    values: Any = deferred(trace, operands[0])
+    scales: Any = deferred(trace, operands[1])
+    total, scale = (values * scales).sum(), scales.sum()
+    # One sweep for both. Weights that sum to zero are an error of NumPy's.
+    trace.know([total._node, scale._node], at_once=True)
+    if scale._node.value == 0.0:
+        return None
+    return (total / scale, scale) if returned else total / scale
