@@ -247,6 +247,16 @@ def test_a_timeout_ends_a_run_promptly(functions: Any, workers: int, on_error: A
     assert 0.125 <= passed < 1.125
 
 
+def test_a_timeout_names_functions_that_did_not_return_by_their_keys() -> None:
+    ended = threading.Event()
+    table = {"a": np.ones(200_000), "b": np.ones(200_000)}
+    try:
+        with pytest.raises(TimeoutError, match=r"\('slow' has not returned and keeps running in its own thread\)"):
+            ff.run(table, {"slow": lambda v: ended.wait(), "mean": "mean"}, workers=2, timeout=0.125)
+    finally:
+        ended.set()
+
+
 @pytest.mark.parametrize("workers", [1, 2])
 @pytest.mark.parametrize("functions", ["median", ["mean", "median"], "min"])
 def test_a_timeout_ends_a_run_over_rows_promptly(functions: Any, workers: int) -> None:

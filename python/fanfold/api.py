@@ -105,6 +105,7 @@ class Plan:
         on_error: OnError = "raise",
         timeout: float | None = None,
         out: Out | None = None,
+        processes: bool = False,
         **others: Never,
     ) -> Results:
         """Run the functions over an array. The parameters are those of `run`."""
@@ -113,7 +114,7 @@ class Plan:
             checks.unknown(others, "run", problems)
             raise_problems(problems, "the call cannot be run")
         begun = time.perf_counter()
-        usual = workers is None and timeout is None and on_error is _RAISE and out is None
+        usual = workers is None and timeout is None and on_error is _RAISE and out is None and processes is False
         parted = axis is not None or where is not None or weights is not None or by is not None or keepdims is not False
         at_once = usual and not parted and not self._plain and not self._joint
         if at_once and type(data) is np.ndarray and not self._native.problems(data):
@@ -128,13 +129,13 @@ class Plan:
         at_once = at_once and found is not None and found.is_an_array and not self._minds_missing(found.first)
         if at_once and found is not None and not self._native.problems(found.first):
             return self._at_once(found.first, found.opening, begun)
-        given = self._check(found, wrong, workers, on_error, timeout, out, [])
+        given = self._check(found, wrong, workers, on_error, timeout, out, processes, [])
         if found is None:
             raise AssertionError("what cannot be opened is a problem")
         taking = {"axis": found.axis, "keepdims": keepdims} if parted else {}
         count = workers.workers if isinstance(workers, Pool) else int(workers or 0)
         deadline = UNLIMITED if timeout is None else Deadline(timeout)
-        return Run(self, found, taking, count, deadline, given, begun).results(on_error)
+        return Run(self, found, taking, count, deadline, given, begun, bool(processes)).results(on_error)
 
     @in_the_name_of_all
     def _at_once(self, data: Elements, opening: Opening, begun: float) -> Results:
@@ -162,7 +163,7 @@ class Plan:
 
     def _traced_calls(self, data: npt.NDArray[Any], patience: float) -> TracedCalls:
         """Return the traced that calls the functions with an array that can be traced, to explain what they do."""
-        functions = {key: Called(function) for key, function in self._plain.items()}
+        functions = {(key, None): Called(function) for key, function in self._plain.items()}
         kernels = [(kernel, data) for kernel in self._kernels]
         return TracedCalls(data, functions, kernels, self._nan_policy, budget(0), UNLIMITED, patience, {})
 
@@ -174,6 +175,7 @@ class Plan:
         on_error: Any,
         timeout: Any,
         out: Any,
+        processes: Any,
         problems: list[Exception],
     ) -> dict[Any, npt.NDArray[Any]]:
         """Return the arrays of `out`. Raise what is wrong: `others` with the data, `problems` with the functions."""
@@ -190,6 +192,7 @@ class Plan:
             checks.workers(workers, others)
         checks.on_error(on_error, others)
         checks.timeout(timeout, others)
+        checks.processes(processes, others)
         given: dict[Any, npt.NDArray[Any]] = {}
         if out is not None and found is not None and single is not None and not problems:
             arrays = {
@@ -304,11 +307,12 @@ class Pool:
         on_error: OnError = "raise",
         timeout: float | None = None,
         out: Out | None = None,
+        processes: bool = False,
         **others: Never,
     ) -> Results:
         """Call `fanfold.run` with this pool's workers."""
         options: dict[str, Any] = {"axis": axis, "keepdims": keepdims, "where": where, "weights": weights, "by": by}
-        options |= {"on_error": on_error, "timeout": timeout, "out": out}
+        options |= {"on_error": on_error, "timeout": timeout, "out": out, "processes": processes}
         return run(data, functions, workers=self, nan_policy=nan_policy, **options, **others)
 
     def _check(self, problems: list[Exception]) -> None:
@@ -346,6 +350,7 @@ def run(
     on_error: OnError = "raise",
     timeout: float | None = None,
     out: Out | None = None,
+    processes: bool = False,
     **others: Never,
 ) -> Results:
     """Run all functions over one array, native kernels together in as few passes as possible, without the GIL.
@@ -407,6 +412,9 @@ def run(
         (``docs/shapes.md``). Each array must have the dtype and shape of the result (or the shape of `data`, if that
         has as many elements), must be writeable, and must not share memory with `data` or with another array of `out`.
         The results hold these same arrays. If a function or the run fails, its array may hold anything.
+    processes : bool
+        Whether functions that cannot be fused run in worker processes, as many at a time as there are workers. It pays
+        for functions that hold the GIL: pure Python, and most of pandas (``docs/processes.md``).
 
     Returns
     -------
@@ -445,11 +453,12 @@ def run(
     if problems:
         wrong: list[Exception] = []
         found = opened(data, by, where, weights, axis, problems=wrong)
-        planned._check(found, wrong, workers, on_error, timeout, out, problems)
+        planned._check(found, wrong, workers, on_error, timeout, out, processes, problems)
+    how: dict[str, Any] = {"on_error": on_error, "timeout": timeout, "out": out, "processes": processes}
     if axis is None and where is None and weights is None and by is None and keepdims is False:
-        return planned.run(data, workers=workers, on_error=on_error, timeout=timeout, out=out)
-    how: dict[str, Any] = {"axis": axis, "keepdims": keepdims, "where": where, "weights": weights, "by": by}
-    return planned.run(data, workers=workers, on_error=on_error, timeout=timeout, out=out, **how)
+        return planned.run(data, workers=workers, **how)
+    how |= {"axis": axis, "keepdims": keepdims, "where": where, "weights": weights, "by": by}
+    return planned.run(data, workers=workers, **how)
 
 
 def plan(functions: Functions, *, like: Any = None, nan_policy: NanPolicy = "propagate") -> Plan:

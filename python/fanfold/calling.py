@@ -7,17 +7,20 @@ Functions that were compiled for writeable arrays (Numba with explicit signature
 import contextvars
 import re
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from typing import Any
 
 import numpy.typing as npt
 
 from fanfold import _core, checks
 from fanfold.deadline import Deadline
-from fanfold.scheduler import Call, Scheduler, Wait, Work, in_turn
+from fanfold.scheduler import Call, Elsewhere, Scheduler, Stopped, Wait, Work, in_turn
 
 Array = npt.NDArray[Any]
 Function = Callable[..., Any]
+
+Arguments = tuple[tuple[Array, ...], Mapping[str, Array], Mapping[str, Any]]
+"""What a function is called with: arrays by place, arrays by name, and other arguments."""
 
 COPIED = "it does not accept a read-only array: it was called with a copy"
 """What the report says of a function that was called with a copy."""
@@ -27,8 +30,13 @@ class Called:
     """A user's function, what it is called with, and how many bytes had to be copied for it.
 
     A function of several columns is called with `named`, the columns by its parameters' names. Any other function is
-    called with `own`, or with the array of the run.
+    called with `own`, or with the array of the run. It is called here, except a `processes.calls.Remote`.
     """
+
+    is_remote = False
+    """Whether it is called in a process."""
+    is_known = False
+    """Whether an earlier call has shown that it holds the GIL without asking for elements."""
 
     def __init__(
         self,
@@ -51,15 +59,22 @@ class Called:
         """The array that it is called with, or the first column; None if that is the array of the run."""
         return next(iter(self.named.values())) if self.named else self.own
 
-    def inputs(self, array: Array, view: Callable[[Array], Array]) -> tuple[tuple[Array, ...], dict[str, Array]]:
+    def inputs(self, array: Array, view: Callable[[Array], Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """Return the arguments of a call, each as this view shows it."""
         if self.named is not None:
             return (), {name: view(column) for name, column in self.named.items()}
         return (view(array if self.own is None else self.own),), {}
 
+    def remember(self) -> None:
+        """Have later calls run the function in a process from the beginning, if it is called in one."""
+
     def __call__(self, array: Array, **arguments: Any) -> Any:
         """Return the function's result for the elements in place, and these arguments."""
         return self.on(*self.inputs(array, checks.locked), **arguments)
+
+    def each(self, calls: Iterable[Arguments]) -> list[Any]:
+        """Return the function's results for calls with read-only arrays."""
+        return [self.on(arrays, columns, **arguments) for arrays, columns, arguments in calls]
 
     def on(self, arrays: tuple[Array, ...], columns: Mapping[str, Array], **arguments: Any) -> Any:
         """Return the function's result for read-only arrays, given by place and by name."""
@@ -157,16 +172,25 @@ class Sweep:
         return waiting
 
 
-def call_all(tasks: Sequence[Call], work: Work, workers: int, deadline: Deadline) -> int:
-    """Call functions plainly, beside the work of the calling thread. Return how many threads called them."""
-    if workers > 1 and len(tasks) + work.is_wanted() > 1 and tasks:
-        scheduler = Scheduler(tasks, work, workers, deadline)
-        scheduler.run()
-        return scheduler.most_threads
+def call_all(
+    tasks: Sequence[Call], work: Work, workers: int, deadline: Deadline, elsewhere: Elsewhere | None = None
+) -> tuple[int, Set[Any]]:
+    """Call functions plainly, beside the work of the calling thread.
+
+    Returns how many were called at a time, and the keys of those that held the GIL for most of their time.
+    The calling thread does not wait for a process itself: it looks at the clock meanwhile.
+    """
+    if tasks and (elsewhere is not None or (workers > 1 and len(tasks) + work.is_wanted() > 1)):
+        scheduler = Scheduler(tasks, work, workers, deadline, elsewhere=elsewhere)
+        try:
+            scheduler.run()
+        except Stopped as stopped:
+            raise stopped.error or stopped from None
+        return scheduler.most_threads, scheduler.held_gil
     in_turn(tasks, work)
     if work.is_wanted():
         work.sweep([], workers)
-    return 1
+    return 1, frozenset()
 
 
 def budget(workers: int) -> int:

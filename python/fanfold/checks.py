@@ -1,5 +1,6 @@
 """Checks of the arguments of a call. Each check adds its problems to a list, so that they are reported together."""
 
+import importlib.util
 import numbers
 import reprlib
 from collections.abc import Iterable, Mapping, Sequence
@@ -137,9 +138,7 @@ _ELSEWHERE = {
     "dropna": "nan_policy='omit'",
     "numeric_only": "nothing, because columns without numbers are always left out",
     **dict.fromkeys(("dim", "dims", "axes"), "axis="),
-    **dict.fromkeys(
-        ("n_jobs", "num_workers", "max_workers", "threads", "num_threads", "nthreads", "processes"), "workers="
-    ),
+    **dict.fromkeys(("n_jobs", "num_workers", "max_workers", "threads", "num_threads", "nthreads"), "workers="),
     **dict.fromkeys(("groupby", "group_by", "groups", "keys"), "by="),
     **dict.fromkeys(("mask", "filter"), "where="),
     **dict.fromkeys(("aweights", "fweights", "sample_weight"), "weights="),
@@ -190,6 +189,16 @@ def timeout(value: Any, problems: Problems) -> None:
         problems.append(TypeError(f"{expected}, not {shown(value)}"))
     elif not cast("float", value) > 0:
         problems.append(ValueError(f"{expected}, not {shown(value)}"))
+
+
+def processes(value: Any, problems: Problems) -> None:
+    """Check that it is a bool, and that processes are possible if it is true."""
+    if not isinstance(value, bool | np.bool_):
+        problems.append(
+            TypeError(f"processes must be True or False, not {shown(value)}: pass workers= for their number")
+        )
+    elif value and importlib.util.find_spec("loky") is None:
+        problems.append(ModuleNotFoundError("processes=True needs loky: pip install 'fanfold[processes]'"))
 
 
 def out(

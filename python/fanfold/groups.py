@@ -4,7 +4,7 @@ Labels become integers of a range, and the compiled half makes the groups.
 """
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fanfold import _core, shapes
-from fanfold.calling import Called
+from fanfold.calling import Arguments, Called
 from fanfold.checks import Problems, shown
 from fanfold.dimensions import Asked
 from fanfold.labels import Labels, labels
@@ -158,19 +158,16 @@ class Groups:
                 part.flags.writeable = False
             return own
 
-        def values(data: npt.NDArray[Any], places: Places, kept: Places) -> list[Any]:
+        def calls(data: npt.NDArray[Any], places: Places, kept: Places) -> Iterator[Arguments]:
             given, columns = function.inputs(data, lambda array: array)
             # The parts of each argument, group by group.
             firsts = [parts(array, places) for array in given]
             named = {name: parts(column, places) for name, column in columns.items()}
             weights = None if self._weights is None else parts(self._weights, kept)
-            found = []
             for number in range(len(places)):
                 own = tuple(first[number] for first in firsts)
-                columns = {name: column[number] for name, column in named.items()}
                 told = {} if weights is None else {"weights": weights[number]}
-                found.append(function.on(own, columns, **told))
-            return found
+                yield own, {name: column[number] for name, column in named.items()}, told
 
         def called(data: npt.NDArray[Any]) -> Any:
             places = kept = self._of_groups()
@@ -183,7 +180,7 @@ class Groups:
                 kept = [own[present[own]] for own in places]
                 numbers = np.cumsum(present) - 1
                 places = [numbers[own] for own in kept]
-            return shapes.returned(values(data, places, kept))
+            return shapes.returned(function.each(calls(data, places, kept)))
 
         return called
 
@@ -301,13 +298,15 @@ class GroupsAlong(Groups):
             counts = elements.is_present() if isinstance(elements, _core.Source) and elements.missing else None
             if self._chosen is not None:
                 counts = self._chosen if counts is None else counts & self._chosen
-            values = []
-            for positions in self._of_groups() if self._offsets[-1] else []:
-                part = own.take(positions, axis=self._axis)
-                part.flags.writeable = False
-                told = given if counts is None else given | {"where": counts.take(positions, axis=self._axis)}
-                told = told if self._weights is None else told | {"weights": self._weights[positions]}
-                values.append(function.on((part,), {}, **told))
+
+            def calls() -> Iterator[Arguments]:
+                for positions in self._of_groups() if self._offsets[-1] else []:
+                    part = own.take(positions, axis=self._axis)
+                    part.flags.writeable = False
+                    told = given if counts is None else given | {"where": counts.take(positions, axis=self._axis)}
+                    yield (part,), {}, told if self._weights is None else told | {"weights": self._weights[positions]}
+
+            values = function.each(calls())
             if values and all(isinstance(value, np.ndarray) and value.shape == self._rest for value in values):
                 return np.stack(values, axis=self._axis)
             return shapes.returned(values)

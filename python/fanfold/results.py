@@ -72,8 +72,8 @@ class Report(NamedTuple):
     """The bytes that those passes read from the arrays, the mask and the weights."""
     bytes_copied: int
     """The bytes of the data that were copied. This is 0 except with `by`, which puts the elements of each group
-    together, for functions that do not accept a read-only array, and for data that are not an array yet: a list, a
-    column in several chunks."""
+    together, for functions that do not accept a read-only array, for data that are not an array yet (a list, a column
+    in several chunks), and for `processes`, if the array does not lie in shared memory."""
     workers: int
     """The number of threads that computed; 1 means the calling thread."""
     seconds: float
@@ -82,7 +82,8 @@ class Report(NamedTuple):
     """The time in each function and in each pass: it shows the slow function of many."""
     how: dict[Any, str]
     """For each key, ``"kernel"`` (a kernel of the catalogue), ``"fused"`` (a function whose operations all ran in the
-    shared passes or were answered by kernels), ``"partly fused"`` or ``"plain"`` (called as it is)."""
+    shared passes or were answered by kernels), ``"partly fused"``, ``"plain"`` (called as it is) or ``"process"``
+    (called as it is, in a worker process)."""
     why: dict[Any, str]
     """For each function that is not completely fused, the reason."""
     left_out: dict[Any, str]

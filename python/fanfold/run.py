@@ -7,6 +7,7 @@ Every call goes through this module, except kernels alone over one whole array, 
 import time
 from collections.abc import Iterable, Mapping, Sequence, Set
 from functools import partial
+from multiprocessing import current_process
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,21 +20,20 @@ from fanfold.dict_outputs import joined, tell_what_is_missing
 from fanfold.dimensions import Asked, Dimensions
 from fanfold.failures import in_the_name_of_all, raise_failures, raise_problems
 from fanfold.groups import Groups, GroupsAlong
+from fanfold.holders import HELD
 from fanfold.partition import Kernels, Parts, parts
 from fanfold.results import Ran, Results
 from fanfold.shapes import Rows, refuse_weights
 from fanfold.sources import Elements, Opened, as_array, missing
-from fanfold.tracing.calls import SMALLEST, TracedCalls, why_plain
+from fanfold.tracing.calls import SMALLEST, Place, TracedCalls, why_plain
 from fanfold.tracing.once import FunctionsOfRows, OfRows
 
 if TYPE_CHECKING:
     from fanfold.api import Plan
+    from fanfold.processes.calls import Processes
 
 _RECORD = object()
-"""The name that stands for a structured array; each of its fields is a column."""
-
-_Place = tuple[Any, Any]
-"""The key of a function, and the column that it is called with; `_RECORD` if it gets several columns."""
+"""The name that stands for a structured array, each of whose fields is a column, or for several columns."""
 
 Out = Mapping[str, npt.NDArray[Any]]
 """The caller's arrays, by the keys of the kernels that write to them."""
@@ -51,6 +51,7 @@ class Run:
         deadline: Deadline,
         out: Out,
         begun: float,
+        processes: bool,
     ) -> None:
         self._plan = plan
         self._data = data
@@ -80,6 +81,7 @@ class Run:
         self._groups: Any = None
         # What the run does with the axes: `_named` names those that are left.
         self._asked = Asked(tuple(range(data.first.ndim)))
+        self._processes = _processes(deadline) if processes else None
         self._gathered: dict[Any, tuple[npt.NDArray[Any], str]] = {}
         # Kernels cannot respect the meaning of an array's class: they fail, and functions get the array in its class.
         self._kernels = dict(zip(plan._keys, plan._kernels, strict=False))
@@ -95,10 +97,15 @@ class Run:
     @in_the_name_of_all
     def results(self, on_error: str) -> Results:
         """Runs everything."""
-        if not self._taking and self._data.is_single and not self._plan._minds_missing(self._data.first):
-            self._whole([None], {None: self._kernels})
-        else:
-            self._parted(on_error)
+        try:
+            if not self._taking and self._data.is_single and not self._plan._minds_missing(self._data.first):
+                self._whole([None], {None: self._kernels})
+            else:
+                self._parted(on_error)
+        finally:
+            if self._processes is not None:
+                self._bytes_copied += self._processes.bytes_copied
+                self._processes.close()
         return self._results(on_error)
 
     # ---------------------------------------------------------------------------------------------- whole arrays
@@ -108,19 +115,19 @@ class Run:
 
         Everything that can be traced is traced together, for all columns.
         """
-        calls: dict[_Place, tuple[Called, str | None]] = {}
+        calls: dict[Place, tuple[Called, str | None]] = {}
         for name in names if self._single else []:
             data, why = self._as_array(name)
             reason = why_plain(data) if isinstance(data, np.ndarray) else None
             for key, function in self._single.items():
-                calls[key, name] = (Called(function, own=data), reason)
+                calls[key, name] = (self._called(key, Called(function, own=data)), reason)
                 self._add_reason(key, why)
         for key, taken in self._several.items():
             called = self._of_columns(key, taken)
             reasons = map(why_plain, (called.named or {}).values())
             calls[key, _RECORD] = (called, next(filter(None, reasons), None))
         # Columns of which elements are missing are shorter than the others.
-        traced: dict[tuple[int, ...], dict[_Place, Called]] = {}
+        traced: dict[tuple[int, ...], dict[Place, Called]] = {}
         plain = {place: (called, reason) for place, (called, reason) in calls.items() if reason is not None}
         for place, (called, reason) in calls.items():
             if reason is None:
@@ -140,21 +147,25 @@ class Run:
             self._add_reason(key, f"its columns were copied: an element of {left_out:,} rows is missing")
         for array, column in zip(arrays, own, strict=True):
             self._bytes_copied += array.nbytes if array is not column else 0
-        return Called(self._plan._functions[key], None, dict(zip(taken, arrays, strict=True)), present)
+        return self._called(
+            key, Called(self._plan._functions[key], None, dict(zip(taken, arrays, strict=True)), present)
+        )
 
     def _trace(
         self,
-        functions: Mapping[_Place, Called],
+        functions: Mapping[Place, Called],
         kernels: Mapping[Any, Mapping[str, _core.Kernel]],
         beside: Kernels | None = None,
     ) -> None:
         """Runs traced functions and kernels in the same passes, and the kernels along axes beside them."""
-        workers, policy = budget(self._workers), self._plan._nan_policy
-        places: list[_Place] = [(key, name) for name, own in kernels.items() for key in own]
+        workers, policy, elsewhere = budget(self._workers), self._plan._nan_policy, self._processes
+        places: list[Place] = [(key, name) for name, own in kernels.items() for key in own]
         each = [(kernel, self._as_array(name)[0]) for name, own in kernels.items() for kernel in own.values()]
         data = next(iter(functions.values())).first
         out = {number: self._out[key] for number, (key, _) in enumerate(places) if key in self._out}
-        traced = TracedCalls(data, functions, each, policy, workers, self._deadline, out=out, beside=beside)
+        traced = TracedCalls(
+            data, functions, each, policy, workers, self._deadline, out=out, beside=beside, elsewhere=elsewhere
+        )
         traced.run()
         failures: list[tuple[int, Exception]] = []
         answers: list[Any] = []
@@ -181,13 +192,13 @@ class Run:
 
     def _call(
         self,
-        functions: Mapping[_Place, tuple[Called, str | None]],
+        functions: Mapping[Place, tuple[Called, str | None]],
         kernels: Mapping[Any, Mapping[str, _core.Kernel]],
     ) -> None:
         """Calls functions unchanged, while the kernels of a single array run."""
         failures: list[tuple[int, Exception]] = []
         answers: list[Any] = []
-        places: list[_Place] = []
+        places: list[Place] = []
         figures: list[Any] = []
         run = None
         for name, own in kernels.items():
@@ -197,7 +208,8 @@ class Run:
         sweep = Sweep(run, self._deadline)
         tasks = [Task(key, called, called.first) for (key, _), (called, _) in functions.items()]
         threads = self._threads(self._data.first) if tasks else self._workers
-        self._used = max(self._used, call_all(tasks, sweep, threads, self._deadline))
+        used, held = call_all(tasks, sweep, threads, self._deadline, self._processes)
+        self._used = max(self._used, used)
         if sweep.answer is not None:
             answers, failures, *figures = sweep.answer
         for task, ((key, _), (called, reason)) in zip(tasks, functions.items(), strict=True):
@@ -205,9 +217,9 @@ class Run:
                 failures.append((len(answers), task.error))
             answers.append(task.result)
             task.error = None
-            self._add_way(key, "plain")
             self._add_reason(key, reason)
             self._told(key, task, called)
+        self._tell_holders(held)
         self._take_over([*places, *functions], answers, failures, *figures)
 
     # ------------------------------------------------------------------------------------------ parts of arrays
@@ -290,11 +302,14 @@ class Run:
             is_there = isinstance(asked, Rows) and not missing(own)
             reason = why_plain(data) if is_there else asked.why
             if reason is None and isinstance(asked, Rows):
-                functions = {(key, name): Called(asked.traced(function), data) for key, function in others.items()}
+                functions = {
+                    (key, name): self._called(key, Called(asked.traced(function), data))
+                    for key, function in others.items()
+                }
                 self._trace(functions, {}, kernels)
                 continue
             for key, own_function in others.items():
-                function = Called(own_function)
+                function = self._called(key, Called(own_function))
                 self._add_reason(key, "; ".join(filter(None, (reason, why))))
                 called.append((name, key, function))
                 tasks.append(Task(key, asked.called(function, own), data))
@@ -307,17 +322,18 @@ class Run:
             called.append((_RECORD, key, function))
             tasks.append(Task(key, asked.called(function, function.first), function.first))
         workers = self._threads(self._data.first)
-        self._used = max(self._used, call_all(tasks, kernels, workers, self._deadline))
+        used, held = call_all(tasks, kernels, workers, self._deadline, self._processes)
+        self._used = max(self._used, used)
         for name, functions_of_rows in once:
             self._take_rows(name, functions_of_rows)
         whole_tasks = [task for task in tasks if isinstance(task, Task)]
         for (name, key, function), task in zip(called, whole_tasks, strict=True):
-            self._add_way(key, "plain")
             self._told(key, task, function)
             if task.error is not None:
                 self._fail(key, name, task.error)
             self._put(key, name, task.result)
             task.error = None
+        self._tell_holders(held)
 
     def _of_rows(self, name: Any, asked: Rows, functions: dict[str, Any]) -> FunctionsOfRows:
         """The functions of one sequence, over the rows of a column."""
@@ -331,7 +347,7 @@ class Run:
             if data.ndim < asked.ndim or data.shape != asked.shape:
                 # The elements that are present, which are one row.
                 asked = Rows.along_axes(data, tuple(range(data.ndim)))
-        return FunctionsOfRows(data, asked, functions, budget(self._workers), self._deadline, present)
+        return FunctionsOfRows(data, asked, functions, budget(self._workers), self._deadline, present, self._called)
 
     def _take_rows(self, name: Any, functions: FunctionsOfRows) -> None:
         """Takes over the results of functions of one sequence."""
@@ -409,7 +425,7 @@ class Run:
 
     def _take_over(
         self,
-        places: Sequence[_Place],
+        places: Sequence[Place],
         answers: Iterable[Any],
         failures: list[tuple[int, Exception]],
         *figures: Any,
@@ -449,12 +465,22 @@ class Run:
             columns.tell(error, name)
         self._errors.setdefault(key, error)
 
+    def _called(self, key: str, called: Called) -> Called:
+        """A function as it is called in this run: here, or in a process."""
+        return called if self._processes is None else self._processes.called(key, called)
+
     def _told(self, key: str, task: Task, called: Called) -> None:
-        """Records the time of a plain call, and whether it was with a copy."""
+        """Records how a function was called unchanged, the time of the call, and whether it was with a copy."""
+        self._add_way(key, "process" if called.is_remote else "plain")
         self._times[key] = self._times.get(key, 0.0) + task.seconds
         if called.bytes_copied:
             self._add_reason(key, COPIED)
             self._bytes_copied += called.bytes_copied
+
+    def _tell_holders(self, keys: Set[Any]) -> None:
+        """Records which functions, called with plain arrays, would rather run in processes."""
+        for key in keys if self._processes is None else ():
+            self._add_reason(key, HELD)
 
     def _refuse_items(self, lacking: set[tuple[Any, Any]]) -> None:
         """Missing elements have no item in an array: kernels that return arrays of items fail for these arrays."""
@@ -490,7 +516,16 @@ class Run:
         return "data" if self._data.is_single else f"data[{checks.shown(name)}]"
 
     def _threads(self, data: Elements) -> int:
-        return 1 if data.size <= SMALLEST else budget(self._workers)
+        small = data.size <= SMALLEST and self._processes is None
+        return 1 if small else budget(self._workers)
+
+
+def _processes(deadline: Deadline) -> "Processes | None":
+    """The processes of a run; None inside a worker process, or one of `multiprocessing.Pool`, which may start none."""
+    # Imported here, because loky is optional.
+    from fanfold.processes import calls, worker
+
+    return None if worker.is_inside or current_process().daemon else calls.Processes(deadline)
 
 
 def _not_apart(key: Any, is_along_axes: bool) -> Exception:

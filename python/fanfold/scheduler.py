@@ -21,6 +21,7 @@ from typing import Any, Protocol
 
 from fanfold import _core
 from fanfold.deadline import Deadline
+from fanfold.holders import Holders
 
 PATIENCE = 0.005
 """Seconds that a sweep waits for a function that may soon need the same sweep."""
@@ -56,6 +57,13 @@ class Work(Protocol):
 
     def check(self) -> None:
         """Raises if the timeout has passed."""
+
+
+class Elsewhere(Protocol):
+    """The functions that run in other processes."""
+
+    def stop(self) -> list[str]:
+        """Ends them, and begins no more. Returns their keys."""
 
 
 class Stopped(BaseException):
@@ -107,7 +115,13 @@ class Scheduler:
     """The functions of one run, each on a thread, and the work of the calling thread."""
 
     def __init__(
-        self, calls: Iterable[Call], work: Work, workers: int, deadline: Deadline, patience: float = PATIENCE
+        self,
+        calls: Iterable[Call],
+        work: Work,
+        workers: int,
+        deadline: Deadline,
+        patience: float = PATIENCE,
+        elsewhere: Elsewhere | None = None,
     ) -> None:
         self.stopped = False
         self.most_threads = 0
@@ -117,6 +131,8 @@ class Scheduler:
         self._most_begun = max(workers, MOST_BEGUN)
         self._deadline = deadline
         self._patience = patience
+        self._elsewhere = elsewhere
+        self._holders = Holders()
         self._pending = deque(calls)
         self._lock = threading.Lock()
         # Released when something has happened that the calling thread should check.
@@ -140,13 +156,18 @@ class Scheduler:
             while self._look_around():
                 pass
         except BaseException as error:
-            left = self._stop()
-            if left:
-                raise self._told(error, left) from None
+            told = self._stop()
+            if told:
+                raise self._told(error, told) from None
             raise
         finally:
-            # It refers to the array, and may refer to this object.
-            del self._work
+            # They refer to the array, and may refer to this object.
+            del self._work, self._elsewhere
+
+    @property
+    def held_gil(self) -> set[Any]:
+        """The keys of the functions that held the GIL for most of their time."""
+        return self._holders.found()
 
     def is_inside(self) -> bool:
         """Whether this thread runs one of the functions."""
@@ -237,9 +258,10 @@ class Scheduler:
             self._raise_fatal()
             pause = 0.0 if self._is_time() else min(self._patience, POLL) if self._is_wanted() else POLL
         if pause and self._is_busy():
-            self._news.acquire(timeout=min(pause, max(-self._deadline.passed(), 0.001)))
+            self._holders.wait(self._news, min(pause, max(-self._deadline.passed(), 0.001)))
         with self._lock:
             self._raise_fatal()
+            self._holders.look(self._begun)
             if not self._is_busy() and not self._work.is_wanted():
                 return False
             sweep = self._is_time() or self._is_overdue()
@@ -286,10 +308,10 @@ class Scheduler:
 
     # ---- the end of a run that is stopped ----
 
-    def _stop(self) -> list[str]:
+    def _stop(self) -> str:
         """Ends waiting functions, begins no more, and gives the others a moment.
 
-        Returns the keys of those left behind.
+        Returns what is to be told of those that did not return.
         """
         with self._lock:
             self.stopped = True
@@ -298,23 +320,37 @@ class Scheduler:
             self._running += len(sleeping)
             self._waiting.clear()
             self._ready.clear()
+            begun = list(dict.fromkeys(call.key for call in self._begun.values()))
         for wait in sleeping:
             wait.wake()
+        stopped = [] if self._elsewhere is None else self._elsewhere.stop()
+        ended = [key for key in begun if key in stopped]
         # Ctrl-C and a timeout must both end the run within 100 ms, so a late check leaves functions less time.
         until = time.monotonic() + min(GRACE, max(2 * GRACE - self._deadline.passed(), GRACE / 4))
         while self._begun and (rest := until - time.monotonic()) > 0:
             self._news.acquire(timeout=rest)
         with self._lock:
-            return [call.key for call in self._begun.values()]
+            left = list(dict.fromkeys(call.key for call in self._begun.values() if call.key not in ended))
+        told = [
+            *_of(ended, "had not returned: its process was ended", "had not returned: their processes were ended"),
+            *_of(
+                left,
+                "has not returned and keeps running in its own thread",
+                "have not returned and keep running in their own threads",
+            ),
+        ]
+        return "; ".join(told)
 
-    def _told(self, error: BaseException, left: list[str]) -> BaseException:
-        """The exception, with a note about the functions that were left behind."""
-        names = ", ".join(f"'{key}'" for key in left[:5]) + (f" and {len(left) - 5} more" if len(left) > 5 else "")
-        told = f"{names} have not returned and keep running in their own threads"
-        if len(left) == 1:
-            told = f"{names} has not returned and keeps running in its own thread"
+    def _told(self, error: BaseException, told: str) -> BaseException:
+        """The exception, with a note about the functions that did not return."""
         cause: BaseException = error.error if isinstance(error, Stopped) and error.error is not None else error
         if type(cause) is TimeoutError and self._deadline.passed() >= 0:
             return self._deadline.late(told)
         cause.add_note(f"fanfold: {told}")
         return cause
+
+
+def _of(keys: list[str], one: str, several: str) -> list[str]:
+    """What is told of these functions; nothing if there are none."""
+    names = ", ".join(f"'{key}'" for key in keys[:5]) + (f" and {len(keys) - 5} more" if len(keys) > 5 else "")
+    return [f"{names} {one if len(keys) == 1 else several}"] if keys else []

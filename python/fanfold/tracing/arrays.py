@@ -20,8 +20,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from fanfold.checks import locked
 from fanfold.tracing.handlers import handle
-from fanfold.tracing.nodes import Along, Node
+from fanfold.tracing.nodes import Along, Node, Source
 from fanfold.tracing.operators import BINARY, COMPARISONS, IN_PLACE, UNARY
 from fanfold.tracing.trace import Trace
 
@@ -244,12 +245,14 @@ class Deferred(metaclass=StandsIn):
 class DeferredArray(Deferred):
     """An array that is not computed yet."""
 
-    __slots__ = ("_children", "_parent", "_source")
+    __slots__ = ("_children", "_is_input", "_parent", "_source")
 
     _stands_for = np.ndarray
 
     def __init__(self, trace: Trace, node: Node) -> None:
         super().__init__(trace, node)
+        # Whether it is what a function was called with, which no formula replaces.
+        self._is_input = False
         # Slices will share the memory of the elements.
         self._parent: tuple[DeferredArray, slice] | None = None
         self._children: list[tuple[weakref.ref[DeferredArray], slice]] = []
@@ -299,6 +302,13 @@ class DeferredArray(Deferred):
 
     # ---- forcing ----
 
+    def _lend(self, reason: str) -> Any:
+        if self._real is None and self._lent is None:
+            self._trace.lend(self._node, reason)
+            if isinstance(self._node.operation, Source) and self._is_of_input():
+                self._lent = locked(self._node.operation.array)
+        return super()._lend(reason)
+
     def _materialise(self, reason: str = "elements that may be written to") -> Any:
         """The elements; from now on they replace the formula."""
         if self._real is None:
@@ -321,9 +331,18 @@ class DeferredArray(Deferred):
                 child._real, child._lent = self._real[part], None
                 child._share()
 
+    def _is_of_input(self) -> bool:
+        """Whether it is what the function was called with, or a slice of that."""
+        each = self
+        while each._parent is not None:
+            each = each._parent[0]
+        return each._is_input
+
     def _become(self, node: Node) -> bool:
-        """Replaces the formula in place. Returns False if the array shares memory with others."""
-        if self._real is not None or self._parent is not None or any(ref() is not None for ref, _ in self._children):
+        """Replaces the formula in place. Returns False if the array shares memory with others, or is the input."""
+        if self._is_input or self._real is not None or self._parent is not None:
+            return False
+        if any(ref() is not None for ref, _ in self._children):
             return False
         self._node, self._lent = node, None
         return True
@@ -385,6 +404,14 @@ def deferred(trace: Trace, node: Node) -> Deferred:
     kind = handle.class_of(scalar) if node.is_number else DeferredArray
     made: Deferred = kind.stand_in(trace, node)
     trace.keep(made, node)
+    return made
+
+
+def deferred_input(trace: Trace, node: Node) -> DeferredArray:
+    """The input of a function, as a deferred array: nothing is requested of it yet."""
+    made: DeferredArray = DeferredArray.stand_in(trace, node)
+    made._is_input = True
+    trace.accept(made)
     return made
 
 

@@ -8,6 +8,7 @@ import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from functools import partial
 from types import MappingProxyType
 from typing import Any
 
@@ -17,10 +18,11 @@ from fanfold import _core
 from fanfold.calling import COPIED, Called, refuses_read_only, without_our_frames
 from fanfold.checks import locked, own_class
 from fanfold.deadline import Deadline
-from fanfold.scheduler import PATIENCE, Scheduler, Stopped, Wait, in_turn
+from fanfold.holders import HELD, HELD_BEFORE, HELD_HERE
+from fanfold.scheduler import PATIENCE, Elsewhere, Scheduler, Stopped, Wait, in_turn
 from fanfold.tracing import results
 from fanfold.tracing.along import Beside
-from fanfold.tracing.arrays import Deferred, StandsIn, Traced, takes
+from fanfold.tracing.arrays import Deferred, DeferredArray, StandsIn, Traced, deferred_input, takes
 from fanfold.tracing.formulas import Formulas
 from fanfold.tracing.nodes import Node
 from fanfold.tracing.rebinding import Rebound
@@ -28,6 +30,9 @@ from fanfold.tracing.trace import InVain, Trace
 
 Array = npt.NDArray[Any]
 Function = Callable[[Array], Any]
+
+Place = tuple[Any, Any]
+"""The key of a function, and the name of what it is called with."""
 
 _NOTHING_ASKED = "it asked for nothing that can be fused: it reads the elements itself, in C, in Numba, or not at all"
 
@@ -41,7 +46,7 @@ class _Call:
     def __init__(self, key: Any, called: Called, traced: "TracedCalls") -> None:
         self.key = key
         self.called = called
-        self.trace = Trace(traced.formulas, traced.settle, SMALLEST)
+        self.trace = Trace(traced.formulas, traced.settle, SMALLEST, lends=not called.is_remote)
         self.result: Any = None
         self.error: Exception | None = None
         self.left: list[tuple[Deferred, Node]] = []
@@ -53,7 +58,7 @@ class _Call:
     def how(self) -> str:
         """The word for it in the report."""
         if self.again or not self.trace.used:
-            return "plain"
+            return "process" if self.again and not self.trace.lends else "plain"
         return "partly fused" if self.trace.reasons else "fused"
 
     @property
@@ -62,7 +67,9 @@ class _Call:
         return "; ".join(self.trace.reasons) or _NOTHING_ASKED
 
     def attempt(self) -> None:
-        """Calls the function with a traced array, and again with a plain one if it fails on deferred values."""
+        """Calls the function with a traced array, and again with a plain one if it fails on deferred values, or in a
+        process if it needs elements.
+        """
         with self._timed():
             self._attempt()
 
@@ -70,13 +77,11 @@ class _Call:
         trace, traced = self.trace, self._traced
         if traced is None:
             return
-
-        def traced_view(array: Array) -> Array:
-            view: Any = locked(array).view(Traced)
-            view._trace = trace
-            return view  # type: ignore[no-any-return]
-
-        given, columns = self.called.inputs(traced.data, traced_view)
+        if self.called.is_known:
+            trace.because(HELD_BEFORE)
+            self._once_more(traced.data)
+            return
+        given, columns = self.called.inputs(traced.data, partial(_view, trace))
         rebound = Rebound(self.called.function)
         try:
             self.result = self.called.context.run(rebound.function, *given, **columns)
@@ -98,7 +103,7 @@ class _Call:
             if traced.is_stopped():
                 # It waited for a value that will not come, or used one that no longer exists.
                 raise Stopped from None
-            is_its_own = not (trace.used or trace.in_vain or rebound.is_copy)
+            is_its_own = trace.lends and not (trace.used or trace.in_vain or rebound.is_copy)
             if is_its_own and not (_speaks_of_us(error) or refuses_read_only(error)):
                 trace.because(f"it raised {type(error).__name__}: {error}")
                 self.error = without_our_frames(error)
@@ -106,6 +111,9 @@ class _Call:
         else:
             # The function may have caught it nevertheless.
             if not trace.in_vain:
+                for each in left:
+                    if type(each) is DeferredArray and each._is_of_input():
+                        each._lend("the result")
                 self.left = [
                     (each, each._node if each._node.is_answer else Formulas.values(each._node))
                     for each in left
@@ -119,19 +127,32 @@ class _Call:
         self._once_more(traced.data)
 
     def late(self, data: Array) -> None:
-        """Calls a function with a plain array after all others, because a value that it returned cannot be had."""
+        """Calls a function again after all others, because a value that it returned cannot be had."""
         with self._timed():
             self._once_more(data)
 
     def _once_more(self, data: Array) -> None:
-        """Calls a function with a plain array. What it returns or raises now is its own."""
+        """Calls a function with a plain array, or in a process. What it returns or raises now is its own."""
         self.again, self.left, self.result = True, [], None
         try:
             self.result = self.called(data)
-            self.trace.because(COPIED if self.called.bytes_copied else self.trace.why_again)
+            if self.called.bytes_copied:
+                self.trace.because(COPIED)
+            elif self.trace.lends or not self.trace.reasons:
+                self.trace.because(self.trace.why_again)
         except Exception as error:  # noqa: BLE001 - a function can raise anything
-            self.trace.because(f"it raised {type(error).__name__} with a plain array too: {error}")
+            too = " with a plain array too" if self.trace.lends else ""
+            self.trace.because(f"it raised {type(error).__name__}{too}: {error}")
             self.error = without_our_frames(error)
+
+    def note_holder(self) -> None:
+        """Notes that the function held the GIL for most of its time."""
+        if self.trace.lends:
+            self.trace.because(HELD)
+        elif self.how == "plain":
+            # One that is partly fused stays here: NumPy's statistics may differ from the kernels' in the last places.
+            self.called.remember()
+            self.trace.because(HELD_HERE)
 
     @contextmanager
     def _timed(self) -> Iterator[None]:
@@ -146,6 +167,19 @@ class _Call:
         """Ends the call: drops all references to the run."""
         self.trace.end()
         self._traced = None
+
+
+def _view(trace: Trace, data: Array) -> Any:
+    """The array that a function is called with.
+
+    One that has real elements cannot tell when C code reads them. A function that is called in a process as soon as it
+    needs elements gets one without.
+    """
+    if trace.lends:
+        view: Any = locked(data).view(Traced)
+        view._trace = trace
+        return view
+    return deferred_input(trace, trace.formulas.source(locked(data)))
 
 
 def _speaks_of_us(error: Exception) -> bool:
@@ -173,7 +207,7 @@ class TracedCalls:
     def __init__(
         self,
         data: Array,
-        functions: Mapping[Any, Called],
+        functions: Mapping[Place, Called],
         kernels: Sequence[tuple[_core.Kernel, Array]],
         nan_policy: str,
         workers: int,
@@ -181,12 +215,13 @@ class TracedCalls:
         patience: float = PATIENCE,
         out: Mapping[int, Array] = MappingProxyType({}),
         beside: Beside | None = None,
+        elsewhere: Elsewhere | None = None,
     ) -> None:
         self.formulas = Formulas(data, deadline, beside)
         self.data = data
         # The deferred values that functions returned.
         self.unsettled: list[Node] = []
-        self.calls = {key: _Call(key, called, self) for key, called in functions.items()}
+        self.calls = {place: _Call(place[0], called, self) for place, called in functions.items()}
         for index, (kernel, array) in enumerate(kernels):
             try:
                 self.formulas.session.reduce(index, self.formulas.elements(array), kernel, nan_policy, out.get(index))
@@ -198,8 +233,8 @@ class TracedCalls:
         self._process = os.getpid()
         self._most_swept = 1
         self._scheduler: Scheduler | None = None
-        if workers > 1 and len(functions) > 1:
-            self._scheduler = Scheduler(self.calls.values(), self, workers, deadline, patience)
+        if functions and (elsewhere is not None or (workers > 1 and len(functions) > 1)):
+            self._scheduler = Scheduler(self.calls.values(), self, workers, deadline, patience, elsewhere)
 
     @property
     def bytes_copied(self) -> int:
@@ -219,6 +254,10 @@ class TracedCalls:
                 in_turn(self.calls.values(), self)
             else:
                 self._scheduler.run()
+                held = self._scheduler.held_gil
+                for call in self.calls.values():
+                    if call.key in held and call.how not in ("fused", "process"):
+                        call.note_holder()
             self.check()
             self._finish()
             if tell is not None:

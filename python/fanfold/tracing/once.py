@@ -164,9 +164,9 @@ def _is_of_objects(value: Any) -> bool:
 class _Traced:
     """A function of one sequence: what its trace gave, and then its results."""
 
-    def __init__(self, key: str, function: Function) -> None:
+    def __init__(self, key: str, called: Called) -> None:
         self.key = key
-        self.called = Called(function)
+        self.called = called
         self.result: _Result | None = None
         self.noted: list[tuple[Node, str, dict[str, Any]]] = []
         self.why: str | None = None
@@ -245,9 +245,9 @@ class _Traced:
 class OfRows:
     """The calls of a function for some rows, one after the other."""
 
-    def __init__(self, key: str, function: Function, rows: Iterable[int], of: "FunctionsOfRows") -> None:
+    def __init__(self, key: str, called: Called, rows: Iterable[int], of: "FunctionsOfRows") -> None:
         self.key = key
-        self.called = Called(function)
+        self.called = called
         self.rows = list(rows)
         self.values: list[Any] = []
         self.error: Exception | None = None
@@ -264,6 +264,13 @@ class OfRows:
 
     def _attempt(self) -> None:
         of = self._of
+        if self.called.is_remote:
+            # One message for all.
+            try:
+                self.values = self.called.each(((row,), {}, {}) for row in of.rows(self.rows))
+            except Exception as error:  # noqa: BLE001 - a function can raise anything
+                self.error = without_our_frames(error)
+            return
         for row in of.rows(self.rows):
             of.deadline.left()
             try:
@@ -287,6 +294,7 @@ class FunctionsOfRows:
         workers: int,
         deadline: Deadline,
         present: Array | None = None,
+        call: Callable[[str, Called], Called] = lambda _, called: called,
     ) -> None:
         self.deadline = deadline
         self.passes = self.bytes_read = self.bytes_copied = 0
@@ -301,7 +309,9 @@ class FunctionsOfRows:
             self.bytes_copied = self._array.nbytes
         self._count = math.prod(self._lengths)
         self._workers = workers
-        self._calls = [_Traced(key, function) for key, function in functions.items()]
+        # What is called for rows in place of a function: itself, or one that is called in a process.
+        self._call = call
+        self._calls = [_Traced(key, Called(function)) for key, function in functions.items()]
         self._columns: dict[Node, Any] = {}
         self._bad: dict[Node, Any] = {}
 
@@ -352,7 +362,9 @@ class FunctionsOfRows:
         size = max(1, AT_A_TIME // max(1, self._array.shape[-1]))
         size = min(size, max(1, len(call.rows) // (4 * self._workers)))
         starts = range(0, len(call.rows), size)
-        call.tasks = [OfRows(call.key, call.called.function, call.rows[start : start + size], self) for start in starts]
+        for start in starts:
+            called = self._call(call.key, Called(call.called.function))
+            call.tasks.append(OfRows(call.key, called, call.rows[start : start + size], self))
         return call.tasks
 
     # ---- the sweeps ----
@@ -439,8 +451,9 @@ class FunctionsOfRows:
                 value = self.result(call)
             except Exception as raised:  # noqa: BLE001 - a function can raise anything
                 error = raised
-            how = "fused" if call.result is not None else "plain"
-            if how == "plain":
+            how = "fused"
+            if call.result is None:
+                how = "process" if any(task.called.is_remote for task in call.tasks) else "plain"
                 why = f"called for each row: {why}"
             elif len(call.rows):
                 how, why = "partly fused", f"called for {len(call.rows):,} of {self._count:,} rows"

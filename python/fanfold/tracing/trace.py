@@ -1,5 +1,6 @@
 """`Trace`: one function's call, its requests so far, and how it gets values."""
 
+import math
 import time
 import warnings
 import weakref
@@ -7,7 +8,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, NoReturn, Protocol
 
 from fanfold.tracing.formulas import Formulas
-from fanfold.tracing.nodes import Computed, Doubt, Node
+from fanfold.tracing.nodes import Computed, Doubt, Node, Selection
 
 MOST_FORCED = 16
 """A function that forces more often than this loops over NumPy calls; plain arrays are faster for it."""
@@ -55,8 +56,12 @@ class Trace:
     """Whether the formulas are for many rows. Then no value is computed during the call, and what may warn or fail is
     deferred too: a row for which it does is computed by a call of its own."""
 
-    def __init__(self, formulas: Formulas, settle: Callable[[list[Node]], None], smallest: int) -> None:
+    def __init__(
+        self, formulas: Formulas, settle: Callable[[list[Node]], None], smallest: int, lends: bool = True
+    ) -> None:
         self.formulas = formulas
+        # Whether the function gets the elements of large arrays here, or has to be called in a process for them.
+        self.lends = lends
         self.smallest = smallest
         self.active = True
         self.used = False
@@ -83,6 +88,10 @@ class Trace:
         """Records a deferred value for a node."""
         self.used = True
         self.nodes.append(node)
+        self.accept(made)
+
+    def accept(self, made: _Made) -> None:
+        """Records a deferred value, whose elements are needed at the end if it is kept."""
         self._made.append(weakref.ref(made))
 
     def may_warn(self, node: Node, name: str, state: dict[str, Any]) -> None:
@@ -145,6 +154,19 @@ class Trace:
             )
         raise InVain
 
+    def leave(self, reason: str) -> NoReturn:
+        """Ends a function that is called again in a process."""
+        self.because(reason)
+        self.active, self.in_vain = False, True
+        raise InVain
+
+    def lend(self, node: Node, reason: str) -> None:
+        """Checks, before a function gets the elements of an array, that it may have them here."""
+        if self.lends or not self.active:
+            return
+        if isinstance(node.shape, Selection) or math.prod(node.shape) >= self.smallest:
+            self.leave(reason)
+
     def force(self, node: Node, reason: str | None, at_once: bool = False) -> Any:
         """Computes the value of a number or the elements of a formula now.
 
@@ -159,6 +181,8 @@ class Trace:
                 self.because(reason)
             self.forced += 1
             if self.forced > MOST_FORCED:
+                if not self.lends:
+                    self.leave(f"more than {MOST_FORCED} values that are needed at once")
                 self.active = False
         wanted = node if node.is_answer else Formulas.values(node)
         self.know([wanted], at_once)

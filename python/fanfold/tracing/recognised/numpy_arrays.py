@@ -21,9 +21,10 @@ def _asarray(trace: Trace, of: Recognised, a: Any, dtype: Any = None, *, copy: A
 def _ascontiguousarray(trace: Trace, of: Recognised, a: Any, dtype: Any = None) -> Any:
     if not _is_alike(a, dtype):
         return None
+    if type(a) is not DeferredArray:
+        return a if a.flags.c_contiguous else None
     # A slice of a formula would be a view of elements that are not computed yet.
-    is_contiguous = a._formula() is not None and a._parent is None if type(a) is DeferredArray else a.flags.c_contiguous
-    return a if is_contiguous else None
+    return a if a._formula() is not None and a._parent is None and not a._is_input else None
 
 
 @rule("numpy", "array", keeps=True)
