@@ -1,5 +1,6 @@
 """The vocabulary of traced functions: what NumPy's functions give in a run is what they give on their own."""
 
+import re
 import warnings
 import weakref
 from collections.abc import Callable
@@ -532,6 +533,15 @@ def test_integers_are_counted_wherever_they_are(low: int, width: int) -> None:
         return np.sort(v), np.unique(v), np.unique(v, return_counts=True), np.sort(v * -1)
 
     assert_same(ff.run(x, distinct, workers=2)["distinct"], called(distinct, x), close=False)
+
+
+@pytest.mark.parametrize("bins", [np.ones((2, 2)), np.array([3.0, 1.0]), "nothing", -1, 2.5, None, [[1, 2], [3, 4]]])
+def test_bins_that_numpy_refuses_are_refused_by_numpy(bins: Any) -> None:
+    x = ARRAYS["float64"]
+    with pytest.raises((ValueError, TypeError)) as theirs:
+        np.histogram(x, bins)
+    with pytest.raises(type(theirs.value), match=re.escape(str(theirs.value))):
+        ff.run(x, {"f": lambda v: np.histogram(v, bins)})
 
 
 # ---- formulas with arrays that kernels gave ----

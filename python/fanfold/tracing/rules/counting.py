@@ -31,7 +31,8 @@ def _histogram(
         return None
     given = _edges(bins)
     ends = None if range is None or given is not None else _ends(trace, range, node)
-    if given is None and ((type(bins) is not int and bins not in _RULES) or (range is not None and ends is None)):
+    is_known = given is not None or type(bins) is int or (type(bins) is str and bins in _RULES)
+    if not is_known or (given is None and range is not None and ends is None):
         return None
 
     def plain(elements: Array) -> Any:
