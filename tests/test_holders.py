@@ -22,7 +22,7 @@ TRIES = 10
 
 def loop(v: npt.NDArray[Any]) -> float:
     total = 0.0
-    for _ in range(2):
+    for _ in range(6):
         for value in v.tolist():
             total += value * value
     return total
@@ -92,7 +92,7 @@ def test_functions_beside_one_that_holds_it_are_not_named() -> None:
 def test_a_function_that_asks_for_no_elements_runs_in_a_process_later() -> None:
     def burns(v: npt.NDArray[Any]) -> int:
         total = 0
-        for number in range(3_000_000):
+        for number in range(9_000_000):
             total += number % 7
         return os.getpid()
 

@@ -6,7 +6,8 @@ returns. A function in NumPy code that has released the GIL does not delay it. O
 late for other reasons, but then it has not slept twice.
 
 If all threads together wanted one processor, the functions took turns with the GIL, and each held it while it ran.
-Otherwise nobody knows which of them held it, and the time does not count. Linux tells how long a thread has run, and
+Otherwise nobody knows which of them held it, and the time speaks against all of them: one wrong look on a busy machine
+must not name a function. Linux tells how long a thread has run, and
 how long it has waited for a processor. (A profiler would know all of this, but slows every call of a function.)
 """
 
@@ -25,8 +26,9 @@ except ImportError:
 else:
     CAN_TELL = os.path.exists("/proc/self/schedstat")
 
-SHORTEST = 0.05
-"""Seconds that a function must have held the GIL for."""
+SHORTEST = 0.2
+"""Seconds that a function must have held the GIL for. A shorter one is not worth a process, and most of its time may
+lie in two looks of which it had only a part."""
 
 HELD = "it held the GIL for most of its time: processes=True runs it in a process"
 """What the report says of such a function."""
@@ -57,7 +59,7 @@ class Holders:
         self._last = time.monotonic(), time.process_time()
         # What each thread was doing, and the seconds for which it had run and waited for a processor.
         self._used: dict[threading.Thread, tuple[_Call, float, float]] = {}
-        # For each function, the seconds for which it held the GIL, and all seconds that count.
+        # For each function, the seconds for which it held the GIL, and all seconds.
         self._held: dict[Any, float] = {}
         self._all: dict[Any, float] = {}
 
@@ -91,11 +93,12 @@ class Holders:
             wanted += waited - waited_before
             if earlier is call:
                 ran.append((call.key, seconds - seconds_before))
-        if not is_known or (is_held and wanted > _ONE * passed):
+        if not is_known:
             return
+        took_turns = wanted <= _ONE * passed
         for key, seconds in ran:
             self._all[key] = self._all.get(key, 0.0) + seconds
-            if is_held:
+            if is_held and took_turns:
                 self._held[key] = self._held.get(key, 0.0) + seconds
 
     def found(self) -> set[Any]:
@@ -106,9 +109,10 @@ class Holders:
 def _seconds(thread: threading.Thread) -> tuple[float, float]:
     """Return how long a thread has run, and how long it has waited for a processor."""
     try:
-        with open(f"/proc/self/task/{thread.native_id}/schedstat", encoding="ascii") as file:
+        # As bytes: where memory or threads are short, Python may be unable to load a codec.
+        with open(f"/proc/self/task/{thread.native_id}/schedstat", "rb", buffering=0) as file:
             ran, waited, _ = map(int, file.read().split())
-    except (OSError, ValueError):
+    except (OSError, ValueError, MemoryError):
         # The thread has not begun.
         return 0.0, 0.0
     return ran / 1e9, waited / 1e9
