@@ -37,6 +37,7 @@ from fanfold.tracing.nodes import Along, Array, Computed, FromValues, Node, Sele
 from fanfold.tracing.rebinding import Rebound
 from fanfold.tracing.rules.quantiles import Several
 from fanfold.tracing.trace import KINDS, MESSAGES, InVain, Trace
+from fanfold.tracing.ufuncs import Log
 
 Function = Callable[[Array], Any]
 
@@ -670,7 +671,7 @@ class _Sweeps:
             columns[node] = self._one_by_one(how, node, values)
 
     def _one_by_one(self, how: FromValues, node: Node, values: list[Any]) -> Array:
-        told = _Log()
+        told = Log()
         bad = self._of._bad.get(node)
         bad = np.zeros(self._count, np.bool_) if bad is None else bad
         column, wrong = np.ones(self._count, node.dtype), []
@@ -725,13 +726,6 @@ class _Sweeps:
 def _refuses(kernel: _core.Kernel, dtype: np.dtype[Any]) -> bool:
     """Whether a kernel does not take elements of this dtype."""
     return bool(_core.Plan([kernel], "propagate").problems(np.ones(2, dtype)))
-
-
-class _Log(list[str]):
-    """A log of NumPy's warnings."""
-
-    def write(self, message: str) -> None:
-        self.append(message.removeprefix("Warning: ").rstrip())
 
 
 def _ordered(wanted: Iterable[Node]) -> Iterable[Node]:

@@ -274,7 +274,7 @@ _WORDS = {"warn", "ignore"}
 # ---- what follows from ufuncs ----
 
 
-class _Log(list[str]):
+class Log(list[str]):
     """A log of NumPy's warnings: a number is computed for several functions, and each of them warns itself."""
 
     def write(self, message: str) -> None:
@@ -290,7 +290,7 @@ def computed(
     state: dict[str, Any],
 ) -> Node:
     """The number that a function computes from numbers that may not be known yet."""
-    told = _Log()
+    told = Log()
     how: dict[str, Any] = {kind: "log" if word == "warn" else word for kind, word in state.items()}
 
     def function(*nodes: Node) -> Any:
