@@ -2,7 +2,7 @@
 
     python benches/toolbox.py                  all figures, and a record in benches/record/
     python benches/toolbox.py --write          and the figures in README.md
-    python benches/toolbox.py --quick          small arrays, about a minute, no record
+    python benches/toolbox.py --quick          small arrays, no record
     python benches/toolbox.py --only SECTION   one section (or several, with commas), no record
     python benches/toolbox.py --list FILE      also write each function's times to a file
 
