@@ -201,10 +201,12 @@ class Run:
         places: list[Place] = []
         figures: list[Any] = []
         run = None
-        for name, own in kernels.items():
+        # The kernels of a table run apart from the functions that are called unchanged.
+        name, own = next(((name, own) for name, own in kernels.items() if own), (None, {}))
+        if own:
             places = [(key, name) for key in own]
             out = {number: self._out[key] for number, key in enumerate(own) if key in self._out}
-            run = partial(self._plan._native_of(own).run, self._arrays[name], out=out) if own else run
+            run = partial(self._plan._native_of(own).run, self._arrays[name], out=out)
         sweep = Sweep(run, self._deadline)
         tasks = [Task(key, called, called.first) for (key, _), (called, _) in functions.items()]
         threads = self._threads(self._data.first) if tasks else self._workers
