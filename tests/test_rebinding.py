@@ -507,3 +507,45 @@ def test_functions_without_such_names_are_called_themselves() -> None:
 
 def helper_without(v: Array) -> Any:
     return v.max()
+
+
+def _features() -> Any:
+    module = types.ModuleType("features")
+    exec(
+        "import numpy as np\nfrom scipy import stats\n"
+        "def shape(v):\n    return stats.skew(np.asarray(v)) / spread(v)\n"
+        "def spread(v):\n    return stats.iqr(v)\n",
+        module.__dict__,
+    )
+    return module
+
+
+features = _features()
+
+
+def test_helpers_in_modules_are_copied() -> None:
+    x = np.random.default_rng(8).standard_normal(200_000)
+    r = ff.run(x, {"by module": lambda v: features.shape(v), "itself": features.shape}, on_error="raise")
+    assert set(r.report.how.values()) == {"fused"}
+    np.testing.assert_allclose([r["by module"], r["itself"]], features.shape(x), rtol=1e-9)
+
+
+def test_scipys_other_functions_get_plain_arrays_and_are_called_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    from scipy import signal
+    from scipy.signal import ShortTimeFFT
+
+    transforms: list[Any] = []
+    real = ShortTimeFFT.stft_detrend
+
+    def counted(self: Any, x: Any, *args: Any, **kwargs: Any) -> Any:
+        transforms.append(type(x))
+        return real(self, x, *args, **kwargs)
+
+    monkeypatch.setattr(ShortTimeFFT, "stft_detrend", counted)
+    x = np.random.default_rng(8).standard_normal(200_000)
+    for function in (signal.welch, functools.partial(signal.welch), lambda v: signal.welch(v)):
+        transforms.clear()
+        r = ff.run(x, {"f": function}, on_error="raise")
+        assert transforms == [np.ndarray]
+        np.testing.assert_array_equal(r["f"], signal.welch(x))
+        assert r.report.why == {"f": "scipy.signal.welch"}

@@ -578,3 +578,112 @@ def test_formulas_go_on_with_arrays_that_kernels_gave(function: Any) -> None:
         np.testing.assert_allclose(mine, theirs, rtol=1e-9)
     if function is not _written_later:
         assert r.report.how == {"f": "fused"}
+
+
+# ---- formulas with arrays that NumPy made, and with arrays of others ----
+
+OTHER = np.random.default_rng(4).random(200_000) + 0.5
+PLACES = np.random.default_rng(5).integers(0, 200_000, 150_000)
+
+
+def _sorted_and_changed(v: Array) -> Any:
+    ordered = np.sort(v)
+    part, doubled = ordered[5:], ordered * 2
+    ordered[0] = 7.0
+    return ordered.sum(), part.sum(), doubled[0], ordered[0]
+
+
+def _view_and_owner(v: Array) -> Any:
+    rolled = np.roll(v, 3)
+    seen = rolled[::2]
+    rolled += 1
+    return seen[:3].tolist(), seen.sum(), rolled.sum(), rolled
+
+
+def _others_that_change(v: Array) -> Any:
+    other = OTHER.copy()
+    first = v * other
+    other[:] = 2.0
+    second = v * other
+    return first.sum(), second.sum(), first[:3], second[:3]
+
+
+GO_ON: dict[str, tuple[Function, str]] = {
+    "fft": (lambda v: (np.abs(np.fft.fft(v)) ** 2).sum(), "partly fused"),
+    "places": (lambda v: (v[PLACES] ** 2).mean(), "partly fused"),
+    "take": (lambda v: np.abs(v.take(PLACES)).std(), "partly fused"),
+    "roll": (lambda v: (np.roll(v, 1) * v).mean(), "partly fused"),
+    "concatenate": (lambda v: np.concatenate([v[5:], v[:5]]).std(), "partly fused"),
+    "repeat": (lambda v: v[: v.size // 2].repeat(2).std(), "plain"),
+    "sorted and changed": (_sorted_and_changed, "partly fused"),
+    "view and owner": (_view_and_owner, "plain"),
+    "other": (lambda v: (v * OTHER).sum() / OTHER.sum(), "fused"),
+    "other first": (lambda v: np.abs(OTHER - v).max(), "fused"),
+    "two others": (lambda v: np.hypot(v, OTHER).mean() - np.arctan2(OTHER, v).mean(), "fused"),
+    "power of another": (lambda v: (OTHER**v).max(), "fused"),
+    "comparison": (lambda v: (v > OTHER).mean(), "fused"),
+    "others that change": (_others_that_change, "fused"),
+}
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("name", GO_ON)
+def test_formulas_go_on_with_arrays_of_numpys_and_of_others(name: str, workers: int) -> None:
+    function, how = GO_ON[name]
+    x = np.random.default_rng(2).standard_normal(200_000)
+    r = ff.run(x, {"f": function, "g": lambda v: v.mean()}, workers=workers, on_error="raise")
+    want = function(x)
+    for mine, theirs in zip(
+        *(value if isinstance(value, tuple) else (value,) for value in (r["f"], want)), strict=True
+    ):
+        assert type(mine) is type(theirs)
+        np.testing.assert_allclose(mine, theirs, rtol=1e-9)
+    assert r.report.how["f"] == how
+
+
+def test_warnings_of_others_are_those_of_each_moment() -> None:
+    def divided(v: Array) -> Any:
+        other = OTHER.copy()
+        other[5] = 0.0
+        with warnings.catch_warnings(record=True) as first:
+            warnings.simplefilter("always")
+            a = (v / other).max()
+        other[5] = 1.0
+        with warnings.catch_warnings(record=True) as second:
+            warnings.simplefilter("always")
+            b = (v / other).max()
+        return a, b, [str(each.message) for each in first], [str(each.message) for each in second]
+
+    x = np.random.default_rng(2).standard_normal(200_000) + 10
+    assert ff.run(x, {"f": divided}, on_error="raise")["f"] == divided(x)
+
+
+def test_an_array_that_somebody_holds_is_not_taken_over() -> None:
+    kept: list[Array] = []
+
+    def function(v: Array) -> Any:
+        kept.append(OTHER.copy())
+        made = np.ascontiguousarray(kept[-1])
+        result = (v * made).sum()
+        kept[-1][:] = 0
+        return result, (made + v).sum()
+
+    x = np.random.default_rng(2).standard_normal(200_000)
+    np.testing.assert_allclose(ff.run(x, {"f": function}, on_error="raise")["f"], function(x), rtol=1e-9)
+
+
+def test_a_loop_over_large_arrays_does_not_keep_them_all() -> None:
+    refs: list[Any] = []
+
+    def function(v: Array) -> Any:
+        total = 0.0
+        for shift in range(40):
+            moved = np.roll(v, shift)
+            refs.append(weakref.ref(moved))
+            total += float((moved * v).sum())
+        return total, sum(each() is not None for each in refs)
+
+    x = np.random.default_rng(2).standard_normal(200_000)
+    total, alive = ff.run(x, {"f": function}, on_error="raise")["f"]
+    assert alive <= 20
+    np.testing.assert_allclose(total, function(x)[0], rtol=1e-9)

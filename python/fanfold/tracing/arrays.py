@@ -22,7 +22,7 @@ import numpy.typing as npt
 
 from fanfold.checks import locked
 from fanfold.tracing.handlers import handle
-from fanfold.tracing.nodes import Along, Node, Source
+from fanfold.tracing.nodes import Along, Made, Node, Source
 from fanfold.tracing.operators import BINARY, COMPARISONS, IN_PLACE, UNARY
 from fanfold.tracing.trace import Trace
 
@@ -115,7 +115,7 @@ class Traced(np.ndarray[Any, Any], metaclass=StandsIn):
                 return chosen
         if trace is not None and not _is_place(key):
             trace.because("indexing")
-        return self._plain()[handle.read(trace, key)]
+        return followed(trace, self._plain()[handle.read(trace, key)])
 
     def __setitem__(self, key: Any, value: Any) -> None:
         self._plain()[handle.read(self._trace, key)] = handle.read(self._trace, value)
@@ -256,13 +256,13 @@ class DeferredArray(Deferred):
         # Slices will share the memory of the elements.
         self._parent: tuple[DeferredArray, slice] | None = None
         self._children: list[tuple[weakref.ref[DeferredArray], slice]] = []
-        # The elements of a kernel's result, if formulas read them: nobody may write to this array.
+        # The elements of an array of results, if formulas read them: nobody may write to this array.
         self._source: Node | None = None
 
     def _formula(self) -> Node | None:
-        """The formula, while it is valid. A kernel's array of results is computed now, and formulas read it."""
+        """The formula, while it is valid. An array of results is computed now, and formulas read its elements."""
         node = self._node
-        if type(node.operation) is not Along or not (self._real is None and self._trace.active):
+        if type(node.operation) not in (Along, Made) or not (self._real is None and self._trace.active):
             return super()._formula()
         if self._source is None and takes(node.dtype) and math.prod(self.shape) >= self._trace.smallest:
             self._lent = self._trace.force(node, None) if self._lent is None else self._lent
@@ -371,7 +371,7 @@ class DeferredArray(Deferred):
             item = handle.item(self._trace, node, key)
             if item is not None:
                 return item
-        return self._materialise("indexing")[handle.read(self._trace, key)]
+        return followed(self._trace, self._materialise("indexing")[handle.read(self._trace, key)])
 
     def __setitem__(self, key: Any, value: Any) -> None:
         node = self._formula()
@@ -413,6 +413,33 @@ def deferred_input(trace: Trace, node: Node) -> DeferredArray:
     made._is_input = True
     trace.accept(made)
     return made
+
+
+def followed(trace: Trace | None, made: Any) -> Any:
+    """What NumPy has made for a function; if it is a large array that nobody else holds, formulas go on with it."""
+    if type(made) is not np.ndarray or trace is None or not trace.follows(made) or not takes(made.dtype):
+        return made
+    # Exactly as many references as to an array that was made for this call (below).
+    if sys.getrefcount(made) > _FRESH or not (made.ndim == 1 or made.flags.c_contiguous):
+        return made
+    if made.base is not None and (type(made.base) is not np.ndarray or sys.getrefcount(made.base) > _FRESH_BASE):
+        return made
+    return made_array(trace, made)
+
+
+def made_array(trace: Trace, made: Array) -> DeferredArray:
+    """An array that nobody else holds, as a deferred one: formulas read it, and it is copied if the function writes."""
+    node = Node(Made(), (), made.dtype, made.shape)
+    node.known, node.value = True, made
+    value: DeferredArray = DeferredArray.stand_in(trace, node)
+    value._lent = made
+    trace.accept(value)
+    return value
+
+
+_FRESH = (lambda made: sys.getrefcount(made))(np.empty(1))
+_FRESH_BASE = (lambda made: sys.getrefcount(made.base))(np.empty(2)[:1])
+"""The references to an array, or to the owner of its memory, that only the argument of a function holds."""
 
 
 def same_elements(array: DeferredArray) -> Any:
@@ -478,9 +505,9 @@ def _method(name: str) -> Callable[..., Any]:
         if rule is not None:
             return rule(self, *args, **kwargs)
         real = self._lend(reason) if reads else self._materialise(reason)
-        result = getattr(real, name)(*handle.read(trace, args), **handle.read(trace, kwargs))
+        result = [getattr(real, name)(*handle.read(trace, args), **handle.read(trace, kwargs))]
         # Some methods that change an array return it.
-        return self if result is self._real and result is not None else result
+        return self if result[0] is self._real and result[0] is not None else followed(trace, result.pop())
 
     method.__name__ = name
     return method
@@ -493,6 +520,10 @@ def _operator(name: str, function: Callable[..., Any], ufunc: np.ufunc, reflecte
         node = _applied(trace, name, ufunc, operands)
         if node is not None:
             return deferred(trace, node)
+        fast = handle.fast_power(*operands) if name == "pow" and type(operands[0]) in (Traced, DeferredArray) else None
+        made = handle.with_others(trace, ufunc, operands) if fast is None else None
+        if made is not None:
+            return made
         # The real operator knows when an array defers to the other operand, which may keep the array.
         return plain_operator(trace, name, function, ufunc, operands, all(type(each) in _READERS for each in others))
 
@@ -514,7 +545,7 @@ def plain_operator(
     if name in COMPARISONS and not only_reads and not all(isinstance(each, np.ndarray) for each in real):
         # Python asks the other operand next, and raises its own error if that fails too.
         return getattr(real[0], f"__{name}__")(real[1])
-    return function(*real)
+    return followed(trace, function(*real))
 
 
 def _in_place(name: str, function: Callable[..., Any], ufunc: np.ufunc) -> Callable[..., Any]:
@@ -577,7 +608,9 @@ def _delegating(name: str) -> Callable[..., Any]:
         if self._trace is not None:
             self._trace.because(REASONS.get(name, name))
         read = handle.read
-        return getattr(self._plain(), name)(*read(self._trace, args), **read(self._trace, kwargs))
+        return followed(
+            self._trace, getattr(self._plain(), name)(*read(self._trace, args), **read(self._trace, kwargs))
+        )
 
     method.__name__ = name
     return method

@@ -103,7 +103,7 @@ class _Call:
             if traced.is_stopped():
                 # It waited for a value that will not come, or used one that no longer exists.
                 raise Stopped from None
-            is_its_own = trace.lends and not (trace.used or trace.in_vain or rebound.is_copy)
+            is_its_own = trace.lends and not (trace.used or trace.followed or trace.in_vain or rebound.is_copy)
             if is_its_own and not (_speaks_of_us(error) or refuses_read_only(error)):
                 trace.because(f"it raised {type(error).__name__}: {error}")
                 self.error = without_our_frames(error)

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from fanfold.tracing.arrays import Deferred, DeferredArray, Traced
+from fanfold.tracing.arrays import Deferred, DeferredArray, Traced, followed
 from fanfold.tracing.handlers import handle
 from fanfold.tracing.trace import Trace
 
@@ -46,6 +46,8 @@ def plainly(trace: Trace | None, call: Callable[..., Any], name: str, args: Any,
         kwargs = {**kwargs, "out": tuple(real) if isinstance(out, tuple) else real[0]}
     given = read(trace, args, name, only_reads)
     named = {key: each if key == "out" else read(trace, each, name, only_reads) for key, each in kwargs.items()}
+    if not targets:
+        return followed(trace, call(*given, **named))
     result = call(*given, **named)
     return targets.get(id(result), result)
 

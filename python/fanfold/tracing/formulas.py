@@ -218,7 +218,7 @@ class Formulas:
                 waits |= self._ask_along(node)
             elif node.is_number:
                 waits |= self._ask_number(node)
-            elif node.id is None and all(of.id is not None for of in node.inputs):
+            elif not node.known and node.id is None and all(of.id is not None for of in node.inputs):
                 self._lower(node)
         return waits or self.is_wanted()
 

@@ -21,6 +21,8 @@ class Handlers:
     """Handles a call of a ufunc (`ufuncs`)."""
     ufunc_node: Callable[[Any, Any, Any], Node | None]
     """Returns the node of a ufunc's values (`ufuncs`)."""
+    with_others: Handler
+    """Returns the values of a ufunc of traced and of other arrays (`ufuncs`)."""
     fast_power: Handler
     """Returns the ufunc that NumPy uses for some powers (`ufuncs`)."""
     class_of: Handler

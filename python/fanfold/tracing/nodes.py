@@ -76,7 +76,7 @@ class Node:
     @property
     def is_answer(self) -> bool:
         """Whether it is a result, and not a formula that other formulas extend."""
-        return self.shape == () or type(self.operation) is Along
+        return self.shape == () or type(self.operation) in (Along, Made)
 
 
 class Source:
@@ -108,6 +108,12 @@ class Along:
         self.axes = axes
         self.keepdims = keepdims
         self.doubts_nan = doubts_nan
+
+
+class Made:
+    """An array that was made for the function and that nobody else holds: its elements are known."""
+
+    __slots__ = ()
 
 
 class Computed:

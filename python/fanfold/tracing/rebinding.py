@@ -3,7 +3,7 @@
 SciPy's functions do not dispatch on their arguments, and nothing global may be touched. A user's function is therefore
 called through a copy of it with the same code, in a copy of its globals in which the names that it calls stand for the
 recognised functions. The stand-ins answer traced values and call the real functions for all others. Helpers that the
-function calls by name are copied in the same way.
+function calls by name, or as an attribute of their module, are copied in the same way.
 
 It is certain only where a stand-in is called and never seen: `_Calls` reads the bytecode and finds the names that are
 loaded for nothing but calls. If a global that the function reads changes during the call, the result does not count.
@@ -15,9 +15,10 @@ import sys
 import types
 import weakref
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from typing import Any, NamedTuple
 
-from fanfold.tracing.recognised import ADDRESSES, recognised
+from fanfold.tracing.recognised import ADDRESSES, is_of_scipy, recognised
 
 Function = Callable[..., Any]
 Chain = tuple[str, ...]
@@ -33,6 +34,10 @@ _FRAMES = frozenset((
     *("_getframe", "currentframe", "f_globals", "__globals__", "__code__"),
 ))  # fmt: skip
 """Names by which a function could see the copy."""
+
+MOST_HELPERS = 64
+"""The functions that are copied for one call. Behind more of them is a library, and copies would cost more than they
+save."""
 
 _FLAGS = 0x20 | 0x80 | 0x100 | 0x200
 """Generators and coroutines go on after the call."""
@@ -79,21 +84,21 @@ class Rebound:
 
 
 class _Part:
-    """A function that is called: what its code does with names, what stands for them, and its helpers by name."""
+    """A function that is called: what its code does with names, and the functions that it calls by them."""
 
-    __slots__ = ("calls", "copy", "helpers", "stand_ins")
+    __slots__ = ("calls", "copy", "helpers", "is_direct")
 
     def __init__(self, function: types.FunctionType) -> None:
         self.copy: types.FunctionType | None = None
-        self.stand_ins: dict[str, Any] = {}
-        self.helpers: dict[str, types.FunctionType] = {}
         self.calls = _calls_of(function.__code__)
-        if self.calls is not None:
-            self.stand_ins = dict(_standing_in(function, self.calls))
-            for name in self.calls.called - self.stand_ins.keys():
-                value = _value_of(function, name)
-                if type(value) is types.FunctionType and _is_users(value):
-                    self.helpers[name] = value
+        self.helpers: set[types.FunctionType] = set()
+        self.is_direct = False
+        """Whether it calls something recognised itself."""
+        for value in () if self.calls is None else _called(function, self.calls):
+            if type(value) is types.FunctionType and _is_users(value):
+                self.helpers.add(value)
+            elif recognised(value) is not None:
+                self.is_direct = True
 
 
 class _Copies:
@@ -104,20 +109,20 @@ class _Copies:
         self._seen: list[tuple[Callable[[], Any], Any]] = []
         self._parts: dict[types.FunctionType, _Part] = {}
         queue = [function]
-        while queue:
+        while queue and len(self._parts) <= MOST_HELPERS:
             each = queue.pop()
             if each not in self._parts:
                 part = self._parts[each] = _Part(each)
-                queue.extend(part.helpers.values())
+                queue.extend(part.helpers)
         # Those that call something recognised, if only through helpers.
         needed: set[types.FunctionType] = set()
-        more = {each for each, part in self._parts.items() if part.stand_ins}
+        more = set() if queue else {each for each, part in self._parts.items() if part.is_direct}
         while more:
             needed |= more
-            more = {each for each, part in self._parts.items() if not needed.isdisjoint(part.helpers.values())} - needed
+            more = {each for each, part in self._parts.items() if not needed.isdisjoint(part.helpers)} - needed
         self._parts = {each: part for each, part in self._parts.items() if each in needed} if function in needed else {}
         for each, part in self._parts.items():
-            part.copy = _bare(each, part)
+            part.copy = _bare(each, part.calls)
         for each, part in self._parts.items():
             self._fill(each, part)
         self.made = self._parts[function].copy if function in self._parts else None
@@ -131,8 +136,7 @@ class _Copies:
             # A global that does not exist can come to hide a builtin.
             read = functools.partial(function.__globals__.__getitem__, name)
             self._seen.append((read, function.__globals__.get(name, _NOTHING)))
-        copies = {name: self._parts[own].copy for name, own in part.helpers.items() if own in self._parts}
-        for name, new in (part.stand_ins | copies).items():
+        for name, new in () if part.calls is None else _standing_in(function, part.calls, self._stands_for):
             if name in free:
                 cell = _cell(function, name)
                 copy.__closure__[free.index(name)].cell_contents = new
@@ -141,6 +145,11 @@ class _Copies:
                 copy.__globals__[name] = new
             if type(new) is types.SimpleNamespace:
                 self._see_in(_value_of(function, name), new)
+
+    def _stands_for(self, value: Any) -> Any:
+        """What stands for a function that is called; None if it is called itself."""
+        part = self._parts.get(value) if type(value) is types.FunctionType else None
+        return recognised(value) if part is None else part.copy
 
     def _see(self, read: Callable[[str], Any], name: str) -> None:
         self._seen.append((functools.partial(read, name), read(name)))
@@ -171,13 +180,14 @@ def _now(read: Callable[[], Any]) -> Any:
         return _NOTHING
 
 
-def _bare(function: types.FunctionType, part: _Part) -> types.FunctionType:
-    """A copy of a function with its own globals, and with its own cells for the names that something stands for."""
+def _bare(function: types.FunctionType, calls: "_Calls | None") -> types.FunctionType:
+    """A copy of a function with its own globals, and with its own cells for the names that something may stand for."""
     cells = []
     for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
-        cells.append(types.CellType() if name in part.stand_ins or name in part.helpers else cell)
+        cells.append(types.CellType() if calls is not None and name in calls.called | calls.modules.keys() else cell)
         if cells[-1] is not cell:
-            cells[-1].cell_contents = cell.cell_contents
+            with suppress(ValueError):
+                cells[-1].cell_contents = cell.cell_contents
     scope = dict(function.__globals__)
     scope.setdefault(_REGISTRY, {})
     made = types.FunctionType(
@@ -218,18 +228,19 @@ def _may_call(function: types.FunctionType) -> bool:
 
 def _functions_in(function: types.FunctionType) -> list[types.FunctionType] | None:
     """The functions behind the names of a function; None if it may call something recognised itself."""
-    code, scope = function.__code__, function.__globals__
+    code = function.__code__
     if not _NAMES.isdisjoint(code.co_names) or types.CodeType in map(type, code.co_consts):
         return None
     found = []
-    for name in code.co_names:
-        value = scope.get(name)
-        if type(value) is types.FunctionType:
-            found.append(value)
-    for name in code.co_freevars:
+    for name in (*code.co_names, *code.co_freevars):
         value = _value_of(function, name)
+        if is_of_scipy(value):
+            return None
         if type(value) is types.FunctionType:
             found.append(value)
+        elif type(value) is types.ModuleType and value.__name__.partition(".")[0] not in _NOT_USERS:
+            inside = (getattr(value, each, None) for each in code.co_names)
+            found += [each for each in inside if type(each) is types.FunctionType]
     return found
 
 
@@ -258,21 +269,43 @@ def _value_of(function: types.FunctionType, name: str) -> Any:
     return function.__globals__.get(name, _NOTHING)
 
 
-def _standing_in(function: types.FunctionType, calls: "_Calls") -> Iterator[tuple[str, Any]]:
+def _called(function: types.FunctionType, calls: "_Calls") -> Iterator[Any]:
+    """What a function calls by a name, or by the attribute of a module."""
+    for name in calls.called:
+        yield _value_of(function, name)
+    for name, chains in calls.modules.items():
+        value = _value_of(function, name)
+        if type(value) is types.ModuleType:
+            for chain, only_called in chains:
+                if only_called:
+                    yield _attribute(value, chain)
+
+
+def _attribute(of: Any, chain: Chain) -> Any:
+    for name in chain:
+        of = getattr(of, name, _NOTHING)
+    return of
+
+
+def _standing_in(
+    function: types.FunctionType, calls: "_Calls", stands_for: Callable[[Any], Any]
+) -> Iterator[tuple[str, Any]]:
     """The names for which something stands in, and what it is."""
     for name in calls.called:
-        found = recognised(_value_of(function, name))
+        found = stands_for(_value_of(function, name))
         if found is not None:
             yield name, found
     for name, chains in calls.modules.items():
         value = _value_of(function, name)
         if type(value) is types.ModuleType:
-            namespace = _namespace(value, chains)
+            namespace = _namespace(value, chains, stands_for)
             if namespace is not None:
                 yield name, namespace
 
 
-def _namespace(module: types.ModuleType, chains: "Iterable[tuple[Chain, bool]]") -> types.SimpleNamespace | None:
+def _namespace(
+    module: types.ModuleType, chains: "Iterable[tuple[Chain, bool]]", stands_for: Callable[[Any], Any]
+) -> types.SimpleNamespace | None:
     """The attributes of a module that a function uses, with stand-ins for what it only calls.
 
     None if nothing stands in, or if the module itself would be seen.
@@ -288,9 +321,9 @@ def _namespace(module: types.ModuleType, chains: "Iterable[tuple[Chain, bool]]")
             return None
         made[name] = value
         if all(not rest and only_called for rest, only_called in further):
-            found: Any = recognised(value)
+            found: Any = stands_for(value)
         elif type(value) is types.ModuleType and all(rest for rest, _ in further):
-            found = _namespace(value, further)
+            found = _namespace(value, further, stands_for)
         else:
             found = None
         if found is not None:
@@ -350,11 +383,7 @@ def _analysed(code: types.CodeType) -> _Calls | None:
                 loads.setdefault(one.argval, []).append((chain, _is_call(instructions, last)))
     kept = {name: ways for name, ways in loads.items() if name not in changed}
     called = frozenset(name for name, ways in kept.items() if all(not chain and only for chain, only in ways))
-    modules = {
-        name: tuple(ways)
-        for name, ways in kept.items()
-        if all(chain for chain, _ in ways) and any(chain[-1] in _NAMES for chain, _ in ways)
-    }
+    modules = {name: tuple(ways) for name, ways in kept.items() if all(chain for chain, _ in ways)}
     return _Calls(called, modules, frozenset(read))
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, NoReturn, Protocol
 
 from fanfold.tracing.formulas import Formulas
-from fanfold.tracing.nodes import Computed, Doubt, Node, Selection
+from fanfold.tracing.nodes import Array, Computed, Doubt, Node, Selection
 
 MOST_FORCED = 16
 """A function that forces more often than this loops over NumPy calls; plain arrays are faster for it."""
@@ -68,6 +68,8 @@ class Trace:
         self.nodes: list[Node] = []
         self.reasons: list[str] = []
         self.forced = 0
+        # The arrays of NumPy's and of others that formulas may go on with.
+        self.followed = 0
         # The seconds that it waited for passes.
         self.waited = 0.0
         # The warning filters when the function begins.
@@ -80,6 +82,19 @@ class Trace:
         self._warnings: list[_MayWarn] = []
         # A list of references and not a set, because a set would hash the values.
         self._made: list[weakref.ref[_Made]] = []
+
+    def follows(self, made: Array) -> bool:
+        """Whether formulas go on with an array that was made for the function; for the first few arrays only, because
+        each is kept until the function ends.
+        """
+        if (
+            not (self.active and self.lends)
+            or self.of_rows
+            or not self.smallest <= made.size <= self.formulas.array.size
+        ):
+            return False
+        self.followed += 1
+        return self.followed <= MOST_FORCED
 
     items = 0
     """The single elements that the function has read, if it is of rows."""

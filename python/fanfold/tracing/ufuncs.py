@@ -13,10 +13,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fanfold import _core
-from fanfold.tracing.arrays import Deferred, DeferredArray, Traced, deferred, takes
+from fanfold.checks import locked
+from fanfold.tracing.arrays import Deferred, DeferredArray, Traced, deferred, made_array, takes
 from fanfold.tracing.fallback import plainly
 from fanfold.tracing.handlers import handle
-from fanfold.tracing.nodes import FromValues, Node, Selection, Shape
+from fanfold.tracing.nodes import FromValues, Node, Selection, Shape, Source
 from fanfold.tracing.operators import OF_UFUNCS
 from fanfold.tracing.trace import Trace
 
@@ -37,6 +38,9 @@ def ufunc(trace: Trace | None, function: np.ufunc, method: str, inputs: Any, kwa
                 node = ufunc_node(trace, function, inputs)
                 if node is not None:
                     return deferred(trace, node)
+                made = with_others(trace, function, inputs)
+                if made is not None:
+                    return made
             else:
                 target = _into(trace, function, inputs, kwargs)
                 if target is not None:
@@ -132,6 +136,30 @@ def ufunc_node(trace: Trace, function: np.ufunc, inputs: Any) -> Node | None:
     if loop.may_warn:
         trace.may_warn(made, function.__name__, state)
     return made
+
+
+def with_others(trace: Trace | None, function: np.ufunc, inputs: Any) -> DeferredArray | None:
+    """The values of a ufunc of traced arrays and of others, which somebody could write to later: computed at once, by
+    all workers. None if NumPy must compute them.
+    """
+    if trace is None or not trace.active:
+        return None
+    others = [each for each in inputs if type(each) is np.ndarray and each.ndim]
+    if not others or not all(trace.follows(each) for each in others):
+        return None
+    read = [_as_traced(trace, each) if any(each is other for other in others) else each for each in inputs]
+    node = ufunc_node(trace, function, read)
+    if node is None or not isinstance(node.shape, tuple) or node.is_number:
+        return None
+    return made_array(trace, trace.force(node, None, at_once=True))
+
+
+def _as_traced(trace: Trace, array: Any) -> Any:
+    """An array as formulas of this moment read it: its node is not shared with those of later ones."""
+    view: Any = locked(array).view(Traced)
+    view._trace = trace
+    view._known = Node(Source(view._plain()), (), array.dtype, array.shape) if takes(array.dtype) else None
+    return view
 
 
 def _is_natural(operand: Any) -> bool:
@@ -340,4 +368,4 @@ def kernel(name: str, **parameters: Any) -> _core.Kernel:
     return _core.Kernel(name, **parameters)
 
 
-handle.ufunc, handle.ufunc_node, handle.fast_power = ufunc, ufunc_node, fast_power
+handle.ufunc, handle.ufunc_node, handle.fast_power, handle.with_others = ufunc, ufunc_node, fast_power, with_others

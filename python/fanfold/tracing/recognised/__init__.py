@@ -7,6 +7,6 @@ imports these libraries. `fanfold.tracing.rebinding` finds the calls inside user
 """
 
 from fanfold.tracing.recognised import numpy_arrays, scipy_stats, tsfresh_features
-from fanfold.tracing.recognised.register import ADDRESSES, Recognised, recognised
+from fanfold.tracing.recognised.register import ADDRESSES, Recognised, is_of_scipy, recognised
 
-__all__ = ["ADDRESSES", "Recognised", "numpy_arrays", "recognised", "scipy_stats", "tsfresh_features"]
+__all__ = ["ADDRESSES", "Recognised", "is_of_scipy", "numpy_arrays", "recognised", "scipy_stats", "tsfresh_features"]

@@ -11,6 +11,7 @@ import inspect
 import math
 import sys
 import threading
+import types
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -39,11 +40,24 @@ FEWEST = 50
 
 
 def recognised(function: Any) -> "Recognised | None":
-    """What stands for a function in a traced call; None if it is not recognised."""
+    """What stands for a function in a traced call; None if it is called with the traced array itself."""
     if _TO_COME:
         _look_again()
     found = _KNOWN.get(id(function))
-    return found if found is not None and found.function is function else None
+    if found is not None and found.function is function:
+        return found
+    return Unknown(function) if is_of_scipy(function) else None
+
+
+def is_of_scipy(value: Any) -> bool:
+    """Whether it is a function or a module of SciPy's."""
+    if isinstance(value, types.FunctionType):
+        place = value.__module__
+    elif type(value) is types.ModuleType:
+        place = value.__name__
+    else:
+        return False
+    return isinstance(place, str) and (place == "scipy" or place.startswith("scipy."))
 
 
 _TO_COME: set[str] = set()
@@ -106,6 +120,33 @@ class Recognised:
             if answer is not None:
                 return answer
         return plainly(trace, self.function, self.name, args, kwargs, not self._keeps)
+
+
+class Unknown(Recognised):
+    """Stands for a function of SciPy's without a rule, and calls it with plain arrays.
+
+    To trace its insides would gain nothing, and such functions tell an array from what `np.asarray` makes of it:
+    `scipy.signal.welch` computes everything twice if they are not the same object.
+    """
+
+    __slots__ = ()
+
+    def __init__(self, function: Function) -> None:
+        super().__init__(function, f"{_public(function.__module__)}.{function.__name__}", _no_rule, keeps=True)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Calls the function with plain arrays."""
+        ours = next((each for each in (*args, *kwargs.values()) if _is_ours(each)), None)
+        return plainly(None if ours is None else ours._trace, self.function, self.name, args, kwargs, False)
+
+
+def _no_rule(*args: Any, **kwargs: Any) -> None:
+    """The rule that supports no arguments."""
+
+
+def _public(module: str) -> str:
+    """The part of a module's name before its private parts."""
+    return module.partition("._")[0]
 
 
 def _is_ours(value: Any) -> bool:
