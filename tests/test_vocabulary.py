@@ -1,5 +1,6 @@
 """The vocabulary of traced functions: what NumPy's functions give in a run is what they give on their own."""
 
+import itertools
 import re
 import warnings
 import weakref
@@ -13,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import fanfold as ff
-from fanfold.tracing import calls
+from fanfold.tracing import calls, shared
 from plain import called
 
 Array = npt.NDArray[Any]
@@ -687,3 +688,88 @@ def test_a_loop_over_large_arrays_does_not_keep_them_all() -> None:
     total, alive = ff.run(x, {"f": function}, on_error="raise")["f"]
     assert alive <= 20
     np.testing.assert_allclose(total, function(x)[0], rtol=1e-9)
+
+
+# ---- what NumPy computes once for all ----
+
+
+def _counted(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The calls of functions that are shared: `np.sort` calls the method, the others are called by these names."""
+    calls: list[str] = []
+    real = shared.FUNCTIONS
+    counting: dict[Any, Any] = {}
+
+    for function in real:
+
+        def called(*args: Any, function: Any = function, **kwargs: Any) -> Any:
+            calls.append(function.__name__)
+            return function(*args, **kwargs)
+
+        counting[function] = called
+    monkeypatch.setattr(shared, "computed", lambda function, given, named: counting[function](*given, **named))
+    return calls
+
+
+def _sorted_and_written(v: Array) -> Any:
+    ordered = np.sort(v)
+    ordered[:3] = 9.0
+    return ordered
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_what_numpy_computes_is_computed_once(monkeypatch: pytest.MonkeyPatch, workers: int) -> None:
+    functions: dict[str, Function] = {
+        "spectrum": lambda v: np.abs(np.fft.rfft(v[9:])).max(),
+        "power": lambda v: (np.abs(np.fft.rfft(v[9:])) ** 2).sum(),
+        "distinct": lambda v: np.unique(v).size,
+        "distinct again": lambda v: (np.unique(v) > 0).mean(),
+        "filtered": lambda v: np.convolve(v, [1.0, 2.0, 1.0], "same").std(),
+        "filtered again": lambda v: np.convolve(v, [1.0, 2.0, 1.0], "same").mean(),
+        "trimmed": lambda v: np.sort(np.abs(v))[10:-10].mean(),
+        "trimmed again": lambda v: np.sort(np.abs(v))[10:-10].std(),
+    }
+    x = np.random.default_rng(2).standard_normal(200_000)
+    want = {key: function(x) for key, function in functions.items()}
+    calls = _counted(monkeypatch)
+    r = ff.run(x, functions, workers=workers, on_error="raise")
+    assert sorted(calls) == ["convolve", "rfft", "sort", "unique"]
+    for key in functions:
+        np.testing.assert_allclose(r[key], want[key], rtol=1e-9)
+
+
+def test_writing_to_a_shared_array_changes_nobody_elses(monkeypatch: pytest.MonkeyPatch) -> None:
+    functions: dict[str, Function] = {
+        "first": lambda v: np.sort(v),
+        "written": _sorted_and_written,
+        "second": lambda v: (np.sort(v), np.sort(v)),
+        "third": lambda v: np.sort(v).sum(),
+    }
+    x = np.random.default_rng(2).standard_normal(200_000)
+    for workers in (1, 3):
+        r = ff.run(x, functions, workers=workers, on_error="raise")
+        ordered = np.sort(x)
+        np.testing.assert_array_equal(r["first"], ordered)
+        np.testing.assert_array_equal(r["written"], _sorted_and_written(x))
+        np.testing.assert_array_equal(r["second"], (ordered, ordered))
+        arrays = [r["first"], r["written"], *r["second"]]
+        assert all(each.flags.writeable and each.flags.owndata for each in arrays)
+        assert not any(np.shares_memory(a, b) for a, b in itertools.combinations(arrays, 2))
+
+
+def test_filters_are_told_apart_by_their_elements(monkeypatch: pytest.MonkeyPatch) -> None:
+    x = np.random.default_rng(2).standard_normal(200_000)
+    filters = [[1.0, 2.0], np.array([1.0, 2.0]), np.array([1, 2]), np.array([2.0, 1.0])]
+    r = ff.run(x, {number: lambda v, of=of: np.convolve(v, of) for number, of in enumerate(filters)})
+    for number, of in enumerate(filters):
+        np.testing.assert_array_equal(r[number], np.convolve(x, of))
+
+
+def test_shared_arrays_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    x = np.random.default_rng(2).standard_normal(200_000)
+    calls = _counted(monkeypatch)
+    functions: dict[Any, Function] = {
+        (part, turn): lambda v, part=part: np.sort(v + part)[5:].mean() for turn in range(2) for part in range(8)
+    }
+    r = ff.run(x, functions, workers=1, on_error="raise")
+    assert 8 < len(calls) < 16
+    assert all(r[part, 0] == r[part, 1] for part in range(8))

@@ -245,7 +245,7 @@ class Deferred(metaclass=StandsIn):
 class DeferredArray(Deferred):
     """An array that is not computed yet."""
 
-    __slots__ = ("_children", "_is_input", "_parent", "_source")
+    __slots__ = ("_children", "_is_input", "_parent", "_shared", "_source")
 
     _stands_for = np.ndarray
 
@@ -258,6 +258,8 @@ class DeferredArray(Deferred):
         self._children: list[tuple[weakref.ref[DeferredArray], slice]] = []
         # The elements of an array of results, if formulas read them: nobody may write to this array.
         self._source: Node | None = None
+        # What several functions got, if this is a part of it (`shared`).
+        self._shared: Any = None
 
     def _formula(self) -> Node | None:
         """The formula, while it is valid. An array of results is computed now, and formulas read its elements."""
@@ -318,8 +320,10 @@ class DeferredArray(Deferred):
                 self._real = parent._materialise(reason)[part] if self._real is None else self._real
             else:
                 self._real, self._lent = self._lend(reason), None
-                if self._source is not None:
+                is_shared = self._shared is not None and not self._shared.leaves_to(self)
+                if self._source is not None or is_shared:
                     self._real, self._source = self._real.copy(), None
+                self._shared = None
             self._share()
         return self._real
 
@@ -371,6 +375,8 @@ class DeferredArray(Deferred):
             item = handle.item(self._trace, node, key)
             if item is not None:
                 return item
+        if self._lent is not None and self._real is None and _is_place(key) and self.ndim == 1:
+            return self._lent[key]
         return followed(self._trace, self._materialise("indexing")[handle.read(self._trace, key)])
 
     def __setitem__(self, key: Any, value: Any) -> None:

@@ -42,6 +42,9 @@ class Formulas:
         self.answers: dict[int, tuple[Any, bool]] = {}
         # A function may have threads of its own, which need values too.
         self.one_at_a_time = threading.Lock()
+        # What NumPy computes once for all functions (`shared`), and the bytes of it.
+        self.shared: dict[Any, Any] = {}
+        self.shared_bytes = 0
         self._nodes: dict[Any, Node] = {}
         self._asked: dict[int, tuple[Node, Array | None]] = {}
         self._numbers = 1 << 32
@@ -53,6 +56,7 @@ class Formulas:
         """Drops all references that nodes hold."""
         self._nodes.clear()
         self._asked.clear()
+        self.shared.clear()
         del self.array, self.session
 
     # ---- making nodes ----
