@@ -21,7 +21,7 @@ from scipy import stats
 from scipy.stats import skew as skewness
 
 import fanfold as ff
-from fanfold.tracing import calls
+from fanfold.tracing import calls, shared
 from fanfold.tracing.rebinding import Rebound
 
 Array = npt.NDArray[Any]
@@ -549,3 +549,29 @@ def test_scipys_other_functions_get_plain_arrays_and_are_called_once(monkeypatch
         assert transforms == [np.ndarray]
         np.testing.assert_array_equal(r["f"], signal.welch(x))
         assert r.report.why == {"f": "scipy.signal.welch"}
+
+
+def test_scipys_transforms_are_computed_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    from scipy import fft, signal
+
+    computed: list[str] = []
+    real = shared.computed
+
+    def counted(function: Any, given: Any, named: Any) -> Any:
+        computed.append(function.__name__)
+        return real(function, given, named)
+
+    monkeypatch.setattr(shared, "computed", counted)
+    functions: dict[str, Any] = {
+        "peak": lambda v: signal.welch(v, nperseg=64)[1].max(),
+        "power": lambda v: signal.welch(v, nperseg=64)[1].sum(),
+        "otherwise": lambda v: signal.welch(v, nperseg=32)[1].sum(),
+        "largest": lambda v: np.abs(fft.rfft(v)).max(),
+        "energy": lambda v: (np.abs(fft.rfft(v)) ** 2).sum(),
+    }
+    x = np.random.default_rng(8).standard_normal(400_000)
+    r = ff.run(x, functions, workers=2, on_error="raise")
+    assert sorted(computed) == ["rfft", "welch", "welch"]
+    for name, function in functions.items():
+        np.testing.assert_allclose(r[name], function(x), rtol=1e-9)
+    assert r.report.how["largest"] == r.report.how["energy"] == "partly fused"

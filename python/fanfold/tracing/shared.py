@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from fanfold.tracing.arrays import Deferred, DeferredArray, Traced, made_array, takes
+from fanfold.tracing.arrays import Deferred, DeferredArray, Traced, followed, made_array, takes
 from fanfold.tracing.fallback import read
 from fanfold.tracing.nodes import Array
 from fanfold.tracing.trace import Trace
@@ -24,6 +24,12 @@ FUNCTIONS: frozenset[Any] = frozenset((
     *(np.fft.fft, np.fft.ifft, np.fft.rfft, np.fft.irfft, np.fft.hfft, np.fft.ihfft),
 ))  # fmt: skip
 """NumPy's functions whose results depend on their arguments alone, and which take longer than a pass."""
+
+OF_SCIPY = frozenset((
+    *("scipy.signal.welch", "scipy.signal.periodogram", "scipy.signal.spectrogram", "scipy.signal.hilbert"),
+    *("scipy.fft.fft", "scipy.fft.ifft", "scipy.fft.rfft", "scipy.fft.irfft", "scipy.fft.dct", "scipy.fft.dst"),
+))  # fmt: skip
+"""The names of those of SciPy's."""
 
 LARGEST_KEY = 4096
 """The largest array beside the elements, such as a filter, by whose bytes a call is known again."""
@@ -67,8 +73,8 @@ class Shared:
 
 
 def shared(trace: Trace | None, function: Any, name: str, args: Any, kwargs: Any) -> Any:
-    """What the function gives, computed once in a run for these arguments; None if it is not shared."""
-    if function not in FUNCTIONS or trace is None or not (trace.active and trace.lends) or trace.of_rows:
+    """What such a function gives, computed once in a run for these arguments; None if it cannot be shared."""
+    if trace is None or not (trace.active and trace.lends) or trace.of_rows:
         return None
     try:
         key = (function, _key(trace, args), _key(trace, tuple(sorted(kwargs.items()))))
@@ -80,12 +86,11 @@ def shared(trace: Trace | None, function: Any, name: str, args: Any, kwargs: Any
     given, named = read(trace, args, name), read(trace, kwargs, name)
     with found.lock:
         if not found.is_known:
-            result = computed(function, given, named)
-            parts = result if isinstance(result, tuple) else (result,)
-            if not all(type(each) is np.ndarray for each in parts) or not _fits(trace, parts):
+            fresh = [computed(function, given, named)]
+            if not _fits(trace, fresh[0] if isinstance(fresh[0], tuple) else tuple(fresh)):
                 known.pop(key, None)
-                return result
-            found.result, found.is_known = result, True
+                return followed(trace, fresh.pop())
+            found.result, found.is_known = fresh.pop(), True
         return found.handed_to(trace)
 
 
@@ -94,8 +99,10 @@ def computed(function: Callable[..., Any], given: Any, named: Any) -> Any:
     return function(*given, **named)
 
 
-def _fits(trace: Trace, parts: tuple[Array, ...]) -> bool:
-    """Whether the results of a call can be kept beside those that are."""
+def _fits(trace: Trace, parts: tuple[Any, ...]) -> bool:
+    """Whether the results of a call are arrays that can be kept beside those that are."""
+    if not all(type(each) is np.ndarray for each in parts):
+        return False
     formulas = trace.formulas
     formulas.shared_bytes += sum(each.nbytes for each in parts)
     return bool(formulas.shared_bytes <= MOST_KEPT * formulas.array.nbytes)

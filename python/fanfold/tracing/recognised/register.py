@@ -23,6 +23,7 @@ from fanfold.tracing.fallback import plainly
 from fanfold.tracing.nodes import Along, Doubt, Node, Selection
 from fanfold.tracing.rules.registry import Rule
 from fanfold.tracing.rules.statistics import over_all
+from fanfold.tracing.shared import OF_SCIPY, shared
 from fanfold.tracing.trace import Trace
 from fanfold.tracing.ufuncs import by_warnings, cast, computed, elements_of, float_state, kernel
 
@@ -51,8 +52,9 @@ def recognised(function: Any) -> "Recognised | None":
 
 def is_of_scipy(value: Any) -> bool:
     """Whether it is a function or a module of SciPy's."""
-    if isinstance(value, types.FunctionType):
-        place = value.__module__
+    # SciPy's transforms choose their implementation at each call, and are of a class of their own.
+    if isinstance(value, types.FunctionType) or type(value).__name__ == "_Function":
+        place = getattr(value, "__module__", None)
     elif type(value) is types.ModuleType:
         place = value.__name__
     else:
@@ -132,12 +134,14 @@ class Unknown(Recognised):
     __slots__ = ()
 
     def __init__(self, function: Function) -> None:
-        super().__init__(function, f"{_public(function.__module__)}.{function.__name__}", _no_rule, keeps=True)
+        name = f"{_public(function.__module__)}.{getattr(function, '__name__', '')}"
+        super().__init__(function, name, _no_rule, keeps=True)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Calls the function with plain arrays."""
-        ours = next((each for each in (*args, *kwargs.values()) if _is_ours(each)), None)
-        return plainly(None if ours is None else ours._trace, self.function, self.name, args, kwargs, False)
+        trace = next((each._trace for each in (*args, *kwargs.values()) if _is_ours(each)), None)
+        done = shared(trace, self.function, self.name, args, kwargs) if self.name in OF_SCIPY else None
+        return plainly(trace, self.function, self.name, args, kwargs, False) if done is None else done
 
 
 def _no_rule(*args: Any, **kwargs: Any) -> None:

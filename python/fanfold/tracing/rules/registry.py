@@ -8,6 +8,7 @@ import numpy as np
 
 from fanfold.tracing.fallback import plainly
 from fanfold.tracing.handlers import handle
+from fanfold.tracing.shared import FUNCTIONS as SHARED
 from fanfold.tracing.shared import shared
 from fanfold.tracing.trace import Trace
 
@@ -28,7 +29,7 @@ def function(trace: Trace | None, func: Any, args: Any, kwargs: Any) -> Any:
         return done
     module = str(getattr(func, "__module__", "numpy")).replace("numpy", "np", 1)
     name = f"{module}.{getattr(func, '__name__', func)}"
-    done = shared(trace, func, name, args, kwargs)
+    done = shared(trace, func, name, args, kwargs) if func in SHARED else None
     if done is not None:
         return done
     return plainly(trace, func, name, args, kwargs, func in _READERS and "overwrite_input" not in kwargs)
