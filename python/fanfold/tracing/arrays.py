@@ -220,7 +220,7 @@ class Deferred(metaclass=StandsIn):
         holds = self._real is None and self._trace.active and (self._node.is_number or not self._node.is_answer)
         return self._node if holds else None
 
-    def _lend(self, reason: str) -> Any:
+    def _lend(self, reason: str | None) -> Any:
         """The elements, for a caller that only reads them."""
         if self._real is not None:
             return self._real
@@ -304,9 +304,9 @@ class DeferredArray(Deferred):
 
     # ---- forcing ----
 
-    def _lend(self, reason: str) -> Any:
+    def _lend(self, reason: str | None) -> Any:
         if self._real is None and self._lent is None:
-            self._trace.lend(self._node, reason)
+            self._trace.lend(self._node, reason or "a rule")
             if isinstance(self._node.operation, Source) and self._is_of_input():
                 self._lent = locked(self._node.operation.array)
         return super()._lend(reason)

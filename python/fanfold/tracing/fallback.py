@@ -8,7 +8,7 @@ from fanfold.tracing.handlers import handle
 from fanfold.tracing.trace import Trace
 
 
-def read(trace: Trace | None, value: Any, reason: str = "a NumPy function", only_reads: bool = True) -> Any:
+def read(trace: Trace | None, value: Any, reason: str | None = "a NumPy function", only_reads: bool = True) -> Any:
     """The value with real arrays in place of traced ones.
 
     Unless the caller only reads, the real arrays replace the formulas.

@@ -38,7 +38,7 @@ class DeferredNumber(Deferred):
     __slots__ = ()
     _said: ClassVar[str]
 
-    def _lend(self, reason: str) -> Any:
+    def _lend(self, reason: str | None) -> Any:
         value = super()._lend(reason)
         return value[()] if isinstance(value, np.ndarray) else value
 

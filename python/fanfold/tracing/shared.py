@@ -72,8 +72,11 @@ class Shared:
             return True
 
 
-def shared(trace: Trace | None, function: Any, name: str, args: Any, kwargs: Any) -> Any:
-    """What such a function gives, computed once in a run for these arguments; None if it cannot be shared."""
+def shared(trace: Trace | None, function: Any, name: str | None, args: Any, kwargs: Any) -> Any:
+    """What such a function gives, computed once in a run for these arguments; None if it cannot be shared.
+
+    The name is a reason for the report; None if a rule asks.
+    """
     if trace is None or not (trace.active and trace.lends) or trace.of_rows:
         return None
     try:
@@ -82,7 +85,8 @@ def shared(trace: Trace | None, function: Any, name: str, args: Any, kwargs: Any
         return None
     known: dict[Any, Shared] = trace.formulas.shared
     found = known.setdefault(key, Shared(partial(known.pop, key, None)))
-    trace.because(name)
+    if name is not None:
+        trace.because(name)
     given, named = read(trace, args, name), read(trace, kwargs, name)
     with found.lock:
         if not found.is_known:

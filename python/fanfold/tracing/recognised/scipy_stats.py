@@ -12,10 +12,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fanfold.tracing.arrays import DeferredArray
+from fanfold.tracing.arrays import Deferred, DeferredArray
 from fanfold.tracing.nodes import Doubt
 from fanfold.tracing.recognised.register import FEWEST, Facts, Sample, of_sample
 from fanfold.tracing.rules.selections import chosen
+from fanfold.tracing.shared import shared
 
 Array = npt.NDArray[Any]
 
@@ -338,22 +339,26 @@ def _differential_entropy(s: Sample, window_length: Any, base: Any, method: Any)
     m = math.floor(math.sqrt(count) + 0.5) if window_length is None else window_length
     if type(m) is not int or not 2 <= 2 * m < count or count <= 1000 or not _is_base(base):
         return None
-    (ordered,) = s.now(s.items(lambda elements: np.sort(elements), s.node.dtype, "sort"))
-    x = ordered.astype(s.dtype, copy=False)
-    if np.isnan(x[-1]):
+    # NumPy sorts floats faster than the kernel.
+    ordered = shared(s.trace, np.sort, None, (s.values,), {})
+    if ordered is None:
+        return None
+    x = ordered if ordered.dtype == s.dtype else ordered.astype(s.dtype)
+    ends = x._lend(None) if isinstance(x, Deferred) else x
+    if np.isnan(ends[-1]):
         return None if s.is_strict else s.dtype.type(np.nan)
     # Differences of order statistics that are m (van Es) or 2m (Vasicek) places apart; beyond the ends, the ends.
     if method == "van es":
-        parts = [x[m:] - x[:-m]]
+        parts, factor = [x[m:] - x[:-m]], (count + 1) / m
     else:
-        parts = [x[m : 2 * m] - x[0], x[2 * m :] - x[: -2 * m], x[-1] - x[-2 * m : -m]]
-    if not all(np.all((each > 0) & np.isfinite(each)) for each in parts):
+        first, last = ends[m : 2 * m] - ends[0], ends[-1] - ends[-2 * m : -m]
+        parts, factor = [first, x[2 * m :] - x[: -2 * m], last], count / (2 * m)
+    spans = s.now(*map(np.min, parts), *map(np.max, parts))
+    if not all(0 < each < math.inf for each in spans):
         return None
+    found = sum(map(float, s.now(*(np.sum(np.log(factor * each)) for each in parts)))) / sum(map(len, parts))
     if method == "van es":
-        inverse = np.sum(1 / np.arange(m, count + 1, dtype=x.dtype))
-        found = np.mean(np.log((count + 1) / m * parts[0])) + inverse + math.log(m) - math.log(count + 1)
-    else:
-        found = np.mean(np.log(count / (2 * m) * np.concatenate(parts)))
+        found += float(np.sum(1 / np.arange(m, count + 1, dtype=s.dtype))) + math.log(m) - math.log(count + 1)
     return s.dtype.type(found if base is None else found / math.log(base))
 
 
