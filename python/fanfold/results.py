@@ -1,11 +1,12 @@
 """The result of a run: a dict of results, and a report of how they were computed."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
+from fanfold.show import frames, html, text
 from fanfold.sources import Opening
 
 
@@ -89,6 +90,33 @@ class Report(NamedTuple):
     left_out: dict[Any, str]
     """The columns of a table that are not part of the data, and the reason, for example text."""
 
+    def __repr__(self) -> str:
+        return text.facts("Report", self.shown())
+
+    def _repr_html_(self) -> str:
+        return f"<div>{html.facts('Report', self.shown(), folded=False)}</div>"
+
+    def shown(self) -> dict[str, str]:
+        """Return the facts that are not empty, as text for people."""
+        told = {
+            "passes": f"{self.passes:,}, over {text.size(self.bytes_read)}",
+            "copied": text.size(self.bytes_copied) if self.bytes_copied else "nothing",
+            "workers": f"{self.workers:,}",
+            "time": text.duration(self.seconds),
+        }
+        if self.times.passes:
+            told["time of the passes"] = ", ".join(map(text.duration, self.times.passes))
+        slow = sorted(self.times.functions.items(), key=lambda each: -each[1])[:5]
+        if slow:
+            told["slowest functions"] = ", ".join(f"{text.label(key)} {text.duration(own)}" for key, own in slow)
+        ways = dict.fromkeys(self.how.values())
+        for way in ways:
+            keys = [text.label(key) for key, own in self.how.items() if own == way]
+            told[way] = ", ".join(keys)
+        told |= {f"why {text.label(key)}": reason for key, reason in self.why.items()}
+        told |= {f"left out {text.label(column)}": reason for column, reason in self.left_out.items()}
+        return told
+
 
 Ran = tuple[
     int,
@@ -120,11 +148,14 @@ class Results(dict[Any, Any]):
     {}
     """
 
-    __slots__ = ("__weakref__", "_ran", "errors", "groups")
+    __slots__ = ("__weakref__", "_ran", "columns", "errors", "groups")
 
     groups: Any
     """The labels of a run with ``by=``, in the order of the results; with several keys, a tuple with one array for each
     key. Without ``by=`` it is ``None``."""
+
+    columns: tuple[Any, ...] | None
+    """The columns of numbers of a table, for each of which there are results; ``None`` if the data was one array."""
 
     errors: dict[Any, Exception]
     """The exception of each key that failed; empty unless ``on_error="return"`` or the results come from an
@@ -137,10 +168,12 @@ class Results(dict[Any, Any]):
         errors: dict[Any, Exception],
         ran: Ran,
         groups: Any = None,
+        columns: tuple[Any, ...] | None = None,
     ) -> None:
         super().__init__(values)
         self.errors = errors
         self.groups = groups
+        self.columns = columns
         self._ran = ran
 
     @property
@@ -152,14 +185,67 @@ class Results(dict[Any, Any]):
         copied += opening.bytes_copied
         return Report(passes, bytes_read, copied, workers, seconds, times, ways, dict(why), dict(opening.left_out))
 
+    def to_frame(self, library: Literal["pandas", "polars"] | None = None) -> Any:
+        """Return the results as a DataFrame.
+
+        The rows are functions, and the columns those of the table, as in ``DataFrame.describe``. With ``by=``, the rows
+        are groups and the columns functions (and columns of the table). Results that are not one number of such a row
+        and column are left out, if there are others.
+
+        Parameters
+        ----------
+        library : {"pandas", "polars"}, optional
+            Whose DataFrame to make; without it, that of the library that the program has imported, pandas first.
+
+        Raises
+        ------
+        ImportError
+            The library is not installed.
+
+        Examples
+        --------
+        >>> import pandas as pd, fanfold as ff
+        >>> table = pd.DataFrame({"price": [3.0, 5.0], "count": [1, 4]})
+        >>> ff.run(table, ["mean", "max"]).to_frame()
+              price  count
+        mean    4.0    2.5
+        max     5.0    4.0
+        """
+        return frames.frame(self, self.columns, self.groups, library)
+
+    def to_dict(self) -> dict[Any, Any]:
+        """Return the results in Python's own types: numbers, lists, dicts and text.
+
+        Named tuples become dicts, arrays lists. With ``by=``, the labels are under the key ``"groups"``, if no function
+        has this name.
+
+        >>> import numpy as np, fanfold as ff
+        >>> ff.run(np.arange(4), ["mean", ff.histogram(bins=2)]).to_dict()
+        {'mean': 1.5, 'histogram': {'counts': [2, 2], 'edges': [0.0, 1.5, 3.0]}}
+        """
+        groups = {} if self.groups is None else {"groups": frames.plain(self.groups)}
+        return groups | {key: frames.plain(value) for key, value in self.items()}
+
+    def to_json(self, indent: int | None = None) -> str:
+        """Return `to_dict` as JSON. NaN and infinities are ``null``; objects that JSON does not know are text.
+
+        >>> import numpy as np, fanfold as ff
+        >>> ff.run(np.array([1.0, np.nan]), ["mean", "count_nan"]).to_json()
+        '{"mean": null, "count_nan": 1}'
+        """
+        return frames.as_json(self.to_dict(), indent)
+
     def __repr__(self) -> str:
-        return f"Results({super().__repr__()})"
+        return text.shown(self, self.columns, self.groups)
+
+    def _repr_html_(self) -> str:
+        return html.page(self, self.columns, self.groups, self.report.shown())
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return Results, (dict(self), self.errors, self._ran, self.groups)
+        return Results, (dict(self), self.errors, self._ran, self.groups, self.columns)
 
     def copy(self) -> "Results":
         """Return a shallow copy with the same report."""
-        return Results(self, dict(self.errors), self._ran, self.groups)
+        return Results(self, dict(self.errors), self._ran, self.groups, self.columns)
 
     __copy__ = copy

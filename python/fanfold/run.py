@@ -378,8 +378,10 @@ class Run:
             *(self._passes, self._bytes_read, self._used, seconds, self._times, self._pass_times),
             *(self._order, plan._how | self._how, self._why, self._bytes_copied, self._data.opening),
         )
+        is_one = self._data.is_single or self._data.record is not None
+        others = self._groups, None if is_one else tuple(self._arrays)
         if not self._errors:
-            return Results(values, {}, ran, self._groups)
+            return Results(values, {}, ran, *others)
         errors = {key: self._errors[key] for key in self._order if key in self._errors}
         for key in errors.keys() & plan._plain.keys():
             tell_what_is_missing(errors[key], plan._functions[key])
@@ -387,8 +389,8 @@ class Run:
         self._errors.clear()
         if on_error == "raise":
             good = {key: value for key, value in values.items() if key not in errors}
-            raise_failures(errors, plan._plain, Results(good, {}, ran, self._groups))
-        return Results(values | errors, errors, ran, self._groups)
+            raise_failures(errors, plan._plain, Results(good, {}, ran, *others))
+        return Results(values | errors, errors, ran, *others)
 
     def _in_order(self, key: Any, value: Any) -> Any:
         """The answers for each column, in the order of the columns."""

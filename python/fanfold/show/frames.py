@@ -1,0 +1,111 @@
+"""Results as tables of pandas or Polars, as dicts of Python's own types, and as JSON."""
+
+import importlib
+import json
+import math
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from fanfold.show.layout import Layout, laid_out
+from fanfold.show.text import label
+
+
+def frame(values: Mapping[Any, Any], columns: Sequence[Any] | None, groups: Any, library: str | None) -> Any:
+    """Return results as a DataFrame: functions by columns as ``describe`` has them, or groups by functions.
+
+    Parameters
+    ----------
+    library
+        ``"pandas"`` or ``"polars"``; None for the one that the program has imported, pandas first.
+    """
+    if library not in (None, "pandas", "polars"):
+        raise ValueError(f'library is {library!r}: pass "pandas", "polars" or None')
+    chosen = library or next((name for name in ("pandas", "polars") if name in sys.modules), "pandas")
+    layout = laid_out(values, columns, groups)
+    if layout.rest and not layout.rows:
+        # Nothing fits into a table: a row for each result.
+        layout = Layout(list(layout.rest), [None], [[each] for each in layout.rest.values()], {})
+    return _pandas(layout, groups) if chosen == "pandas" else _polars(layout, groups)
+
+
+def _columns(layout: Layout) -> dict[Any, list[Any]]:
+    names = ["result" if column is None else column for column in layout.columns]
+    return {name: [row[place] for row in layout.cells] for place, name in enumerate(names)}
+
+
+def _imported(name: str) -> Any:
+    try:
+        return importlib.import_module(name)
+    except ImportError:
+        raise ImportError(f"to_frame needs {name}, which is not installed: install it, or take to_dict()") from None
+
+
+def _pandas(layout: Layout, groups: Any) -> Any:
+    pd = _imported("pandas")
+    index: Any = layout.rows
+    if isinstance(groups, tuple):
+        index = pd.MultiIndex.from_tuples(layout.rows)
+    data = {name: _joined(cells) for name, cells in _columns(layout).items()}
+    made = pd.DataFrame(data, index=index)
+    if groups is not None and any(isinstance(column, tuple) for column in layout.columns):
+        made.columns = pd.MultiIndex.from_tuples([each if isinstance(each, tuple) else (each, "") for each in data])
+    return made
+
+
+def _polars(layout: Layout, groups: Any) -> Any:
+    pl = _imported("polars")
+    found: dict[str, Any] = {}
+    if isinstance(groups, tuple):
+        found |= {f"key {place}": list(each) for place, each in enumerate(zip(*layout.rows, strict=True))}
+    else:
+        found["function" if groups is None else "group"] = list(layout.rows)
+    for name, cells in _columns(layout).items():
+        joined = _joined(cells)
+        found[label(name)] = joined if joined.dtype != object else [plain(each) for each in cells]
+    return pl.DataFrame(found, strict=False)
+
+
+def _joined(cells: list[Any]) -> Any:
+    """Return the cells of a column as an array of their common dtype; of objects if they are not all numbers."""
+    if cells and all(isinstance(each, np.number | np.bool_ | int | float) for each in cells):
+        return np.array(cells)
+    made = np.empty(len(cells), object)
+    made[:] = cells
+    return made
+
+
+def plain(of: Any) -> Any:
+    """Return a result in Python's own types: numbers, lists, dicts and text."""
+    if isinstance(of, np.ndarray):
+        return [plain(each) for each in of] if of.dtype.kind in "OmM" and of.ndim else of.tolist()
+    if isinstance(of, np.datetime64 | np.timedelta64):
+        return str(of)
+    if isinstance(of, np.generic):
+        return of.item()
+    if isinstance(of, tuple) and hasattr(of, "_fields"):
+        return {name: plain(each) for name, each in zip(of._fields, of, strict=True)}
+    if isinstance(of, dict):
+        return {key: plain(each) for key, each in of.items()}
+    if isinstance(of, list | tuple):
+        return [plain(each) for each in of]
+    if isinstance(of, BaseException):
+        return f"{type(of).__name__}: {of}"
+    return of
+
+
+def as_json(of: Any, indent: int | None) -> str:
+    """Return plain results as JSON. NaN and infinities, which JSON does not have, are null; other objects are text."""
+    return json.dumps(_for_json(of), indent=indent, default=str, allow_nan=False)
+
+
+def _for_json(of: Any) -> Any:
+    if isinstance(of, dict):
+        return {label(key): _for_json(each) for key, each in of.items()}
+    if isinstance(of, list):
+        return [_for_json(each) for each in of]
+    if isinstance(of, complex):
+        return [_for_json(of.real), _for_json(of.imag)]
+    return None if isinstance(of, float) and not math.isfinite(of) else of

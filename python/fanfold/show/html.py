@@ -1,0 +1,83 @@
+"""Results as HTML for notebooks: one plain table, with inherited colours and fonts.
+
+There is no class, no style sheet, no script and no id: sanitisers drop them, and editors take classes of tables for
+their own. Everything that comes from the user is escaped.
+"""
+
+from collections.abc import Mapping, Sequence
+from html import escape
+from typing import Any
+
+from fanfold.show import text
+from fanfold.show.layout import Layout, is_number, laid_out
+from fanfold.show.pictures import picture
+
+MOST_ROWS = 60
+"""The rows that are shown at once. The others are folded."""
+
+MOST_FOLDED = 1_000
+"""The most rows that are folded."""
+
+_RIGHT = ' style="text-align: right"'
+_LEFT = ' style="text-align: left"'
+
+
+def page(values: Mapping[Any, Any], columns: Sequence[Any] | None, groups: Any, report: Mapping[str, Any]) -> str:
+    """Return results as HTML, with what the run did below."""
+    layout = laid_out(values, columns, groups)
+    head = escape(text.headline(layout, columns, groups))
+    parts = [f"<div><div>{head}</div>"]
+    parts += _rows(layout)
+    if layout.rest:
+        rest = Layout(list(layout.rest), [None], [[each] for each in layout.rest.values()], {})
+        parts += _rows(rest)
+    return "".join([*parts, facts("report", report), "</div>"])
+
+
+def facts(title: str, of: Mapping[str, Any], *, folded: bool = True) -> str:
+    """Return names and values as a table."""
+    rows = "".join(
+        f"<tr><th{_LEFT}>{escape(text.label(name))}</th><td{_LEFT}>{escape(text.value(value))}</td></tr>"
+        for name, value in of.items()
+    )
+    if not folded:
+        return f"<div>{escape(title)}</div><table>{rows}</table>"
+    return f"<details><summary>{escape(title)}</summary><table>{rows}</table></details>"
+
+
+def _rows(layout: Layout) -> list[str]:
+    if not layout.rows or not layout.columns:
+        return []
+    head = ""
+    if layout.columns != [None]:
+        names = "".join(f"<th{_RIGHT}>{escape(text.label(column))}</th>" for column in layout.columns)
+        head = f"<thead><tr><th></th>{names}</tr></thead>"
+    lines = [
+        _row(label, cells) for label, cells in zip(layout.rows[: MOST_ROWS + MOST_FOLDED], layout.cells, strict=False)
+    ]
+    parts = [f"<table>{head}<tbody>{''.join(lines[:MOST_ROWS])}</tbody></table>"]
+    if len(layout.rows) > MOST_ROWS:
+        left = len(layout.rows) - len(lines)
+        told = f"{len(lines) - MOST_ROWS:,} more rows" + (f", {left:,} are not shown" if left else "")
+        folded = f"<table>{head}<tbody>{''.join(lines[MOST_ROWS:])}</tbody></table>"
+        parts.append(f"<details><summary>{told}</summary>{folded}</details>")
+    return parts
+
+
+def _row(label: Any, cells: Sequence[Any]) -> str:
+    shown = "".join(_cell(each) for each in cells)
+    return f"<tr><th{_LEFT}>{escape(text.label(label))}</th>{shown}</tr>"
+
+
+def _cell(of: Any) -> str:
+    if is_number(of) and not isinstance(of, str):
+        return f"<td{_RIGHT}>{escape(text.value(of))}</td>"
+    drawn = picture(of)
+    told = escape(text.value(of))
+    if drawn is None:
+        return f"<td{_LEFT}>{told}</td>"
+    fields = getattr(of, "_fields", None)
+    if fields == ("counts", "edges"):
+        # The picture stands for the row of bars.
+        told = f"{len(of.counts)} bins from {text.number(of.edges[0])} to {text.number(of.edges[-1])}"
+    return f"<td{_LEFT}>{drawn} {told}</td>"

@@ -1,0 +1,93 @@
+"""The layout of results: a table of numbers with labelled rows and columns, and what does not fit into it.
+
+- Results for an array are rows: a function in each, with one value.
+- Results for the columns of a table are rows of functions, with one number for each column.
+- Results by groups are rows of groups, with one number for each function (and column).
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+
+class Layout(NamedTuple):
+    """Results in rows and columns."""
+
+    rows: list[Any]
+    """The label of each row; a tuple for groups of several keys."""
+    columns: list[Any]
+    """The label of each column; None for the only one. A pair of function and column for groups of a table."""
+    cells: list[Sequence[Any]]
+    """The values of each row."""
+    rest: dict[Any, Any]
+    """The results that are not numbers of these rows and columns."""
+
+
+def laid_out(values: Mapping[Any, Any], columns: Sequence[Any] | None, groups: Any) -> Layout:
+    """Return the layout of results.
+
+    Parameters
+    ----------
+    values
+        The results by key.
+    columns
+        The columns of a table; None for an array.
+    groups
+        The labels of the groups; None without groups.
+    """
+    if groups is not None:
+        return _by_groups(values, columns, groups)
+    if columns is not None:
+        return _by_columns(values, columns)
+    return Layout(list(values), [None], [[value] for value in values.values()], {})
+
+
+def is_number(value: Any) -> bool:
+    """Return whether a value is a single number, time or text."""
+    return isinstance(value, bool | int | float | complex | str | np.generic) and not isinstance(value, np.void)
+
+
+def labels_of(groups: Any) -> list[Any]:
+    """Return the label of each group; tuples for groups of several keys."""
+    if isinstance(groups, tuple):
+        return list(zip(*(_plain(each) for each in groups), strict=True))
+    return _plain(groups)
+
+
+def _plain(labels: Any) -> list[Any]:
+    return list(labels.tolist()) if isinstance(labels, np.ndarray) else list(labels)
+
+
+def _by_columns(values: Mapping[Any, Any], columns: Sequence[Any]) -> Layout:
+    rows: list[Any] = []
+    cells: list[Sequence[Any]] = []
+    rest: dict[Any, Any] = {}
+    for key, value in values.items():
+        if isinstance(value, dict) and value and set(value) <= set(columns) and all(map(is_number, value.values())):
+            rows.append(key)
+            cells.append([value.get(column) for column in columns])
+        else:
+            rest[key] = value
+    return Layout(rows, list(columns), cells, rest)
+
+
+def _by_groups(values: Mapping[Any, Any], columns: Sequence[Any] | None, groups: Any) -> Layout:
+    rows = labels_of(groups)
+    found: dict[Any, Sequence[Any]] = {}
+    rest: dict[Any, Any] = {}
+    for key, value in values.items():
+        if columns is not None and isinstance(value, dict):
+            fits = {column: own for column, own in value.items() if _is_column(own, len(rows))}
+            found |= {(key, column): own for column, own in fits.items()}
+            left = {column: own for column, own in value.items() if column not in fits}
+            rest |= {key: left} if left else {}
+        elif _is_column(value, len(rows)):
+            found[key] = value
+        else:
+            rest[key] = value
+    return Layout(rows, list(found), [list(row) for row in zip(*found.values(), strict=True)] if found else [], rest)
+
+
+def _is_column(value: Any, length: int) -> bool:
+    return isinstance(value, np.ndarray) and value.shape == (length,) and value.dtype.kind in "biufcmMSU"
