@@ -243,3 +243,10 @@ def test_reports_tell_what_was_slow_and_why() -> None:
 
 def test_labels_of_groups_are_tuples_for_several_keys() -> None:
     assert layout.labels_of((np.array([1, 2]), np.array(["a", "b"]))) == [(1, "a"), (2, "b")]
+
+
+def test_completion_shows_what_users_call() -> None:
+    shown = dir(ff)
+    assert {"run", "plan", "describe", "kernels", "mean", "Results"} <= set(shown)
+    assert not {"api", "tracing", "checks", "sources"} & set(shown)
+    assert all(hasattr(ff, name) for name in shown)

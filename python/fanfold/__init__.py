@@ -15,6 +15,7 @@ has a name. Each named kernel is also a constructor of this module that takes it
 from fanfold import _core
 from fanfold._core import Kernel, KernelPanic
 from fanfold.api import Plan, Pool, plan, run, show_config
+from fanfold.describe import describe
 from fanfold.kernels import *  # noqa: F403 - one constructor for each kernel of the catalogue
 from fanfold.kernels import KernelInfo, Parameter, kernels
 from fanfold.kernels import __all__ as _constructors
@@ -34,9 +35,15 @@ __all__ = [
     "Report",
     "Times",
     "Results",
+    "describe",
     "kernels",
     "plan",
     "run",
     "show_config",
     *_constructors,
 ]
+
+
+def __dir__() -> list[str]:
+    """What users call; the modules behind it are not shown."""
+    return sorted([*__all__, "__version__", "__doc__"])

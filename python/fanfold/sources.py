@@ -144,6 +144,26 @@ def opened(
     return found if len(problems) == known else None
 
 
+def apart(value: Any, by: Any, problems: Problems) -> tuple[Mapping[Any, Any], Any, bool]:
+    """Return the columns of a table without those that `by` names, the labels, and whether it is a table. An array is
+    a single column with the name None.
+    """
+    try:
+        columns = _columns(value)
+        if not isinstance(columns, Mapping):
+            return {None: columns}, by, False
+        columns, (by, _, _) = _by_name(columns, by, None, None)
+        read = {name: _readable(column) for name, column in columns.items()}
+    except _Refused as refused:
+        problems.append(TypeError(f"{refused.argument} {refused}"))
+        return {}, by, False
+    return read, by, True
+
+
+def _readable(column: Any) -> Any:
+    return column.labels if isinstance(column, _Unread) and column.labels is not None else column
+
+
 def _by_name(columns: Mapping[Any, Any], *arguments: Any) -> tuple[Mapping[Any, Any], list[Any]]:
     """Replace column names in `by`, `where` and `weights` by the columns, and take these columns out of the data."""
     known: set[Any] = set()
@@ -152,8 +172,7 @@ def _by_name(columns: Mapping[Any, Any], *arguments: Any) -> tuple[Mapping[Any, 
         if not isinstance(key, str) or key not in columns:
             return key
         known.add(key)
-        column = columns[key]
-        return column.labels if isinstance(column, _Unread) and column.labels is not None else column
+        return _readable(columns[key])
 
     arguments_ = [tuple(map(found, each)) if isinstance(each, tuple) else found(each) for each in arguments]
     for name, argument in zip(("by", "where", "weights"), arguments_, strict=True):

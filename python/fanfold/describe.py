@@ -1,0 +1,188 @@
+"""`describe`: what people look for first in an array or a table, in one call and two passes.
+
+Numbers are described by kernels of the catalogue, other columns by their labels. Nothing is computed here.
+"""
+
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from fanfold import _core
+from fanfold.api import Plan, Pool
+from fanfold.failures import raise_problems
+from fanfold.labels import Labels, labels
+from fanfold.results import Ran, Results
+from fanfold.sources import KINDS, Opening, apart, opened
+
+QUARTERS = {"25%": 0.25, "50%": 0.5, "75%": 0.75}
+
+NUMBERS: dict[str, _core.Kernel] = {
+    "count": _core.Kernel("count"),
+    "mean": _core.Kernel("mean"),
+    "std": _core.Kernel("std", ddof=1),
+    "min": _core.Kernel("min"),
+    "max": _core.Kernel("max"),
+    "quarters": _core.Kernel("quantile", q=list(QUARTERS.values())),
+}
+"""The kernels for numbers and times. The standard deviation is that of a sample, as pandas has it."""
+
+ROWS = ("count", "missing", "mean", "std", "min", *QUARTERS, "max", "distinct", "top", "freq")
+
+
+def describe(data: Any, by: Any = None, *, workers: "int | Pool | None" = None) -> Results:
+    """Describe an array, or each column of a table.
+
+    Numbers (and times, as far as it means something) have a count, the number of missing elements, the mean, the
+    standard deviation (``ddof=1``), the smallest and largest element, and quartiles; columns of text and other labels
+    have a count, the number of missing elements, the number of distinct labels, the most frequent label and how often
+    it occurs. NaN and nulls are missing elements.
+
+    Parameters
+    ----------
+    data
+        An array or a table, as in `run`.
+    by
+        Labels, or the name of a column: each group is described. Then only numbers are.
+    workers
+        As in `run`.
+
+    Returns
+    -------
+    Results
+        A dict by the names of the rows (``"count"``, ``"missing"``, …, ``"max"``, ``"distinct"``, ``"top"``,
+        ``"freq"``); for a table, each result is a dict by column. `Results.to_frame` makes a DataFrame of it.
+
+    Raises
+    ------
+    TypeError
+        The data hold nothing that can be described.
+
+    Examples
+    --------
+    >>> import pandas as pd, fanfold as ff
+    >>> ff.describe(pd.DataFrame({"price": [3.0, 5.0, None], "shop": ["a", "b", "a"]}))
+    Results: 12 functions, 2 columns
+                price  shop
+      count     2      3
+      missing   1      0
+      mean      4
+      std       1.41421
+      min       3
+      25%       3.5
+      50%       4
+      75%       4.5
+      max       5
+      distinct         2
+      top              a
+      freq             2
+    """
+    begun = time.perf_counter()
+    problems: list[Exception] = []
+    columns, by, is_table = apart(data, by, problems)
+    raise_problems(problems, "the data cannot be described")
+    of_groups = None if by is None else _Groups(by, columns)
+    rows: dict[str, dict[Any, Any]] = {row: {} for row in ROWS}
+    runs: list[Results] = []
+    left_out: dict[Any, str] = {}
+    for name, column in columns.items():
+        try:
+            r = _numbers(column, of_groups, workers)
+            described = _described(r, column, of_groups)
+            runs.append(r)
+        except (TypeError, ValueError) as error:
+            if not is_table:
+                raise
+            described, reason = ({}, str(error)) if of_groups is not None else _labels(column)
+            if reason:
+                left_out[name] = reason
+        for row, value in described.items():
+            rows[row][name] = value
+    rows = {row: values for row, values in rows.items() if values}
+    if not rows:
+        raise TypeError(f"data is a table of {len(columns)} columns that cannot be described: {left_out}")
+    ran = _together(runs, tuple(rows), time.perf_counter() - begun, left_out)
+    groups = None if of_groups is None or not runs else of_groups.names(runs[0].groups)
+    if not is_table:
+        return Results({row: values[None] for row, values in rows.items()}, {}, ran, groups)
+    names = tuple(name for name in columns if any(name in values for values in rows.values()))
+    return Results(rows, {}, ran, groups, names)
+
+
+class _Groups:
+    """The labels of the groups. They are made once, for all columns."""
+
+    def __init__(self, by: Any, columns: Mapping[Any, Any]) -> None:
+        length = int(np.prod(np.shape(next(iter(columns.values()), by))))
+        problems: list[Exception] = []
+        found = labels(by, _of_length(length), 0, problems)
+        raise_problems(problems, "the data cannot be described")
+        if found is None:
+            raise AssertionError("what keeps labels from being read is a problem")
+        self._labels: Labels = found
+        numbers = found.counted().reshape(-1)
+        self.sizes = np.bincount(numbers[numbers >= 0])
+        self.numbers: Any = np.ma.masked_less(numbers, 0) if (numbers < 0).any() else numbers
+
+    def names(self, numbers: Any) -> Any:
+        """Return the labels of groups."""
+        return self._labels.names(np.asarray(numbers, np.int64))
+
+
+def _of_length(length: int) -> npt.NDArray[Any]:
+    return np.broadcast_to(np.empty(()), (length,))
+
+
+def _numbers(column: Any, of_groups: _Groups | None, workers: Any) -> Results:
+    """Run the kernels over a column of numbers or times. Raises if it is none."""
+    problems: list[Exception] = []
+    found = opened(column, problems=problems)
+    raise_problems(problems, "the data cannot be described")
+    if found is None or found.first.dtype.kind not in KINDS:
+        raise TypeError(f"has dtype {getattr(column, 'dtype', '?')}, which holds no numbers")
+    by = None if of_groups is None else of_groups.numbers
+    planned = Plan(NUMBERS, None, "omit")
+    data = column if by is None or np.ndim(column) == 1 else np.ravel(column)
+    return planned.run(data, by=by, workers=workers, on_error="return")
+
+
+def _described(r: Results, column: Any, of_groups: _Groups | None) -> dict[str, Any]:
+    """The rows of a column of numbers. Those that its dtype does not have are left out."""
+    values = {name: value for name, value in r.items() if name not in r.errors}
+    count = values["count"]
+    total = int(np.prod(np.shape(column))) if of_groups is None else of_groups.sizes[np.asarray(r.groups)]
+    rows = {"count": count, "missing": total - count}
+    rows |= {name: values[name] for name in ("mean", "std", "min") if name in values}
+    if "quarters" in values:
+        rows |= dict(zip(QUARTERS, values["quarters"], strict=True))
+    return rows | {name: values[name] for name in ("max",) if name in values}
+
+
+def _labels(column: Any) -> tuple[dict[str, Any], str]:
+    """The rows of a column of labels, and the reason if it cannot be described."""
+    length = len(column)
+    problems: list[Exception] = []
+    found = labels(column, _of_length(length), 0, problems)
+    if found is None:
+        return {}, str(problems[0]).removeprefix("by ")
+    numbers = found.counted()
+    present = numbers[numbers >= 0]
+    rows: dict[str, Any] = {"count": present.size, "missing": length - present.size}
+    counts = np.bincount(present)
+    rows["distinct"] = int(np.count_nonzero(counts))
+    if present.size:
+        top = int(counts.argmax())
+        rows |= {"top": found.names(np.array([top]))[0], "freq": int(counts[top])}
+    return rows, ""
+
+
+def _together(runs: list[Results], keys: tuple[Any, ...], seconds: float, left_out: dict[Any, str]) -> Ran:
+    """What all runs did together."""
+    reports = [r.report for r in runs]
+    each = [own for report in reports for own in report.times.passes]
+    passes = max((report.passes for report in reports), default=0)
+    read, copied = (sum(getattr(report, name) for report in reports) for name in ("bytes_read", "bytes_copied"))
+    used = max((report.workers for report in reports), default=1)
+    return passes, read, used, seconds, {}, each, keys, {}, {}, copied, Opening(0, left_out)
