@@ -214,8 +214,12 @@ impl<'a> View<'a> {
     /// The same elements in the order in which they lie in memory, or `None` if that is the order they are in.
     ///
     /// Sweeping memory in its own order is what makes Fortran-ordered and transposed arrays as fast as any; a kernel
-    /// that answers with a position, or that compares neighbours, has to take the view's own order.
+    /// that answers with a position, or that compares neighbours, has to take the view's own order. Where elements are
+    /// repeated (a stride of 0), there is no such order.
     pub fn in_memory_order(&self) -> Option<View<'a>> {
+        if self.axes.iter().any(|axis| axis.stride == 0) {
+            return None;
+        }
         let mut axes = self.axes.clone();
         axes.sort_by_key(|axis| std::cmp::Reverse(axis.stride.unsigned_abs()));
         let view = View { axes: merge(axes), ..self.clone() };
@@ -350,7 +354,7 @@ impl<'a> View<'a> {
 
     /// Fills `items` with the elements from number `start` on.
     #[inline(always)]
-    fn gather<W: Copy, T>(&self, start: usize, items: &mut [T], convert: impl Fn(W) -> T) {
+    fn gather<W: Copy, T: Copy>(&self, start: usize, items: &mut [T], convert: impl Fn(W) -> T) {
         assert!(size_of::<W>() == self.dtype.size(), "a word is an element");
         let Some((inner, outer)) = self.axes.split_last() else {
             // SAFETY: a view without axes is one element, which `View::new`'s caller promised.
@@ -375,6 +379,8 @@ impl<'a> View<'a> {
                 fill(row, first, stride_of::<W>(), read);
             } else if inner.stride == 2 * stride_of::<W>() {
                 fill(row, first, 2 * stride_of::<W>(), read);
+            } else if inner.stride == 0 {
+                row.fill(read(first));
             } else {
                 fill(row, first, inner.stride, read);
             }
