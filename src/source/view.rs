@@ -489,4 +489,17 @@ mod tests {
         assert!(view.in_memory_order().is_some_and(|view| view.is_borrowed()));
         assert!(View::of(&memory, DType::Float64).in_memory_order().is_none());
     }
+
+    #[test]
+    fn repeated_elements_have_no_order_of_memory() {
+        let memory: Vec<i32> = (0..12).collect();
+        // SAFETY: the elements are the first four, or every fourth, of the twelve.
+        let (rows, columns) = unsafe {
+            let rows = View::new(memory.as_ptr().cast(), DType::Int32, false, &[3, 4], &[0, 4]);
+            (rows, View::new(memory.as_ptr().cast(), DType::Int32, false, &[3, 4], &[16, 0]))
+        };
+        assert!(rows.in_memory_order().is_none() && columns.in_memory_order().is_none());
+        assert_eq!(elements(&rows), [0, 1, 2, 3, 0, 1, 2, 3, 0, 1, 2, 3]);
+        assert_eq!(elements(&columns), [0, 0, 0, 0, 4, 4, 4, 4, 8, 8, 8, 8]);
+    }
 }

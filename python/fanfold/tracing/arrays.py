@@ -22,6 +22,7 @@ import numpy.typing as npt
 
 from fanfold.checks import locked
 from fanfold.tracing.handlers import handle
+from fanfold.tracing.layouts import order_of
 from fanfold.tracing.nodes import Along, Made, Node, Source
 from fanfold.tracing.operators import BINARY, COMPARISONS, IN_PLACE, UNARY
 from fanfold.tracing.trace import Trace
@@ -453,7 +454,7 @@ def followed(trace: Trace | None, made: Any) -> Any:
 
 def made_array(trace: Trace, made: Array) -> DeferredArray:
     """An array that nobody else holds, as a deferred one: formulas read it, and it is copied if the function writes."""
-    node = Node(Made(), (), made.dtype, made.shape)
+    node = Node(Made(), (), made.dtype, made.shape, order_of(made))
     node.known, node.value = True, made
     value: DeferredArray = DeferredArray.stand_in(trace, node)
     value._lent = made

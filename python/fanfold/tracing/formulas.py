@@ -15,7 +15,7 @@ from fanfold import _core
 from fanfold.deadline import Deadline
 from fanfold.scheduler import Stopped
 from fanfold.tracing.along import AlongAxes, Beside
-from fanfold.tracing.layouts import Order, Steps, common_order, empty, steps_in, steps_of
+from fanfold.tracing.layouts import Order, Steps, common_order, empty, order_of, steps_in, steps_of
 from fanfold.tracing.nodes import (
     Along,
     Array,
@@ -81,7 +81,7 @@ class Formulas:
     @staticmethod
     def new_source(array: Array) -> Node:
         """A node of an array's elements that is not shared."""
-        return Node(Source(array), (), array.dtype, array.shape, _order_of(array))
+        return Node(Source(array), (), array.dtype, array.shape, order_of(array))
 
     def elements(self, array: Array) -> int:
         """The number of an array's elements in the session's graph."""
@@ -396,11 +396,6 @@ class Formulas:
             node.known, node.value = True, value
         else:
             node.known, node.error = True, value
-
-
-def _order_of(array: Array) -> Order:
-    """The order of an array's axes in memory."""
-    return None if array.ndim == 1 or array.flags.c_contiguous else common_order([steps_of(array)])
 
 
 def _order(inputs: tuple[Node, ...], shape: Shape) -> Order:

@@ -58,6 +58,16 @@ def common_order(operands: Sequence[Steps]) -> Order:
     return None if order == tuple(range(ndim)) else order
 
 
+def is_fortran(order: tuple[int, ...]) -> bool:
+    """Whether it is Fortran order."""
+    return order == tuple(reversed(range(len(order))))
+
+
+def order_of(array: Array) -> Order:
+    """The order of an array's axes in memory."""
+    return None if array.ndim == 1 or array.flags.c_contiguous else common_order([steps_of(array)])
+
+
 def empty(shape: tuple[int, ...], dtype: np.dtype[Any], order: Order) -> Array:
     """A new array in this order."""
     if order is None:

@@ -101,6 +101,11 @@ def is_repeated(node: Node) -> bool:
     return type(node.operation) is Source and repeats(node.operation.array)
 
 
+def has_no_gaps(node: Node) -> bool:
+    """Whether the elements lie one after the other, in C or Fortran order, or will do so once they are computed."""
+    return type(node.operation) is not Source or bool(node.operation.array.flags.forc)
+
+
 class Statistic:
     """A kernel's result on a formula's elements. If `doubts_nan`, NumPy computes a NaN result again."""
 

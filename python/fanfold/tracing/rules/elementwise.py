@@ -91,6 +91,8 @@ def _nan_to_num(trace: Trace, x: Any, copy: Any = True, nan: Any = 0.0, posinf: 
     numbers = (nan, *(each for each in (posinf, neginf) if each is not None))
     if node is None or node.dtype.kind != "f" or copy is not True or any(type(each) not in REAL for each in numbers):
         return None
+    if is_repeated(node):
+        return None
     limits = np.finfo(node.dtype)
     changes = (
         (ufunc_node(trace, np.isnan, (x,)), nan),
