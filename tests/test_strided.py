@@ -231,3 +231,12 @@ def test_small_views_are_plain() -> None:
     ff.run(ARRAYS["Fortran"], looks, workers=1)
     assert seen[:2] == [True, True]
     assert TABLE.size // 2 < calls.SMALLEST
+
+
+def test_plans_tell_the_array_from_others() -> None:
+    def centered(v: Array) -> Any:
+        return (v - v.mean(axis=0)).std()
+
+    text = str(ff.plan([centered, lambda v: v[1:].max()], like=ARRAYS["Fortran"]).explain())
+    assert "std of subtract(x, an array) -> centered" in text
+    assert "max of part of x" in text

@@ -362,16 +362,21 @@ impl<'a> View<'a> {
             items.fill_with(read);
             return;
         };
-        let mut index = start;
+        // Rows can be short (a column beside a few numbers): a row after the first takes no division.
+        let len = inner.len.max(1);
+        let (mut number, mut column) = (start / len, start % len);
         let mut rest = items;
         while !rest.is_empty() {
-            let column = index % inner.len;
             let run = rest.len().min(inner.len - column);
             let (row, tail) = rest.split_at_mut(run);
-            let offset = offset_of(outer, index / inner.len) + offset(column, inner.stride);
-            // SAFETY: `load` checked that the elements `index .. index + run` are within the view, and `run` does not
-            // leave the innermost axis: each address is one that `View::new`'s caller promised. `wrapping_offset`
-            // and `read_unaligned` ask nothing more.
+            let before = match outer {
+                [axis] => offset(number, axis.stride),
+                axes => offset_of(axes, number),
+            };
+            let offset = before.wrapping_add(offset(column, inner.stride));
+            // SAFETY: `load` checked that the elements of `items` are within the view, and `run` does not leave the
+            // innermost axis: each address is one that `View::new`'s caller promised. `wrapping_offset` and
+            // `read_unaligned` ask nothing more.
             let read = |address: *const u8| convert(unsafe { address.cast::<W>().read_unaligned() });
             let first = self.pointer.wrapping_offset(offset);
             // A stride that the compiler knows lets it load whole vectors.
@@ -385,7 +390,7 @@ impl<'a> View<'a> {
                 fill(row, first, inner.stride, read);
             }
             rest = tail;
-            index += run;
+            (number, column) = (number + 1, 0);
         }
     }
 }
