@@ -152,6 +152,9 @@ VECTORS = [
            "{A}[:-1][{A}[1:] > {A}[:-1]]", "np.diff(np.flatnonzero({B}))", "np.diff(np.sign({A}))",
            "np.where(np.diff(np.sign({A})))[0]", "np.repeat({A}[:4], 2)",
            "np.lib.stride_tricks.sliding_window_view({A}, 4).max(axis=1)"),
+    *forms("X", "{A}[:, None] - {A}[None, :5]", "{A}[:, None] > {A}[:3]", "{A}[::-1, None] * {A}[:2]",
+           "np.maximum({A}[:, None], np.arange(3))", "{A}[None] * {A}[:4, None]",
+           "np.exp(-np.abs({A}))[:, None] * {A}[:2]"),
     *forms("X", "{A}[: {A}.size // 4 * 4].reshape(-1, 4).sum(axis=1)", "({A}[:, None] - small).sum(axis=0)",
            "{A}[:, None] * small", "np.correlate({A}, [1, 2, 1])", "np.convolve({A}, np.ones(4) / 4, mode='valid')",
            "np.cov({A}, {A})", "np.corrcoef({A}, w)", "np.outer({A}[:3], small)", "np.add.reduceat({A}, [0, 5, 7])",
@@ -164,8 +167,12 @@ VECTORS = [
 ]  # fmt: skip
 
 TABLES = [
+    *forms("A", "np.asfortranarray({A})", "np.ascontiguousarray({A})", "{A}.T.T", shares=True),
     *forms("A", "np.sort({A}, axis={a})", "np.roll({A}, 1, axis={a})", "np.argsort({A}, axis={a}, kind='stable')",
-           "np.maximum.accumulate({A}, axis={a})", "{A} - {A}.min(axis={a}, keepdims=True)"),
+           "np.maximum.accumulate({A}, axis={a})", "{A} - {A}.min(axis={a}, keepdims=True)",
+           "{A} * {A}[0]", "{A} - {A}.max(axis=0)",
+           "np.where({A} > {A}[0], {A}, {A}[:1])", "{A} + np.abs({A})[:, :1]", "np.add({A}, np.arange({A}.shape[1]))",
+           "{A}.T.copy().T + {A}"),
     *forms("A", "{A} - {A}.mean(axis={a}, keepdims=True)", "np.cumsum({A}, axis={a})",
            "({A} - {A}.mean(axis=0)) / ({A}.std(axis=0) + 1)", level=CLOSE),
     *forms("A", "{A}[::-1]", "{A}[:, ::-1]", shares=True),
@@ -543,6 +550,10 @@ def arrays() -> dict[str, Array]:
         "float16": mixed.astype("f2"),
         "reversed": mixed[::-1],
         "table": mixed.reshape(8, 8),
+        "table in Fortran order": np.asfortranarray(mixed.reshape(8, 8)),
+        "table backwards": np.asfortranarray(special.reshape(16, 4))[::-1, ::-1],
+        "every second column": rng.integers(-9, 9, (8, 8))[:, ::2].T,
+        "repeated row": np.broadcast_to(mixed[:8], (8, 8)),
         "table of float32": missing.astype("f4").reshape(16, 4),
         "table of int64": rng.integers(-9, 9, (8, 8)),
     }
@@ -714,6 +725,9 @@ def unlike(got: Any, want: Any, level: int, single: bool = False) -> str | None:
     if isinstance(want, np.ndarray | np.generic):
         if (got.dtype, got.shape) != (want.dtype, want.shape):
             return f"{got.dtype}{got.shape} for {want.dtype}{want.shape}"
+        orders = [(each.flags.c_contiguous, each.flags.f_contiguous) for each in (got, want)]
+        if isinstance(want, np.ndarray) and orders[0] != orders[1]:
+            return f"strides {got.strides} for {want.strides}"
         if want.dtype == object:
             return unlike(got.tolist(), want.tolist(), level, single)
         if got.tobytes() == want.tobytes() or near(got, want, level, single):

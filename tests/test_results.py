@@ -522,7 +522,6 @@ def test_why_a_function_is_plain_is_said_of_arrays_that_are_not_traced() -> None
         "the array has fewer than 131,072 elements": np.zeros(9),
         "the array's dtype is float16": big.astype("f2"),
         "the array's dtype is >f8": big.astype(">f8"),
-        "the array is not one-dimensional, nor in C order": big.T,
     }
     for why, data in reasons.items():
         report = ff.run(data, {"f": np.size}).report

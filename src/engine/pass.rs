@@ -34,6 +34,11 @@ pub struct Swept {
     pub flags: Vec<(NodeId, Flags)>,
 }
 
+/// The length of the longest array.
+pub(super) fn longest(views: &[View<'_>]) -> usize {
+    views.iter().map(View::len).max().unwrap_or(0)
+}
+
 /// Sinks that share a sweep, and the program that is computed for them.
 #[derive(Debug, Clone)]
 pub struct Pass {
@@ -69,7 +74,7 @@ impl ByPiece {
         scratch: &mut Buffer,
         take: impl FnOnce(Block<'_>, Piece<'_, ()>),
     ) {
-        let len = self.len(views.first().map_or(0, View::len));
+        let len = self.len(longest(views));
         let size = self.reach.chunks.saturating_mul(CHUNK);
         let start = number.saturating_mul(size);
         let own = len.saturating_sub(start).min(size);
@@ -127,7 +132,7 @@ impl Pass {
         len.div_ceil(CHUNK)
     }
 
-    /// Sweeps over the arrays. The first one must be the longest.
+    /// Sweeps over the arrays.
     pub fn run(&self, views: &[View<'_>], workers: &Workers, control: &Control<'_>) -> Result<Swept, Error> {
         let swept = self.sweep(views, workers, control)?;
         self.seal(swept, true, workers, control)
@@ -143,9 +148,9 @@ impl Pass {
         &self.sinks
     }
 
-    /// The largest number of elements that the sink with this number gets. The first array must be the longest.
+    /// The largest number of elements that the sink with this number gets.
     fn len(&self, sink: usize, views: &[View<'_>]) -> usize {
-        let longest = views.first().map_or(0, View::len);
+        let longest = longest(views);
         self.program.wanted().get(sink).map_or(0, |&instruction| self.program.len(instruction).min(longest))
     }
 
@@ -165,8 +170,7 @@ impl Pass {
         let positions = positions(len);
         let used: Vec<usize> = self.sources().collect();
         let numbers: Vec<usize> = self.program.numbers().collect();
-        // The first array determines the number of elements, even if it is not read.
-        let wanted = |source: usize, view: &View<'_>| source == 0 || (used.contains(&source) && view.len() >= len);
+        let wanted = |source: usize, view: &View<'_>| used.contains(&source) && view.len() >= len;
         let picked: Vec<Buffer> = views
             .iter()
             .enumerate()

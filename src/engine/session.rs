@@ -6,16 +6,18 @@
 //! ([`rows`](super::rows)).
 
 use std::borrow::Cow;
+use std::collections::HashMap;
 use std::time::Instant;
 
 use crate::dtype::DType;
 use crate::engine::control::Control;
-use crate::engine::pass::{Pass, States, Swept};
+use crate::engine::pass::{Pass, States, Swept, longest};
 use crate::engine::pool::Workers;
 use crate::error::{Error, guarded};
 use crate::expr::{Flags, Graph, NodeId};
 use crate::grid::SAMPLE;
 use crate::kernel::{Answer, Request, Sink};
+use crate::memory;
 use crate::plan::{RequestId, Stage};
 use crate::source::View;
 use crate::value::Value;
@@ -25,6 +27,8 @@ pub struct Session<'p> {
     graph: Graph,
     stage: Cow<'p, Stage>,
     len: u64,
+    /// For nodes whose elements lie in another order in memory: the node of the same elements in that order.
+    turned: HashMap<NodeId, NodeId>,
 }
 
 /// Collects the results, and adds further requests to the next stage.
@@ -54,17 +58,23 @@ pub struct SweepResult {
 impl<'p> Session<'p> {
     /// Creates a session for an array, which is source 0 and node 0.
     pub fn new(dtype: DType, len: usize) -> Session<'p> {
-        Session { graph: Graph::with_len(dtype, len), stage: Cow::default(), len: len as u64 }
+        Session { graph: Graph::with_len(dtype, len), stage: Cow::default(), len: len as u64, turned: HashMap::new() }
     }
 
     /// Creates a session with these formulas, for the requests of this stage.
     pub(super) fn from(graph: Graph, stage: Cow<'p, Stage>, len: usize) -> Session<'p> {
-        Session { graph, stage, len: len as u64 }
+        Session { graph, stage, len: len as u64, turned: HashMap::new() }
     }
 
     /// The formulas.
     pub fn graph(&mut self) -> &mut Graph {
         &mut self.graph
+    }
+
+    /// Says that a node has the elements of another in the order of memory. The sinks of the other one that do not
+    /// depend on the order of elements read this one.
+    pub fn turn(&mut self, node: NodeId, turned: NodeId) {
+        memory::insert(&mut self.turned, node, turned);
     }
 
     /// Adds a request for the next sweep.
@@ -98,7 +108,7 @@ impl<'p> Session<'p> {
     ) -> Result<SweepResult, Error> {
         let mut stage = std::mem::take(&mut self.stage);
         let mut told = SweepResult::default();
-        if self.len > SAMPLE as u64 && stage.is_sampled() {
+        if longest(views) > SAMPLE && stage.is_sampled() {
             prepared = None;
             self.sample(stage.to_mut(), views, control, &mut told)?;
         }
@@ -116,13 +126,23 @@ impl<'p> Session<'p> {
             }
             (None, Some(pass)) => told.take(pass, views, workers, control)?,
             (None, None) => {
-                let pass = Pass::new(&mut self.graph, stage.sinks().to_vec());
+                let sinks = stage.sinks().iter().map(|sink| self.in_memory_order(sink)).collect();
+                let pass = Pass::new(&mut self.graph, sinks);
                 told.take(&pass, views, workers, control)?
             }
         };
         answer(&stage, &states, &mut next, &mut told);
         self.stage = Cow::Owned(next);
         Ok(told)
+    }
+
+    /// The sink over its elements in the order of memory, unless it depends on the order.
+    fn in_memory_order(&self, sink: &Sink) -> Sink {
+        let mut sink = sink.clone();
+        if let Some(&turned) = self.turned.get(&sink.expression.base()).filter(|_| !sink.accumulator.positional()) {
+            sink.expression = sink.expression.over(turned);
+        }
+        sink
     }
 
     /// The sinks that depend on the order of elements get a separate sweep, in the first of these orders; the others

@@ -40,6 +40,17 @@ impl Expression {
         self
     }
 
+    /// The same steps over another node.
+    #[must_use]
+    pub fn over(self, base: NodeId) -> Expression {
+        Expression { base, ..self }
+    }
+
+    /// The node that the steps follow.
+    pub fn base(&self) -> NodeId {
+        self.base
+    }
+
     /// The item type of the formula's blocks.
     pub fn item(&self) -> ItemType {
         self.steps.iter().fold(self.dtype.item(), |item, step| step.item(item))

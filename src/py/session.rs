@@ -29,7 +29,6 @@ use crate::value::Value;
 #[pyclass(frozen, module = "fanfold._core")]
 pub(super) struct Session {
     dtype: DType,
-    len: usize,
     state: Mutex<State>,
 }
 
@@ -71,21 +70,22 @@ impl Session {
             answers: HashMap::new(),
             most_workers: 1,
         };
-        let (dtype, len) = (view.dtype(), view.len());
-        Ok(Session { dtype, len, state: Mutex::new(state) })
+        Ok(Session { dtype: view.dtype(), state: Mutex::new(state) })
     }
 
-    /// The node of another array's elements. The array must not be longer than the call's array, and is kept alive.
+    /// The node of another array's elements. The array is kept alive.
     fn source(&self, array: &Bound<'_, PyUntypedArray>) -> PyResult<NodeId> {
         let py = array.py();
         let view = input::view(array)?;
-        if view.len() > self.len {
-            return Err(PyValueError::new_err("no array of a session may be longer than the first"));
-        }
         let mut state = self.state(py);
         let number = state.arrays.len();
         state.arrays.push(array.clone().unbind());
         Ok(state.session.graph().source(number, view.dtype(), view.len()))
+    }
+
+    /// Says that a node has the elements of another in the order of memory, in which statistics read them.
+    fn turn(&self, py: Python<'_>, node: NodeId, turned: NodeId) {
+        self.state(py).session.turn(node, turned);
     }
 
     /// The node of a number: an array without axes.
@@ -161,14 +161,15 @@ impl Session {
         }
     }
 
-    /// Registers `who` for storing a node's elements in a new, contiguous array. Nobody else may use the array until
-    /// then.
+    /// Registers `who` for storing a node's elements in a new array without gaps, whose axes can lie in any order.
+    /// Nobody else may use the array until then.
     fn store(&self, who: usize, node: NodeId, array: &Bound<'_, PyUntypedArray>) -> PyResult<()> {
         let py = array.py();
         let mut state = self.state(py);
         let dtype = self.dtype(&mut state, node);
         let output = input::output(array)?;
-        if !array.is_c_contiguous() || input::dtype(&array.dtype())?.0 != dtype {
+        let Extent { memory, bytes } = input::view(array)?.extent();
+        if memory.len() != bytes || input::dtype(&array.dtype())?.0 != dtype {
             return Err(PyValueError::new_err("items must be stored in a new array of their own dtype"));
         }
         state.outputs.push(array.clone().unbind());
@@ -201,7 +202,7 @@ impl Session {
         let State { session, arrays, outputs, kernels, answers: written, most_workers } = &mut *state;
         let arrays: Vec<Bound<'py, PyUntypedArray>> = arrays.iter().map(|array| array.bind(py).clone()).collect();
         let views = arrays.iter().map(input::view).collect::<Result<Vec<_>, Error>>()?;
-        let workers = Workers::granted(waiting::most(workers, views[0].len()));
+        let workers = Workers::granted(waiting::most(workers, views.iter().map(View::len).max().unwrap_or(0)));
         *most_workers = workers.count().max(*most_workers);
         let told = waiting::detached(py, |go_on| session.sweep(&views, &workers, &Control::new(timeout, go_on)));
         outputs.clear();

@@ -214,8 +214,12 @@ impl<'a> View<'a> {
     /// The same elements in the order in which they lie in memory, or `None` if that is the order they are in.
     ///
     /// Sweeping memory in its own order is what makes Fortran-ordered and transposed arrays as fast as any; a kernel
-    /// that answers with a position, or that compares neighbours, has to take the view's own order.
+    /// that answers with a position, or that compares neighbours, has to take the view's own order. Where elements are
+    /// repeated (a stride of 0), there is no such order.
     pub fn in_memory_order(&self) -> Option<View<'a>> {
+        if self.axes.iter().any(|axis| axis.stride == 0) {
+            return None;
+        }
         let mut axes = self.axes.clone();
         axes.sort_by_key(|axis| std::cmp::Reverse(axis.stride.unsigned_abs()));
         let view = View { axes: merge(axes), ..self.clone() };
@@ -350,7 +354,7 @@ impl<'a> View<'a> {
 
     /// Fills `items` with the elements from number `start` on.
     #[inline(always)]
-    fn gather<W: Copy, T>(&self, start: usize, items: &mut [T], convert: impl Fn(W) -> T) {
+    fn gather<W: Copy, T: Copy>(&self, start: usize, items: &mut [T], convert: impl Fn(W) -> T) {
         assert!(size_of::<W>() == self.dtype.size(), "a word is an element");
         let Some((inner, outer)) = self.axes.split_last() else {
             // SAFETY: a view without axes is one element, which `View::new`'s caller promised.
@@ -358,16 +362,21 @@ impl<'a> View<'a> {
             items.fill_with(read);
             return;
         };
-        let mut index = start;
+        // Rows can be short (a column beside a few numbers): a row after the first takes no division.
+        let len = inner.len.max(1);
+        let (mut number, mut column) = (start / len, start % len);
         let mut rest = items;
         while !rest.is_empty() {
-            let column = index % inner.len;
             let run = rest.len().min(inner.len - column);
             let (row, tail) = rest.split_at_mut(run);
-            let offset = offset_of(outer, index / inner.len) + offset(column, inner.stride);
-            // SAFETY: `load` checked that the elements `index .. index + run` are within the view, and `run` does not
-            // leave the innermost axis: each address is one that `View::new`'s caller promised. `wrapping_offset`
-            // and `read_unaligned` ask nothing more.
+            let before = match outer {
+                [axis] => offset(number, axis.stride),
+                axes => offset_of(axes, number),
+            };
+            let offset = before.wrapping_add(offset(column, inner.stride));
+            // SAFETY: `load` checked that the elements of `items` are within the view, and `run` does not leave the
+            // innermost axis: each address is one that `View::new`'s caller promised. `wrapping_offset` and
+            // `read_unaligned` ask nothing more.
             let read = |address: *const u8| convert(unsafe { address.cast::<W>().read_unaligned() });
             let first = self.pointer.wrapping_offset(offset);
             // A stride that the compiler knows lets it load whole vectors.
@@ -375,11 +384,13 @@ impl<'a> View<'a> {
                 fill(row, first, stride_of::<W>(), read);
             } else if inner.stride == 2 * stride_of::<W>() {
                 fill(row, first, 2 * stride_of::<W>(), read);
+            } else if inner.stride == 0 {
+                row.fill(read(first));
             } else {
                 fill(row, first, inner.stride, read);
             }
             rest = tail;
-            index += run;
+            (number, column) = (number + 1, 0);
         }
     }
 }
@@ -482,5 +493,18 @@ mod tests {
         assert!(!view.is_borrowed());
         assert!(view.in_memory_order().is_some_and(|view| view.is_borrowed()));
         assert!(View::of(&memory, DType::Float64).in_memory_order().is_none());
+    }
+
+    #[test]
+    fn repeated_elements_have_no_order_of_memory() {
+        let memory: Vec<i32> = (0..12).collect();
+        // SAFETY: the elements are the first four, or every fourth, of the twelve.
+        let (rows, columns) = unsafe {
+            let rows = View::new(memory.as_ptr().cast(), DType::Int32, false, &[3, 4], &[0, 4]);
+            (rows, View::new(memory.as_ptr().cast(), DType::Int32, false, &[3, 4], &[16, 0]))
+        };
+        assert!(rows.in_memory_order().is_none() && columns.in_memory_order().is_none());
+        assert_eq!(elements(&rows), [0, 1, 2, 3, 0, 1, 2, 3, 0, 1, 2, 3]);
+        assert_eq!(elements(&columns), [0, 0, 0, 0, 4, 4, 4, 4, 8, 8, 8, 8]);
     }
 }

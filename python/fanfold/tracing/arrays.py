@@ -22,6 +22,7 @@ import numpy.typing as npt
 
 from fanfold.checks import locked
 from fanfold.tracing.handlers import handle
+from fanfold.tracing.layouts import order_of
 from fanfold.tracing.nodes import Along, Made, Node, Source
 from fanfold.tracing.operators import BINARY, COMPARISONS, IN_PLACE, UNARY
 from fanfold.tracing.trace import Trace
@@ -84,10 +85,7 @@ class Traced(np.ndarray[Any, Any], metaclass=StandsIn):
         trace = self._trace
         if trace is None or not trace.active or self.flags.writeable or self.size < trace.smallest:
             return None
-        # A view with smaller elements has more elements than a sweep reads.
-        if self.size > trace.formulas.array.size:
-            return None
-        if not (self.ndim == 1 or (self.ndim and self.flags.c_contiguous)) or not takes(self.dtype):
+        if not self.ndim or not takes(self.dtype):
             return None
         known = self._known
         if known is not None:
@@ -106,9 +104,9 @@ class Traced(np.ndarray[Any, Any], metaclass=StandsIn):
 
     def __getitem__(self, key: Any) -> Any:
         trace = self._trace
-        if isinstance(key, slice) and trace is not None and trace.active and self.ndim == 1:
-            part = super().__getitem__(key)
-            return part if part.size >= trace.smallest else part.view(np.ndarray)
+        if trace is not None and trace.active and _is_view(key):
+            part: Any = super().__getitem__(key)
+            return part if type(part) is not Traced or part.size >= trace.smallest else part.view(np.ndarray)
         if trace is not None and type(key) is DeferredArray and (node := self._node()) is not None:
             chosen = handle.chosen(trace, node, key)
             if chosen is not None:
@@ -148,6 +146,14 @@ class Traced(np.ndarray[Any, Any], metaclass=StandsIn):
 
     def __contains__(self, value: Any) -> bool:
         return handle.read(self._trace, value) in self._plain()
+
+
+def _is_view(key: Any) -> bool:
+    """Whether a key selects a view: of slices, numbers of elements, new axes and ``...``."""
+    return type(key) in _VIEWS or (type(key) is tuple and all(type(each) in _VIEWS for each in key))
+
+
+_VIEWS = (slice, int, type(None), type(...))
 
 
 def _is_place(key: Any) -> bool:
@@ -266,11 +272,21 @@ class DeferredArray(Deferred):
         node = self._node
         if type(node.operation) not in (Along, Made) or not (self._real is None and self._trace.active):
             return super()._formula()
-        if self._source is None and takes(node.dtype) and math.prod(self.shape) >= self._trace.smallest:
+        return None if self._is_small_result() else self._result()
+
+    def _is_small_result(self) -> bool:
+        """Whether it is a kernel's array of results, and too small for formulas."""
+        node = self._node
+        return type(node.operation) is Along and math.prod(node.shape) < self._trace.smallest  # type: ignore[arg-type]
+
+    def _result(self) -> Node | None:
+        """The elements of an array of results, however few there are. None for anything else."""
+        node = self._node
+        is_valid = type(node.operation) in (Along, Made) and self._real is None and self._trace.active
+        if is_valid and self._source is None and takes(node.dtype) and self.ndim:
             self._lent = self._trace.force(node, None) if self._lent is None else self._lent
-            if self._lent.ndim == 1 or self._lent.flags.c_contiguous:
-                self._source = self._trace.formulas.source(self._lent)
-        return self._source
+            self._source = self._trace.formulas.source(self._lent)
+        return self._source if is_valid else None
 
     # ---- what is known ----
 
@@ -322,7 +338,7 @@ class DeferredArray(Deferred):
                 self._real, self._lent = self._lend(reason), None
                 is_shared = self._shared is not None and not self._shared.leaves_to(self)
                 if self._source is not None or is_shared:
-                    self._real, self._source = self._real.copy(), None
+                    self._real, self._source = self._real.copy("K"), None
                 self._shared = None
             self._share()
         return self._real
@@ -347,6 +363,9 @@ class DeferredArray(Deferred):
         if self._is_input or self._real is not None or self._parent is not None:
             return False
         if any(ref() is not None for ref, _ in self._children):
+            return False
+        if node.order != self._node.order:
+            # The array keeps its layout.
             return False
         self._node, self._lent = node, None
         return True
@@ -426,7 +445,7 @@ def followed(trace: Trace | None, made: Any) -> Any:
     if type(made) is not np.ndarray or trace is None or not trace.follows(made) or not takes(made.dtype):
         return made
     # Exactly as many references as to an array that was made for this call (below).
-    if sys.getrefcount(made) > _FRESH or not (made.ndim == 1 or made.flags.c_contiguous):
+    if sys.getrefcount(made) > _FRESH or not made.ndim:
         return made
     if made.base is not None and (type(made.base) is not np.ndarray or sys.getrefcount(made.base) > _FRESH_BASE):
         return made
@@ -435,7 +454,7 @@ def followed(trace: Trace | None, made: Any) -> Any:
 
 def made_array(trace: Trace, made: Array) -> DeferredArray:
     """An array that nobody else holds, as a deferred one: formulas read it, and it is copied if the function writes."""
-    node = Node(Made(), (), made.dtype, made.shape)
+    node = Node(Made(), (), made.dtype, made.shape, order_of(made))
     node.known, node.value = True, made
     value: DeferredArray = DeferredArray.stand_in(trace, node)
     value._lent = made
@@ -462,6 +481,12 @@ def takes(dtype: np.dtype[Any]) -> bool:
 
 
 _OTHERS = {np.dtype(np.float16).num, np.dtype(np.longdouble).num, np.dtype(np.clongdouble).num}
+
+
+def are_results(values: Any) -> bool:
+    """Whether all traced values among these are small results of kernels. NumPy goes on with them in no time."""
+    ours = [each for each in values if type(each) is Traced or issubclass(type(each), Deferred)]
+    return bool(ours) and all(type(each) is DeferredArray and each._is_small_result() for each in ours)
 
 
 # ---- all the rest ----
@@ -545,7 +570,7 @@ def plain_operator(
     only_reads: bool = True,
 ) -> Any:
     """The result of an operator on the real arrays and numbers."""
-    if trace is not None:
+    if trace is not None and not are_results(operands):
         trace.because(ufunc.__name__)
     real = handle.read(trace, operands, ufunc.__name__, only_reads)
     if name in COMPARISONS and not only_reads and not all(isinstance(each, np.ndarray) for each in real):

@@ -196,8 +196,6 @@ def why_plain(data: Array) -> str | None:
         return f"the array has fewer than {SMALLEST:,} elements"
     if not takes(data.dtype):
         return f"the array's dtype is {data.dtype}"
-    if data.ndim != 1 and not data.flags.c_contiguous:
-        return "the array is not one-dimensional, nor in C order"
     return None
 
 

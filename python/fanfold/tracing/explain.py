@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
+import numpy as np
 import numpy.typing as npt
 
 from fanfold import _core
@@ -115,6 +116,8 @@ class _Names:
         """The text for a slice of the array."""
         if part.shape == self.array.shape and part.strides == self.array.strides:
             return "x"
+        if not np.may_share_memory(part, self.array):
+            return "an array"
         if self.array.ndim != 1 or not self.array.strides[0] or not part.size:
             return "part of x"
         step = part.strides[0] // self.array.strides[0]

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from fanfold.tracing.arrays import Deferred, DeferredArray, Traced, followed
+from fanfold.tracing.arrays import Deferred, DeferredArray, Traced, are_results, followed
 from fanfold.tracing.handlers import handle
 from fanfold.tracing.trace import Trace
 
@@ -29,7 +29,7 @@ def read(trace: Trace | None, value: Any, reason: str | None = "a NumPy function
 
 def plainly(trace: Trace | None, call: Callable[..., Any], name: str, args: Any, kwargs: Any, only_reads: bool) -> Any:
     """Calls NumPy's function and returns its result."""
-    if trace is not None:
+    if trace is not None and not are_results((*args, *kwargs.values())):
         trace.because(name)
     targets: dict[int, DeferredArray] = {}
     out = kwargs.get("out")

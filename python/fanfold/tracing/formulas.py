@@ -15,6 +15,7 @@ from fanfold import _core
 from fanfold.deadline import Deadline
 from fanfold.scheduler import Stopped
 from fanfold.tracing.along import AlongAxes, Beside
+from fanfold.tracing.layouts import Order, Steps, common_order, empty, order_of, steps_in, steps_of
 from fanfold.tracing.nodes import (
     Along,
     Array,
@@ -26,6 +27,7 @@ from fanfold.tracing.nodes import (
     Source,
     Statistic,
     Sweep,
+    is_repeated,
 )
 
 
@@ -46,6 +48,9 @@ class Formulas:
         self.shared: dict[Any, Any] = {}
         self.shared_bytes = 0
         self._nodes: dict[Any, Node] = {}
+        # The elements of arrays in the order of other axes, and the nodes that stand for others.
+        self._turned_sources: dict[tuple[Node, Order], int] = {}
+        self._own: dict[int, int] = {}
         self._asked: dict[int, tuple[Node, Array | None]] = {}
         self._numbers = 1 << 32
         self.along_axes = AlongAxes(array, deadline, beside)
@@ -55,6 +60,7 @@ class Formulas:
     def close(self) -> None:
         """Drops all references that nodes hold."""
         self._nodes.clear()
+        self._turned_sources.clear()
         self._asked.clear()
         self.shared.clear()
         del self.array, self.session
@@ -70,7 +76,12 @@ class Formulas:
         """The node of an array's elements."""
         place = array.__array_interface__["data"][0]
         key = ("source", place, array.shape, array.strides, array.dtype)
-        return self.intern(key, lambda: Node(Source(array), (), array.dtype, array.shape))
+        return self.intern(key, lambda: self.new_source(array))
+
+    @staticmethod
+    def new_source(array: Array) -> Node:
+        """A node of an array's elements that is not shared."""
+        return Node(Source(array), (), array.dtype, array.shape, order_of(array))
 
     def elements(self, array: Array) -> int:
         """The number of an array's elements in the session's graph."""
@@ -102,7 +113,7 @@ class Formulas:
 
     def apply(self, operation: Any, inputs: tuple[Node, ...], dtype: np.dtype[Any], shape: Shape) -> Node:
         """The node of an elementwise operation."""
-        return self.intern((operation, *inputs), lambda: Node(operation, inputs, dtype, shape))
+        return self.intern((operation, *inputs), lambda: Node(operation, inputs, dtype, shape, _order(inputs, shape)))
 
     def statistic(
         self,
@@ -205,10 +216,10 @@ class Formulas:
         """The same in a process that was forked meanwhile: requests made before the fork get no results here."""
         nodes = list(wanted)
         self.session, self.one_at_a_time = _core.Session(self.array), threading.Lock()
-        self.flags, self._asked = {}, {}
+        self.flags, self._asked, self._own, self._turned_sources = {}, {}, {}, {}
         self.along_axes = AlongAxes(self.array, self.deadline, None)
         for node in _ordered(nodes):
-            node.id, node.asked = None, False
+            node.id, node.turned, node.asked = None, None, False
         self.settle(nodes, 1)
 
     def ask(self, wanted: Iterable[Node]) -> bool:
@@ -234,6 +245,10 @@ class Formulas:
     def values(node: Node) -> Node:
         """The node for the elements of a formula. A sweep stores them in a new array."""
         return Node("values", (node,), node.dtype, ())
+
+    def broadcast(self, node: Node, shape: tuple[int, ...]) -> Node:
+        """The node of an array's elements, repeated as NumPy broadcasts them."""
+        return self.source(np.broadcast_to(node.operation.array, shape))
 
     def _ask_along(self, node: Node) -> bool:
         (of,) = node.inputs
@@ -283,28 +298,58 @@ class Formulas:
             self.session.collect(number, node_id)
         else:
             try:
-                array = np.empty(of.shape, of.dtype)
+                array = empty(of.shape, of.dtype, of.order)
             except MemoryError as error:
                 node.known, node.error = True, error
                 return
             self._asked[number] = (node, array)
-            self.session.store(number, node_id, array)
+            if of.turned is None:
+                self.session.store(number, node_id, array)
+            else:
+                self.session.store(number, of.turned, array.transpose(of.order))
 
     def _lower(self, node: Node) -> None:
-        ids: Sequence[Any] = [of.id for of in node.inputs]
+        if isinstance(node.operation, Source):
+            array = node.operation.array
+            node.id = 0 if array is self.array else self.session.source(array)
+            # An array whose elements repeat has no order of its own.
+            if node.order is not None and not is_repeated(node):
+                node.turned = self._in_order(node, node.order)
+        else:
+            node.id = self._applied(node, [of.id for of in node.inputs])
+            if node.order is not None:
+                ids = [self._in_order(of, node.order) for of in node.inputs]
+                node.turned = None if None in ids else self._applied(node, ids)
+        if node.turned is not None:
+            self._own[node.turned] = node.id
+            self.session.turn(node.id, node.turned)
+
+    def _in_order(self, node: Node, order: tuple[int, ...]) -> int | None:
+        """The number of the node of the same elements in the order of these axes; None if there is none yet."""
+        if node.is_number:
+            return node.id
+        if _is_cast(node):
+            of = self._in_order(node.inputs[0], order)
+            return None if of is None else self.session.cast(of, node.dtype)
+        if not isinstance(node.operation, Source):
+            return node.turned if node.order == order else None
+        key = (node, order)
+        if key not in self._turned_sources:
+            self._turned_sources[key] = self.session.source(node.operation.array.transpose(order))
+        return self._turned_sources[key]
+
+    def _applied(self, node: Node, ids: Sequence[Any]) -> int:
         match node.operation:
-            case Source():
-                node.id = 0 if node.operation.array is self.array else self.session.source(node.operation.array)
             case "where":
-                node.id = self.session.choose(*ids)
+                return self.session.choose(*ids)
             case "select":
-                node.id = self.session.select(*ids)
+                return self.session.select(*ids)
             case ("cast", dtype):
-                node.id = self.session.cast(ids[0], dtype)
+                return self.session.cast(ids[0], dtype)
             case ("power", exponent):
-                node.id = self.session.power(ids[0], exponent)
+                return self.session.power(ids[0], exponent)
             case loop:
-                node.id = self.session.ufunc(loop, list(ids))
+                return self.session.ufunc(loop, list(ids))
 
     def sweep(self, workers: int) -> None:
         """Sweeps once for all requests, and once for each array with requests along its axes."""
@@ -320,7 +365,8 @@ class Formulas:
         if read:
             seconds = time.perf_counter() - begun
             self.sweeps.append(Sweep(seconds, size, [who for who, *_ in answers if who not in self._asked], asked))
-        for node_id, bits in flags:
+        for number, bits in flags:
+            node_id = self._own.get(number, number)
             self.flags[node_id] = self.flags.get(node_id, 0) | bits
         for who, value, good in answers:
             if who not in self._asked:
@@ -350,6 +396,33 @@ class Formulas:
             node.known, node.value = True, value
         else:
             node.known, node.error = True, value
+
+
+def _order(inputs: tuple[Node, ...], shape: Shape) -> Order:
+    """The order in which NumPy stores an operation's values."""
+    if isinstance(shape, Selection) or len(shape) < 2:
+        return None
+    arrays = [of for of in inputs if not of.is_number]
+    if all(_is_in_c_order(of) for of in arrays):
+        return None
+    return common_order([_steps(of) for of in arrays])
+
+
+def _is_in_c_order(node: Node) -> bool:
+    return node.order is None and (type(node.operation) is not Source or node.operation.array.flags.c_contiguous)
+
+
+def _is_cast(node: Node) -> bool:
+    return type(node.operation) is tuple and node.operation[0] == "cast"
+
+
+def _steps(node: Node) -> Steps:
+    if _is_cast(node):
+        # NumPy converts elements on the way, as they lie.
+        return _steps(node.inputs[0])
+    if isinstance(node.operation, Source):
+        return steps_of(node.operation.array)
+    return steps_in(node.order, node.shape)  # type: ignore[arg-type]
 
 
 def _ordered(wanted: Iterable[Node]) -> list[Node]:

@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fanfold import _core
+from fanfold.tracing.layouts import Order, repeats
 
 Array = npt.NDArray[Any]
 
@@ -37,9 +38,11 @@ class Node:
         "inputs",
         "known",
         "operation",
+        "order",
         "plain",
         "quick",
         "shape",
+        "turned",
         "value",
     )
 
@@ -49,15 +52,20 @@ class Node:
         inputs: "tuple[Node, ...]",
         dtype: np.dtype[Any],
         shape: Shape,
+        order: Order = None,
     ) -> None:
         self.operation = operation
         self.inputs = inputs
         self.dtype = dtype
         self.shape = shape
+        # How NumPy lays out the elements.
+        self.order = order
         # A ufunc chooses its loop by this code: the dtype's number, and whether one item stands for all.
         self.code: int = 2 * dtype.num + (shape == ())
         # The node's number in the session's graph, once all its inputs are known.
         self.id: int | None = None
+        # The number of the node of the same elements in the order of memory, if that is another one.
+        self.turned: int | None = None
         # For a number: whether it is known, and its value.
         self.known = False
         self.value: Any = None
@@ -86,6 +94,16 @@ class Source:
 
     def __init__(self, array: Array) -> None:
         self.array = array
+
+
+def is_repeated(node: Node) -> bool:
+    """Whether elements are the same ones in memory. Copies of such an array have a layout of their own."""
+    return type(node.operation) is Source and repeats(node.operation.array)
+
+
+def has_no_gaps(node: Node) -> bool:
+    """Whether the elements lie one after the other, in C or Fortran order, or will do so once they are computed."""
+    return type(node.operation) is not Source or bool(node.operation.array.flags.forc)
 
 
 class Statistic:

@@ -56,7 +56,7 @@ class Shared:
 
     def _handed(self, trace: Trace, part: Array) -> Any:
         if not (trace.follows(part) and takes(part.dtype)):
-            return part.copy()
+            return part.copy("K")
         made = made_array(trace, part)
         made._shared = self
         self._holders.append(weakref.ref(made))

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, NoReturn, Protocol
 
 from fanfold.tracing.formulas import Formulas
-from fanfold.tracing.nodes import Array, Computed, Doubt, Node, Selection
+from fanfold.tracing.nodes import Array, Computed, Doubt, Node, Selection, Source
 
 MOST_FORCED = 16
 """A function that forces more often than this loops over NumPy calls; plain arrays are faster for it."""
@@ -87,11 +87,7 @@ class Trace:
         """Whether formulas go on with an array that was made for the function; for the first few arrays only, because
         each is kept until the function ends.
         """
-        if (
-            not (self.active and self.lends)
-            or self.of_rows
-            or not self.smallest <= made.size <= self.formulas.array.size
-        ):
+        if not (self.active and self.lends) or self.of_rows or made.size < self.smallest:
             return False
         self.followed += 1
         return self.followed <= MOST_FORCED
@@ -123,6 +119,18 @@ class Trace:
         for doubt in self._warnings:
             doubt.nodes += {parts[each]: None for each in doubt.nodes if parts.get(each) not in (None, *doubt.nodes)}
         return parts[node]
+
+    def broadcast(self, node: Node, shape: tuple[int, ...]) -> Node:
+        """An array's elements, repeated as NumPy broadcasts them. Those of a formula are computed once, now.
+
+        NumPy keeps the elements of a formula in memory too. Without that, they would be computed anew for each
+        repetition.
+        """
+        if not isinstance(node.operation, Source):
+            elements = self.formulas.intern(("elements", node), lambda: Formulas.values(node))
+            self.know([elements])
+            node = self.formulas.source(elements.value)
+        return self.formulas.broadcast(node, shape)
 
     def has_its_filters(self) -> bool:
         """Whether the warning filters are the same as when the function began."""
@@ -191,8 +199,8 @@ class Trace:
         self.nodes.append(node)
         self.used = True
         if reason is not None:
-            # A number comes from a pass, whatever the function does with it.
-            if not node.is_number:
+            # A number comes from a pass, whatever the function does with it, and so does a kernel's array.
+            if not node.is_answer:
                 self.because(reason)
             self.forced += 1
             if self.forced > MOST_FORCED:

@@ -5,6 +5,7 @@ If it is not certain that a formula gives the same result, NumPy computes it on 
 
 import dis
 import functools
+import math
 import sys
 import typing
 from collections.abc import Callable
@@ -17,7 +18,7 @@ from fanfold.checks import locked
 from fanfold.tracing.arrays import Deferred, DeferredArray, Traced, deferred, made_array, takes
 from fanfold.tracing.fallback import plainly
 from fanfold.tracing.handlers import handle
-from fanfold.tracing.nodes import FromValues, Node, Selection, Shape, Source
+from fanfold.tracing.nodes import Along, FromValues, Node, Selection, Shape
 from fanfold.tracing.operators import OF_UFUNCS
 from fanfold.tracing.trace import Trace
 
@@ -96,16 +97,12 @@ def ufunc_node(trace: Trace, function: np.ufunc, inputs: Any) -> Node | None:
     if type(function) is not np.ufunc:
         # A ufunc of Numba compiles its loop at the first call; before that, the loop cannot be requested.
         return None
-    operands: list[Any] = []
-    codes: list[Any] = []
-    for value in inputs:
-        operand = operand_of(trace, value)
-        if operand is None:
-            return None
-        operands.append(operand)
-        codes.append(operand.code if type(operand) is Node else type(operand))
     if function.signature is not None:
         return product(trace, *inputs) if function in _PRODUCTS else None
+    operands = operands_of(trace, inputs)
+    if operands is None:
+        return None
+    codes: list[Any] = [operand.code if type(operand) is Node else type(operand) for operand in operands]
     loop = _loop(function, *codes)
     if loop is None:
         return None
@@ -116,17 +113,16 @@ def ufunc_node(trace: Trace, function: np.ufunc, inputs: Any) -> Node | None:
     if not may_defer(trace, state):
         return None
     formulas = trace.formulas
-    shape: Shape = ()
+    found = broadcast(trace, operands)
+    if found is None:
+        return None
+    shape, operands = found
     nodes = []
     for operand, dtype in zip(operands, loop.dtypes, strict=False):
         node = operand if type(operand) is Node and operand.dtype is dtype else converted(trace, operand, dtype)
         if node is None:
             return None
         nodes.append(node)
-        if node.shape != () and node.shape is not shape and node.shape != shape:
-            if shape != ():
-                return None
-            shape = node.shape
     if shape == ():
         inputs = tuple(nodes)
         return computed(trace, lambda values: function(*values), function, inputs, loop.result, state)
@@ -158,7 +154,7 @@ def _as_traced(trace: Trace, array: Any) -> Any:
     """An array as formulas of this moment read it: its node is not shared with those of later ones."""
     view: Any = locked(array).view(Traced)
     view._trace = trace
-    view._known = Node(Source(view._plain()), (), array.dtype, array.shape) if takes(array.dtype) else None
+    view._known = trace.formulas.new_source(view._plain()) if takes(array.dtype) else None
     return view
 
 
@@ -233,6 +229,67 @@ def operand_of(trace: Trace, value: Any) -> Any:
     if kind in SCALARS or (kind is np.ndarray and value.ndim == 0):
         return trace.formulas.number(np.array(value)) if takes(value.dtype) else None
     return None
+
+
+def operands_of(trace: Trace, values: Any) -> list[Any] | None:
+    """The operands of an elementwise operation; None if one is not supported."""
+    operands: list[Any] = []
+    for value in values:
+        operand = operand_of(trace, value)
+        if operand is None:
+            operand = _small_operand(trace, value, values)
+        if operand is None:
+            return None
+        operands.append(operand)
+    return operands
+
+
+def _small_operand(trace: Trace, value: Any, inputs: Any) -> Node | None:
+    """The node of a small array beside a formula: a kernel's results, or a copy of an array of the function's own.
+
+    None for anything else, and if the function's own array cannot be broadcast.
+    """
+    if trace.of_rows:
+        return None
+    shapes = [node.shape for each in inputs if each is not value and (node := elements_of(trace, each)) is not None]
+    if not shapes or any(isinstance(shape, Selection) for shape in shapes):
+        return None
+    is_result = type(value) is DeferredArray and type(value._node.operation) is Along
+    if not is_result and not (type(value) is np.ndarray and value.ndim and 0 < value.size < trace.smallest):
+        return None
+    if not takes(value.dtype) or not _fits(value.shape, *shapes):
+        return None
+    return value._result() if is_result else trace.formulas.source(value.copy("K"))
+
+
+def _fits(*shapes: Any) -> bool:
+    try:
+        np.broadcast_shapes(*shapes)
+    except ValueError:
+        return False
+    return True
+
+
+def broadcast(trace: Trace, operands: list[Any]) -> tuple[Shape, list[Any]] | None:
+    """The common shape of operands, and the operands in that shape. None if NumPy must broadcast them, or refuse to."""
+    nodes = [each for each in operands if type(each) is Node and not each.is_number]
+    alike = common_shape(*nodes)
+    if alike is not None:
+        return alike, operands
+    if trace.of_rows or any(isinstance(node.shape, Selection) for node in nodes):
+        return None
+    shapes: Any = [node.shape for node in nodes]
+    if not _fits(*shapes):
+        return None
+    shape = np.broadcast_shapes(*shapes)
+    if math.prod(shape) < trace.smallest:
+        return None
+
+    def repeated(operand: Any) -> Any:
+        is_done = type(operand) is not Node or operand.is_number or operand.shape == shape
+        return operand if is_done else trace.broadcast(operand, shape)
+
+    return shape, [repeated(each) for each in operands]
 
 
 def elements_of(trace: Trace, value: Any) -> Node | None:

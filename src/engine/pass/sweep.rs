@@ -11,7 +11,7 @@ use crate::dtype::Buffer;
 use crate::engine::combine::Tree;
 use crate::engine::latch::lock;
 use crate::engine::parallel::Between;
-use crate::engine::pass::{ByPiece, Pass, Swept};
+use crate::engine::pass::{ByPiece, Pass, Swept, longest};
 use crate::error::{Error, guarded};
 use crate::expr::{Evaluator, Flags};
 use crate::grid::{BLOCK, CHUNK};
@@ -50,7 +50,7 @@ pub(super) struct Run<'a> {
 impl<'a> Run<'a> {
     pub(super) fn new(pass: &'a Pass, views: &'a [View<'a>], stopped: &'a AtomicBool) -> Run<'a> {
         let program = &pass.program;
-        let longest = views.first().map_or(0, View::len);
+        let longest = longest(views);
         let mut groups: Vec<Group> = Vec::new();
         let mut readers = vec![Vec::new(); program.size()];
         for (&sink, &instruction) in pass.by_block.iter().zip(program.wanted()) {

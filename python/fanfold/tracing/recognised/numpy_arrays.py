@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 
 from fanfold.tracing.arrays import DeferredArray, Traced, deferred
+from fanfold.tracing.nodes import is_repeated
 from fanfold.tracing.recognised.register import Recognised, rule
 from fanfold.tracing.trace import Trace
 from fanfold.tracing.ufuncs import elements_of
@@ -24,7 +25,8 @@ def _ascontiguousarray(trace: Trace, of: Recognised, a: Any, dtype: Any = None) 
     if type(a) is not DeferredArray:
         return a if a.flags.c_contiguous else None
     # A slice of a formula would be a view of elements that are not computed yet.
-    return a if a._formula() is not None and a._parent is None and not a._is_input else None
+    node = a._formula()
+    return a if node is not None and node.order is None and a._parent is None and not a._is_input else None
 
 
 @rule("numpy", "array", keeps=True)
@@ -34,7 +36,7 @@ def _array(trace: Trace, of: Recognised, object: Any, dtype: Any = None, *, copy
     node = elements_of(trace, object)
     if copy is not True:
         return object if copy is None or copy is False else None
-    return None if node is None else deferred(trace, node)
+    return None if node is None or is_repeated(node) else deferred(trace, node)
 
 
 def _is_alike(value: Any, dtype: Any) -> bool:

@@ -5,7 +5,8 @@ from typing import Any
 import numpy as np
 
 from fanfold.tracing.arrays import deferred
-from fanfold.tracing.nodes import Node
+from fanfold.tracing.layouts import is_fortran
+from fanfold.tracing.nodes import Node, has_no_gaps
 from fanfold.tracing.rules.registry import rule
 from fanfold.tracing.rules.statistics import REAL
 from fanfold.tracing.trace import Trace
@@ -66,6 +67,9 @@ def _round(trace: Trace, a: Any, decimals: Any = 0, out: Any = None) -> Any:
         return None if rounded is None else deferred(trace, rounded)
     # Powers of ten above 22 are not exact; NumPy multiplies to get them.
     if abs(decimals) > 22:
+        return None
+    # For these, NumPy keeps Fortran order only, and only of arrays without gaps.
+    if node.order is not None and not (is_fortran(node.order) and has_no_gaps(node)):
         return None
     there, back = (np.multiply, np.true_divide) if decimals > 0 else (np.true_divide, np.multiply)
     power = 10.0 ** abs(decimals)

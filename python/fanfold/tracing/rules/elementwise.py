@@ -7,18 +7,18 @@ from numpy._core import umath
 
 from fanfold.tracing.arrays import DeferredArray, deferred, takes
 from fanfold.tracing.fallback import read
-from fanfold.tracing.nodes import Node
+from fanfold.tracing.nodes import Node, is_repeated
 from fanfold.tracing.rules.registry import FUNCTIONS, METHODS, called, rule
 from fanfold.tracing.rules.statistics import NOTHING, REAL
 from fanfold.tracing.trace import Trace
 from fanfold.tracing.ufuncs import (
+    broadcast,
     cast,
-    common_shape,
     converted,
     elements_of,
     float_state,
     may_defer,
-    operand_of,
+    operands_of,
     ufunc_node,
 )
 
@@ -30,9 +30,11 @@ _CLIP: Any = vars(umath)["clip"]
 def _where(trace: Trace, condition: Any, x: Any = NOTHING, y: Any = NOTHING) -> Any:
     if x is NOTHING and y is NOTHING:
         return FUNCTIONS[np.nonzero](trace, condition)
-    mask = elements_of(trace, condition)
-    operands = [operand_of(trace, each) for each in (x, y)]
-    if mask is None or mask.dtype != np.bool_ or any(each is None for each in operands):
+    found = operands_of(trace, (condition, x, y))
+    if found is None:
+        return None
+    mask, *operands = found
+    if type(mask) is not Node or mask.is_number or mask.dtype != np.bool_:
         return None
     samples = [np.ones((), each.dtype)[()] if isinstance(each, Node) else each for each in operands]
     try:
@@ -44,10 +46,11 @@ def _where(trace: Trace, condition: Any, x: Any = NOTHING, y: Any = NOTHING) -> 
     nodes = [converted(trace, each, dtype) for each in operands]
     if nodes[0] is None or nodes[1] is None:
         return None
-    shape = common_shape(mask, nodes[0], nodes[1])
-    if shape is None:
+    alike = broadcast(trace, [mask, *nodes])
+    if alike is None:
         return None
-    return deferred(trace, trace.formulas.apply("where", (mask, nodes[0], nodes[1]), dtype, shape))
+    shape, inputs = alike
+    return deferred(trace, trace.formulas.apply("where", tuple(inputs), dtype, shape))
 
 
 @rule(np.clip)
@@ -88,6 +91,8 @@ def _nan_to_num(trace: Trace, x: Any, copy: Any = True, nan: Any = 0.0, posinf: 
     numbers = (nan, *(each for each in (posinf, neginf) if each is not None))
     if node is None or node.dtype.kind != "f" or copy is not True or any(type(each) not in REAL for each in numbers):
         return None
+    if is_repeated(node):
+        return None
     limits = np.finfo(node.dtype)
     changes = (
         (ufunc_node(trace, np.isnan, (x,)), nan),
@@ -109,7 +114,7 @@ def _astype(self: Any, *args: Any, **kwargs: Any) -> Any:
         node, target, state = elements_of(trace, self), np.dtype(args[0]), float_state()
         if node is not None and node.dtype == target and trace.of_rows:
             return deferred(trace, node)
-        if node is not None and node.dtype != target and may_defer(trace, state):
+        if node is not None and node.dtype != target and may_defer(trace, state) and not is_repeated(node):
             made = cast(trace, node, target)
             if made is not None:
                 if node.dtype.kind in "fc":
@@ -128,7 +133,7 @@ def _copy(self: Any, *args: Any, **kwargs: Any) -> Any:
     trace = self._trace
     simple = trace is not None and trace.active and not args and not kwargs
     node = elements_of(trace, self) if simple else None
-    if type(self) is DeferredArray and node is not None:
+    if type(self) is DeferredArray and node is not None and node.order is None:
         return deferred(trace, node)
     return read(trace, self, "copy").copy(*args, **kwargs)
 

@@ -71,6 +71,8 @@ def _squeeze(trace: Trace, a: Any, axis: Any = None) -> Any:
 
 @rule(np.transpose, method="transpose")
 def _transpose(trace: Trace, a: Any, axes: Any = None) -> Any:
+    if type(a) is Traced:
+        return _seen(trace, a, "transpose", axes)
     return _seen(trace, a, "transpose") if axes is None and _has_one_axis(trace, a) else None
 
 

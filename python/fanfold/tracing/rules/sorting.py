@@ -38,7 +38,7 @@ def is_narrow(trace: Trace, node: Node, a: Any) -> bool:
     if isinstance(node.shape, Selection):
         return False
     if isinstance(node.operation, Source):
-        sample = node.operation.array.ravel()[:: max(1, node.operation.array.size // _SAMPLE)]
+        sample = node.operation.array.flat[:: max(1, node.operation.array.size // _SAMPLE)]
         if int(sample.max()) - int(sample.min()) >= NARROW:
             return False
     low, high = FUNCTIONS[np.min](trace, a), FUNCTIONS[np.max](trace, a)

@@ -114,6 +114,9 @@ def _along(
 
     operation = Along(kernel(name, **parameters), taken, kept, name.startswith("nan"))
     shape = tuple(1 if each in taken else length for each, length in enumerate(node.shape) if kept or each not in taken)
+    if node.order is not None and sum(length > 1 for length in shape) > 1:
+        # The functions differ in the layout of their results.
+        return None
     made = trace.formulas.along(operation, node, result, plain, shape)
     if name in ("nanargmin", "nanargmax") or (operation.doubts_nan and not trace.has_its_filters()):
         # As above.
