@@ -1,7 +1,9 @@
 """The vocabulary of traced functions: what NumPy's functions give in a run is what they give on their own."""
 
+import gc
 import itertools
 import re
+import tracemalloc
 import warnings
 import weakref
 from collections.abc import Callable
@@ -10,6 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
+import scipy.fft
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -764,12 +767,162 @@ def test_filters_are_told_apart_by_their_elements(monkeypatch: pytest.MonkeyPatc
         np.testing.assert_array_equal(r[number], np.convolve(x, of))
 
 
-def test_shared_arrays_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+def _filled_after(v: Array) -> Any:
+    largest = (np.sort(v) * 2).max()
+    ordered = np.sort(v)
+    ordered.fill(0)
+    return largest
+
+
+def _imaginary_part_written(v: Array) -> Any:
+    spectrum = np.fft.rfft(v)
+    imaginary, total = spectrum.imag, np.abs(spectrum).sum()
+    imaginary[0] = 1e9
+    return total
+
+
+def _partitioned_and_filled(v: Array) -> Any:
+    ordered = np.sort(v)
+    ordered.partition(3)
+    ordered.fill(7)
+    return ordered
+
+
+def _overwritten(v: Array) -> Any:
+    ordered = np.sort(v)
+    scipy.fft.dct(ordered, overwrite_x=True)
+    return 0
+
+
+def _overwritten_after(v: Array) -> Any:
+    rolled = np.roll(v, 1)
+    doubled = rolled * 2
+    scipy.fft.dct(rolled, overwrite_x=True)
+    return doubled.sum()
+
+
+def _into_own(v: Array) -> Any:
+    out = np.zeros(v.size, complex)
+    found = np.fft.fft(v, out=out)
+    return found is out, out[0], out[5]
+
+
+def _clipped_into(v: Array) -> Any:
+    ordered = np.sort(v)
+    total = (ordered * 3).sum()
+    np.clip(ordered, 0, 1, out=ordered)
+    np.put(np.sort(v), [0], 5.0)
+    np.sort(v).flat[0] = 3.0
+    return total, ordered.sum(), np.sort(v)[0]
+
+
+WRITING: dict[str, Function] = {
+    "filled after": _filled_after,
+    "imaginary part": _imaginary_part_written,
+    "partitioned": _partitioned_and_filled,
+    "overwritten": _overwritten,
+    "overwritten after": _overwritten_after,
+    "into its own": _into_own,
+    "clipped": _clipped_into,
+    "ordered": lambda v: np.sort(v),
+    "part": lambda v: np.sort(v)[:3].copy(),
+    "spectrum": lambda v: np.fft.rfft(v),
+}
+
+
+@pytest.mark.parametrize("workers", [1, 2, 4])
+def test_functions_that_write_change_nothing_that_others_see(workers: int) -> None:
+    x = np.random.default_rng(0).standard_normal(200_000)
+    functions = {(name, turn): function for turn in range(3) for name, function in WRITING.items()}
+    want = {name: function(x) for name, function in WRITING.items()}
+    for _ in range(3):
+        r = ff.run(x, functions, workers=workers, on_error="raise")
+        for name, turn in functions:
+            pairs = zip(
+                *(each if isinstance(each, tuple) else (each,) for each in (r[name, turn], want[name])), strict=True
+            )
+            for mine, theirs in pairs:
+                np.testing.assert_allclose(mine, theirs, rtol=1e-9, err_msg=name)
+        arrays = [value for value in r.values() if isinstance(value, np.ndarray)]
+        assert not any(np.shares_memory(a, b) for a, b in itertools.combinations(arrays, 2))
+
+
+def test_each_function_is_warned_of_what_numpy_computes_once() -> None:
+    x = np.random.default_rng(0).standard_normal(200_000) * 1e307
+    functions: dict[Any, Function] = {turn: lambda v: np.abs(np.fft.rfft(v))[0] for turn in range(2)}
+
+    def raising(v: Array) -> Any:
+        with np.errstate(all="raise"):
+            return np.fft.rfft(v)[0]
+
+    functions["raising"] = raising
+    with warnings.catch_warnings(record=True) as alone:
+        warnings.simplefilter("always")
+        functions[0](x)
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        r = ff.run(x, functions, workers=1, on_error="return")
+    assert len(told) == 2 * len(alone) > 0
+    assert isinstance(r.errors["raising"], FloatingPointError)
+
+
+def test_a_child_does_not_wait_for_what_its_parent_computes() -> None:
+    import os
+
+    def forks(v: Array) -> Any:
+        lock = next(iter(shared_of_this_run())).lock
+        with lock:
+            child = os.fork()
+            if not child:
+                os._exit(0 if np.sort(v)[0] <= v[0] else 1)
+            _, status = os.waitpid(child, 0)
+        return os.waitstatus_to_exitcode(status)
+
+    def shared_of_this_run() -> Any:
+        return (each for each in gc.get_objects() if type(each) is shared.Shared)
+
+    x = np.random.default_rng(0).standard_normal(200_000)
+    r = ff.run(x, {"sorts": lambda v: np.sort(v).sum(), "forks": forks}, workers=1, on_error="raise", timeout=60)
+    assert r["forks"] == 0
+
+
+def test_writing_to_single_elements_of_made_arrays_copies_nothing() -> None:
+    def writes(v: Array) -> Any:
+        total = 0.0
+        for shift in range(10):
+            rolled = np.roll(v, shift)
+            rolled[0] = 0
+            total += rolled[5]
+        return total
+
+    x = np.random.default_rng(0).standard_normal(1_000_000)
+    assert ff.run(x, writes, on_error="raise")["writes"] == writes(x)
+    tracemalloc.start()
+    ff.run(x, writes)
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert most < 4 * x.nbytes
+
+
+def test_arrays_that_formulas_keep_are_bounded_in_a_run() -> None:
+    def made(v: Array) -> Any:
+        return max(float((np.roll(v, shift) * v).max()) for shift in range(12))
+
+    x = np.random.default_rng(0).standard_normal(500_000)
+    functions = {turn: lambda v: made(v) for turn in range(12)}
+    tracemalloc.start()
+    ff.run(x, functions, workers=1, on_error="raise")
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert most < 14 * x.nbytes
+
+
+def test_what_is_not_kept_is_computed_by_each_function(monkeypatch: pytest.MonkeyPatch) -> None:
     x = np.random.default_rng(2).standard_normal(200_000)
     calls = _counted(monkeypatch)
     functions: dict[Any, Function] = {
-        (part, turn): lambda v, part=part: np.sort(v + part)[5:].mean() for turn in range(2) for part in range(8)
+        (part, turn): lambda v, part=part: np.sort(v + part)[5:].mean() for turn in range(2) for part in range(12)
     }
     r = ff.run(x, functions, workers=1, on_error="raise")
-    assert 8 < len(calls) < 16
-    assert all(r[part, 0] == r[part, 1] for part in range(8))
+    assert len(calls) == 12
+    assert all(r[part, 0] == r[part, 1] for part in range(12))

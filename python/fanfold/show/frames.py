@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from fanfold.show.layout import Layout, laid_out
+from fanfold.show.layout import NOTHING, Layout, laid_out
 from fanfold.show.text import label
 
 
@@ -33,7 +33,8 @@ def frame(values: Mapping[Any, Any], columns: Sequence[Any] | None, groups: Any,
 
 def _columns(layout: Layout) -> dict[Any, list[Any]]:
     names = ["result" if column is None else column for column in layout.columns]
-    return {name: [row[place] for row in layout.cells] for place, name in enumerate(names)}
+    cells = [[None if each is NOTHING else each for each in row] for row in layout.cells]
+    return {name: [row[place] for row in cells] for place, name in enumerate(names)}
 
 
 def _imported(name: str) -> Any:

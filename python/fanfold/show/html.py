@@ -9,7 +9,7 @@ from html import escape
 from typing import Any
 
 from fanfold.show import text
-from fanfold.show.layout import Layout, is_number, laid_out
+from fanfold.show.layout import NOTHING, Layout, is_number, laid_out
 from fanfold.show.pictures import picture
 
 MOST_ROWS = 60
@@ -70,6 +70,8 @@ def _row(label: Any, cells: Sequence[Any]) -> str:
 
 
 def _cell(of: Any) -> str:
+    if of is NOTHING:
+        return "<td></td>"
     if is_number(of) and not isinstance(of, str):
         return f"<td{_RIGHT}>{escape(text.value(of))}</td>"
     drawn = picture(of)

@@ -10,6 +10,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+NOTHING: Any = type("Nothing", (), {"__repr__": lambda self: ""})()
+"""Stands in a cell for which there is no result."""
+
 
 class Layout(NamedTuple):
     """Results in rows and columns."""
@@ -66,7 +69,7 @@ def _by_columns(values: Mapping[Any, Any], columns: Sequence[Any]) -> Layout:
     for key, value in values.items():
         if isinstance(value, dict) and value and set(value) <= set(columns) and all(map(is_number, value.values())):
             rows.append(key)
-            cells.append([value.get(column) for column in columns])
+            cells.append([value.get(column, NOTHING) for column in columns])
         else:
             rest[key] = value
     return Layout(rows, list(columns), cells, rest)

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from fanfold.show.layout import Layout, laid_out
+from fanfold.show.layout import NOTHING, Layout, laid_out
 
 MOST_ROWS = 40
 """The most rows that are shown. Of more, the first and the last are."""
@@ -53,7 +53,8 @@ def _table(layout: Layout, width: int) -> list[str]:
     used = across + 2
     for number, column in enumerate(layout.columns):
         head = "" if column is None else label(column)
-        cells = _aligned([value(layout.cells[row][number]) for row in rows], head)
+        texts = (layout.cells[row][number] for row in rows)
+        cells = _aligned(["" if each is NOTHING else value(each) for each in texts], head)
         used += len(cells[0]) + 2
         if used > width and parts:
             parts.append(["…"] * len(cells))
@@ -87,9 +88,9 @@ def label(key: Any) -> str:
 
 def value(of: Any) -> str:
     """Return a result as one line of text."""
-    if of is None:
-        return ""
-    if isinstance(of, bool | np.bool_ | str):
+    if isinstance(of, str):
+        return " ".join(of.split())
+    if of is None or isinstance(of, bool | np.bool_):
         return str(of)
     if isinstance(of, int | np.integer) and not isinstance(of, np.timedelta64):
         return f"{int(of):,}"

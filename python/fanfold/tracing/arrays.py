@@ -285,6 +285,9 @@ class DeferredArray(Deferred):
         is_valid = type(node.operation) in (Along, Made) and self._real is None and self._trace.active
         if is_valid and self._source is None and takes(node.dtype) and self.ndim:
             self._lent = self._trace.force(node, None) if self._lent is None else self._lent
+            is_kept = self._shared is not None or type(node.operation) is not Made
+            if not is_kept and not self._trace.formulas.keeps(self._lent.nbytes):
+                return None
             self._source = self._trace.formulas.source(self._lent)
         return self._source if is_valid else None
 
@@ -336,10 +339,12 @@ class DeferredArray(Deferred):
                 self._real = parent._materialise(reason)[part] if self._real is None else self._real
             else:
                 self._real, self._lent = self._lend(reason), None
-                is_shared = self._shared is not None and not self._shared.leaves_to(self)
-                if self._source is not None or is_shared:
-                    self._real, self._source = self._real.copy("K"), None
-                self._shared = None
+                # At the end, no formula reads the array any more.
+                is_over = self._trace.formulas.is_over
+                is_read = self._source is not None and not is_over
+                if is_read or (self._shared is not None and not (is_over and self._shared.leaves_to(self))):
+                    self._real = self._real.copy("K")
+                self._source = self._shared = None
             self._share()
         return self._real
 
@@ -399,8 +404,8 @@ class DeferredArray(Deferred):
         return followed(self._trace, self._materialise("indexing")[handle.read(self._trace, key)])
 
     def __setitem__(self, key: Any, value: Any) -> None:
-        node = self._formula()
-        if node is not None and type(key) is DeferredArray and np.ndim(value) == 0:
+        node = self._formula() if type(key) is DeferredArray and np.ndim(value) == 0 else None
+        if node is not None:
             replaced = handle.replaced(self._trace, node, key, value)
             if replaced is not None and self._become(replaced):
                 return

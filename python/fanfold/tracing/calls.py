@@ -86,7 +86,7 @@ class _Call:
         try:
             self.result = self.called.context.run(rebound.function, *given, **columns)
             if rebound.end():
-                trace.why_again = "a global that it reads has changed while it was called"
+                trace.why_again = "a name of an enclosing function has changed while it was called"
                 trace.give_up()
             found = results.deferred_in(self.result)
             for each in found:
@@ -318,6 +318,7 @@ class TracedCalls:
     def _finish(self) -> None:
         """Computes the deferred values that functions returned, and converts the results to plain values."""
         self.formulas.settle(self._left(), self._workers)
+        self.formulas.is_over = True
         for call in self.calls.values():
             if call.error is not None or call.again:
                 continue

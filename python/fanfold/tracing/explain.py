@@ -114,10 +114,10 @@ class _Names:
 
     def _part(self, part: npt.NDArray[Any]) -> str:
         """The text for a slice of the array."""
+        if not np.may_share_memory(part, self.array):
+            return "another array"
         if part.shape == self.array.shape and part.strides == self.array.strides:
             return "x"
-        if not np.may_share_memory(part, self.array):
-            return "an array"
         if self.array.ndim != 1 or not self.array.strides[0] or not part.size:
             return "part of x"
         step = part.strides[0] // self.array.strides[0]

@@ -4,6 +4,7 @@ A node is a formula over the elements of arrays, or a number computed from such 
 even if different functions wrote them. This module does not know NumPy's functions: `rules` defines them.
 """
 
+import os
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -30,6 +31,10 @@ from fanfold.tracing.nodes import (
     is_repeated,
 )
 
+MOST_KEPT = 8
+"""Arrays that NumPy makes for functions are kept until the run ends, if formulas read them or functions share them: up
+to this many times the bytes of the run's array. After that, formulas do not go on with such arrays."""
+
 
 class Formulas:
     """The nodes of a call, and the session that computes them."""
@@ -44,9 +49,12 @@ class Formulas:
         self.answers: dict[int, tuple[Any, bool]] = {}
         # A function may have threads of its own, which need values too.
         self.one_at_a_time = threading.Lock()
-        # What NumPy computes once for all functions (`shared`), and the bytes of it.
+        # What NumPy computes once for all functions (`shared`).
         self.shared: dict[Any, Any] = {}
-        self.shared_bytes = 0
+        self.process = os.getpid()
+        # Whether all functions have returned, and all that they wait for is known.
+        self.is_over = False
+        self._kept = 0
         self._nodes: dict[Any, Node] = {}
         # The elements of arrays in the order of other axes, and the nodes that stand for others.
         self._turned_sources: dict[tuple[Node, Order], int] = {}
@@ -64,6 +72,13 @@ class Formulas:
         self._asked.clear()
         self.shared.clear()
         del self.array, self.session
+
+    def keeps(self, size: int) -> bool:
+        """Whether an array of so many bytes, beside the run's own, is kept until the run ends."""
+        if self._kept + size > MOST_KEPT * self.array.nbytes:
+            return False
+        self._kept += size
+        return True
 
     # ---- making nodes ----
 

@@ -209,7 +209,7 @@ class _Traced:
             why = f"it raised {type(error).__name__}"
         del stand_in
         if rebound.end():
-            why = why or "a global that it reads has changed while it was called"
+            why = why or "a name of an enclosing function has changed while it was called"
         trace.is_running, formulas.trace = False, None
         if trace.in_vain or trace.reasons:
             why = why or (trace.reasons[0] if trace.reasons else "it asked for a value")

@@ -6,7 +6,7 @@ recognised functions. The stand-ins answer traced values and call the real funct
 function calls by name, or as an attribute of their module, are copied in the same way.
 
 It is certain only where a stand-in is called and never seen: `_Calls` reads the bytecode and finds the names that are
-loaded for nothing but calls. If a global that the function reads changes during the call, the result does not count.
+loaded for nothing but calls. A stand-in is met only while the name has the value that it stands for.
 """
 
 import dis
@@ -56,7 +56,7 @@ class Rebound:
         """Whether another object than the function itself is called."""
 
     def end(self) -> bool:
-        """Ends the call. Returns whether a global that the function reads has changed meanwhile."""
+        """Ends the call. Returns whether a name of an enclosing function has changed meanwhile."""
         return self._copies is not None and self._copies.end()
 
     def _of(self, function: Any) -> Any:
@@ -105,8 +105,8 @@ class _Copies:
     """The copies of a function and of the helpers that it calls."""
 
     def __init__(self, function: types.FunctionType) -> None:
-        # The values that the copies have seen.
-        self._seen: list[tuple[Callable[[], Any], Any]] = []
+        # The names of enclosing functions for which something stands in.
+        self._seen: list[tuple[types.CellType, Any]] = []
         self._parts: dict[types.FunctionType, _Part] = {}
         queue = [function]
         while queue and len(self._parts) <= MOST_HELPERS:
@@ -132,52 +132,75 @@ class _Copies:
         """Puts what stands for names, and the copies of helpers, in their places."""
         copy: Any = part.copy
         free = function.__code__.co_freevars
-        for name in part.calls.read if part.calls is not None else ():
-            # A global that does not exist can come to hide a builtin.
-            read = functools.partial(function.__globals__.__getitem__, name)
-            self._seen.append((read, function.__globals__.get(name, _NOTHING)))
         for name, new in () if part.calls is None else _standing_in(function, part.calls, self._stands_for):
             if name in free:
                 cell = _cell(function, name)
                 copy.__closure__[free.index(name)].cell_contents = new
-                self._see(functools.partial(getattr, cell), "cell_contents")
+                self._seen.append((cell, cell.cell_contents))
             else:
-                copy.__globals__[name] = new
-            if type(new) is types.SimpleNamespace:
-                self._see_in(_value_of(function, name), new)
+                copy.__globals__.stand_ins[name] = (function.__globals__[name], new)
 
     def _stands_for(self, value: Any) -> Any:
         """What stands for a function that is called; None if it is called itself."""
         part = self._parts.get(value) if type(value) is types.FunctionType else None
         return recognised(value) if part is None else part.copy
 
-    def _see(self, read: Callable[[str], Any], name: str) -> None:
-        self._seen.append((functools.partial(read, name), read(name)))
-
-    def _see_in(self, module: types.ModuleType, namespace: types.SimpleNamespace) -> None:
-        for name, value in vars(namespace).items():
-            self._see(functools.partial(getattr, module), name)
-            if type(value) is types.SimpleNamespace:
-                self._see_in(getattr(module, name), value)
-
     def end(self) -> bool:
-        """Ends the call. Returns whether something that the copies have seen has changed meanwhile."""
+        """Ends the call. Returns whether a name of an enclosing function has changed meanwhile."""
         for function, part in self._parts.items():
             registry = part.copy.__globals__[_REGISTRY] if part.copy is not None else None
             if registry:
                 # Python would have put it there itself.
                 function.__globals__.setdefault(_REGISTRY, registry)
-        return any(_now(read) is not value for read, value in self._seen)
+        return any(_content(cell) is not value for cell, value in self._seen)
+
+
+def _content(cell: types.CellType) -> Any:
+    try:
+        return cell.cell_contents
+    except ValueError:
+        return _NOTHING
+
+
+class _Globals(dict[str, Any]):
+    """The globals of a copy: the function's own, as they are at each moment, with stand-ins for some values.
+
+    Python looks names up by this method, because it is not a plain dict. Code that reads a frame's globals finds the
+    items, which are those at the beginning of the call.
+    """
+
+    __slots__ = ("of", "stand_ins")
+
+    def __init__(self, of: dict[str, Any]) -> None:
+        super().__init__(of)
+        self.setdefault(_REGISTRY, {})
+        self.of = of
+        self.stand_ins: dict[str, tuple[Any, Any]] = {}
+
+    def __getitem__(self, name: str) -> Any:
+        if name == _REGISTRY:
+            return super().__getitem__(name)
+        value = self.of[name]
+        found = self.stand_ins.get(name)
+        return found[1] if found is not None and found[0] is value else value
+
+
+class _Module:
+    """A module whose functions are called: its attributes as they are at each moment, with stand-ins for some."""
+
+    __slots__ = ("_of", "_stand_ins")
+
+    def __init__(self, of: types.ModuleType, stand_ins: dict[str, tuple[Any, Any]]) -> None:
+        self._of = of
+        self._stand_ins = stand_ins
+
+    def __getattr__(self, name: str) -> Any:
+        value = getattr(self._of, name)
+        found = self._stand_ins.get(name)
+        return found[1] if found is not None and found[0] is value else value
 
 
 _REGISTRY = "__warningregistry__"
-
-
-def _now(read: Callable[[], Any]) -> Any:
-    try:
-        return read()
-    except (AttributeError, KeyError, ValueError):
-        return _NOTHING
 
 
 def _bare(function: types.FunctionType, calls: "_Calls | None") -> types.FunctionType:
@@ -188,8 +211,7 @@ def _bare(function: types.FunctionType, calls: "_Calls | None") -> types.Functio
         if cells[-1] is not cell:
             with suppress(ValueError):
                 cells[-1].cell_contents = cell.cell_contents
-    scope = dict(function.__globals__)
-    scope.setdefault(_REGISTRY, {})
+    scope = _Globals(function.__globals__)
     made = types.FunctionType(
         function.__code__, scope, function.__name__, function.__defaults__, tuple(cells) if cells else None
     )
@@ -305,7 +327,7 @@ def _standing_in(
 
 def _namespace(
     module: types.ModuleType, chains: "Iterable[tuple[Chain, bool]]", stands_for: Callable[[Any], Any]
-) -> types.SimpleNamespace | None:
+) -> _Module | None:
     """The attributes of a module that a function uses, with stand-ins for what it only calls.
 
     None if nothing stands in, or if the module itself would be seen.
@@ -313,22 +335,19 @@ def _namespace(
     ways: dict[str, list[tuple[Chain, bool]]] = {}
     for (first, *rest), only_called in chains:
         ways.setdefault(first, []).append((tuple(rest), only_called))
-    made: dict[str, Any] = {}
-    stands_in = False
+    stand_ins: dict[str, tuple[Any, Any]] = {}
     for name, further in ways.items():
         value = getattr(module, name, _NOTHING)
         if value is _NOTHING:
             return None
-        made[name] = value
+        found: Any = None
         if all(not rest and only_called for rest, only_called in further):
-            found: Any = stands_for(value)
+            found = stands_for(value)
         elif type(value) is types.ModuleType and all(rest for rest, _ in further):
             found = _namespace(value, further, stands_for)
-        else:
-            found = None
         if found is not None:
-            made[name], stands_in = found, True
-    return types.SimpleNamespace(**made) if stands_in else None
+            stand_ins[name] = (value, found)
+    return _Module(module, stand_ins) if stand_ins else None
 
 
 # ---- what the code calls ----

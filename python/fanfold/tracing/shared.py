@@ -5,19 +5,19 @@ alone. Whoever asks for what another function has asked for gets the same arrays
 them while others hold them.
 """
 
+import os
 import threading
 import weakref
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 import numpy as np
 
-from fanfold.tracing.arrays import Deferred, DeferredArray, Traced, followed, made_array, takes
+from fanfold.tracing.arrays import Deferred, DeferredArray, Traced, made_array, takes
 from fanfold.tracing.fallback import read
 from fanfold.tracing.nodes import Array
 from fanfold.tracing.trace import Trace
-from fanfold.tracing.ufuncs import SCALARS, elements_of
+from fanfold.tracing.ufuncs import SCALARS, Log, by_warnings, elements_of, float_state
 
 FUNCTIONS: frozenset[Any] = frozenset((
     *(np.sort, np.argsort, np.partition, np.unique, np.convolve, np.correlate),
@@ -34,18 +34,15 @@ OF_SCIPY = frozenset((
 LARGEST_KEY = 4096
 """The largest array beside the elements, such as a filter, by whose bytes a call is known again."""
 
-MOST_KEPT = 4
-"""Results are kept while the functions run, up to this many times the bytes of the run's array."""
-
 
 class Shared:
-    """The results of one call of NumPy's, and who has them."""
+    """The results of one call of NumPy's, and who has them. While functions run, nobody writes to them."""
 
-    def __init__(self, forget: Callable[[], Any]) -> None:
+    def __init__(self) -> None:
         self.lock = threading.Lock()
         self.result: Any = None
-        self.is_known = False
-        self._forget = forget
+        # Whether there is no memory to keep them.
+        self.is_lost = False
         self._holders: list[weakref.ref[DeferredArray]] = []
 
     def handed_to(self, trace: Trace) -> Any:
@@ -55,7 +52,7 @@ class Shared:
         return self._handed(trace, self.result)
 
     def _handed(self, trace: Trace, part: Array) -> Any:
-        if not (trace.follows(part) and takes(part.dtype)):
+        if not (takes(part.dtype) and trace.follows(part)):
             return part.copy("K")
         made = made_array(trace, part)
         made._shared = self
@@ -63,13 +60,9 @@ class Shared:
         return made
 
     def leaves_to(self, holder: DeferredArray) -> bool:
-        """Whether a holder may have its array for itself. Then the results are not handed out any more."""
-        with self.lock:
-            others = (reference() for reference in self._holders)
-            if any(each is not None and each is not holder and each._real is None for each in others):
-                return False
-            self._forget()
-            return True
+        """Whether a function's result may be the array itself: after all functions, if no other result is."""
+        others = (reference() for reference in self._holders)
+        return all(each is None or each is holder or each._real is not None for each in others)
 
 
 def shared(trace: Trace | None, function: Any, name: str | None, args: Any, kwargs: Any) -> Any:
@@ -77,39 +70,60 @@ def shared(trace: Trace | None, function: Any, name: str | None, args: Any, kwar
 
     The name is a reason for the report; None if a rule asks.
     """
-    if trace is None or not (trace.active and trace.lends) or trace.of_rows:
+    if trace is None or not (trace.active and trace.lends) or trace.of_rows or not by_warnings(float_state()):
+        return None
+    formulas = trace.formulas
+    if len(args) > MOST_POSITIONAL or not WRITING.isdisjoint(kwargs) or formulas.process != os.getpid():
         return None
     try:
         key = (function, _key(trace, args), _key(trace, tuple(sorted(kwargs.items()))))
     except TypeError:
         return None
-    known: dict[Any, Shared] = trace.formulas.shared
-    found = known.setdefault(key, Shared(partial(known.pop, key, None)))
-    if name is not None:
-        trace.because(name)
+    if kwargs.get("nperseg") is not None and not _is_short(trace, args, kwargs["nperseg"]):
+        return None
+    found: Shared = formulas.shared.setdefault(key, Shared())
+    if found.is_lost:
+        return None
     given, named = read(trace, args, name), read(trace, kwargs, name)
     with found.lock:
-        if not found.is_known:
-            fresh = [computed(function, given, named)]
-            if not _fits(trace, fresh[0] if isinstance(fresh[0], tuple) else tuple(fresh)):
-                known.pop(key, None)
-                return followed(trace, fresh.pop())
-            found.result, found.is_known = fresh.pop(), True
+        if found.is_lost:
+            return None
+        if found.result is None:
+            told = Log()
+            log: dict[str, Any] = {kind: "log" if word == "warn" else word for kind, word in float_state().items()}
+            with np.errstate(call=told, **log):
+                fresh = computed(function, given, named)
+            parts = fresh if isinstance(fresh, tuple) else (fresh,)
+            if told or not all(type(each) is np.ndarray for each in parts):
+                # Whoever calls it is warned.
+                return None
+            if name is not None:
+                trace.because(name)
+            if not formulas.keeps(sum(each.nbytes for each in parts)):
+                found.is_lost = True
+                return fresh
+            found.result = fresh
+        elif name is not None:
+            trace.because(name)
         return found.handed_to(trace)
+
+
+MOST_POSITIONAL = 4
+"""Arguments after these can say where to write."""
+
+WRITING = frozenset(("out", "overwrite_x"))
+"""Parameters that say where to write."""
+
+
+def _is_short(trace: Trace, args: Any, length: Any) -> bool:
+    """Whether segments fit into the elements, so that SciPy does not warn."""
+    node = elements_of(trace, args[0]) if args else None
+    return type(length) is int and node is not None and type(node.shape) is tuple and length <= min(node.shape)
 
 
 def computed(function: Callable[..., Any], given: Any, named: Any) -> Any:
     """NumPy's own result."""
     return function(*given, **named)
-
-
-def _fits(trace: Trace, parts: tuple[Any, ...]) -> bool:
-    """Whether the results of a call are arrays that can be kept beside those that are."""
-    if not all(type(each) is np.ndarray for each in parts):
-        return False
-    formulas = trace.formulas
-    formulas.shared_bytes += sum(each.nbytes for each in parts)
-    return bool(formulas.shared_bytes <= MOST_KEPT * formulas.array.nbytes)
 
 
 def _key(trace: Trace, value: Any) -> Any:

@@ -84,8 +84,8 @@ class Trace:
         self._made: list[weakref.ref[_Made]] = []
 
     def follows(self, made: Array) -> bool:
-        """Whether formulas go on with an array that was made for the function; for the first few arrays only, because
-        each is kept until the function ends.
+        """Whether formulas may go on with an array that was made for the function: with the first few only, because a
+        function that makes many loops over NumPy's calls.
         """
         if not (self.active and self.lends) or self.of_rows or made.size < self.smallest:
             return False
