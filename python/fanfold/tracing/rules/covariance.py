@@ -30,7 +30,9 @@ def _products(trace: Trace, m: Any, y: Any, ddof: int) -> npt.NDArray[Any] | Non
         return None
     distances = [row - row.mean() for row in rows]
     pairs = [(i, k) for i in range(len(rows)) for k in range(i + 1)]
-    sums = [(distances[i] * distances[k]).sum() for i, k in pairs]
+    with np.errstate(all="ignore"):
+        # A scalar product does not warn of its products.
+        sums = [(distances[i] * distances[k]).sum() for i, k in pairs]
     # One sweep for all of them.
     trace.know([each._node for each in sums], at_once=True)
     products = np.empty((len(rows), len(rows)))
