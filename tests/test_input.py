@@ -18,8 +18,6 @@ import pytest
 import fanfold as ff
 from fresh import run_script
 
-pytestmark = pytest.mark.serial
-
 Array = npt.NDArray[Any]
 as_strided = np.lib.stride_tricks.as_strided
 
@@ -156,6 +154,7 @@ def test_empty_arrays_of_any_shape_have_no_elements(shape: tuple[int, ...], dtyp
 # ---- zero copy ----
 
 
+@pytest.mark.serial
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_python_allocates_next_to_nothing(layout: str) -> None:
     data = LAYOUTS[layout](300_000)
@@ -384,7 +383,9 @@ MASKED: dict[str, Callable[[], Any]] = {
 }
 
 
-@pytest.mark.parametrize("functions", ["mean", ["sum", len], np.sum, []], ids=str)
+@pytest.mark.parametrize(
+    "functions", ["mean", ["sum", len], np.sum, []], ids=["a kernel", "both", "a function", "none"]
+)
 @pytest.mark.parametrize("case", MASKED)
 def test_a_mask_is_never_ignored(case: str, functions: Any) -> None:
     data = MASKED[case]()
@@ -507,7 +508,8 @@ def test_many_runs_and_failures_leave_no_memory_behind() -> None:
         before = memory()
         batch(400)
         assert memory() - before < 2**20, memory() - before
-        """
+        """,
+        timeout=200,
     )
 
 
@@ -562,7 +564,8 @@ def test_a_thread_that_overwrites_the_array_breaks_nothing(dtype: str) -> None:
         finally:
             stop.set()
             writer.join()
-        """
+        """,
+        timeout=200,
     )
 
 
