@@ -16,6 +16,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use fanfold::dtype::DType;
 use fanfold::engine::{Control, Groups, Labels, Prepared, Workers, run};
 use fanfold::error::Error;
+use fanfold::grid::{BLOCK, CHUNK};
 use fanfold::kernel::NanPolicy;
 use fanfold::source::View;
 use memory::Memory;
@@ -52,11 +53,13 @@ fn sweep_beside_a_writer(words: &[AtomicU64], sweep: impl Fn()) {
 
 #[test]
 fn every_kernel_of_every_dtype_survives_a_writer() {
-    // More than a block of every dtype; under valgrind each element costs a hundred times as much.
-    let words: Vec<AtomicU64> = (0..8_200).map(AtomicU64::new).collect();
     for dtype in DType::ALL {
-        let len = size_of_val(words.as_slice()) / dtype.size();
-        let size = dtype.size().cast_signed();
+        // A block and a little of every dtype, and of one more than a chunk, so that states are combined; under valgrind
+        // each element costs a hundred times as much.
+        let least = if dtype == DType::UInt8 { CHUNK } else { BLOCK };
+        let (len, size) = (least + 64, dtype.size().cast_signed());
+        // The memory ends with the last element.
+        let words: Vec<AtomicU64> = (0..).take(len * dtype.size() / 8).map(AtomicU64::new).collect();
         // What is contiguous is read by the kernels where it lies; the rest is gathered before they see it, and once is
         // enough for that, with the policy that only adds a count to another.
         let (contiguous, strided) = ((len, size), (len / 3, 3 * size));
