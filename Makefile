@@ -66,7 +66,8 @@ lint-rust: $(VENV)/.test
 	$(call say,Rust: format and lints)
 	@cargo fmt --check
 	@cargo clippy --quiet --all-targets --no-default-features -- -D warnings
-	@$(WITH_PYTHON) cargo clippy --quiet --all-targets --features test-kernels -- -D warnings
+# Tests, benches and examples are the same with Python.
+	@$(WITH_PYTHON) cargo clippy --quiet --features test-kernels -- -D warnings
 
 .PHONY: test-rust
 test-rust: $(VENV)/.test lint-rust cargo-test race  ## the tests of the core; the Python face is tested from Python
@@ -96,7 +97,7 @@ pytest-parallel:
 .PHONY: pytest-serial
 pytest-serial:
 	$(call say,Python: tests that want the machine for themselves)
-	@$(BIN)/python -m pytest --quiet -m serial
+	@$(BIN)/python -m pytest --quiet -m serial $$(grep -l 'mark\.serial' tests/test_*.py)
 
 .PHONY: build-test
 build-test: $(VENV)/.test
