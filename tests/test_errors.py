@@ -684,7 +684,14 @@ def test_functions_that_try_to_write_get_numpys_own_error(function: Any, data: A
 def test_a_function_that_takes_other_arguments_says_so_itself() -> None:
     with pytest.raises(TypeError, match="missing 2 required positional arguments: 'w' and 'u'") as caught:
         ff.run(x, lambda v, w, u: 1)  # type: ignore[arg-type, misc]
-    assert caught.value.__notes__ == note("<lambda>")
+    remedy = "It was called with only the array: pass functools.partial(f, w=..., u=...)"
+    assert caught.value.__notes__ == [remedy, *note("<lambda>")]
+
+
+def test_a_method_of_an_array_says_what_to_pass() -> None:
+    with pytest.raises(TypeError) as caught:
+        ff.run(x, x.mean)
+    assert "with the array as its argument: pass np.mean" in caught.value.__notes__[0]
 
 
 # ---- panics ----

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from types import FunctionType
 from typing import Any
 
+import numpy as np
+
 from fanfold.checks import shown
 from fanfold.failures import note
 
@@ -116,8 +118,12 @@ def filling(function: Callable[..., Any]) -> Callable[[Any], Filled]:
 def tell_what_is_missing(error: Exception, function: Callable[..., Any]) -> None:
     """Add a remedy to the exception of a function that was called with only the array, and needs more arguments.
 
-    Python's message is enough for Python functions, and functions that get a dict have their own note.
+    Functions that get a dict have their own note.
     """
+    if isinstance(getattr(function, "__self__", None), np.ndarray):
+        name = getattr(function, "__name__", "f")
+        note(error, f"It is the method of an array, and was called with the array as its argument: pass np.{name}")
+        return
     # If a Numba ufunc lacks an argument, it raises from inside, and may raise an AssertionError.
     if _inputs(function) is None and (not isinstance(error, TypeError) or _is_its_own(error)):
         return
@@ -125,6 +131,8 @@ def tell_what_is_missing(error: Exception, function: Callable[..., Any]) -> None
     if required is None:
         if "argument" in str(error):
             note(error, f"It was called with only the array: {_remedy(function, [])}")
+    elif len(required) > _ARRAY_AND_DICT and not _is_its_own(error):
+        note(error, f"It was called with only the array: {_remedy(function, required[1:])}")
     elif len(required) == _ARRAY_AND_DICT and _is_numpys(function):
         given = "NumPy functions and ufuncs get no dict to fill for it"
         text = f"It has a second required parameter, {shown(required[1].name)}, but {given}"
