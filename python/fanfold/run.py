@@ -26,7 +26,8 @@ from fanfold.results import Ran, Results
 from fanfold.shapes import Rows, refuse_weights
 from fanfold.sources import Elements, Opened, as_array, missing
 from fanfold.tracing.calls import SMALLEST, Place, TracedCalls, why_plain
-from fanfold.tracing.once import FunctionsOfRows, OfRows
+from fanfold.tracing.of_rows.calls import OfRows
+from fanfold.tracing.of_rows.functions import FunctionsOfRows
 
 if TYPE_CHECKING:
     from fanfold.api import Plan
