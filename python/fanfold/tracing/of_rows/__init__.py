@@ -7,7 +7,7 @@ trace ends there, and the function is called for each row.
 
 The function is called twice, to see whether its formulas depend on the row alone. Equal formulas are the same nodes, so
 a function that depends on more (on random numbers, on the number of its calls) gives others, and is called for each
-row.
+row. Where rows have several lengths, as groups do, it is called twice for the first length, and once for each other.
 
 Numbers that Python computes from numbers are computed for all rows between two sweeps. A row for which something is
 uncertain (a kernel that fails, NaN where NumPy would warn) gets a call of its own.

@@ -6,7 +6,7 @@ import math
 import operator
 import time
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -23,7 +23,14 @@ from fanfold.tracing.ufuncs import Log
 class AtOnce:
     """Functions of one sequence, each traced for one row of an array, and computed for all of its rows in sweeps."""
 
-    def __init__(self, array: Array, functions: Mapping[str, Called], workers: int, deadline: Deadline) -> None:
+    def __init__(
+        self,
+        array: Array,
+        functions: Mapping[str, Called],
+        known: Collection[str],
+        workers: int,
+        deadline: Deadline,
+    ) -> None:
         self.count = math.prod(array.shape[:-1])
         """The number of rows."""
         row = array[(0,) * (array.ndim - 1)] if self.count else np.empty(array.shape[-1], array.dtype)
@@ -31,9 +38,9 @@ class AtOnce:
         self.traced = {key: Traced(called) for key, called in functions.items()}
         formulas = RowFormulas(row, deadline)
         try:
-            for traced in self.traced.values():
+            for key, traced in self.traced.items():
                 deadline.left()
-                traced.trace(formulas, row)
+                traced.trace(formulas, row, is_known=key in known)
             fused = [traced for traced in self.traced.values() if traced.result is not None]
             try:
                 self.sweeps.run(fused)
@@ -47,13 +54,13 @@ class AtOnce:
         """The parts of a function's results: of each one for all rows, or one value."""
         return [self.sweeps.columns[part] if type(part) is Node else part for part in result.parts]
 
-    def left(self, result: Result) -> list[int]:
-        """The rows for which something is uncertain."""
+    def bad(self, result: Result) -> Array:
+        """Whether something is uncertain, row by row."""
         bad = np.zeros(self.count, np.bool_)
         for part in result.parts:
             if type(part) is Node and part in self.sweeps.bad:
                 bad |= self.sweeps.bad[part]
-        return [int(row) for row in np.flatnonzero(bad)]
+        return bad
 
 
 class Sweeps:

@@ -144,17 +144,20 @@ class Traced:
         self.error: Exception | None = None
         """What keeps its results from being computed."""
 
-    def trace(self, formulas: RowFormulas, row: Array) -> None:
-        """Calls the function twice with a stand-in for a row."""
+    def trace(self, formulas: RowFormulas, row: Array, is_known: bool = False) -> None:
+        """Calls the function with a stand-in for a row; twice, unless its formulas are known to depend on it alone."""
         first = self._attempt(formulas, row)
-        second = self._attempt(formulas, row) if first is not None else None
-        if first is None or second is None:
+        if first is None:
             return
-        (result, self.noted), (again, _) = first, second
-        if result.is_like(again):
-            self.result = result
-        else:
-            self.why = "two calls gave different formulas"
+        result, noted = first
+        if not is_known:
+            second = self._attempt(formulas, row)
+            if second is None:
+                return
+            if not result.is_like(second[0]):
+                self.why = "two calls gave different formulas"
+                return
+        self.result, self.noted = result, noted
 
     def _attempt(
         self, formulas: RowFormulas, row: Array
