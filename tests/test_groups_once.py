@@ -382,6 +382,21 @@ def test_other_dtypes(dtype: str) -> None:
     assert ff.run(x, lambda v: v[-1], by=by)["<lambda>"].tolist() == x[200:].tolist()
 
 
+def test_without_memory_for_the_groups_kernels_keep_their_results(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Huge(np.ndarray):
+        def take(self, *args: Any, **kwargs: Any) -> Any:
+            raise MemoryError("no memory for it")
+
+    x, by = np.arange(300.0), np.arange(300) % 3
+    monkeypatch.setattr(ff.run.__globals__["Run"], "_as_array", lambda self, name: (x.view(Huge), ""))
+    monkeypatch.setattr("fanfold.groups.own_class", lambda array: None)
+    r = ff.run(x, ["max", of_rows.mean, of_rows.loops], by=by, on_error="return")
+    assert r["max"].tolist() == [297.0, 298, 299]
+    for name in ("mean", "loops"):
+        assert isinstance(r[name], MemoryError)
+        assert "no memory for it" in str(r[name])
+
+
 def test_a_timeout_ends_the_calls() -> None:
     def slow(v: Array) -> Any:
         return sum(float(each) for each in v)

@@ -165,7 +165,8 @@ class Groups:
     def called(self, function: Called, elements: Elements) -> Callable[[npt.NDArray[Any]], Any]:
         """A user's function, to be called with the array of these elements.
 
-        It is called once per group, with the group's elements.
+        It is called once per group, with the group's elements. Functions that take more than the elements of one
+        column, or of which some are missing, are called so; for the others see `takes_one_sequence`.
         """
 
         def parts(array: npt.NDArray[Any], positions: Places) -> list[npt.NDArray[Any]]:

@@ -12,6 +12,8 @@ row. Where rows have several lengths, as groups do, it is called twice for the f
 Numbers that Python computes from numbers are computed for all rows between two sweeps. A row for which something is
 uncertain (a kernel that fails, NaN where NumPy would warn) gets a call of its own.
 
-`functions` has what a run uses, `trace` what a function's trace gives, `sweeps` computes it for all rows, and `calls`
-calls functions for single rows.
+With `by=`, the groups of one length are such rows.
+
+`functions` has what a run uses, and `groups` what it uses with `by=`; `trace` gives what a function returns for a row,
+`sweeps` computes it for all rows, and `calls` calls functions for single rows.
 """

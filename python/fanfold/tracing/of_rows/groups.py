@@ -68,7 +68,13 @@ class FunctionsOfGroups(Functions):
     ) -> None:
         super().__init__(functions, workers, deadline, call)
         self._lengths = lengths
-        self._elements = data.take(lengths.positions)
+        try:
+            self._elements = data.take(lengths.positions)
+        except MemoryError as error:
+            # Kernels need no further memory: their results stay.
+            self._elements = np.empty(0, data.dtype)
+            for each in self._calls:
+                each.error = error
         self._elements.flags.writeable = False
         self.bytes_copied = self._elements.nbytes
 
@@ -82,6 +88,8 @@ class FunctionsOfGroups(Functions):
         return self._lengths.sizes
 
     def _why_plain(self) -> str | None:
+        if self._elements.size < self._lengths.positions.size:
+            return "there was too little memory"
         why = why_untraced(self._elements)
         return f"no {FEWEST} groups have the same length" if why is None and not self._lengths.frequent() else why
 
