@@ -676,6 +676,25 @@ def test_arithmetic_with_several_quantiles() -> None:
     alike(r["several"], np.apply_along_axis(several, 1, x), "float64")
 
 
+def test_several_quantiles_with_elements() -> None:
+    x = elements("float64", (20, 31))
+
+    def first(v: Array) -> Any:
+        return (np.percentile(v, [25, 75]) - v[:2])[0]
+
+    def second(v: Array) -> Any:
+        return np.subtract(v[:2], np.percentile(v, [25, 75]))[1]
+
+    def too_many(v: Array) -> Any:
+        return (np.percentile(v, [25, 75])[2:] - v[:4]).size
+
+    r = ff.run(x, [first, second], axis=1)
+    assert np.array_equal(r["first"], np.apply_along_axis(first, 1, x))
+    assert np.array_equal(r["second"], np.apply_along_axis(second, 1, x))
+    with pytest.raises(ValueError, match="could not be broadcast"):
+        ff.run(x, too_many, axis=1)
+
+
 def test_recognised_functions_of_scipy() -> None:
     def shape(v: Array) -> Any:
         return stats.skew(v), stats.kurtosis(v), stats.iqr(v)

@@ -395,8 +395,8 @@ def run(
         Polars or Arrow), or several labels in a tuple; for a table or dict also the name of a column. With ``axis``,
         there is one label for each position along that axis, and the groups replace the axis. The results have one
         result for each label, from its elements alone, in the order of ``results.groups``. Missing labels (NaN, NaT,
-        None, NA, null, masked) form no group. The elements are copied, group by group. Callables are called with the
-        elements of each group.
+        None, NA, null, masked) form no group. The elements are copied, group by group. Callables get the elements
+        of each group, as functions of one sequence along axes do those of each row.
     nan_policy : {"propagate", "omit", "raise"}
         What every kernel does with NaN (and NaT): it makes most results NaN, leaves the elements out, or raises
         ``ValueError``.

@@ -13,11 +13,12 @@ import numpy.typing as npt
 
 from fanfold import _core, shapes
 from fanfold.calling import Arguments, Called
-from fanfold.checks import Problems, shown
+from fanfold.checks import Problems, own_class, shown
 from fanfold.dimensions import Asked
 from fanfold.labels import Labels, labels
 from fanfold.shapes import Arrays, Out, Over, Written, objects
 from fanfold.sources import Elements, missing
+from fanfold.tracing.of_rows.groups import Lengths
 
 Places = list[npt.NDArray[np.int64]]
 """The positions of each group's elements."""
@@ -45,6 +46,7 @@ class Groups:
         self.groups: Any = None
         """The labels that occur, in order; known after the kernels have run."""
         self.bytes_copied = 0
+        self._lengths: Lengths | None = None
 
     def asked(self, group: Any) -> Asked:
         """The axis of the groups in the results."""
@@ -65,11 +67,14 @@ class Groups:
     ) -> Any:
         """Runs the kernels, each over its arrays. Returns the same as `_core.Plan.run`."""
         labels = self._labels
+        if not over:
+            # Only the groups are asked for: no elements need to be put together.
+            arrays = [np.broadcast_to(np.False_, arrays[0].shape)]
         how = self._mask, self._weights, self._wants_positions, dict(targets), workers, timeout
         grouping, found = plan.run_groups(arrays, over, labels.numbers, labels.low, labels.range, *how)
         present, self._offsets, self._positions = grouping
         self.groups = labels.names(present)
-        copied = [*arrays] if self._weights is None else [*arrays, self._weights]
+        copied = [*(arrays if over else ()), *(() if self._weights is None else (self._weights,))]
         self.bytes_copied = int(self._offsets[-1]) * sum(array.dtype.itemsize for array in copied)
         return found
 
@@ -105,6 +110,18 @@ class Groups:
         """The positions of each group's elements."""
         positions = np.zeros(0, np.int64) if self._positions is None else self._positions
         return np.split(positions, self._offsets[1:-1]) if self._offsets.size > 1 else []
+
+    def lengths(self) -> Lengths:
+        """The groups by their lengths."""
+        if self._lengths is None:
+            positions = np.zeros(0, np.int64) if self._positions is None else self._positions
+            self._lengths = Lengths(positions, self._offsets)
+        return self._lengths
+
+    def takes_one_sequence(self, data: npt.NDArray[Any]) -> bool:
+        """Whether functions of one column get the elements of this array alone, group by group."""
+        # An np.matrix always has two axes.
+        return self._weights is None and own_class(data) is None
 
     def refuses(self, size: int, data: Elements) -> str | None:
         """The reason why a kernel cannot return an array of items; None if it can."""
@@ -148,7 +165,8 @@ class Groups:
     def called(self, function: Called, elements: Elements) -> Callable[[npt.NDArray[Any]], Any]:
         """A user's function, to be called with the array of these elements.
 
-        It is called once per group, with the group's elements.
+        It is called once per group, with the group's elements. Functions that take more than the elements of one
+        column, or of which some are missing, are called so; for the others see `takes_one_sequence`.
         """
 
         def parts(array: npt.NDArray[Any], positions: Places) -> list[npt.NDArray[Any]]:
@@ -278,6 +296,11 @@ class GroupsAlong(Groups):
         stacked = np.stack(each, axis=place + 1)
         shape = stacked.shape[: place + 1] + self._rest + stacked.shape[place + 2 :]
         return np.moveaxis(stacked.reshape(shape), place, place + self._axis)
+
+    def takes_one_sequence(self, data: npt.NDArray[Any]) -> bool:
+        """Whether functions get the elements of an array alone: never, they get the axis too."""
+        del data
+        return False
 
     def written(self, plan: _core.Plan, arrays: Arrays, over: Over, out: Out) -> Written:
         """Allocates nothing: no result is an array of items, see `refuses`."""

@@ -26,7 +26,9 @@ from fanfold.results import Ran, Results
 from fanfold.shapes import Rows, refuse_weights
 from fanfold.sources import Elements, Opened, as_array, missing
 from fanfold.tracing.calls import SMALLEST, Place, TracedCalls, why_plain
-from fanfold.tracing.once import FunctionsOfRows, OfRows
+from fanfold.tracing.of_rows.calls import OfRows
+from fanfold.tracing.of_rows.functions import Functions, FunctionsOfRows
+from fanfold.tracing.of_rows.groups import FunctionsOfGroups
 
 if TYPE_CHECKING:
     from fanfold.api import Plan
@@ -290,14 +292,16 @@ class Run:
             kernels.run(self._workers)
         tasks: list[Task | OfRows] = []
         called: list[tuple[Any, str, Called]] = []
-        once: list[tuple[Any, FunctionsOfRows]] = []
-        of_rows: dict[Any, Any] = {}
-        if isinstance(asked, Rows):
-            of_rows = {key: function for key, function in self._single.items() if asked.takes_one_sequence(function)}
-            once = [(name, self._of_rows(name, asked, of_rows)) for name in names if of_rows]
-            tasks += [task for _, functions_of_rows in once for task in functions_of_rows.run()]
-        others = {key: function for key, function in self._single.items() if key not in of_rows}
-        for name in names if others else []:
+        once: list[tuple[Any, Functions]] = []
+        for name in names if self._single else []:
+            of_rows = self._of_rows(name, asked)
+            others = self._single
+            if of_rows is not None:
+                once.append((name, of_rows))
+                tasks += of_rows.run()
+                others = {key: function for key, function in others.items() if key not in of_rows.keys}
+            if not others:
+                continue
             own = self._own(name)
             whole: Any = own.array if isinstance(own, _core.Source) and asked.takes_where(own) else None
             data, why = self._as_array(name) if whole is None else (whole, "")
@@ -337,11 +341,23 @@ class Run:
             task.error = None
         self._tell_holders(held)
 
-    def _of_rows(self, name: Any, asked: Rows, functions: dict[str, Any]) -> FunctionsOfRows:
-        """The functions of one sequence, over the rows of a column."""
-        own = self._own(name)
+    def _of_rows(self, name: Any, asked: Parts) -> Functions | None:
+        """The functions of one sequence, over the rows or groups of a column; None if there are none."""
+        own, workers = self._own(name), budget(self._workers)
         present = None
         data: Any
+        if isinstance(asked, Groups):
+            if missing(own):
+                return None
+            data, why = self._as_array(name)
+            if not asked.takes_one_sequence(data):
+                return None
+            for key in self._single:
+                self._add_reason(key, why)
+            return FunctionsOfGroups(data, asked.lengths(), self._single, workers, self._deadline, self._called)
+        functions = {key: function for key, function in self._single.items() if asked.takes_one_sequence(function)}
+        if not functions:
+            return None
         if isinstance(own, _core.Source) and asked.takes_where(own) and own.array is not None:
             data, present = own.array, own.is_present()
         else:
@@ -349,9 +365,9 @@ class Run:
             if data.ndim < asked.ndim or data.shape != asked.shape:
                 # The elements that are present, which are one row.
                 asked = Rows.along_axes(data, tuple(range(data.ndim)))
-        return FunctionsOfRows(data, asked, functions, budget(self._workers), self._deadline, present, self._called)
+        return FunctionsOfRows(data, asked, functions, workers, self._deadline, present, self._called)
 
-    def _take_rows(self, name: Any, functions: FunctionsOfRows) -> None:
+    def _take_rows(self, name: Any, functions: Functions) -> None:
         """Takes over the results of functions of one sequence."""
         for key, value, error, how, why, seconds in functions.outcomes():
             if error is not None:
@@ -360,7 +376,7 @@ class Run:
             self._add_way(key, how)
             self._add_reason(key, why)
             self._times[key] = self._times.get(key, 0.0) + seconds
-        self._figures(functions.passes, functions.bytes_read, functions.workers, functions.seconds)
+        self._figures(len(functions.seconds), functions.bytes_read, functions.workers, functions.seconds)
         self._bytes_copied += functions.bytes_copied
 
     # --------------------------------------------------------------------------------------------------- results

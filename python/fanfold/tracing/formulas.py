@@ -7,7 +7,7 @@ even if different functions wrote them. This module does not know NumPy's functi
 import os
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
@@ -29,6 +29,7 @@ from fanfold.tracing.nodes import (
     Statistic,
     Sweep,
     is_repeated,
+    lowered,
 )
 
 MOST_KEPT = 8
@@ -331,10 +332,10 @@ class Formulas:
             if node.order is not None and not is_repeated(node):
                 node.turned = self._in_order(node, node.order)
         else:
-            node.id = self._applied(node, [of.id for of in node.inputs])
+            node.id = lowered(self.session, node.operation, [of.id for of in node.inputs])
             if node.order is not None:
                 ids = [self._in_order(of, node.order) for of in node.inputs]
-                node.turned = None if None in ids else self._applied(node, ids)
+                node.turned = None if None in ids else lowered(self.session, node.operation, ids)
         if node.turned is not None:
             self._own[node.turned] = node.id
             self.session.turn(node.id, node.turned)
@@ -352,19 +353,6 @@ class Formulas:
         if key not in self._turned_sources:
             self._turned_sources[key] = self.session.source(node.operation.array.transpose(order))
         return self._turned_sources[key]
-
-    def _applied(self, node: Node, ids: Sequence[Any]) -> int:
-        match node.operation:
-            case "where":
-                return self.session.choose(*ids)
-            case "select":
-                return self.session.select(*ids)
-            case ("cast", dtype):
-                return self.session.cast(ids[0], dtype)
-            case ("power", exponent):
-                return self.session.power(ids[0], exponent)
-            case loop:
-                return self.session.ufunc(loop, list(ids))
 
     def sweep(self, workers: int) -> None:
         """Sweeps once for all requests, and once for each array with requests along its axes."""

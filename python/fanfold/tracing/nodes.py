@@ -1,6 +1,6 @@
 """Nodes: the formulas and numbers that traced functions request. They are plain records and compute nothing."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -166,3 +166,18 @@ class Sweep(NamedTuple):
     bytes_read: int
     kernels: list[int]
     nodes: list[Node]
+
+
+def lowered(graph: "_core.Session | _core.FormulasOfRows", operation: Any, inputs: Sequence[Any]) -> int:
+    """The node of an elementwise operation in a graph of the compiled half."""
+    match operation:
+        case "where":
+            return graph.choose(*inputs)
+        case "select":
+            return graph.select(*inputs)
+        case ("cast", dtype):
+            return graph.cast(inputs[0], dtype)
+        case ("power", exponent):
+            return graph.power(inputs[0], exponent)
+        case loop:
+            return graph.ufunc(loop, list(inputs))

@@ -238,9 +238,7 @@ class Trace:
                 for computed in (each, each.quick):
                     if computed is not None and computed.id is not None:
                         bits |= self.formulas.flags.get(computed.id, 0)
-            for bit, words in MESSAGES:
-                if bits & bit & ~doubt.told and doubt.state[KINDS[words]] == "warn":
-                    warnings.warn(f"{words} encountered in {doubt.name}", RuntimeWarning, stacklevel=4)
+            tell(bits & ~doubt.told, doubt.name, doubt.state)
             if bits & 16:
                 # The loop raised an exception, which only a call with a plain array can show.
                 self.give_up()
@@ -279,6 +277,13 @@ class Trace:
         finally:
             # The exception's traceback refers to this frame: the cycle would keep the exception and the array alive.
             del wrong
+
+
+def tell(bits: int, name: str, state: dict[str, Any]) -> None:
+    """Warns as NumPy does of these floating-point exceptions, if the function asks for it."""
+    for bit, words in MESSAGES:
+        if bits & bit and state[KINDS[words]] == "warn":
+            warnings.warn(f"{words} encountered in {name}", RuntimeWarning, stacklevel=5)
 
 
 def _doubts(node: Node) -> Iterator[Doubt]:

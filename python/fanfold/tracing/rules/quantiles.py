@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fanfold.tracing.arrays import Deferred, deferred
+from fanfold.tracing.arrays import Deferred, DeferredArray, deferred
 from fanfold.tracing.nodes import Selection
 from fanfold.tracing.operators import OF_UFUNCS
 from fanfold.tracing.rules.registry import FUNCTIONS, rule
@@ -32,6 +32,9 @@ class Several(np.ndarray[Any, Any]):
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
         if self._trace is not None and (method != "__call__" or kwargs or ufunc not in OF_UFUNCS):
             self._trace.because(f"np.{ufunc.__name__} of several quantiles")
+        if self._trace is not None and any(issubclass(type(each), DeferredArray) for each in inputs):
+            # It would be taken for one item, whatever its shape.
+            self._trace.because("an array with several quantiles")
         given = [_boxed(each) for each in inputs]
         made = getattr(ufunc, method)(*given, **kwargs)
         if type(made) is not np.ndarray:

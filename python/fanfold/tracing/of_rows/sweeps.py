@@ -1,0 +1,323 @@
+"""The formulas of functions of one row, computed for all rows in sweeps."""
+
+import functools
+import itertools
+import math
+import operator
+import time
+import warnings
+from collections.abc import Collection, Iterable, Mapping
+from typing import Any
+
+import numpy as np
+
+from fanfold import _core
+from fanfold.calling import Called
+from fanfold.deadline import Deadline
+from fanfold.tracing.nodes import Array, Computed, FromValues, Node, Source, Statistic, lowered
+from fanfold.tracing.of_rows.trace import Result, RowFormulas, Traced
+from fanfold.tracing.trace import tell
+from fanfold.tracing.ufuncs import Log
+
+
+class AtOnce:
+    """Functions of one sequence, each traced for one row of an array, and computed for all of its rows in sweeps."""
+
+    def __init__(
+        self,
+        array: Array,
+        functions: Mapping[str, Called],
+        known: Collection[str],
+        workers: int,
+        deadline: Deadline,
+    ) -> None:
+        self.count = math.prod(array.shape[:-1])
+        """The number of rows."""
+        row = array[(0,) * (array.ndim - 1)] if self.count else np.empty(array.shape[-1], array.dtype)
+        self.sweeps = Sweeps(array, row, workers, deadline)
+        self.traced = {key: Traced(called) for key, called in functions.items()}
+        formulas = RowFormulas(row, deadline)
+        try:
+            for key, traced in self.traced.items():
+                deadline.left()
+                traced.trace(formulas, row, is_known=key in known)
+            fused = [traced for traced in self.traced.values() if traced.result is not None]
+            try:
+                self.sweeps.run(fused)
+            except MemoryError as error:
+                for traced in fused:
+                    traced.error = error
+        finally:
+            formulas.close()
+
+    def columns(self, result: Result) -> list[Any]:
+        """The parts of a function's results: of each one for all rows, or one value."""
+        return [self.sweeps.columns[part] if type(part) is Node else part for part in result.parts]
+
+    def bad(self, result: Result) -> Array:
+        """Whether something is uncertain, row by row."""
+        bad = np.zeros(self.count, np.bool_)
+        for part in result.parts:
+            if type(part) is Node and part in self.sweeps.bad:
+                bad |= self.sweeps.bad[part]
+        return bad
+
+
+class Sweeps:
+    """The nodes of fused functions, computed for all rows in sweeps."""
+
+    def __init__(self, array: Array, row: Array, workers: int, deadline: Deadline) -> None:
+        self.columns: dict[Node, Any] = {}
+        """The numbers and arrays of all rows, or one number for all."""
+        self.bad: dict[Node, Any] = {}
+        """Whether they are uncertain, row by row."""
+        self.bytes_read = 0
+        self.seconds: list[float] = []
+        """The time of each sweep."""
+        self.most_workers = 1
+        self._row = row
+        self._array = array
+        self._count = math.prod(array.shape[:-1])
+        self._workers = workers
+        self._deadline = deadline
+        self._core = _core.FormulasOfRows(self._array, self._array.ndim - 1)
+        # The nodes of the compiled half.
+        self._ids: dict[Node, int] = {}
+        self._flags: dict[int, int] = {}
+        self._told: dict[Node, list[str]] = {}
+
+    def run(self, calls: list[Traced]) -> None:
+        """Computes the parts of these functions' results."""
+        wanted = {part: None for call in calls for part in call.result.parts if type(part) is Node}  # type: ignore[union-attr]
+        order = list(_ordered(wanted))
+        while True:
+            asked = self._ask(order, wanted)
+            if not asked:
+                break
+            self._sweep(asked)
+        for call in calls:
+            self._warn(call, set(order))
+
+    def _ask(self, order: list[Node], wanted: Mapping[Node, None]) -> list[Node]:
+        """Computes what follows from known numbers, and returns the nodes that the next sweep can compute."""
+        columns, ids = self.columns, self._ids
+        asked: list[Node] = []
+        for node in order:
+            if isinstance(node.operation, Statistic):
+                if node not in columns and node.inputs[0] in ids:
+                    if _refuses(node.operation.kernel, node.inputs[0].dtype):
+                        columns[node] = self._column(node, None, [])
+                    else:
+                        asked.append(node)
+            elif node.is_number:
+                if node not in columns and all(of in columns for of in node.inputs):
+                    self._compute(node)
+            else:
+                self._lower(node)
+                if node in wanted and node in ids and node not in columns:
+                    asked.append(node)
+        return asked
+
+    def _id(self, node: Node) -> int | None:
+        """The number of a node in the compiled half, if everything that it needs is known."""
+        if node in self._ids or not node.is_number or node not in self.columns:
+            return self._ids.get(node)
+        column = self.columns[node]
+        one = np.ndim(column) == 0
+        made = self._core.constant(np.asarray(column, node.dtype)) if one else self._core.number(column)
+        self._ids[node] = made
+        return made
+
+    def _lower(self, node: Node) -> None:
+        if node in self._ids:
+            return
+        found = [self._id(of) for of in node.inputs]
+        if None in found:
+            return
+        self._spread(node)
+        source = node.operation
+        self._ids[node] = (
+            self._source(source.array) if isinstance(source, Source) else lowered(self._core, source, found)
+        )
+
+    def _source(self, part: Array) -> int:
+        """The node of the same part of every row."""
+        if part is self._row:
+            return 0
+        # A slice of a slice is one of the row, whose strides are whole numbers of elements.
+        offset = part.__array_interface__["data"][0] - self._row.__array_interface__["data"][0]
+        (stride,), (step,), (length,) = self._row.strides, part.strides, part.shape
+        start, every = (offset // stride, step // stride) if stride else (0, 1)
+        stop = start + every * (length - 1)
+        # An end in front of the first element cannot be written as a number.
+        end = None if every < 0 and stop == 0 else stop + (1 if every > 0 else -1)
+        found = self._array[..., start : end : every or 1]
+        return self._core.source(found)
+
+    def _spread(self, node: Node) -> None:
+        """A node is uncertain for the rows for which one of its inputs is."""
+        bad = [self.bad[of] for of in node.inputs if of in self.bad]
+        if bad:
+            self.bad[node] = np.logical_or.reduce(bad)
+
+    def _sweep(self, asked: list[Node]) -> None:
+        requests: list[tuple[int, Any]] = []
+        for node in asked:
+            if isinstance(node.operation, Statistic):
+                requests.append((self._ids[node.inputs[0]], node.operation.kernel))
+            else:
+                requests.append((self._ids[node], np.empty((self._count, *node.shape), node.dtype)))  # type: ignore[misc]
+        begun = time.perf_counter()
+        with self._deadline.within() as left:
+            columns, failed, flags, workers = self._core.sweep(requests, self._workers, left)
+        self.seconds.append(time.perf_counter() - begun)
+        self.bytes_read += self._array.nbytes
+        self.most_workers = max(self.most_workers, workers)
+        for number, bits in flags:
+            self._flags[number] = self._flags.get(number, 0) | bits
+        without: dict[int, list[int]] = {}
+        for request, row in failed:
+            without.setdefault(request, []).append(row)
+        for number, (node, (_, kernel), column) in enumerate(zip(asked, requests, columns, strict=True)):
+            self._spread(node)
+            if isinstance(node.operation, Statistic):
+                self.columns[node] = self._column(node, column, without.get(number, []))
+            else:
+                self.columns[node] = kernel
+
+    def _column(self, node: Node, found: Any, failed: list[int]) -> Array:
+        """A statistic's results for all rows. Rows for which NumPy may do something else are noted."""
+        bad = np.zeros(self._count, np.bool_)
+        bad[failed] = True
+        column = np.ones(self._count, node.dtype)
+        # Some formulas take a mean of float32 as float64.
+        given = found.dtype if isinstance(found, np.ndarray) and found.ndim == 1 else None
+        if given is not None and (given == node.dtype or (given.kind == "f" and np.can_cast(given, node.dtype))):
+            column[~bad] = found
+        elif self._count:
+            bad[:] = True
+        statistic: Statistic = node.operation
+        (of,) = node.inputs
+        if statistic.doubts_nan or statistic.kernel.name.startswith("nan"):
+            bad |= np.isnan(column)
+        freedom = statistic.kernel.parameters.get("ddof")
+        if freedom and isinstance(of.shape, tuple) and of.shape[0] <= freedom:
+            # NumPy warns of it.
+            bad[:] = True
+        if bad.any():
+            column[bad] = 1
+            known = self.bad.get(node)
+            self.bad[node] = bad if known is None else bad | known
+        return column
+
+    # ---- numbers from numbers ----
+
+    def _compute(self, node: Node) -> None:
+        """Computes a number for all rows."""
+        columns = self.columns
+        if node.operation == "number":
+            columns[node] = node.value[()]
+            return
+        computed: Computed = node.operation
+        self._spread(node)
+        how, values = computed.values, [columns[of] for of in node.inputs]
+        if how is None:
+            # A value that a function stored elsewhere was computed for the first row.
+            columns[node], self.bad[node] = np.ones(self._count, node.dtype), np.ones(self._count, np.bool_)
+            return
+        columns[node] = _all_at_once(how, node, values, self._count)
+        if columns[node] is None:
+            columns[node] = self._one_by_one(how, node, values)
+
+    def _one_by_one(self, how: FromValues, node: Node, values: list[Any]) -> Array:
+        told = Log()
+        bad = self.bad.get(node)
+        bad = np.zeros(self._count, np.bool_) if bad is None else bad
+        column, wrong = np.ones(self._count, node.dtype), []
+        each = [value if np.ndim(value) else itertools.repeat(value, self._count) for value in values]
+        states: dict[str, Any] = {kind: "log" if word == "warn" else word for kind, word in how.state.items()}
+        with np.errstate(call=told, **states):
+            for row, numbers in enumerate(zip(*each, strict=True)):
+                if bad[row]:
+                    continue
+                try:
+                    value = how.compute(list(numbers))
+                    if value.dtype != node.dtype:
+                        wrong.append(row)
+                    column[row] = value
+                except Exception:  # noqa: BLE001 - the call of the row will show it
+                    wrong.append(row)
+        if wrong:
+            bad = bad.copy()
+            bad[wrong] = True
+            self.bad[node] = bad
+        self._told[node] = list(dict.fromkeys(told))
+        return column
+
+    # ---- warnings ----
+
+    def _warn(self, call: Traced, used: set[Node]) -> None:
+        """Warns of floating-point exceptions, once for each operation of a function."""
+        try:
+            for node, name, state in call.noted:
+                computed = [each for each in (node, node.quick) if each in used]
+                if not computed:
+                    continue
+                if isinstance(node.operation, Computed):
+                    for told in self._told.get(node, ()):
+                        warnings.warn(told, RuntimeWarning, stacklevel=4)
+                    continue
+                bits = 0
+                for each in computed:
+                    bits |= self._flags.get(self._ids.get(each, -1), 0)
+                if bits & 16:
+                    call.result, call.why = None, f"{name} failed"
+                    return
+                tell(bits, name, state)
+        except RuntimeWarning:
+            # The filters turn warnings into errors, which belong to the function's own calls.
+            call.result, call.why = None, "it warned, and the filters raise warnings"
+
+
+@functools.lru_cache(maxsize=1024)
+def _refuses(kernel: _core.Kernel, dtype: np.dtype[Any]) -> bool:
+    """Whether a kernel does not take elements of this dtype."""
+    return bool(_core.Plan([kernel], "propagate").problems(np.ones(2, dtype)))
+
+
+def _ordered(wanted: Iterable[Node]) -> Iterable[Node]:
+    """The nodes and all nodes that they are computed from, each after its inputs."""
+    order: dict[Node, None] = {}
+    stack = list(wanted)
+    while stack:
+        node = stack[-1]
+        left = [of for of in node.inputs if of not in order]
+        if left:
+            stack.extend(left)
+        else:
+            order[node] = None
+            stack.pop()
+    return order
+
+
+# Their loops over arrays and their scalar forms give the same bits: each result is the exact one, rounded once.
+_EXACT = frozenset((
+    operator.add, operator.sub, operator.mul, operator.truediv, operator.neg, operator.pos, operator.abs,
+    operator.lt, operator.le, operator.eq, operator.ne, operator.gt, operator.ge,
+    np.add, np.subtract, np.multiply, np.true_divide, np.negative, np.positive, np.absolute, np.fabs, np.sqrt,
+    np.square, np.less, np.less_equal, np.equal, np.not_equal, np.greater, np.greater_equal, np.isnan, np.isfinite,
+    np.isinf, "astype",
+))  # fmt: skip
+
+
+def _all_at_once(how: FromValues, node: Node, values: list[Any], count: int) -> Any:
+    """A number for all rows, if NumPy's loop over arrays gives the same bits and no exceptions; else None."""
+    if how.operation not in _EXACT or node.dtype.kind not in "fb" or any(of.dtype.kind == "c" for of in node.inputs):
+        return None
+    try:
+        with np.errstate(all="raise"):
+            found = how.compute(values)
+    except Exception:  # noqa: BLE001 - one by one, the rows that raise or warn are found
+        return None
+    alike = found.dtype == node.dtype and (np.ndim(found) == 0 or found.shape == (count,))
+    return np.ascontiguousarray(found) if alike and np.ndim(found) else found if alike else None
