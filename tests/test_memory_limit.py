@@ -82,7 +82,7 @@ HUNGRY = (
 
 
 def limited(source: str) -> str:
-    return run_script(source, prelude=PRELUDE + LIMITED, environment=GIVEN_BACK)
+    return run_script(source, timeout=200, prelude=PRELUDE + LIMITED, environment=GIVEN_BACK)
 
 
 def names(joint: bool) -> str:

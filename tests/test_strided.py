@@ -238,5 +238,5 @@ def test_plans_tell_the_array_from_others() -> None:
         return (v - v.mean(axis=0)).std()
 
     text = str(ff.plan([centered, lambda v: v[1:].max()], like=ARRAYS["Fortran"]).explain())
-    assert "std of subtract(x, an array) -> centered" in text
+    assert "std of subtract(x, another array) -> centered" in text
     assert "max of part of x" in text

@@ -269,5 +269,10 @@ def native(x: Array) -> Array:
 
 
 def in_memory_order(x: Array) -> Array:
-    """The elements in the order in which they lie: axes by stride, each in its own direction."""
+    """The elements in the order in which they lie: axes by stride, each in its own direction.
+
+    Repeated elements have the order of the array.
+    """
+    if 0 in x.strides:
+        return native(x)
     return native(x.transpose(sorted(range(x.ndim), key=lambda axis: -abs(x.strides[axis]))))
