@@ -243,6 +243,14 @@ def assert_same(got: Any, want: Any, single: bool = False) -> None:
     if isinstance(want, np.ndarray | np.generic):
         assert got.dtype == want.dtype
         assert got.shape == want.shape
+        if (
+            want.dtype.kind == "f"
+            and want.ndim == 0
+            and np.isinf(want)
+            and abs(got) > np.sqrt(np.finfo(want.dtype).max)
+        ):
+            # NumPy's squares left the range of floats, and the kernel's did not.
+            return
         if want.dtype.kind in "fc":
             single |= want.dtype.itemsize // (2 if want.dtype.kind == "c" else 1) < 8
             np.testing.assert_allclose(got, want, rtol=2e-3 if single else 1e-9, atol=1e-2 if single else 1e-9)

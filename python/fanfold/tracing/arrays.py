@@ -25,7 +25,7 @@ from fanfold.tracing.handlers import handle
 from fanfold.tracing.layouts import order_of
 from fanfold.tracing.nodes import Along, Made, Node, Source
 from fanfold.tracing.operators import BINARY, COMPARISONS, IN_PLACE, UNARY
-from fanfold.tracing.trace import Trace
+from fanfold.tracing.trace import MOST_FOLLOWED, Trace
 
 Array = npt.NDArray[Any]
 
@@ -447,7 +447,7 @@ def deferred_input(trace: Trace, node: Node) -> DeferredArray:
 
 def followed(trace: Trace | None, made: Any) -> Any:
     """What NumPy has made for a function; if it is a large array that nobody else holds, formulas go on with it."""
-    if type(made) is not np.ndarray or trace is None or not trace.follows(made) or not takes(made.dtype):
+    if type(made) is not np.ndarray or trace is None or not trace.follows(made, MOST_FOLLOWED) or not takes(made.dtype):
         return made
     # Exactly as many references as to an array that was made for this call (below).
     if sys.getrefcount(made) > _FRESH or not made.ndim:

@@ -56,6 +56,7 @@ class Formulas:
         # Whether all functions have returned, and all that they wait for is known.
         self.is_over = False
         self._kept = 0
+        self._held: set[Any] = set()
         self._nodes: dict[Any, Node] = {}
         # The elements of arrays in the order of other axes, and the nodes that stand for others.
         self._turned_sources: dict[tuple[Node, Order], int] = {}
@@ -79,6 +80,14 @@ class Formulas:
         if self._kept + size > MOST_KEPT * self.array.nbytes:
             return False
         self._kept += size
+        return True
+
+    def holds(self, array: Array) -> bool:
+        """The same for an array of somebody else's, which counts once."""
+        place = array.__array_interface__["data"][0], array.shape, array.strides
+        if place not in self._held and not self.keeps(array.nbytes):
+            return False
+        self._held.add(place)
         return True
 
     # ---- making nodes ----

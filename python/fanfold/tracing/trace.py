@@ -13,6 +13,10 @@ from fanfold.tracing.nodes import Array, Computed, Doubt, Node, Selection, Sourc
 MOST_FORCED = 16
 """A function that forces more often than this loops over NumPy calls; plain arrays are faster for it."""
 
+MOST_FOLLOWED = 4
+"""Formulas go on with so many arrays that NumPy makes for a function. Each is kept, so that NumPy cannot use its memory
+again, and fresh memory of 32 MB takes 20 ms: a function that makes ten such arrays took twice as long."""
+
 MESSAGES = ((1, "invalid value"), (2, "divide by zero"), (4, "overflow"), (8, "underflow"))
 """NumPy's texts for floating-point exceptions, by the bits of the compiled half."""
 
@@ -83,14 +87,14 @@ class Trace:
         # A list of references and not a set, because a set would hash the values.
         self._made: list[weakref.ref[_Made]] = []
 
-    def follows(self, made: Array) -> bool:
+    def follows(self, made: Array, most: int = MOST_FORCED) -> bool:
         """Whether formulas may go on with an array that was made for the function: with the first few only, because a
         function that makes many loops over NumPy's calls.
         """
         if not (self.active and self.lends) or self.of_rows or made.size < self.smallest:
             return False
         self.followed += 1
-        return self.followed <= MOST_FORCED
+        return self.followed <= most
 
     items = 0
     """The single elements that the function has read, if it is of rows."""

@@ -141,7 +141,7 @@ def with_others(trace: Trace | None, function: np.ufunc, inputs: Any) -> Deferre
     if trace is None or not trace.active:
         return None
     others = [each for each in inputs if type(each) is np.ndarray and each.ndim]
-    if not others or not all(trace.follows(each) for each in others):
+    if not others or not all(trace.follows(each) and trace.formulas.holds(each) for each in others):
         return None
     read = [_as_traced(trace, each) if any(each is other for other in others) else each for each in inputs]
     node = ufunc_node(trace, function, read)
