@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 import scipy.fft
+import scipy.signal
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -855,7 +856,11 @@ def test_each_function_is_warned_of_what_numpy_computes_once() -> None:
         with np.errstate(all="raise"):
             return np.fft.rfft(v)[0]
 
-    functions["raising"] = raising
+    def ignoring(v: Array) -> Any:
+        with np.errstate(all="ignore"):
+            return np.abs(np.fft.rfft(v))[0]
+
+    functions = {"ignoring": ignoring, **functions, "raising": raising}
     with warnings.catch_warnings(record=True) as alone:
         warnings.simplefilter("always")
         functions[0](x)
@@ -864,6 +869,18 @@ def test_each_function_is_warned_of_what_numpy_computes_once() -> None:
         r = ff.run(x, functions, workers=1, on_error="return")
     assert len(told) == 2 * len(alone) > 0
     assert isinstance(r.errors["raising"], FloatingPointError)
+
+
+def test_each_function_is_warned_of_segments_that_are_too_long() -> None:
+    x = np.random.default_rng(0).standard_normal(200_000)
+    functions: dict[Any, Function] = {
+        turn: lambda v: scipy.signal.welch(v, 1.0, "hann", 2**18)[1].sum() for turn in range(2)
+    }
+    functions |= {turn + 2: lambda v: scipy.signal.welch(v, nperseg=2**18)[1].sum() for turn in range(2)}
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        ff.run(x, functions, workers=1, on_error="raise")
+    assert len(told) == 4
 
 
 def test_a_child_does_not_wait_for_what_its_parent_computes() -> None:

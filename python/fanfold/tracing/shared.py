@@ -1,8 +1,8 @@
 """What NumPy computes once for all functions of a run: sorted arrays, Fourier transforms, distinct values.
 
 These functions take many times as long as a pass, no kernel is faster, and their results depend on their arguments
-alone. Whoever asks for what another function has asked for gets the same arrays, and a copy of them before it writes to
-them while others hold them.
+alone. Whoever asks for what another function has asked for gets the same arrays. It gets a copy before it writes to
+them, or if another result is the array itself.
 """
 
 import os
@@ -34,6 +34,12 @@ OF_SCIPY = frozenset((
 LARGEST_KEY = 4096
 """The largest array beside the elements, such as a filter, by whose bytes a call is known again."""
 
+MOST_POSITIONAL = 3
+"""Arguments after these can say where to write, or how long SciPy's segments are."""
+
+WRITING = frozenset(("out", "overwrite_x"))
+"""Parameters that say where to write."""
+
 
 class Shared:
     """The results of one call of NumPy's, and who has them. While functions run, nobody writes to them."""
@@ -41,7 +47,7 @@ class Shared:
     def __init__(self) -> None:
         self.lock = threading.Lock()
         self.result: Any = None
-        # Whether there is no memory to keep them.
+        # Whether each function has to compute them, because NumPy warns, or because there is no memory to keep them.
         self.is_lost = False
         self._holders: list[weakref.ref[DeferredArray]] = []
 
@@ -70,13 +76,15 @@ def shared(trace: Trace | None, function: Any, name: str | None, args: Any, kwar
 
     The name is a reason for the report; None if a rule asks.
     """
-    if trace is None or not (trace.active and trace.lends) or trace.of_rows or not by_warnings(float_state()):
+    state = float_state()
+    if trace is None or not (trace.active and trace.lends) or trace.of_rows or not by_warnings(state):
         return None
     formulas = trace.formulas
     if len(args) > MOST_POSITIONAL or not WRITING.isdisjoint(kwargs) or formulas.process != os.getpid():
         return None
     try:
-        key = (function, _key(trace, args), _key(trace, tuple(sorted(kwargs.items()))))
+        # What is ignored for one function can be a warning for another.
+        key = (function, tuple(state.items()), _key(trace, args), _key(trace, tuple(sorted(kwargs.items()))))
     except TypeError:
         return None
     if kwargs.get("nperseg") is not None and not _is_short(trace, args, kwargs["nperseg"]):
@@ -90,12 +98,13 @@ def shared(trace: Trace | None, function: Any, name: str | None, args: Any, kwar
             return None
         if found.result is None:
             told = Log()
-            log: dict[str, Any] = {kind: "log" if word == "warn" else word for kind, word in float_state().items()}
+            log: dict[str, Any] = {kind: "log" if word == "warn" else word for kind, word in state.items()}
             with np.errstate(call=told, **log):
                 fresh = computed(function, given, named)
             parts = fresh if isinstance(fresh, tuple) else (fresh,)
             if told or not all(type(each) is np.ndarray for each in parts):
-                # Whoever calls it is warned.
+                # Whoever calls it is warned by a call of its own.
+                found.is_lost = True
                 return None
             if name is not None:
                 trace.because(name)
@@ -106,13 +115,6 @@ def shared(trace: Trace | None, function: Any, name: str | None, args: Any, kwar
         elif name is not None:
             trace.because(name)
         return found.handed_to(trace)
-
-
-MOST_POSITIONAL = 4
-"""Arguments after these can say where to write."""
-
-WRITING = frozenset(("out", "overwrite_x"))
-"""Parameters that say where to write."""
 
 
 def _is_short(trace: Trace, args: Any, length: Any) -> bool:
