@@ -585,6 +585,11 @@ def test_scipys_other_functions_get_plain_arrays_and_are_called_once(monkeypatch
         assert r.report.why == {"f": "scipy.signal.welch"}
 
 
+def test_a_module_that_is_called_fails_as_in_a_plain_call() -> None:
+    with pytest.raises(TypeError, match="'module' object is not callable"):
+        ff.run(X, {"f": lambda v: stats(v)})
+
+
 def test_scipys_transforms_are_computed_once(monkeypatch: pytest.MonkeyPatch) -> None:
     from scipy import fft, signal
 

@@ -360,8 +360,6 @@ class _Calls(NamedTuple):
     """The names that it loads for nothing but calls."""
     modules: dict[str, tuple[tuple[Chain, bool], ...]]
     """For the names that it loads only for attributes: the attributes, and whether all they are for is to be called."""
-    read: frozenset[str]
-    """All globals that it loads."""
 
 
 _CACHE: "weakref.WeakKeyDictionary[types.CodeType, _Calls | None]" = weakref.WeakKeyDictionary()
@@ -376,7 +374,6 @@ def _calls_of(code: types.CodeType) -> _Calls | None:
 
 def _analysed(code: types.CodeType) -> _Calls | None:
     loads: dict[str, list[tuple[Chain, bool]]] = {}
-    read: set[str] = set()
     changed: set[str] = set()
     codes = [code]
     while codes:
@@ -396,14 +393,12 @@ def _analysed(code: types.CodeType) -> _Calls | None:
             if one.opname in ("STORE_DEREF", "DELETE_DEREF"):
                 changed.add(one.argval)
             elif one.opname == "LOAD_GLOBAL" or (one.opname == "LOAD_DEREF" and one.argval in code.co_freevars):
-                if one.opname == "LOAD_GLOBAL":
-                    read.add(one.argval)
                 chain, last = _chain(instructions, place)
                 loads.setdefault(one.argval, []).append((chain, _is_call(instructions, last)))
     kept = {name: ways for name, ways in loads.items() if name not in changed}
     called = frozenset(name for name, ways in kept.items() if all(not chain and only for chain, only in ways))
     modules = {name: tuple(ways) for name, ways in kept.items() if all(chain for chain, _ in ways)}
-    return _Calls(called, modules, frozenset(read))
+    return _Calls(called, modules)
 
 
 _SILENT = frozenset(("CACHE", "EXTENDED_ARG", "NOP", "RESUME", "PRECALL", "KW_NAMES", "COPY_FREE_VARS"))

@@ -47,19 +47,20 @@ def recognised(function: Any) -> "Recognised | None":
     found = _KNOWN.get(id(function))
     if found is not None and found.function is function:
         return found
-    return Unknown(function) if is_of_scipy(function) else None
+    return Unknown(function) if callable(function) and is_of_scipy(function) else None
 
 
 def is_of_scipy(value: Any) -> bool:
     """Whether it is a function or a module of SciPy's."""
     # SciPy's transforms choose their implementation at each call, and are of a class of their own.
-    if isinstance(value, types.FunctionType) or type(value).__name__ == "_Function":
-        place = getattr(value, "__module__", None)
-    elif type(value) is types.ModuleType:
+    place: Any
+    if type(value) is types.ModuleType:
         place = value.__name__
+    elif isinstance(value, types.FunctionType) or type(value).__name__ == "_Function":
+        place = getattr(value, "__module__", None)
     else:
         return False
-    return isinstance(place, str) and (place == "scipy" or place.startswith("scipy."))
+    return isinstance(place, str) and place.partition(".")[0] == "scipy"
 
 
 _TO_COME: set[str] = set()
