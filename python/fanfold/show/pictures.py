@@ -1,7 +1,7 @@
-"""Small pictures of results, as SVG in an ``<img>``: bars of a histogram, a line of an array, a box of quantiles.
+"""Small pictures of results, as SVG in an ``<img>``: bars of a histogram, a line of an array.
 
 Sanitisers of notebooks remove scripts, classes and SVG elements, but not an image of a ``data:`` address. Its colours
-cannot follow the page: one blue and one grey in mid-tones on a transparent ground are legible on white and on black.
+cannot follow the page: a blue of middle lightness on a transparent ground is legible on white and on black.
 """
 
 import base64
@@ -17,7 +17,7 @@ WIDTH, HEIGHT = 120, 24
 MOST_POINTS = 32
 """The most bars or points of a picture. Of more elements, neighbours are put together."""
 
-_BLUE, _GREY = "#4a86c8", "#8a8a8a"
+_BLUE = "#4a86c8"
 
 
 def picture(of: Any) -> str | None:
@@ -31,20 +31,6 @@ def picture(of: Any) -> str | None:
         means = _fewer(of, np.mean)
         return _image(_line(means), f"line from {text.number(means[0])} to {text.number(means[-1])}")
     return None
-
-
-def box(levels: Any, values: Any) -> str:
-    """Return a box of quantiles as an ``<img>``: its outer levels are the whiskers, the middle half is the box."""
-    order = np.argsort(levels)
-    places = _scaled(np.asarray(values, float)[order], WIDTH - 4) + 2
-    low, high = places[len(places) // 4], places[-1 - len(places) // 4]
-    middle = places[len(places) // 2]
-    shapes = (
-        f'<path d="M{places[0]:.1f} {HEIGHT / 2}H{places[-1]:.1f}" stroke="{_GREY}"/>'
-        f'<rect x="{low:.1f}" y="6" width="{max(high - low, 1):.1f}" height="{HEIGHT - 12}" fill="{_BLUE}"/>'
-        f'<path d="M{middle:.1f} 4V{HEIGHT - 4}" stroke="{_GREY}" stroke-width="2"/>'
-    )
-    return _image(shapes, f"quantiles from {text.number(np.min(values))} to {text.number(np.max(values))}")
 
 
 def _is_line(of: Any) -> bool:

@@ -447,14 +447,14 @@ def deferred_input(trace: Trace, node: Node) -> DeferredArray:
 
 def followed(trace: Trace | None, made: Any) -> Any:
     """What NumPy has made for a function; if it is a large array that nobody else holds, formulas go on with it."""
-    if type(made) is not np.ndarray or trace is None or not trace.follows(made, MOST_FOLLOWED) or not takes(made.dtype):
+    if type(made) is not np.ndarray or trace is None or not takes(made.dtype):
         return made
     # Exactly as many references as to an array that was made for this call (below).
     if sys.getrefcount(made) > _FRESH or not made.ndim:
         return made
     if made.base is not None and (type(made.base) is not np.ndarray or sys.getrefcount(made.base) > _FRESH_BASE):
         return made
-    return made_array(trace, made)
+    return made_array(trace, made) if trace.follows(made, MOST_FOLLOWED) else made
 
 
 def made_array(trace: Trace, made: Array) -> DeferredArray:
@@ -556,8 +556,7 @@ def _operator(name: str, function: Callable[..., Any], ufunc: np.ufunc, reflecte
         node = _applied(trace, name, ufunc, operands)
         if node is not None:
             return deferred(trace, node)
-        fast = handle.fast_power(*operands) if name == "pow" and type(operands[0]) in (Traced, DeferredArray) else None
-        made = handle.with_others(trace, ufunc, operands) if fast is None else None
+        made = handle.with_others(trace, ufunc, operands)
         if made is not None:
             return made
         # The real operator knows when an array defers to the other operand, which may keep the array.
