@@ -123,8 +123,17 @@ def test_bad_input_is_refused(data: Any, by: Any, message: str) -> None:
 
 
 def test_workers_are_checked() -> None:
-    with pytest.raises(ValueError, match="workers must be an integer from 1"):
-        ff.describe(np.arange(3), workers=0)
+    for data in (np.arange(3), {"labels": ["a", "b"]}):
+        with pytest.raises(ValueError, match="workers must be an integer from 1"):
+            ff.describe(data, workers=0)
+
+
+def test_arrays_of_several_axes_have_groups_too() -> None:
+    x, by = np.arange(12.0).reshape(3, 4), np.arange(12).reshape(3, 4) % 2
+    for data in (x, x.tolist(), np.ma.array(x, mask=x > 10)):
+        r = ff.describe(data, by=by)
+        np.testing.assert_array_equal(r["min"], [0, 1])
+    np.testing.assert_array_equal(r["missing"], [0, 1])
 
 
 def test_the_report_has_all_columns() -> None:

@@ -1,4 +1,4 @@
-"""`describe`: what people look for first in an array or a table, in one call and two passes.
+"""`describe`: what people look for first in an array or a table, in one call and two passes over each column.
 
 Numbers are described by kernels of the catalogue, other columns by their labels. Nothing is computed here.
 """
@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fanfold import _core
+from fanfold import _core, checks
 from fanfold.api import Plan, Pool
 from fanfold.failures import raise_problems
 from fanfold.labels import Labels, labels
 from fanfold.results import Ran, Results
-from fanfold.sources import KINDS, Opening, apart, opened
+from fanfold.sources import KINDS, Elements, Opening, apart, opened
 
 QUARTERS = {"25%": 0.25, "50%": 0.5, "75%": 0.75}
 
@@ -82,15 +82,21 @@ def describe(data: Any, by: Any = None, *, workers: "int | Pool | None" = None) 
     begun = time.perf_counter()
     problems: list[Exception] = []
     columns, by, is_table = apart(data, by, problems)
+    if not isinstance(workers, Pool):
+        checks.workers(workers, problems)
     raise_problems(problems, "the data cannot be described")
     of_groups = None if by is None else _Groups(by, columns)
+    planned = Plan(NUMBERS, None, "omit")
     rows: dict[str, dict[Any, Any]] = {row: {} for row in ROWS}
     runs: list[Results] = []
     left_out: dict[Any, str] = {}
     for name, column in columns.items():
         try:
-            r = _numbers(column, of_groups, workers)
-            described = _described(r, column, of_groups)
+            elements = _elements(column)
+            r = planned.run(
+                column, by=None if of_groups is None else of_groups.numbers, workers=workers, on_error="return"
+            )
+            described = _described(r, elements.size if of_groups is None else of_groups.sizes[r.groups])
             runs.append(r)
         except (TypeError, ValueError) as error:
             if not is_table:
@@ -115,9 +121,8 @@ class _Groups:
     """The labels of the groups. They are made once, for all columns."""
 
     def __init__(self, by: Any, columns: Mapping[Any, Any]) -> None:
-        length = int(np.prod(np.shape(next(iter(columns.values()), by))))
         problems: list[Exception] = []
-        found = labels(by, _of_length(length), 0, problems)
+        found = labels(by, _like(next(iter(columns.values()), by)), 0, problems)
         raise_problems(problems, "the data cannot be described")
         if found is None:
             raise AssertionError("what keeps labels from being read is a problem")
@@ -131,45 +136,40 @@ class _Groups:
         return self._labels.names(np.asarray(numbers, np.int64))
 
 
-def _of_length(length: int) -> npt.NDArray[Any]:
-    return np.broadcast_to(np.empty(()), (length,))
+def _like(column: Any) -> npt.NDArray[Any]:
+    """An array without memory of its own, in the shape of a column of anything."""
+    shape = np.shape(column) if isinstance(column, list | tuple) else getattr(column, "shape", (len(column),))
+    return np.broadcast_to(np.empty(()), shape)
 
 
-def _numbers(column: Any, of_groups: _Groups | None, workers: Any) -> Results:
-    """Run the kernels over a column of numbers or times. Raises if it is none."""
+def _elements(column: Any) -> Elements:
+    """The elements of a column of numbers or times. Raises if it is none."""
     problems: list[Exception] = []
     found = opened(column, problems=problems)
     raise_problems(problems, "the data cannot be described")
     if found is None or found.first.dtype.kind not in KINDS:
         raise TypeError(f"has dtype {getattr(column, 'dtype', '?')}, which holds no numbers")
-    by = None if of_groups is None else of_groups.numbers
-    planned = Plan(NUMBERS, None, "omit")
-    data = column if by is None or np.ndim(column) == 1 else np.ravel(column)
-    return planned.run(data, by=by, workers=workers, on_error="return")
+    return found.first
 
 
-def _described(r: Results, column: Any, of_groups: _Groups | None) -> dict[str, Any]:
-    """The rows of a column of numbers. Those that its dtype does not have are left out."""
-    values = {name: value for name, value in r.items() if name not in r.errors}
-    count = values["count"]
-    total = int(np.prod(np.shape(column))) if of_groups is None else of_groups.sizes[np.asarray(r.groups)]
-    rows = {"count": count, "missing": total - count}
-    rows |= {name: values[name] for name in ("mean", "std", "min") if name in values}
-    if "quarters" in values:
-        rows |= dict(zip(QUARTERS, values["quarters"], strict=True))
-    return rows | {name: values[name] for name in ("max",) if name in values}
+def _described(r: Results, total: Any) -> dict[str, Any]:
+    """The rows of a column of numbers with so many elements. Those that its dtype does not have are left out."""
+    rows = {name: value for name, value in r.items() if name not in r.errors}
+    rows["missing"] = total - rows["count"]
+    rows |= dict(zip(QUARTERS, rows.pop("quarters", ()), strict=False))
+    return rows
 
 
 def _labels(column: Any) -> tuple[dict[str, Any], str]:
     """The rows of a column of labels, and the reason if it cannot be described."""
-    length = len(column)
     problems: list[Exception] = []
-    found = labels(column, _of_length(length), 0, problems)
+    like = _like(column)
+    found = labels(column, like, 0, problems)
     if found is None:
         return {}, str(problems[0]).removeprefix("by ")
     numbers = found.counted()
     present = numbers[numbers >= 0]
-    rows: dict[str, Any] = {"count": present.size, "missing": length - present.size}
+    rows: dict[str, Any] = {"count": present.size, "missing": like.size - present.size}
     counts = np.bincount(present)
     rows["distinct"] = int(np.count_nonzero(counts))
     if present.size:
