@@ -10,7 +10,7 @@ import pytest
 
 import fanfold as ff
 from fanfold.tracing import calls
-from plain import called
+from plain import assert_same, called
 
 Array = npt.NDArray[Any]
 Function = Callable[[Array], Any]
@@ -92,31 +92,6 @@ def in_place(y: Array, v: Array) -> Array:
     return y
 
 
-def layout(array: Array) -> tuple[Any, ...]:
-    """The strides that matter."""
-    return tuple(stride for stride, length in zip(array.strides, array.shape, strict=True) if length > 1)
-
-
-def assert_same(got: Any, want: Any, close: bool) -> None:
-    if isinstance(want, Exception):
-        assert (type(got), str(got)) == (type(want), str(want))
-        return
-    assert type(got) is type(want), (got, want)
-    if isinstance(want, tuple | list):
-        assert len(got) == len(want)
-        for ours, theirs in zip(got, want, strict=True):
-            assert_same(ours, theirs, close)
-        return
-    assert (got.dtype, got.shape) == (want.dtype, want.shape)
-    if isinstance(want, np.ndarray):
-        assert (layout(got), got.flags.writeable) == (layout(want), want.flags.writeable)
-    if close and want.dtype.kind == "f":
-        single = want.dtype.itemsize < 8
-        np.testing.assert_allclose(got, want, rtol=2e-3 if single else 1e-9, atol=1e-2 if single else 1e-9)
-    else:
-        np.testing.assert_array_equal(got, want)
-
-
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize(("name", "workers"), [*((name, 2) for name in ARRAYS), ("Fortran", 1)])
 def test_functions_of_any_layout_give_what_their_calls_give(name: str, workers: int) -> None:
@@ -127,7 +102,7 @@ def test_functions_of_any_layout_give_what_their_calls_give(name: str, workers: 
     wrong = {}
     for key, function in functions.items():
         try:
-            assert_same(together[key], called(function, x), key.startswith("sums"))
+            assert_same(together[key], called(function, x), key.startswith("sums"), layouts=True)
         except AssertionError as error:
             wrong[key] = str(error)
     assert not wrong
@@ -194,7 +169,7 @@ def test_formulas_are_broadcast_as_numpy_does() -> None:
     for workers in (1, 2):
         r = ff.run(v, functions, workers=workers)
         for key, function in functions.items():
-            assert_same(r[key], called(function, v), close=False)
+            assert_same(r[key], called(function, v), close=False, layouts=True)
         assert r.report.why == {}
 
 

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 import fanfold as ff
 from fanfold.tracing import calls, shared
-from plain import called
+from plain import assert_same, called
 
 Array = npt.NDArray[Any]
 Function = Callable[[Array], Any]
@@ -218,31 +218,6 @@ CLOSE: dict[str, Function] = {
     "average and weights": lambda v: np.average(v, weights=v * v + 1, returned=True),
 }
 """Functions whose results are those of kernels, or of sums."""
-
-
-def assert_same(got: Any, want: Any, close: bool) -> None:
-    if isinstance(want, Exception):
-        assert (type(got), str(got)) == (type(want), str(want))
-        return
-    assert type(got) is type(want), (got, want)
-    if isinstance(want, tuple | list):
-        assert len(got) == len(want)
-        for ours, theirs in zip(got, want, strict=True):
-            assert_same(ours, theirs, close)
-    elif isinstance(want, np.ndarray | np.generic):
-        assert (got.dtype, got.shape) == (want.dtype, want.shape)
-        if close and want.dtype.kind in "fc":
-            single = want.dtype.itemsize // (2 if want.dtype.kind == "c" else 1) < 8
-            np.testing.assert_allclose(got, want, rtol=2e-3 if single else 1e-9, atol=1e-2 if single else 1e-9)
-        else:
-            np.testing.assert_array_equal(got, want)
-            if want.dtype.kind == "f":
-                there = ~np.isnan(want)
-                np.testing.assert_array_equal(np.signbit(got)[there], np.signbit(want)[there])
-        if isinstance(want, np.ndarray):
-            assert got.flags.writeable == want.flags.writeable
-    else:
-        assert got == want
 
 
 @pytest.mark.filterwarnings("ignore")
