@@ -17,7 +17,7 @@ def arrays(draw: st.DrawFn, shape: tuple[int, ...]) -> npt.NDArray[np.float64]:
     gaps = [draw(st.sampled_from((1, 1, 2))) for _ in shape]
     repeated = [draw(st.sampled_from((False, False, True))) for _ in shape]
     lengths = [1 if repeats else length * gap for length, gap, repeats in zip(shape, gaps, repeated, strict=True)]
-    memory = np.empty([lengths[axis] for axis in order]).transpose(np.argsort(order))
+    memory = np.zeros([lengths[axis] for axis in order]).transpose(np.argsort(order))
     steps = [draw(st.sampled_from((1, -1))) * gap for gap in gaps]
     parts = [slice(None) if repeats else slice(None, None, step) for step, repeats in zip(steps, repeated, strict=True)]
     return np.broadcast_to(memory[tuple(parts)], shape)

@@ -131,12 +131,12 @@ def tell_what_is_missing(error: Exception, function: Callable[..., Any]) -> None
     if required is None:
         if "argument" in str(error):
             note(error, f"It was called with only the array: {_remedy(function, [])}")
-    elif len(required) > _ARRAY_AND_DICT and not _is_its_own(error):
-        note(error, f"It was called with only the array: {_remedy(function, required[1:])}")
     elif len(required) == _ARRAY_AND_DICT and _is_numpys(function):
         given = "NumPy functions and ufuncs get no dict to fill for it"
         text = f"It has a second required parameter, {shown(required[1].name)}, but {given}"
         note(error, f"{text}: {_remedy(function, required[1:])}")
+    elif required[1:] and not _is_its_own(error):
+        note(error, f"It was called with only the array: {_remedy(function, required[1:])}")
 
 
 def _is_its_own(error: Exception) -> bool:
