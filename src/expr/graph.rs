@@ -164,6 +164,14 @@ impl Graph {
         self.nodes.get(id).and_then(|known| known.len)
     }
 
+    /// The number of the array whose elements a node has; `None` for other nodes.
+    pub fn array_of(&self, id: NodeId) -> Option<usize> {
+        match self.nodes.get(id)?.node {
+            Node::Source(number) => Some(number),
+            _ => None,
+        }
+    }
+
     /// All nodes, each after the nodes that it is computed from.
     pub(super) fn nodes(&self) -> &[Known] {
         &self.nodes

@@ -83,6 +83,18 @@ impl Session {
         Ok(state.session.graph().source(number, view.dtype(), view.len()))
     }
 
+    /// Lets go of the array whose elements a node has. Nobody may ask for what is computed from it any more.
+    fn forget(&self, py: Python<'_>, node: NodeId) {
+        let mut state = self.state(py);
+        let State { session, arrays, .. } = &mut *state;
+        let first = arrays.first().map(|array| array.clone_ref(py));
+        let number = session.graph().array_of(node).filter(|&number| number > 0);
+        if let (Some(first), Some(array)) = (first, number.and_then(|number| arrays.get_mut(number))) {
+            // Arrays keep their numbers.
+            *array = first;
+        }
+    }
+
     /// Says that a node has the elements of another in the order of memory, in which statistics read them.
     fn turn(&self, py: Python<'_>, node: NodeId, turned: NodeId) {
         self.state(py).session.turn(node, turned);

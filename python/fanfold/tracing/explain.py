@@ -16,7 +16,10 @@ LONGEST = 100
 
 def explained(traced: TracedCalls, kernels: Sequence[tuple[str, _core.Kernel]]) -> Iterator[str]:
     """The lines of the description. The run's kernels are given with their keys."""
-    made = {call.key: set(call.trace.nodes) for call in traced.calls.values()}
+    made = {
+        call.key: {node.inputs[0] if node.operation == "values" else node for node in call.trace.nodes}
+        for call in traced.calls.values()
+    }
     wanted = {key: _all_of(nodes) for key, nodes in made.items()}
     named = _Names(traced.data)
     for number, sweep in enumerate(traced.formulas.sweeps, 1):

@@ -56,7 +56,6 @@ class Formulas:
         # Whether all functions have returned, and all that they wait for is known.
         self.is_over = False
         self._kept = 0
-        self._held: set[Any] = set()
         self._nodes: dict[Any, Node] = {}
         # The elements of arrays in the order of other axes, and the nodes that stand for others.
         self._turned_sources: dict[tuple[Node, Order], int] = {}
@@ -82,13 +81,13 @@ class Formulas:
         self._kept += size
         return True
 
-    def holds(self, array: Array) -> bool:
-        """The same for an array of somebody else's, which counts once."""
-        place = array.__array_interface__["data"][0], array.shape, array.strides
-        if place not in self._held and not self.keeps(array.nbytes):
-            return False
-        self._held.add(place)
-        return True
+    def forget(self, source: Node) -> None:
+        """Lets go of the array of a source that is not shared, after what was computed from it is known."""
+        turned = [key for key in self._turned_sources if key[0] is source]
+        for number in (source.id, *map(self._turned_sources.pop, turned)):
+            if number is not None:
+                self.session.forget(number)
+        source.operation = Source(np.empty(0, source.dtype))
 
     # ---- making nodes ----
 
@@ -366,7 +365,8 @@ class Formulas:
     def sweep(self, workers: int) -> None:
         """Sweeps once for all requests, and once for each array with requests along its axes."""
         self.sweeps += self.along_axes.sweep(workers)
-        asked = [node for node, _ in self._asked.values()]
+        # The record of sweeps outlives the elements that functions have dropped.
+        asked = [self.values(*node.inputs) if node.operation == "values" else node for node, _ in self._asked.values()]
         begun = time.perf_counter()
         try:
             with self.deadline.within() as left:

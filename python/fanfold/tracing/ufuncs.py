@@ -141,20 +141,25 @@ def with_others(trace: Trace | None, function: np.ufunc, inputs: Any) -> Deferre
     if trace is None or not trace.active:
         return None
     others = [each for each in inputs if type(each) is np.ndarray and each.ndim]
-    if not others or not all(trace.follows(each) and trace.formulas.holds(each) for each in others):
+    shapes = [node.shape for each in inputs if (node := elements_of(trace, each)) is not None]
+    # What is broadcast would be kept.
+    if not others or not all(each.shape in shapes and takes(each.dtype) and trace.follows(each) for each in others):
         return None
-    read = [_as_traced(trace, each) if any(each is other for other in others) else each for each in inputs]
-    node = ufunc_node(trace, function, read)
+    sources = [trace.formulas.new_source(locked(each)) for each in others]
+    views = {id(each): _as_traced(trace, source) for each, source in zip(others, sources, strict=True)}
+    node = ufunc_node(trace, function, [views.get(id(each), each) for each in inputs])
     if node is None or not isinstance(node.shape, tuple) or node.is_number:
         return None
-    return made_array(trace, trace.force(node, None, at_once=True))
+    values = trace.force(node, None, at_once=True)
+    for source in sources:
+        trace.formulas.forget(source)
+    return made_array(trace, values)
 
 
-def _as_traced(trace: Trace, array: Any) -> Any:
+def _as_traced(trace: Trace, source: Node) -> Any:
     """An array as formulas of this moment read it: its node is not shared with those of later ones."""
-    view: Any = locked(array).view(Traced)
-    view._trace = trace
-    view._known = trace.formulas.new_source(view._plain()) if takes(array.dtype) else None
+    view: Any = source.operation.array.view(Traced)
+    view._trace, view._known = trace, source
     return view
 
 
