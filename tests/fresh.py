@@ -33,9 +33,14 @@ def started_since(before):
 
 
 def run_script(
-    source: str, *, timeout: float = 50, environment: dict[str, str] | None = None, prelude: str = PRELUDE
+    source: str,
+    *,
+    timeout: float = 50,
+    environment: dict[str, str] | None = None,
+    prelude: str = PRELUDE,
+    silent: bool = False,
 ) -> str:
-    """What the script prints. It has to end by itself, in time, with exit code 0."""
+    """What the script prints. It has to end by itself, in time, with exit code 0; if `silent`, without a warning."""
     done = subprocess.run(
         [sys.executable, "-W", "ignore::DeprecationWarning", "-c", prelude + textwrap.dedent(source)],
         capture_output=True,
@@ -46,4 +51,5 @@ def run_script(
         env={**os.environ, "OPENBLAS_NUM_THREADS": "1", **(environment or {})},
     )
     assert done.returncode == 0, f"exit code {done.returncode}\n{done.stdout}\n{done.stderr}"
+    assert not (silent and done.stderr), done.stderr
     return done.stdout.strip()

@@ -15,6 +15,7 @@ has a name. Each named kernel is also a constructor of this module that takes it
 from fanfold import _core
 from fanfold._core import Kernel, KernelPanic
 from fanfold.api import Plan, Pool, plan, run, show_config
+from fanfold.background import arun, submit
 from fanfold.describe import describe
 from fanfold.kernels import *  # noqa: F403 - one constructor for each kernel of the catalogue
 from fanfold.kernels import KernelInfo, Parameter, kernels
@@ -35,11 +36,13 @@ __all__ = [
     "Report",
     "Times",
     "Results",
+    "arun",
     "describe",
     "kernels",
     "plan",
     "run",
     "show_config",
+    "submit",
     *_constructors,
 ]
 

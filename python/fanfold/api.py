@@ -6,6 +6,7 @@ A call finds and reports all problems together, before it touches any data: see 
 import math
 import time
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from types import TracebackType
 from typing import Any, Literal, Never, Self
 
@@ -15,9 +16,11 @@ import numpy.typing as npt
 from fanfold import _core, checks, columns
 from fanfold.accepted import Data
 from fanfold.calling import Called, budget
-from fanfold.deadline import UNLIMITED, Deadline
+from fanfold.deadline import UNLIMITED, deadline_of
 from fanfold.dict_outputs import filling, wants_dict
 from fanfold.failures import in_the_name_of_all, raise_failures, raise_problems
+from fanfold.futures import RunFuture, submitted
+from fanfold.progress import reported
 from fanfold.results import Ran, Results
 from fanfold.run import Run
 from fanfold.shapes import Axis, item_arrays
@@ -30,6 +33,7 @@ NanPolicy = Literal["propagate", "omit", "raise"]
 
 Out = Mapping[Any, npt.NDArray[Any]]
 OnError = Literal["raise", "return"]
+Progress = bool | Callable[..., Any] | None
 
 Function = str | _core.Kernel | Callable[[npt.NDArray[Any]], Any] | Callable[[npt.NDArray[Any], dict[str, Any]], Any]
 Functions = Function | Iterable[Function] | Mapping[Any, Function]
@@ -106,13 +110,19 @@ class Plan:
         timeout: float | None = None,
         out: Out | None = None,
         processes: bool = False,
+        progress: Progress = None,
         **others: Never,
     ) -> Results:
         """Run the functions over an array. The parameters are those of `run`."""
-        if others:
+        if others or progress is not None:
             problems: list[Exception] = []
             checks.unknown(others, "run", problems)
+            checks.progress(progress, problems)
             raise_problems(problems, "the call cannot be run")
+        if progress:
+            how: dict[str, Any] = {"workers": workers, "axis": axis, "keepdims": keepdims, "where": where}
+            how |= {"weights": weights, "by": by, "on_error": on_error, "timeout": timeout, "out": out}
+            return reported(partial(self.run, data, processes=processes, **how), progress)
         begun = time.perf_counter()
         usual = workers is None and timeout is None and on_error is _RAISE and out is None and processes is False
         parted = axis is not None or where is not None or weights is not None or by is not None or keepdims is not False
@@ -134,8 +144,7 @@ class Plan:
             raise AssertionError("what cannot be opened is a problem")
         taking = {"axis": found.axis, "keepdims": keepdims} if parted else {}
         count = workers.workers if isinstance(workers, Pool) else int(workers or 0)
-        deadline = UNLIMITED if timeout is None else Deadline(timeout)
-        return Run(self, found, taking, count, deadline, given, begun, bool(processes)).results(on_error)
+        return Run(self, found, taking, count, deadline_of(timeout), given, begun, bool(processes)).results(on_error)
 
     @in_the_name_of_all
     def _at_once(self, data: Elements, opening: Opening, begun: float) -> Results:
@@ -308,12 +317,20 @@ class Pool:
         timeout: float | None = None,
         out: Out | None = None,
         processes: bool = False,
+        progress: Progress = None,
         **others: Never,
     ) -> Results:
         """Call `fanfold.run` with this pool's workers."""
         options: dict[str, Any] = {"axis": axis, "keepdims": keepdims, "where": where, "weights": weights, "by": by}
-        options |= {"on_error": on_error, "timeout": timeout, "out": out, "processes": processes}
+        options |= {"on_error": on_error, "timeout": timeout, "out": out, "processes": processes, "progress": progress}
         return run(data, functions, workers=self, nan_policy=nan_policy, **options, **others)
+
+    def submit(self, data: Data, functions: Functions, **options: Any) -> RunFuture:
+        """Call `fanfold.submit` with this pool's workers."""
+        problems: list[Exception] = []
+        self._check(problems)
+        raise_problems(problems, "the call cannot be run")
+        return submitted(partial(self.run, data, functions, **options))
 
     def _check(self, problems: list[Exception]) -> None:
         if self._closed:
@@ -351,6 +368,7 @@ def run(
     timeout: float | None = None,
     out: Out | None = None,
     processes: bool = False,
+    progress: Progress = None,
     **others: Never,
 ) -> Results:
     """Run all functions over one array, native kernels together in as few passes as possible, without the GIL.
@@ -415,6 +433,10 @@ def run(
     processes : bool
         Whether functions that cannot be fused run in worker processes, as many at a time as there are workers. It pays
         for functions that hold the GIL: pure Python, and most of pandas (``docs/processes.md``).
+    progress : bool or callable, optional
+        What tells how far the call is, at most ten times a second. ``True`` writes a line to stderr, after half a
+        second, if that is a terminal or a notebook. A class like ``tqdm`` gets a bar of its own. Any other callable is
+        called with ``(done, total)`` in the calling thread; `total` is 1000, and `done` never decreases.
 
     Returns
     -------
@@ -449,12 +471,15 @@ def run(
     problems: list[Exception] = []
     if others:
         checks.unknown(others, "run", problems)
+    checks.progress(progress, problems)
     planned = _planned(functions, nan_policy, problems)
     if problems:
         wrong: list[Exception] = []
         found = opened(data, by, where, weights, axis, problems=wrong)
         planned._check(found, wrong, workers, on_error, timeout, out, processes, problems)
     how: dict[str, Any] = {"on_error": on_error, "timeout": timeout, "out": out, "processes": processes}
+    if progress:
+        how["progress"] = progress
     if axis is None and where is None and weights is None and by is None and keepdims is False:
         return planned.run(data, workers=workers, **how)
     how |= {"axis": axis, "keepdims": keepdims, "where": where, "weights": weights, "by": by}

@@ -180,6 +180,14 @@ def workers(value: Any, problems: Problems, pool: str = ", a Pool") -> None:
         problems.append(ValueError(f"{expected}, not {shown(value)}{remedy}"))
 
 
+def progress(value: Any, problems: Problems) -> None:
+    """Check what tells how far a call is."""
+    if value is None or isinstance(value, bool) or callable(value):
+        return
+    remedy = "pass True for a line on stderr, a class like tqdm, or a function of (done, total)"
+    problems.append(TypeError(f"progress must be a bool, a class or a function, not {shown(value)}: {remedy}"))
+
+
 def timeout(value: Any, problems: Problems) -> None:
     """Check that it is a number of seconds, or None."""
     expected = "timeout must be a number of seconds > 0 or None"

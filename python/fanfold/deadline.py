@@ -1,21 +1,27 @@
-"""`Deadline`: the timeout of a call. Each part of the work gets the time that is left."""
+"""`Deadline`: when a call must end: at its timeout, or once its future was cancelled. Each part gets the time left."""
 
 import time
 from collections.abc import Iterator
+from concurrent.futures import CancelledError
 from contextlib import contextmanager
 from typing import Any
 
+from fanfold import _core
+
 
 class Deadline:
-    """The time when a call must end, if there is one."""
+    """The time when a call must end, if there is one, and whether it was cancelled."""
 
-    def __init__(self, timeout: Any) -> None:
+    def __init__(self, timeout: Any, watch: _core.Watch | None = None) -> None:
+        self.watch = watch
         # A timeout this long counts as no timeout.
         self.seconds = float(timeout) if timeout is not None and timeout < 1e9 else None
         self._begun = time.monotonic()
 
     def left(self) -> float | None:
-        """Return the seconds that are left, or None without a deadline; raise if none are left."""
+        """Return the seconds that are left, or None without a deadline; raise if none are left, or if cancelled."""
+        if self.watch is not None and self.watch.is_stopped:
+            raise CancelledError("the call was cancelled")
         if self.seconds is None:
             return None
         rest = self._begun + self.seconds - time.monotonic()
@@ -44,3 +50,9 @@ class Deadline:
 
 UNLIMITED = Deadline(None)
 """No deadline. (A small run takes a few microseconds; making a deadline took a tenth of that.)"""
+
+
+def deadline_of(timeout: Any) -> Deadline:
+    """Return the deadline of a call with this timeout, in the thread that runs it."""
+    watch = _core.Watch.current()
+    return UNLIMITED if timeout is None and watch is None else Deadline(timeout, watch)

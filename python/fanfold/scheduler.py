@@ -15,7 +15,7 @@ tolerate this; an interrupted wait on a condition could leave its lock held. The
 import threading
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from typing import Any, Protocol
 
@@ -103,12 +103,16 @@ def standing_in() -> Iterator[None]:
         _core.stand_in(before)
 
 
-def in_turn(calls: Iterable[Call], work: Work) -> None:
+def in_turn(calls: Collection[Call], work: Work, watch: _core.Watch | None = None) -> None:
     """Calls the functions one after the other, in the calling thread."""
+    if watch is not None:
+        watch.add_functions(len(calls))
     with standing_in():
         for call in calls:
             work.check()
             call.attempt()
+            if watch is not None:
+                watch.end_function()
 
 
 class Scheduler:
@@ -116,7 +120,7 @@ class Scheduler:
 
     def __init__(
         self,
-        calls: Iterable[Call],
+        calls: Collection[Call],
         work: Work,
         workers: int,
         deadline: Deadline,
@@ -134,6 +138,9 @@ class Scheduler:
         self._elsewhere = elsewhere
         self._holders = Holders()
         self._pending = deque(calls)
+        self._watch = deadline.watch
+        if self._watch is not None:
+            self._watch.add_functions(len(calls))
         self._lock = threading.Lock()
         # Released when something has happened that the calling thread should check.
         self._news = threading.Lock()
@@ -234,6 +241,8 @@ class Scheduler:
             with standing_in():
                 while not self.stopped:
                     call.attempt()
+                    if self._watch is not None:
+                        self._watch.end_function()
                     with self._lock:
                         # Functions that have begun go first.
                         if not self._pending or self._ready or self._fatal is not None:
@@ -270,6 +279,8 @@ class Scheduler:
         self._work.check()
         if own is not None:
             in_turn((own,), self._work)
+            if self._watch is not None:
+                self._watch.end_function()
         if own is not None or not sweep:
             return True
         served = self._work.sweep(waiting, free)

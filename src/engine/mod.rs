@@ -22,12 +22,12 @@ mod rows;
 mod run;
 mod session;
 
-pub use control::{Control, POLL};
+pub use control::{Control, POLL, Progress, Watch};
 pub use formulas_of_rows::{FormulasOfRows, RowAnswers, RowRequest};
 pub use groups::{Groups, Labels, MOST_LABELS};
 pub use partition::{Grouped, Inputs, Partition, Parts, run_parts};
 pub use pass::{Pass, States, Swept};
-pub use pool::{Pool, Workers, available_workers, is_worker, stand_in};
+pub use pool::{Pool, Workers, available_workers, is_worker, limit_workers, stand_in};
 pub use rows::{Table, run_rows};
 pub use run::{Outcome, Prepared, is_small, run};
 pub use session::{Session, SweepResult};

@@ -11,16 +11,18 @@ use crate::error::Error;
 /// The function that a worker calls between two pieces of work; an error ends the work.
 pub(super) type Between<'a> = &'a mut dyn FnMut() -> Result<(), Error>;
 
-/// Runs `work` on every worker, but on at most `most` of them, until no work is left.
+/// Runs `work` on every worker until none of its pieces is left; each worker calls its function after each piece.
 pub(super) fn run_on_all(
     workers: &Workers,
-    most: usize,
+    pieces: usize,
     control: &Control<'_>,
     work: &(dyn Fn(Between<'_>) -> Result<(), Error> + Sync),
 ) -> Result<(), Error> {
     // A small array is done before anyone could stop it, and checks are not free.
     let mut checked = Instant::now();
+    control.begin(pieces);
     let mut look_around = || {
+        control.advance();
         if checked.elapsed() < POLL {
             return Ok(());
         }
@@ -33,14 +35,18 @@ pub(super) fn run_on_all(
         // threads often woke on the same core, for half of a run of 10 ms.
         Workers::Team(pool) => pool,
     };
-    let others = pool.threads().current_num_threads().min(most.saturating_sub(1));
+    let others = pool.threads().current_num_threads().min(pieces.saturating_sub(1));
     let latch = Latch::new(others);
     pool.threads().in_place_scope(|scope| {
         for _ in 0..others {
             scope.spawn(|_| {
                 let _done = latch.guard();
                 // The other threads make no checks; the flag tells them to stop.
-                let _ = work(&mut || Ok(()));
+                let mut advance = || {
+                    control.advance();
+                    Ok(())
+                };
+                let _ = work(&mut advance);
             });
         }
         // The scope ends when the other threads have ended, whatever is returned here.

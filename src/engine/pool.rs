@@ -3,14 +3,17 @@
 //! * Nothing is built at import, and rayon's global pool is never touched.
 //! * Threads do not survive a fork: in the child process a pool has no threads, and using or dropping it would hang.
 //!   Pools are therefore listed under the process that built them, found only by that process, and never dropped.
-//! * A pool works for one run at a time. A run that asks for a busy pool computes on its own thread only.
+//! * A pool works for one run at a time. A run that asks for a busy pool computes on its own thread only. Watched calls
+//!   share the workers instead: each gets a pool of its share, and there may be several of one size.
 //! * The list is a chain of cells that are set once. It has no lock, so no lock can be held at a fork.
 
 use std::cell::Cell;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::thread::available_parallelism;
 
 use once_cell::race::OnceBox;
+
+use crate::engine::control::Watch;
 
 /// The threads that compute.
 #[derive(Debug)]
@@ -38,8 +41,8 @@ impl Workers {
     pub fn granted(workers: usize) -> Workers {
         let mut others = workers.saturating_sub(1);
         while others > 0 {
-            if let Some(pool) = listed(others) {
-                return pool.take().map_or(Workers::Caller, Workers::Team);
+            if let Some(workers) = team(others, Watch::count() > 1) {
+                return workers;
             }
             others /= 2;
         }
@@ -89,10 +92,20 @@ thread_local! {
 
 const THREAD_NAME: &str = "fanfold-";
 
-/// The number of processors that this process may use, by its affinity and its cgroup's quota.
-///
-/// Looked up once per process: reading the quota takes 22 µs, as long as a small run.
+/// Sets the most workers that [`available_workers`] counts: what the user's environment says.
+pub fn limit_workers(most: usize) {
+    MOST.store(most.max(1), Ordering::Relaxed);
+}
+
+static MOST: AtomicUsize = AtomicUsize::new(usize::MAX);
+
+/// The number of processors that this process may use, by its affinity, its cgroup's quota and [`limit_workers`].
 pub fn available_workers() -> usize {
+    processors().min(MOST.load(Ordering::Relaxed))
+}
+
+/// Looked up once per process: reading the quota takes 22 µs, as long as a small run.
+fn processors() -> usize {
     static KNOWN: AtomicU64 = AtomicU64::new(0);
     let process = u64::from(std::process::id()) << 32;
     let known = KNOWN.load(Ordering::Relaxed);
@@ -122,15 +135,19 @@ impl Listed {
     }
 }
 
-/// The pool with this number of threads; `None` if the system does not start them.
-fn listed(count: usize) -> Option<&'static Listed> {
+/// The calling thread with the pool of this number of threads; alone, if the pool is busy. If there may be `several` such
+/// pools, the first that is free. `None` says that the system does not start the threads.
+fn team(count: usize, several: bool) -> Option<Workers> {
     static CHAIN: OnceBox<Listed> = OnceBox::new();
     let process = std::process::id();
     let mut place = &CHAIN;
     let mut fresh = None;
     loop {
         match place.get() {
-            Some(found) if found.process == process && found.count == count => return Some(found),
+            Some(found) if found.process == process && found.count == count => match found.take() {
+                None if several => place = &found.next,
+                taken => return Some(taken.map_or(Workers::Caller, Workers::Team)),
+            },
             Some(found) => place = &found.next,
             None => {
                 let made = if let Some(made) = fresh.take() {
@@ -157,12 +174,21 @@ mod tests {
 
     #[test]
     fn a_pool_is_built_once_for_each_number_of_threads() {
-        let threads: Vec<_> =
-            (0..4).map(|_| std::thread::spawn(|| listed(3).map(|pool| std::ptr::from_ref(pool).addr()))).collect();
-        let mut found: Vec<_> = threads.into_iter().filter_map(|thread| thread.join().ok()).collect();
+        let address = |workers: Option<Workers>| match workers {
+            Some(Workers::Team(pool)) => Some(std::ptr::from_ref(pool.0).addr()),
+            _ => None,
+        };
+        let mut found: Vec<_> = (0..4).map(|_| address(team(3, false))).collect();
         found.dedup();
         assert!(matches!(found[..], [Some(_)]));
-        assert!(listed(2).is_some_and(|pool| pool.threads.current_num_threads() == 2));
+        assert!(team(2, false).is_some_and(|workers| workers.count() == 3));
+    }
+
+    #[test]
+    fn there_may_be_several_pools_of_one_size() {
+        let teams: Vec<_> = (0..3).filter_map(|_| team(6, true)).collect();
+        assert!(teams.iter().all(|workers| workers.count() == 7));
+        assert!(team(6, false).is_some_and(|workers| workers.count() == 1));
     }
 
     #[test]
@@ -177,7 +203,10 @@ mod tests {
     #[test]
     fn a_worker_computes_alone() {
         assert!(!is_worker());
-        let nested = listed(2).map(|pool| pool.threads.install(|| Workers::new(4).count()));
+        let nested = match team(9, false) {
+            Some(Workers::Team(pool)) => Some(pool.threads().install(|| Workers::new(4).count())),
+            _ => None,
+        };
         assert_eq!(nested, Some(1));
         let before = stand_in(true);
         assert_eq!((before, Workers::new(4).count()), (false, 1));

@@ -37,7 +37,9 @@ mod _core {
     #[pymodule_export]
     use super::ufunc::UfuncLoop;
     #[pymodule_export]
-    use super::{config, is_worker, stand_in};
+    use super::waiting::Watch;
+    #[pymodule_export]
+    use super::{config, is_worker, limit_workers, stand_in};
 
     use pyo3::prelude::*;
 
@@ -61,6 +63,12 @@ fn config(py: Python<'_>) -> PyResult<Bound<'_, pyo3::types::PyDict>> {
     config.set_item("simd_problem", Level::forced().err())?;
     config.set_item("workers", crate::engine::available_workers())?;
     Ok(config)
+}
+
+/// Sets the most workers of calls that do not say how many.
+#[pyfunction]
+fn limit_workers(most: usize) {
+    crate::engine::limit_workers(most);
 }
 
 /// Whether the calling thread is one of fanfold's own.

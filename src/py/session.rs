@@ -9,7 +9,7 @@ use pyo3::prelude::*;
 use pyo3::sync::MutexExt;
 
 use crate::dtype::{Buffer, Constant, DType, ItemType, Number};
-use crate::engine::{self, Control, SweepResult, Workers};
+use crate::engine::{self, SweepResult, Workers};
 use crate::error::Error;
 use crate::expr::{self, EXPONENTS, Graph, Loop, NodeId, Operation, Step};
 use crate::kernel::{Input as Elements, NanPolicy, Request, Subject};
@@ -34,8 +34,8 @@ pub(super) struct Session {
 
 struct State {
     session: engine::Session<'static>,
-    /// The arrays to read; the first is the call's array.
-    arrays: Vec<Py<PyUntypedArray>>,
+    /// The arrays to read, each in pieces that follow one another; the first is the call's array.
+    arrays: Vec<Vec<Py<PyUntypedArray>>>,
     /// The arrays that the next sweep writes to.
     outputs: Vec<Py<PyUntypedArray>>,
     /// The requested kernels, for messages.
@@ -64,7 +64,7 @@ impl Session {
         let session = engine::Session::new(view.dtype(), view.len());
         let state = State {
             session,
-            arrays: vec![array.clone().unbind()],
+            arrays: vec![vec![array.clone().unbind()]],
             outputs: Vec::new(),
             kernels: HashMap::new(),
             answers: HashMap::new(),
@@ -73,13 +73,13 @@ impl Session {
         Ok(Session { dtype: view.dtype(), state: Mutex::new(state) })
     }
 
-    /// The node of another array's elements. The array is kept alive.
-    fn source(&self, array: &Bound<'_, PyUntypedArray>) -> PyResult<NodeId> {
-        let py = array.py();
-        let view = input::view(array)?;
+    /// The node of the elements of another array, or of several arrays of one dtype and one axis, one after the other.
+    /// The arrays are kept alive.
+    fn source<'py>(&self, py: Python<'py>, pieces: Vec<Bound<'py, PyUntypedArray>>) -> PyResult<NodeId> {
+        let view = joined(&pieces)?;
         let mut state = self.state(py);
         let number = state.arrays.len();
-        state.arrays.push(array.clone().unbind());
+        state.arrays.push(pieces.iter().map(|piece| piece.clone().unbind()).collect());
         Ok(state.session.graph().source(number, view.dtype(), view.len()))
     }
 
@@ -87,11 +87,11 @@ impl Session {
     fn forget(&self, py: Python<'_>, node: NodeId) {
         let mut state = self.state(py);
         let State { session, arrays, .. } = &mut *state;
-        let first = arrays.first().map(|array| array.clone_ref(py));
+        let first = arrays.first().map(|pieces| pieces.iter().map(|piece| piece.clone_ref(py)).collect());
         let number = session.graph().array_of(node).filter(|&number| number > 0);
-        if let (Some(first), Some(array)) = (first, number.and_then(|number| arrays.get_mut(number))) {
+        if let (Some(first), Some(pieces)) = (first, number.and_then(|number| arrays.get_mut(number))) {
             // Arrays keep their numbers.
-            *array = first;
+            *pieces = first;
         }
     }
 
@@ -150,7 +150,7 @@ impl Session {
         let dtype = self.dtype(&mut state, node);
         let mut request = call.entry.request(&call.arguments, Subject::of(node, dtype), nan_policy)?;
         if let Request::Array(unwritten) = &request {
-            let input = Input::Array(state.arrays[0].bind(py).clone());
+            let input = Input::Array(state.arrays[0][0].bind(py).clone());
             let len = (unwritten.len)(state.session.graph().len(node).unwrap_or(0));
             let bytes = len.saturating_mul(unwritten.dtype.size());
             let array = out
@@ -212,17 +212,19 @@ impl Session {
     fn sweep<'py>(&self, py: Python<'py>, workers: usize, timeout: Option<f64>) -> PyResult<Answers<'py>> {
         let mut state = self.state(py);
         let State { session, arrays, outputs, kernels, answers: written, most_workers } = &mut *state;
-        let arrays: Vec<Bound<'py, PyUntypedArray>> = arrays.iter().map(|array| array.bind(py).clone()).collect();
-        let views = arrays.iter().map(input::view).collect::<Result<Vec<_>, Error>>()?;
+        let bound = |pieces: &Vec<Py<_>>| pieces.iter().map(|piece| piece.bind(py).clone()).collect();
+        let arrays: Vec<Vec<Bound<'py, PyUntypedArray>>> = arrays.iter().map(bound).collect();
+        let views = arrays.iter().map(|pieces| joined(pieces)).collect::<PyResult<Vec<_>>>()?;
         let workers = Workers::granted(waiting::most(workers, views.iter().map(View::len).max().unwrap_or(0)));
         *most_workers = workers.count().max(*most_workers);
-        let told = waiting::detached(py, |go_on| session.sweep(&views, &workers, &Control::new(timeout, go_on)));
+        let told = waiting::detached(py, timeout, |control| session.sweep(&views, &workers, control));
         outputs.clear();
         let SweepResult { answers, flags, mut sources, .. } = told??;
         sources.sort_unstable();
         sources.dedup();
-        let bytes = bytes(sources.iter().filter_map(|&source| views.get(source)).map(View::extent));
-        let first = Input::Array(arrays[0].clone());
+        let read = sources.iter().filter_map(|&source| arrays.get(source)).flatten().map(input::view);
+        let bytes = bytes(read.collect::<Result<Vec<_>, Error>>()?.iter().map(View::extent));
+        let first = Input::Array(arrays[0][0].clone());
         let answers = answers.into_iter().map(|(who, answer)| {
             let (who, answer) = match (who, answer) {
                 (RequestId::Call(who), answer) => (who, answer),
@@ -244,6 +246,19 @@ impl Session {
         });
         let flags = flags.into_iter().map(|(node, flags)| (node, flags.0)).collect();
         Ok((answers.collect(), flags, !sources.is_empty(), bytes))
+    }
+}
+
+/// The elements of arrays of one dtype, one after the other; several arrays have one axis each.
+fn joined<'a>(pieces: &'a [Bound<'_, PyUntypedArray>]) -> PyResult<View<'a>> {
+    let mut views = pieces.iter().map(input::view).collect::<Result<Vec<_>, Error>>()?;
+    match views.as_slice() {
+        [_] => Ok(views.swap_remove(0)),
+        [first, ..] if views.iter().all(|view| view.dtype() == first.dtype()) => {
+            let dtype = first.dtype();
+            Ok(View::of_pieces(views, dtype))
+        }
+        _ => Err(PyValueError::new_err("the pieces of an array must have one dtype")),
     }
 }
 

@@ -4,12 +4,78 @@
 //! reason: before Python 3.14, when the interpreter exits, it unwinds every other thread that wants to run Python code,
 //! and Rust frames must not be unwound. For this reason the Python half calls the users' functions.
 
-use std::sync::{Mutex, PoisonError};
+use std::cell::RefCell;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 
 use crate::engine::{self, Control, Workers};
+
+pyo3::import_exception!(concurrent.futures, CancelledError);
+
+/// A call as another thread sees it: how far it is, and whether it is to stop.
+#[pyclass(frozen, module = "fanfold._core")]
+pub(super) struct Watch(Arc<engine::Watch>);
+
+#[pymethods]
+impl Watch {
+    #[new]
+    fn new() -> Watch {
+        Watch(Arc::new(engine::Watch::new()))
+    }
+
+    /// Has the calls of the current thread watched by this from now on; `None` ends that.
+    #[staticmethod]
+    fn watch(watch: Option<&Watch>) {
+        WATCH.set(watch.map(|watch| Arc::clone(&watch.0)));
+    }
+
+    /// Stops the call: within 100 ms it raises `CancelledError`.
+    fn stop(&self) {
+        self.0.stop();
+    }
+
+    /// Whether it was stopped.
+    #[getter]
+    fn is_stopped(&self) -> bool {
+        self.0.is_stopped()
+    }
+
+    /// Tells that so many of the user's functions are to be called.
+    fn add_functions(&self, count: usize) {
+        self.0.add_functions(count);
+    }
+
+    /// Tells that one of them has returned.
+    fn end_function(&self) {
+        self.0.end_function();
+    }
+
+    /// How many jobs for all workers have begun; how many pieces of the latest one are done, of how many; how many
+    /// functions the call has begun with, and how many have returned.
+    #[getter]
+    fn progress(&self) -> (u64, usize, usize, usize, usize) {
+        let engine::Progress { jobs, done, pieces, functions, returned } = self.0.progress();
+        (jobs, done, pieces, functions, returned)
+    }
+
+    /// The watch of the current thread's calls, if they are watched.
+    #[staticmethod]
+    fn current() -> Option<Watch> {
+        WATCH.with_borrow(|watch| watch.as_ref().map(|watch| Watch(Arc::clone(watch))))
+    }
+
+    /// The part of so many workers that each watched call gets.
+    #[staticmethod]
+    fn share(workers: usize) -> usize {
+        engine::Watch::share(workers)
+    }
+}
+
+thread_local! {
+    static WATCH: RefCell<Option<Arc<engine::Watch>>> = const { RefCell::new(None) };
+}
 
 /// The options of a run.
 pub(super) struct RunOptions {
@@ -32,27 +98,34 @@ impl RunOptions {
             0 => Workers::new(most(engine::available_workers(), len)),
             count => Workers::new(most(count, len)),
         };
-        let result = detached(py, |go_on| action(&workers, &Control::new(self.timeout, go_on)))?;
+        let result = detached(py, self.timeout, |control| action(&workers, control))?;
         Ok((result, workers.count()))
     }
 }
 
-/// Limits the workers to the number of pieces.
+/// Limits the workers to the number of pieces, and to the share of a watched call.
 pub(super) fn most(workers: usize, len: usize) -> usize {
+    let workers = if WATCH.with_borrow(Option::is_some) { engine::Watch::share(workers) } else { workers };
     workers.min(engine::Pass::chunks(len))
 }
 
-/// Runs a function without the interpreter. The function gets a callback that lets Python handle signals and returns
-/// whether to continue. An exception of a signal handler (Ctrl-C) ends the run and is raised here.
+/// Runs a function without the interpreter, under a control that lets Python handle signals. An exception of a signal
+/// handler (Ctrl-C) ends the run and is raised here, and so is `CancelledError` if the run is watched and was stopped.
 pub(super) fn detached<R: Send>(
     py: Python<'_>,
-    action: impl FnOnce(&(dyn Fn() -> bool + Sync)) -> R + Send,
+    timeout: Option<f64>,
+    action: impl FnOnce(&Control<'_>) -> R + Send,
 ) -> PyResult<R> {
     let interrupt = Mutex::new(None);
     let is_main = is_main_thread(py)?;
-    let go_on = || !is_main || check_signals(&interrupt);
-    let result = py.detach(|| action(&go_on));
+    let watch = WATCH.with_borrow(Clone::clone);
+    let is_stopped = || watch.as_ref().is_some_and(|watch| watch.is_stopped());
+    let go_on = || !is_stopped() && (!is_main || check_signals(&interrupt));
+    let result = py.detach(|| action(&Control::new(timeout, &go_on).watched(watch.as_deref())));
     let interrupt = interrupt.into_inner().unwrap_or_else(PoisonError::into_inner);
+    if is_stopped() {
+        return Err(CancelledError::new_err("the call was cancelled"));
+    }
     interrupt.map_or(Ok(result), Err)
 }
 

@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from fanfold import _core
 from fanfold.tracing.calls import TracedCalls
-from fanfold.tracing.nodes import Along, Computed, Node, Source, Statistic
+from fanfold.tracing.nodes import Along, Computed, Joined, Node, Source, Statistic
 
 LONGEST = 100
 """The number of characters of a formula that are shown."""
@@ -38,7 +38,7 @@ def explained(traced: TracedCalls, kernels: Sequence[tuple[str, _core.Kernel]]) 
         yield from (line for _, line in sorted(lines, key=lambda each: [places[key] for key in each[0]]))
         for node in _all_of(sweep.nodes):
             asking = [key for key, nodes in wanted.items() if node in nodes]
-            if len(asking) > 1 and not node.is_answer and not isinstance(node.operation, Source):
+            if len(asking) > 1 and not node.is_answer and not isinstance(node.operation, Source | Joined):
                 yield f"  computed once: {named.of(node)} -> {', '.join(asking)}"
     for call in traced.calls.values():
         reasons = "; ".join(call.trace.reasons)
@@ -96,6 +96,8 @@ class _Names:
         match node.operation:
             case Source(array=array):
                 return self._part(array)
+            case Joined(pieces=pieces):
+                return f"joined({', '.join(map(self.of, pieces))})"
             case Computed():
                 return "a number"
             case Statistic() | Along():
@@ -129,6 +131,7 @@ class _Names:
         stop = start + step * (part.size - 1) + (1 if step > 0 else -1)
         if (start, stop, step) == (0, size, 1):
             return "x"
-        first = "" if start == (0 if step > 0 else size - 1) else str(start)
+        # Places in the second half count from the end, as people write them.
+        first = "" if start == (0 if step > 0 else size - 1) else str(start - size if start > size // 2 else start)
         end = "" if stop in (size, -1) else str(stop - size if stop > size // 2 else stop)
         return f"x[{first}:{end}{'' if step == 1 else f':{step}'}]"

@@ -7,7 +7,7 @@ even if different functions wrote them. This module does not know NumPy's functi
 import os
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -22,6 +22,7 @@ from fanfold.tracing.nodes import (
     Array,
     Computed,
     FromValues,
+    Joined,
     Node,
     Selection,
     Shape,
@@ -106,6 +107,14 @@ class Formulas:
     def new_source(array: Array) -> Node:
         """A node of an array's elements that is not shared."""
         return Node(Source(array), (), array.dtype, array.shape, order_of(array))
+
+    def joined(self, arrays: Sequence[Array], dtype: np.dtype[Any]) -> Node:
+        """The node of the elements of arrays of one axis, one after the other."""
+        pieces = tuple(self.source(array) for array in arrays or [np.empty(0, dtype)])
+        if len(pieces) == 1:
+            return pieces[0]
+        size = sum(array.size for array in arrays)
+        return self.intern(("joined", *pieces), lambda: Node(Joined(pieces), (), dtype, (size,)))
 
     def elements(self, array: Array) -> int:
         """The number of an array's elements in the session's graph."""
@@ -221,6 +230,10 @@ class Formulas:
                 done[each] = each
             elif isinstance(each.operation, Source):
                 done[each] = self.source(each.operation.array[part])
+            elif isinstance(each.operation, Joined):
+                if part.step is not None and part.step < 0:
+                    return None
+                done[each] = self.joined(each.operation.cut(part), each.dtype)
             else:
                 inputs = tuple(done[of] for of in each.inputs)
                 shape = next(of.shape for of in inputs if not of.is_number)
@@ -335,10 +348,12 @@ class Formulas:
     def _lower(self, node: Node) -> None:
         if isinstance(node.operation, Source):
             array = node.operation.array
-            node.id = 0 if array is self.array else self.session.source(array)
+            node.id = 0 if array is self.array else self.session.source([array])
             # An array whose elements repeat has no order of its own.
             if node.order is not None and not is_repeated(node):
                 node.turned = self._in_order(node, node.order)
+        elif isinstance(node.operation, Joined):
+            node.id = self.session.source([piece.operation.array for piece in node.operation.pieces])
         else:
             node.id = lowered(self.session, node.operation, [of.id for of in node.inputs])
             if node.order is not None:
@@ -359,7 +374,7 @@ class Formulas:
             return node.turned if node.order == order else None
         key = (node, order)
         if key not in self._turned_sources:
-            self._turned_sources[key] = self.session.source(node.operation.array.transpose(order))
+            self._turned_sources[key] = self.session.source([node.operation.array.transpose(order)])
         return self._turned_sources[key]
 
     def sweep(self, workers: int) -> None:

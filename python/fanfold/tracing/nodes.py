@@ -96,6 +96,29 @@ class Source:
         self.array = array
 
 
+class Joined:
+    """The elements of several sources of one axis, one after the other, read without a copy."""
+
+    __slots__ = ("pieces",)
+
+    def __init__(self, pieces: tuple[Node, ...]) -> None:
+        self.pieces = pieces
+
+    def cut(self, part: slice) -> list[Array]:
+        """A slice of the elements: the pieces that have some of them. Its step is positive."""
+        arrays = [piece.operation.array for piece in self.pieces]
+        chosen = range(sum(array.size for array in arrays))[part]
+        found, end = [], 0
+        for array in arrays:
+            begin, end = end, end + array.size
+            # The first chosen element in the piece, and the first behind it, counted among those that are chosen.
+            first, behind = (-((chosen.start - place) // chosen.step) for place in (begin, end))
+            numbers = chosen[max(first, 0) : max(behind, 0)]
+            if numbers:
+                found.append(array[numbers[0] - begin : numbers[-1] - begin + 1 : chosen.step])
+        return found
+
+
 def is_repeated(node: Node) -> bool:
     """Whether elements are the same ones in memory. Copies of such an array have a layout of their own."""
     return type(node.operation) is Source and repeats(node.operation.array)

@@ -1,0 +1,82 @@
+"""`submit` and `arun`: `run` in the background, for threads and for asyncio. How futures work is in `futures`."""
+
+import inspect
+from collections.abc import Callable
+from functools import partial
+from typing import Any, ParamSpec, TypeVar
+
+from fanfold.api import run
+from fanfold.futures import RunFuture, submitted
+from fanfold.results import Results
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def _with_parameters_of(of: Callable[P, Results], returns: Any) -> Callable[[Callable[..., R]], Callable[P, R]]:
+    """Give a function the parameters of another one, for readers, shells and type checkers."""
+
+    def changed(function: Callable[..., R]) -> Callable[P, R]:
+        function.__signature__ = inspect.signature(of).replace(return_annotation=returns)  # type: ignore[attr-defined]
+        return function
+
+    return changed
+
+
+@_with_parameters_of(run, RunFuture)
+def submit(*data_and_functions: Any, **options: Any) -> RunFuture:
+    """Begin a call of `run` in the background.
+
+    As many calls compute at a time as there are workers, and they share the workers. The others wait their turn. Calls
+    that have not ended when the interpreter exits are cancelled.
+
+    Parameters
+    ----------
+    data, functions, workers, axis, …
+        As in `run`. A callable of `progress` is called in the background too.
+
+    Returns
+    -------
+    concurrent.futures.Future
+        It gives the `Results`, or raises what `run` raises: mistakes in the call too. Until then `cancel` ends the call
+        within a tenth of a second, and so does Ctrl-C in whoever waits for the result; functions that do not return by
+        then are left behind in their threads. `concurrent.futures.wait`, `as_completed` and `asyncio.wrap_future` take
+        it.
+
+    Examples
+    --------
+    >>> import numpy as np, fanfold as ff
+    >>> future = ff.submit(np.arange(4.0), ["mean", "max"])
+    >>> future.result()["mean"]
+    np.float64(1.5)
+    """
+    return submitted(partial(run, *data_and_functions, **options))
+
+
+@_with_parameters_of(run, Results)
+async def arun(*data_and_functions: Any, **options: Any) -> Results:
+    """Run functions without blocking the event loop: ``await ff.arun(x, "mean")``.
+
+    When the task is cancelled, or `asyncio.timeout` ends it, the work stops too. For trio and anyio, pass `run` to
+    ``anyio.to_thread.run_sync``.
+
+    Parameters
+    ----------
+    data, functions, workers, axis, …
+        As in `run`.
+
+    Returns
+    -------
+    Results
+
+    Examples
+    --------
+    >>> import asyncio, numpy as np, fanfold as ff
+    >>> async def main():
+    ...     return await ff.arun(np.arange(4.0), "mean")
+    >>> dict(asyncio.run(main()))
+    {'mean': np.float64(1.5)}
+    """
+    import asyncio  # takes 50 ms
+
+    return await asyncio.wrap_future(submitted(partial(run, *data_and_functions, **options)))
