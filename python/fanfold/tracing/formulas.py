@@ -21,6 +21,7 @@ from fanfold.tracing.nodes import (
     Along,
     Array,
     Computed,
+    Fixed,
     FromValues,
     Joined,
     Node,
@@ -29,6 +30,7 @@ from fanfold.tracing.nodes import (
     Source,
     Statistic,
     Sweep,
+    Transform,
     is_repeated,
     lowered,
 )
@@ -115,6 +117,12 @@ class Formulas:
             return pieces[0]
         size = sum(array.size for array in arrays)
         return self.intern(("joined", *pieces), lambda: Node(Joined(pieces), (), dtype, (size,)))
+
+    def fixed(self, array: Array) -> Node:
+        """The node of an array's elements, which are the same for all rows. They are copied."""
+        own = array.copy()
+        key = ("fixed", own.dtype, own.tobytes())
+        return self.intern(key, lambda: Node(Fixed(own), (), own.dtype, own.shape))
 
     def elements(self, array: Array) -> int:
         """The number of an array's elements in the session's graph."""
@@ -234,11 +242,22 @@ class Formulas:
                 if part.step is not None and part.step < 0:
                     return None
                 done[each] = self.joined(each.operation.cut(part), each.dtype)
+            elif isinstance(each.operation, Transform):
+                done[each] = self._part_of(each, part)
+            elif isinstance(each.operation, Fixed):
+                done[each] = self.fixed(each.operation.array[part])
             else:
                 inputs = tuple(done[of] for of in each.inputs)
                 shape = next(of.shape for of in inputs if not of.is_number)
                 done[each] = self.apply(each.operation, inputs, each.dtype, shape)
         return done
+
+    def _part_of(self, node: Node, part: slice) -> Node:
+        """A slice of what is made of each row."""
+        (length,) = node.shape  # type: ignore[misc]
+        places = range(length)[part]
+        key = ("part", node, places.start, places.stop, places.step)
+        return self.intern(key, lambda: Node(node.operation.cut(part), node.inputs, node.dtype, (len(places),)))
 
     # ---- knowing them ----
 

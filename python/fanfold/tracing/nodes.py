@@ -157,6 +157,44 @@ class Made:
     __slots__ = ()
 
 
+class Fixed:
+    """The elements of an array that is the same for all rows."""
+
+    __slots__ = ("array",)
+
+    def __init__(self, array: Array) -> None:
+        self.array = array
+
+
+class Transform:
+    """An array that is made of the elements of a row: for all rows, in one call.
+
+    `compute` gets the rows as an array of two axes, the workers and the seconds that are left, and gives one array or
+    several ones. This is the one at `place`, or a slice of it. Several nodes can have one call in common.
+    """
+
+    __slots__ = ("compute", "parts", "place")
+
+    def __init__(self, compute: "RowsCall", place: int, parts: tuple[slice, ...] = ()) -> None:
+        self.compute = compute
+        self.place = place
+        self.parts = parts
+
+    def of(self, made: tuple[Array, ...]) -> Array:
+        """This array, of those that a call has made of all rows."""
+        found = made[self.place]
+        for part in self.parts:
+            found = found[:, part]
+        return found
+
+    def cut(self, part: slice) -> "Transform":
+        """A slice of it."""
+        return Transform(self.compute, self.place, (*self.parts, part))
+
+
+RowsCall = Callable[[Array, int, float | None], tuple[Array, ...]]
+
+
 class Computed:
     """A number that Python computes from numbers, and the texts of NumPy's warnings."""
 

@@ -254,11 +254,12 @@ def _small_operand(trace: Trace, value: Any, inputs: Any) -> Node | None:
 
     None for anything else, and if the function's own array cannot be broadcast.
     """
-    if trace.of_rows:
-        return None
     shapes = [node.shape for each in inputs if each is not value and (node := elements_of(trace, each)) is not None]
     if not shapes or any(isinstance(shape, Selection) for shape in shapes):
         return None
+    if trace.of_rows:
+        is_alike = type(value) is np.ndarray and value.shape == shapes[0] and takes(value.dtype)
+        return trace.formulas.fixed(value) if is_alike else None
     is_result = type(value) is DeferredArray and type(value._node.operation) is Along
     if not is_result and not (type(value) is np.ndarray and value.ndim and 0 < value.size < trace.smallest):
         return None

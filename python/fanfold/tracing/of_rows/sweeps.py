@@ -14,7 +14,7 @@ import numpy as np
 from fanfold import _core
 from fanfold.calling import Called
 from fanfold.deadline import Deadline
-from fanfold.tracing.nodes import Array, Computed, FromValues, Node, Source, Statistic, lowered
+from fanfold.tracing.nodes import Array, Computed, Fixed, FromValues, Node, Source, Statistic, Transform, lowered
 from fanfold.tracing.of_rows.trace import Result, RowFormulas, Traced
 from fanfold.tracing.trace import tell
 from fanfold.tracing.ufuncs import Log
@@ -36,6 +36,7 @@ class AtOnce:
         row = array[(0,) * (array.ndim - 1)] if self.count else np.empty(array.shape[-1], array.dtype)
         self.sweeps = Sweeps(array, row, workers, deadline)
         self.traced = {key: Traced(called) for key, called in functions.items()}
+        self._taken: set[Node] = set()
         formulas = RowFormulas(row, deadline)
         try:
             for key, traced in self.traced.items():
@@ -52,7 +53,15 @@ class AtOnce:
 
     def columns(self, result: Result) -> list[Any]:
         """The parts of a function's results: of each one for all rows, or one value."""
-        return [self.sweeps.columns[part] if type(part) is Node else part for part in result.parts]
+        return [self._column(part) if type(part) is Node else part for part in result.parts]
+
+    def _column(self, part: Node) -> Any:
+        """A part for all rows. Functions that return the same formula get arrays of their own."""
+        column = self.sweeps.columns[part]
+        if part in self._taken and isinstance(column, np.ndarray):
+            return column.copy()
+        self._taken.add(part)
+        return column
 
     def bad(self, result: Result) -> Array:
         """Whether something is uncertain, row by row."""
@@ -85,6 +94,9 @@ class Sweeps:
         self._ids: dict[Node, int] = {}
         self._flags: dict[int, int] = {}
         self._told: dict[Node, list[str]] = {}
+        # The elements of nodes that arrays are made of, and what calls have made of them.
+        self._elements: dict[Node, Array] = {}
+        self._made: dict[Any, tuple[Array, ...] | None] = {}
 
     def run(self, calls: list[Traced]) -> None:
         """Computes the parts of these functions' results."""
@@ -112,6 +124,12 @@ class Sweeps:
             elif node.is_number:
                 if node not in columns and all(of in columns for of in node.inputs):
                     self._compute(node)
+            elif isinstance(node.operation, Transform):
+                (of,) = node.inputs
+                if node not in ids and self._rows_of(of) is not None:
+                    self._transform(node, node in wanted)
+                elif node not in ids and of in ids and of not in asked:
+                    asked.append(of)
             else:
                 self._lower(node)
                 if node in wanted and node in ids and node not in columns:
@@ -135,15 +153,20 @@ class Sweeps:
         if None in found:
             return
         self._spread(node)
-        source = node.operation
-        self._ids[node] = (
-            self._source(source.array) if isinstance(source, Source) else lowered(self._core, source, found)
-        )
+        match node.operation:
+            case Source(array=array):
+                self._ids[node] = self._source(array)
+            case Fixed(array=array):
+                self._ids[node] = self._core.source(np.broadcast_to(array, (*self._array.shape[:-1], array.size)))
+            case operation:
+                self._ids[node] = lowered(self._core, operation, found)
 
     def _source(self, part: Array) -> int:
         """The node of the same part of every row."""
-        if part is self._row:
-            return 0
+        return 0 if part is self._row else self._core.source(self._part(part))
+
+    def _part(self, part: Array) -> Array:
+        """The same part of every row."""
         # A slice of a slice is one of the row, whose strides are whole numbers of elements.
         offset = part.__array_interface__["data"][0] - self._row.__array_interface__["data"][0]
         (stride,), (step,), (length,) = self._row.strides, part.strides, part.shape
@@ -151,8 +174,59 @@ class Sweeps:
         stop = start + every * (length - 1)
         # An end in front of the first element cannot be written as a number.
         end = None if every < 0 and stop == 0 else stop + (1 if every > 0 else -1)
-        found = self._array[..., start : end : every or 1]
-        return self._core.source(found)
+        return self._array[..., start : end : every or 1]
+
+    def _rows_of(self, node: Node) -> Array | None:
+        """The elements of a node, a row for each row; None if they are not known yet."""
+        if isinstance(node.operation, Source):
+            return self._part(node.operation.array).reshape((self._count, _length(node)))
+        if node not in self._elements and node in self.columns:
+            self._elements[node] = self.columns[node]
+        return self._elements.get(node)
+
+    def _transform(self, node: Node, is_wanted: bool) -> None:
+        """Makes an array of each row's elements, for all rows in one call."""
+        (of,) = node.inputs
+        transform: Transform = node.operation
+        self._spread(node)
+        key = of, transform.compute
+        if key not in self._made:
+            self._made[key] = self._called(transform, of)
+        made, bad = self._made[key], self.bad.get(of)
+        if made is None:
+            # Each row has a call of its own, which warns or fails.
+            elements, bad = np.ones((self._count, *node.shape), node.dtype), np.ones(self._count, np.bool_)  # type: ignore[misc]
+        else:
+            elements = np.asarray(transform.of(made), node.dtype)
+        if bad is not None:
+            self.bad[node] = bad
+        if is_wanted:
+            # Each function has its own.
+            self.columns[node] = elements.copy()
+        self._ids[node] = self._core.source(elements.reshape((*self._array.shape[:-1], _length(node))))
+
+    def _called(self, transform: Transform, of: Node) -> tuple[Array, ...] | None:
+        """What a call makes of all rows; None if it warns or fails. Rows that are not finite are noted and left out."""
+        rows = self._rows_of(of)
+        if rows is None:
+            raise AssertionError("the elements are known")
+        if of.dtype.kind in "fc":
+            finite: Array = np.asarray(np.isfinite(rows).all(axis=-1))
+            if not finite.all():
+                rows = np.where(finite[:, None], rows, of.dtype.type(1))
+                known = self.bad.get(of)
+                self.bad[of] = ~finite if known is None else known | ~finite
+        begun = time.perf_counter()
+        try:
+            with np.errstate(all="raise"), warnings.catch_warnings(), self._deadline.within() as left:
+                warnings.simplefilter("error")
+                return transform.compute(rows, self._workers, left)
+        except TimeoutError:
+            raise
+        except Exception:  # noqa: BLE001 - the calls of the rows show it
+            return None
+        finally:
+            self.seconds.append(time.perf_counter() - begun)
 
     def _spread(self, node: Node) -> None:
         """A node is uncertain for the rows for which one of its inputs is."""
@@ -277,6 +351,12 @@ class Sweeps:
         except RuntimeWarning:
             # The filters turn warnings into errors, which belong to the function's own calls.
             call.result, call.why = None, "it warned, and the filters raise warnings"
+
+
+def _length(node: Node) -> int:
+    """The number of a node's elements in a row."""
+    (length,) = node.shape  # type: ignore[misc]
+    return length
 
 
 @functools.lru_cache(maxsize=1024)

@@ -10,7 +10,7 @@ from fanfold.scheduler import standing_in
 from fanfold.tracing import results
 from fanfold.tracing.arrays import Deferred, DeferredArray, deferred
 from fanfold.tracing.formulas import Formulas
-from fanfold.tracing.nodes import Along, Array, Node, Selection
+from fanfold.tracing.nodes import Along, Array, Fixed, Node, Selection, Transform
 from fanfold.tracing.rebinding import Rebound
 from fanfold.tracing.rules.quantiles import Several
 from fanfold.tracing.trace import InVain, Trace
@@ -68,6 +68,20 @@ class RowFormulas(Formulas):
         if self.trace is not None:
             self.trace.because(f"np.{operation.kernel.name}")
         return super().along(operation, of, dtype, plain, shape)
+
+    def _lower(self, node: Node) -> None:
+        if isinstance(node.operation, Fixed):
+            node.id = self.session.source([node.operation.array])
+            return
+        if not isinstance(node.operation, Transform):
+            super()._lower(node)
+            return
+        # A value that a function stored elsewhere: of the first row.
+        elements = self.values(*node.inputs)
+        while self.ask([elements]) and not elements.known:
+            self.sweep(1)
+        made = node.operation.of(node.operation.compute(elements.value[None], 1, None))
+        node.id = self.session.source([np.asarray(made[0], node.dtype)])
 
 
 class Result:

@@ -19,6 +19,7 @@ from fanfold.tracing.rules import (
     sequences,
     sorting,
     statistics,
+    transforms,
 )
 
 __all__ = [
@@ -36,4 +37,5 @@ __all__ = [
     "sequences",
     "sorting",
     "statistics",
+    "transforms",
 ]

@@ -18,6 +18,9 @@ FUNCTIONS: dict[Any, Rule] = {}
 """The rules of NumPy's functions, and of ufuncs' methods as `(ufunc, name)`. A rule gets the trace and the arguments;
 it returns None for arguments that it does not support."""
 
+OF_ROWS: dict[Any, Rule] = {}
+"""The rules of NumPy's functions in functions of a row, which come first."""
+
 METHODS: dict[str, Rule] = {}
 """The methods that correspond to these functions."""
 
@@ -37,13 +40,17 @@ def function(trace: Trace | None, func: Any, args: Any, kwargs: Any) -> Any:
 
 def ruled(trace: Trace | None, func: Any, args: Any, kwargs: Any) -> Any:
     """The result of the function's rule; None if there is no rule, or if the rule does not support the arguments."""
-    known = FUNCTIONS.get(func)
-    if known is None or trace is None or not trace.active:
+    if trace is None or not trace.active:
         return None
-    try:
-        return known(trace, *args, **kwargs)
-    except TypeError:  # arguments that the rule does not know
-        return None
+    for rules in (OF_ROWS, FUNCTIONS) if trace.of_rows else (FUNCTIONS,):
+        known = rules.get(func)
+        try:
+            done = None if known is None else known(trace, *args, **kwargs)
+        except TypeError:  # arguments that the rule does not know
+            continue
+        if done is not None:
+            return done
+    return None
 
 
 _READERS = frozenset({
