@@ -577,11 +577,12 @@ def test_scipys_other_functions_get_plain_arrays_and_are_called_once(monkeypatch
 
     monkeypatch.setattr(ShortTimeFFT, "stft_detrend", counted)
     x = np.random.default_rng(8).standard_normal(200_000)
-    for function in (signal.welch, functools.partial(signal.welch), lambda v: signal.welch(v)):
+    by_median = functools.partial(signal.welch, average="median")
+    for function in (by_median, lambda v: signal.welch(v, average="median")):
         transforms.clear()
         r = ff.run(x, {"f": function}, on_error="raise")
         assert transforms == [np.ndarray]
-        np.testing.assert_array_equal(r["f"], signal.welch(x))
+        np.testing.assert_array_equal(r["f"], by_median(x))
         assert r.report.why == {"f": "scipy.signal.welch"}
 
 
@@ -610,7 +611,7 @@ def test_scipys_transforms_are_computed_once(monkeypatch: pytest.MonkeyPatch) ->
     }
     x = np.random.default_rng(8).standard_normal(400_000)
     r = ff.run(x, functions, workers=2, on_error="raise")
-    assert sorted(computed) == ["rfft", "welch", "welch"]
+    assert sorted(computed) == ["_spectrum", "_spectrum", "rfft"]
     for name, function in functions.items():
         np.testing.assert_allclose(r[name], function(x), rtol=1e-9)
     assert r.report.how["largest"] == r.report.how["energy"] == "partly fused"

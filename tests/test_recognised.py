@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
-from scipy import stats
+from scipy import signal, stats
 
 import fanfold as ff
 from fanfold.checks import locked
@@ -258,6 +258,57 @@ def test_features_of_tsfresh_mean_the_same(place: str) -> None:
         the_same(run["f"], want, NEAR.get(place, SINGLE if ARRAYS[place].dtype == np.float32 else EXACT))
         assert told == warned
         assert run.report.how["f"] == "fused" or place not in ORDINARY
+
+
+@pytest.mark.parametrize("place", ARRAYS)
+def test_the_share_of_repeated_elements_is_what_pandas_counts(place: str) -> None:
+    function = feature_calculators.percentage_of_reoccurring_datapoints_to_all_datapoints
+    own = ARRAYS[place]
+    for x in (own, np.round(own, 1) if own.dtype.kind == "f" else own[::2]):
+        want, warned = observed(lambda x=x: function(locked(x)))  # type: ignore[misc]
+        run, told = observed(lambda x=x: ff.run(x, {"f": function}, on_error="return"))  # type: ignore[misc]
+        the_same(run["f"], want, EXACT)
+        assert told == warned
+        assert run.report.how["f"] == "fused" or place not in ORDINARY or x.dtype.kind != "f"
+
+
+SPECTRA: dict[str, tuple[dict[str, Any], str]] = {
+    "as it is": ({}, "fused"),
+    "odd segments": ({"nperseg": 255}, "fused"),
+    "of two elements": ({"nperseg": 2}, "fused"),
+    "a spectrum": ({"nperseg": 64, "scaling": "spectrum", "fs": 10}, "fused"),
+    "all elements": ({"nperseg": 300}, "fused"),
+    "too long": ({"nperseg": 100_000}, "plain"),
+    "another window": ({"window": "boxcar"}, "plain"),
+    "by the median": ({"average": "median"}, "plain"),
+    "another overlap": ({"nperseg": 64, "noverlap": 10}, "plain"),
+    "a wrong scaling": ({"scaling": "loudness"}, "plain"),
+    "no segments": ({"nperseg": 0}, "plain"),
+}
+
+
+@pytest.mark.parametrize("name", SPECTRA)
+def test_spectra_are_those_of_scipy(name: str) -> None:
+    options, how = SPECTRA[name]
+    welch = partial(signal.welch, **options)
+    special = rng.standard_normal(1000)
+    special[100] = np.inf
+    wide = rng.standard_normal(2000)
+    arrays = [wide[:300], wide[::3], wide.astype("f4"), np.arange(1000), wide.reshape(20, 100), special, np.ones(1000)]
+    for number, x in enumerate(arrays):
+        want, warned = observed(lambda x=x: welch(locked(x)))  # type: ignore[misc]
+        run, told = observed(lambda x=x: ff.run(x, {"f": welch, "g": lambda v: welch(v)}, on_error="return"))  # type: ignore[misc]
+        for key in ("f", "g"):
+            got = run[key]
+            if isinstance(want, Exception):
+                assert (type(got), str(got)) == (type(want), str(want))
+                continue
+            for ours, theirs in zip(got, want, strict=True):
+                assert (type(ours), ours.dtype, ours.shape) == (type(theirs), theirs.dtype, theirs.shape)
+                np.testing.assert_allclose(ours, theirs, rtol=1e-9, atol=1e-14)
+        assert told == warned
+        if number < 2:
+            assert run.report.how["f"] == how
 
 
 def test_all_of_them_at_once_over_a_large_array(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -114,6 +114,7 @@ def shared(trace: Trace | None, function: Any, name: str | None, args: Any, kwar
             found.result = fresh
         elif name is not None:
             trace.because(name)
+        trace.used |= name is None
         return found.handed_to(trace)
 
 

@@ -6,7 +6,16 @@ elements that it is called with; the other modules have one statement for each f
 imports these libraries. `fanfold.tracing.rebinding` finds the calls inside users' functions.
 """
 
-from fanfold.tracing.recognised import numpy_arrays, scipy_stats, tsfresh_features
+from fanfold.tracing.recognised import numpy_arrays, scipy_signal, scipy_stats, tsfresh_features
 from fanfold.tracing.recognised.register import ADDRESSES, Recognised, is_of_scipy, recognised
 
-__all__ = ["ADDRESSES", "Recognised", "is_of_scipy", "numpy_arrays", "recognised", "scipy_stats", "tsfresh_features"]
+__all__ = [
+    "ADDRESSES",
+    "Recognised",
+    "is_of_scipy",
+    "numpy_arrays",
+    "recognised",
+    "scipy_signal",
+    "scipy_stats",
+    "tsfresh_features",
+]

@@ -6,7 +6,13 @@ A rule for `pandas.Series` itself was rejected: functions use the class for more
 
 from typing import Any
 
-from fanfold.tracing.recognised.register import Facts, Sample, of_sample
+import numpy as np
+
+from fanfold.tracing.fallback import read
+from fanfold.tracing.recognised.register import Facts, Recognised, Sample, of_sample, rule
+from fanfold.tracing.shared import shared
+from fanfold.tracing.trace import Trace
+from fanfold.tracing.ufuncs import elements_of
 
 _FEATURES = "tsfresh.feature_extraction.feature_calculators"
 
@@ -25,3 +31,19 @@ def _kurtosis(s: Sample) -> Any:
 def _value(it: Facts, value: Any) -> Any:
     del it
     return value
+
+
+@rule(_FEATURES, "percentage_of_reoccurring_datapoints_to_all_datapoints")
+def _reoccurring(trace: Trace, of: Recognised, x: Any) -> Any:
+    """The share of elements that occur more than once. pandas counts them by a hash table, in forty times the time."""
+    del of
+    node = elements_of(trace, x)
+    if node is None or node.dtype.kind != "f" or type(node.shape) is not tuple or len(node.shape) != 1:
+        return None
+    found = shared(trace, np.unique, None, (x,), {"return_counts": True})
+    if found is None:
+        return None
+    values, counts = read(trace, found, None)
+    # pandas leaves out NaN.
+    repeated = counts[(counts > 1) & (values == values)].sum()
+    return repeated / node.shape[0]
