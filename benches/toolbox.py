@@ -400,7 +400,7 @@ def overhead_of_processes(bench: Bench) -> Measured:
 # ----------------------------------------------------------------------------------------------- never slower
 
 SMALL = (10, 100, 1_000, 10_000)
-LARGE = (100_000, 1_000_000, 10_000_000)
+LARGE = (100_000, 1_000_000, 4_000_000)
 
 
 @dataclass(frozen=True)
@@ -556,7 +556,7 @@ SECTIONS: dict[str, list[Figure]] = {
                compare.functions_small),
     ],
     "never-slower": [
-        Figure("never-slower", "a function alone or all together, 100,000 to 10 M, the worst of them",
+        Figure("never-slower", "a function alone or all together, 100,000 to 4 M, the worst of them",
                "the better of a loop and a pool of as many threads", "at least", LEAST, None, "x",
                never_slower(LARGE)),
         Figure("never-slower-small", "a function alone or all together, 10 to 10,000, the worst of them",
