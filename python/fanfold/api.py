@@ -76,7 +76,7 @@ class Plan:
     ) -> None:
         # If the caller passes a list for the problems, the plan contains the valid functions, and the caller raises.
         found: list[Exception] = [] if problems is None else problems
-        like = read(None, like, "fanfold.plan")
+        like = None if like is None else read(None, like, "fanfold.plan")
         self._nan_policy: NanPolicy = nan_policy if checks.nan_policy(nan_policy, found) else "propagate"
         self._functions = checks.functions(functions, found)
         self._like = checks.like(like, found)
@@ -132,8 +132,9 @@ class Plan:
         # Inside a traced function, arguments may be deferred. (Numbers in a list are plain numbers by then.)
         kind: type = type(data)
         data = data if kind is list else read(None, data, "fanfold.run")
-        where, weights, by = read(None, (where, weights, by), "fanfold.run")
-        out = read(None, out, "fanfold.run", only_reads=False)
+        if parted or out is not None:
+            where, weights, by = read(None, (where, weights, by), "fanfold.run")
+            out = read(None, out, "fanfold.run", only_reads=False)
         wrong: list[Exception] = []
         found = opened(data, by, where, weights, axis, problems=wrong)
         at_once = at_once and found is not None and found.is_an_array and not self._minds_missing(found.first)
@@ -215,7 +216,7 @@ class Plan:
             given = checks.out(out, arrays, () if wrong else self._keys, read, others)
         message = "the call cannot be run" if problems or others else "the functions cannot be run on this array"
         # If failures are returned, a kernel that does not support the dtype returns its failure too.
-        if found is not None and not checks.is_word(on_error, "return"):
+        if self._kernels and found is not None and not checks.is_word(on_error, "return"):
             kernels = self._keys[: len(self._kernels)]
             names = {name: "data" if found.is_single else f"data[{checks.shown(name)}]" for name in found.arrays}
             lost = (checks.refused(kernels, array, names[name]) for name, array in found.arrays.items())
