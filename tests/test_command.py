@@ -361,3 +361,26 @@ def test_a_pipe_that_is_closed_prints_no_traceback() -> None:
 
 def test_importing_fanfold_does_not_import_the_command_line() -> None:
     run_script("assert not {'fanfold.command', 'fanfold.files'} & set(sys.modules)")
+
+
+# ---- docs/command.md ----
+
+PAGE = (Path(__file__).parent.parent / "docs/command.md").read_text(encoding="utf-8")
+COMMANDS = re.findall(r"^\$ (.*)\n((?:(?!\$ |```).*\n)*)", PAGE, re.MULTILINE)
+
+
+def test_the_page_shows_what_the_commands_print(run: Run) -> None:
+    assert len(COMMANDS) > 3
+    for told, shown in COMMANDS:
+        words = told.split()
+        if words[0] == "cat":
+            Path(words[1]).write_text(shown)
+        else:
+            assert words[:3] == ["python", "-m", "fanfold"]
+            assert run(*words[3:]).answer() == shown
+
+
+def test_the_page_has_every_option() -> None:
+    assert command.__doc__ and all(f"`python -m fanfold {name}" in PAGE for name in ("describe", "kernels", "info"))
+    for option in ("--by COLUMN", "--columns A,B", "--format text"):
+        assert f"`{option}`" in PAGE
