@@ -610,7 +610,7 @@ def main() -> int:
     if options.write:
         report.check_readme()
 
-    config = ff.show_config()
+    config = ff.info()
     if config.get("debug"):
         sys.exit("this is a debug build of fanfold: its figures mean nothing; build it with --release")
     where = report.host(config) | {"numba_threads": numba.get_num_threads()}

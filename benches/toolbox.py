@@ -586,7 +586,7 @@ def main() -> int:
         parser.error("--write needs all sections at full size: not with --quick or --only")
     if options.write:
         report.check_readme(report.TOOLBOX)
-    config = ff.show_config()
+    config = ff.info()
     if config.get("debug"):
         sys.exit("this is a debug build of fanfold: its figures mean nothing; build it with --release")
 

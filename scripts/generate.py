@@ -9,7 +9,7 @@ import textwrap
 from pathlib import Path
 
 import fanfold as ff
-from fanfold.kernels import Parameter
+from fanfold.catalogue import Parameter
 
 STUB = Path("python/fanfold/kernels.pyi")
 DOCS = Path("docs/kernels.md")
@@ -45,36 +45,15 @@ TYPES = {
 
 HEADER = '''"""Generated from the catalogue by scripts/generate.py: do not edit."""
 
-from typing import Any, Literal, NamedTuple, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import numpy.typing as npt
 
 from fanfold import _core
+from fanfold.catalogue import KernelInfo
 
 METHOD_TYPE
 _Rule: TypeAlias = Literal["auto", "doane", "fd", "rice", "scott", "sqrt", "sturges"]
-class Parameter(NamedTuple):
-    name: str
-    default: Any
-    accepts: str
-    doc: str
-
-class KernelInfo(NamedTuple):
-    name: str
-    doc: str
-    parameters: tuple[Parameter, ...]
-    numpy: str
-    dtypes: tuple[str, ...]
-    examples: tuple[dict[str, Any], ...]
-    passes: int
-    arrays: str
-    weighted: bool
-    answers: str
-    approximate: bool
-    @property
-    def summary(self) -> str: ...
-
-def kernels() -> list[KernelInfo]: ...
 def restore(name: str, parameters: dict[str, Any]) -> _core.Kernel: ...
 
 class Constructor:
@@ -92,6 +71,8 @@ A kernel is asked for by name, `ff.run(x, "std")`, or with parameters, `ff.run(x
 means the same to all: `"propagate"` lets NaN through to the result, `"omit"` answers as if the NaN elements were not
 there (positions stay those of the whole array), `"raise"` raises `ValueError` if there is one. The kernels named
 `nan…` always omit.
+
+`ff.kernels()` shows this table, and `ff.kernels("quant")` what belongs to a word:
 
 """
 
@@ -118,7 +99,10 @@ def _type(parameter: Parameter) -> str:
 
 def documentation() -> str:
     """A section for each kernel."""
-    parts = [INTRODUCTION]
+    parts = [INTRODUCTION, "| family | kernels |\n|---|---|\n"]
+    for family, kernels in ff.kernels().families():
+        parts.append(f"| {family} | {', '.join(f'[{kernel.name}](#{kernel.name})' for kernel in kernels)} |\n")
+    parts.append("\n")
     for kernel in ff.kernels():
         passes = {0: "no pass: known from the length", 1: "one pass"}.get(kernel.passes, f"{kernel.passes} passes")
         parts.append(f"## {kernel.name}\n\n{_fill(kernel.doc)}\n\n")

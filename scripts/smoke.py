@@ -194,7 +194,7 @@ def try_values() -> None:
     """Kernels are values: shown, compared, pickled."""
     for kernel in (ff.std(ddof=1), ff.quantile([0.1, 0.9]), ff.histogram(bins=np.array([0.0, 1.0]))):
         assert eval(repr(kernel), {"fanfold": ff, "np": np}) == pickle.loads(pickle.dumps(kernel)) == kernel
-    assert not ff.show_config()["debug"]
+    assert not ff.info()["debug"]
 
 
 if __name__ == "__main__":

@@ -19,7 +19,10 @@ from fresh import run_script
 ROOT = Path(__file__).parent.parent
 TEXTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
 # By name: as an attribute, `fanfold.kernels` is the function.
-MODULES = [importlib.import_module(name) for name in ("fanfold", "fanfold.api", "fanfold.kernels", "fanfold.results")]
+MODULES = [
+    importlib.import_module(f"fanfold{name}")
+    for name in ("", ".api", ".catalogue", ".info", ".kernels", ".results", ".suggestions")
+]
 
 
 @pytest.mark.parametrize("path", TEXTS, ids=lambda path: path.name)

@@ -5,7 +5,6 @@ import functools
 import gc
 import json
 import math
-import os
 import pickle
 import re
 import weakref
@@ -17,7 +16,6 @@ import pytest
 
 import fanfold as ff
 import oracle
-from fresh import run_script
 
 Array = npt.NDArray[Any]
 
@@ -177,7 +175,7 @@ def test_the_report_tells_who_ran_how() -> None:
 def test_the_report_tells_the_workers(functions: Any) -> None:
     for workers in (1, 2, 3):
         assert ff.run(large, functions, workers=workers).report.workers == workers
-    assert ff.run(large, functions).report.workers == ff.show_config()["workers"]
+    assert ff.run(large, functions).report.workers == ff.info()["workers"]
 
 
 def test_a_function_alone_is_the_calling_threads() -> None:
@@ -603,7 +601,7 @@ def test_a_pool_fixes_the_number_of_workers() -> None:
             for r in (pool.run(large, ["mean", "std", len]), ff.run(large, ["mean", "std", len], workers=pool)):
                 assert r == want
                 assert r.report.workers == workers
-    assert ff.Pool().workers == ff.show_config()["workers"]
+    assert ff.Pool().workers == ff.info()["workers"]
     with pytest.raises(AttributeError):
         ff.Pool(workers=2).workers = 3  # type: ignore[misc]
 
@@ -629,7 +627,7 @@ def test_a_pool_takes_all_options_and_is_closed_by_an_exception() -> None:
     assert ff.Pool(workers=2).run(large, "count") == {"count": large.size}
 
 
-# ---- the catalogue and the configuration, as data ----
+# ---- the catalogue, as data ----
 
 
 def test_the_catalogue_is_data() -> None:
@@ -644,39 +642,6 @@ def test_the_catalogue_is_data() -> None:
     )
     assert (std.numpy, std.examples, std.passes) == ("np.std(x, ddof=ddof)", ({}, {"ddof": 1}), 1)
     assert "float16" in std.dtypes and "complex64" not in std.dtypes
-
-
-def test_the_configuration_is_data() -> None:
-    config = ff.show_config()
-    assert list(config) == ["version", "debug", "simd", "simd_available", "workers"]
-    assert list(map(type, config.values())) == [str, bool, str, list, int]
-    assert config["version"] == ff.__version__
-    assert config["simd"] in config["simd_available"]
-    assert 1 <= config["workers"] <= (os.cpu_count() or 1)
-    config.clear()
-    assert json.loads(json.dumps(ff.show_config())) == ff.show_config() != {}
-
-
-@pytest.mark.parametrize("level", ff.show_config()["simd_available"])
-def test_the_instruction_set_can_be_forced(level: str) -> None:
-    run_script(f"assert ff.show_config()['simd'] == {level!r}", environment={"FANFOLD_SIMD": level})
-
-
-def test_a_nonsense_instruction_set_is_told_and_does_not_stop_runs() -> None:
-    available = ", ".join(ff.show_config()["simd_available"])
-    message = f'FANFOLD_SIMD="nonsense" is not a level of this processor: use one of {available}'
-    run_script(
-        f"""
-        assert ff.run(np.arange(3.0), 'mean') == {{'mean': 1.0}}
-        try:
-            ff.show_config()
-        except ValueError as error:
-            assert str(error) == {message!r}, error
-        else:
-            raise AssertionError('nothing was told')
-        """,
-        environment={"FANFOLD_SIMD": "nonsense"},
-    )
 
 
 def test_kernels_of_one_name_are_told_apart_by_their_calls() -> None:

@@ -14,18 +14,21 @@ has a name. Each named kernel is also a constructor of this module that takes it
 
 from fanfold import _core
 from fanfold._core import Kernel, KernelPanic
-from fanfold.api import Plan, Pool, plan, run, show_config
+from fanfold.api import Plan, Pool, plan, run
 from fanfold.background import arun, submit
+from fanfold.catalogue import Catalogue, KernelInfo, Parameter, kernels
 from fanfold.describe import describe
+from fanfold.info import Info, info
 from fanfold.kernels import *  # noqa: F403 - one constructor for each kernel of the catalogue
-from fanfold.kernels import KernelInfo, Parameter, kernels
 from fanfold.kernels import __all__ as _constructors
 from fanfold.results import Histogram, LinearRegression, Report, Results, Times
 
 __version__: str = _core.config()["version"]
 
 __all__ = [
+    "Catalogue",
     "Histogram",
+    "Info",
     "Kernel",
     "KernelInfo",
     "KernelPanic",
@@ -38,10 +41,10 @@ __all__ = [
     "Results",
     "arun",
     "describe",
+    "info",
     "kernels",
     "plan",
     "run",
-    "show_config",
     "submit",
     *_constructors,
 ]

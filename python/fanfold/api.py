@@ -276,7 +276,7 @@ class Pool:
     Parameters
     ----------
     workers : int, optional
-        The number of workers. ``None`` means one for each processor that this process may use.
+        The number of workers. ``None`` means as many as calls have that do not say how many: see `run`.
 
     Examples
     --------
@@ -390,9 +390,10 @@ def run(
         whose entries join the results. The keys of a dict of functions name the results; otherwise the results have the
         names of the kernels and functions.
     workers : int or Pool, optional
-        The number of threads that compute. ``None`` means one for each processor that this process may use (looked up
-        once); 1 means the calling thread. The calling thread always does small arrays alone. The result is the same for
-        any number, to the last bit.
+        The number of threads that compute. ``None`` means one for each processor that this process may use, and at
+        most ``FANFOLD_NUM_THREADS``, or else ``OMP_NUM_THREADS`` (looked up once; `info` says what decided it); 1 means
+        the calling thread. The calling thread always does small arrays alone. The result is the same for any number, to
+        the last bit.
     axis : int or tuple of int, optional
         The axes to reduce, as in NumPy: the results are arrays, with one result for each position along the other axes.
         Along one axis, a result equals the result for its elements alone, to the last bit. ``None`` combines all
@@ -504,15 +505,6 @@ def plan(functions: Functions, *, like: Any = None, nan_policy: NanPolicy = "pro
     Plan
     """
     return Plan(functions, like, nan_policy)
-
-
-def show_config() -> dict[str, Any]:
-    """Return the version, the instruction set in use and those available, and the processors of this process."""
-    config = _core.config()
-    problem = config.pop("simd_problem")
-    if problem:
-        raise ValueError(problem)
-    return config
 
 
 def _planned(functions: Functions, nan_policy: NanPolicy, problems: list[Exception]) -> Plan:

@@ -9,7 +9,7 @@ from typing import Any, cast
 import numpy as np
 import numpy.typing as npt
 
-from fanfold import _core
+from fanfold import _core, suggestions
 from fanfold.kernels import Constructor
 from fanfold.names import keys
 
@@ -55,7 +55,7 @@ def _resolved(function: Any, problems: Problems, place: str = "") -> Any:
         try:
             return _core.Kernel(function)
         except ValueError as error:
-            problems.append(error)
+            problems.append(suggestions.unknown(function, error))
             return None
     if isinstance(function, _core.Kernel):
         return function

@@ -1,82 +1,14 @@
-"""The catalogue of native kernels, and one constructor for each kernel: ``ff.std(ddof=1)``.
+"""One constructor for each kernel of the catalogue: ``ff.std(ddof=1)``.
 
 Names, parameters and documentation come from the compiled catalogue; nothing here is written by hand per kernel. The
 types of the constructors are in ``kernels.pyi``, which ``make generate`` writes and ``make lint`` checks.
 """
 
-import ast
 import math
-from typing import Any, NamedTuple
+from typing import Any
 
 from fanfold import _core
-
-
-class Parameter(NamedTuple):
-    """A parameter of a kernel."""
-
-    name: str
-    """NumPy's or SciPy's name."""
-    default: Any
-    """The value if the parameter is not given."""
-    accepts: str
-    """What it accepts, in words."""
-    doc: str
-    """What it means."""
-
-
-class KernelInfo(NamedTuple):
-    """The entry of a kernel in the catalogue."""
-
-    name: str
-    """Its name, which is also the key of its result."""
-    doc: str
-    """What it means, and what it returns for empty arrays and NaN."""
-    parameters: tuple[Parameter, ...]
-    """The parameters that you can set."""
-    numpy: str
-    """The Python expression that gives the same result. It uses ``x``, ``np``, ``stats``, ``special`` and the
-    parameters; for kernels of two arrays ``x`` and ``y``, for kernels of all arrays ``columns``."""
-    dtypes: tuple[str, ...]
-    """The element dtypes that it accepts."""
-    examples: tuple[dict[str, Any], ...]
-    """Example parameters, each as keyword arguments; the first example is the defaults."""
-    passes: int
-    """The number of passes over memory that it takes alone, with the default parameters."""
-    arrays: str
-    """How many arrays it takes: ``"one"``, ``"two"`` or ``"all"``."""
-    weighted: bool
-    """Whether it takes weights."""
-    answers: str
-    """The shape of its result: ``"number"``, ``"positions"``, ``"quantiles"``, ``"matrix"``, ``"items"`` or
-    ``"record"``."""
-    approximate: bool
-    """Whether its result only approximates that of the NumPy expression."""
-
-    @property
-    def summary(self) -> str:
-        """The first line of the documentation."""
-        return self.doc.split("\n", 1)[0]
-
-
-def kernels() -> list[KernelInfo]:
-    """Return the catalogue of native kernels as a list.
-
-    >>> import fanfold as ff
-    >>> {k.name: k.numpy for k in ff.kernels()}["std"]
-    'np.std(x, ddof=ddof)'
-    """
-    return [
-        KernelInfo(name, doc, tuple(Parameter(*p) for p in parameters), numpy, dtypes, _examples(examples), *others)
-        for name, doc, parameters, numpy, dtypes, examples, *others in _core.catalogue()
-    ]
-
-
-def _examples(texts: tuple[str, ...]) -> tuple[dict[str, Any], ...]:
-    """Return the defaults, and the keyword arguments in each text as a dict."""
-    calls = [ast.parse(f"f({text})", mode="eval").body for text in ("", *texts)]
-    keywords = [call.keywords for call in calls if isinstance(call, ast.Call)]
-    return tuple({str(word.arg): ast.literal_eval(word.value) for word in words} for words in keywords)
-
+from fanfold.catalogue import KernelInfo, kernels
 
 MOST_IN_A_PARAMETER = 10_000
 """The most numbers (quantiles, edges of bins) that a positional parameter may hold before it is taken for data."""

@@ -1,10 +1,11 @@
 """Generated from the catalogue by scripts/generate.py: do not edit."""
 
-from typing import Any, Literal, NamedTuple, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import numpy.typing as npt
 
 from fanfold import _core
+from fanfold.catalogue import KernelInfo
 
 _Method: TypeAlias = Literal[
     "inverted_cdf",
@@ -24,28 +25,6 @@ _Method: TypeAlias = Literal[
 
 _Rule: TypeAlias = Literal["auto", "doane", "fd", "rice", "scott", "sqrt", "sturges"]
 
-class Parameter(NamedTuple):
-    name: str
-    default: Any
-    accepts: str
-    doc: str
-
-class KernelInfo(NamedTuple):
-    name: str
-    doc: str
-    parameters: tuple[Parameter, ...]
-    numpy: str
-    dtypes: tuple[str, ...]
-    examples: tuple[dict[str, Any], ...]
-    passes: int
-    arrays: str
-    weighted: bool
-    answers: str
-    approximate: bool
-    @property
-    def summary(self) -> str: ...
-
-def kernels() -> list[KernelInfo]: ...
 def restore(name: str, parameters: dict[str, Any]) -> _core.Kernel: ...
 
 class Constructor:

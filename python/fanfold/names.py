@@ -5,7 +5,7 @@ from functools import partial
 from typing import Any
 
 from fanfold import _core
-from fanfold.kernels import kernels
+from fanfold.catalogue import kernels
 
 
 def keys(functions: Sequence[Any]) -> list[str]:
