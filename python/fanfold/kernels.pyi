@@ -5,6 +5,7 @@ from typing import Any, Literal, NamedTuple, TypeAlias
 import numpy.typing as npt
 
 from fanfold import _core
+from fanfold.kernel_names import KernelName
 
 _Method: TypeAlias = Literal[
     "inverted_cdf",
@@ -31,7 +32,7 @@ class Parameter(NamedTuple):
     doc: str
 
 class KernelInfo(NamedTuple):
-    name: str
+    name: KernelName
     doc: str
     parameters: tuple[Parameter, ...]
     numpy: str
@@ -47,11 +48,7 @@ class KernelInfo(NamedTuple):
 
 def kernels() -> list[KernelInfo]: ...
 def restore(name: str, parameters: dict[str, Any]) -> _core.Kernel: ...
-
-class Constructor:
-    def __init__(self, info: KernelInfo) -> None: ...
-    def __call__(self, *args: Any, **parameters: Any) -> _core.Kernel: ...
-
+def is_constructor(function: object) -> bool: ...
 def count() -> _core.Kernel: ...
 def count_nan() -> _core.Kernel: ...
 def count_inf() -> _core.Kernel: ...
