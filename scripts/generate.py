@@ -1,4 +1,4 @@
-"""Writes what follows from the compiled catalogue: the constructors' stubs and docs/kernels.md.
+"""Writes what follows from the compiled catalogue: the constructors' stubs, the type of names, and docs/kernels.md.
 
 ``--check`` writes nothing and fails if a file is not what would be written.
 """
@@ -12,6 +12,7 @@ import fanfold as ff
 from fanfold.catalogue import Parameter
 
 STUB = Path("python/fanfold/kernels.pyi")
+NAMES = Path("python/fanfold/kernel_names.py")
 DOCS = Path("docs/kernels.md")
 
 # The types of parameters, by what the catalogue says they accept.
@@ -50,15 +51,18 @@ from typing import Any, Literal, TypeAlias
 import numpy.typing as npt
 
 from fanfold import _core
-from fanfold.catalogue import KernelInfo
 
 METHOD_TYPE
 _Rule: TypeAlias = Literal["auto", "doane", "fd", "rice", "scott", "sqrt", "sturges"]
 def restore(name: str, parameters: dict[str, Any]) -> _core.Kernel: ...
 
-class Constructor:
-    def __init__(self, info: KernelInfo) -> None: ...
-    def __call__(self, *args: Any, **parameters: Any) -> _core.Kernel: ...
+def is_constructor(function: object) -> bool: ...
+
+'''
+
+NAMES_HEADER = '''"""The names of all kernels. Generated from the catalogue by scripts/generate.py: do not edit."""
+
+from typing import Literal, TypeAlias
 
 '''
 
@@ -87,10 +91,22 @@ def stub() -> str:
     for kernel in ff.kernels():
         parameters = ", ".join(f"{p.name}: {_type(p)} = ..." for p in kernel.parameters)
         parts.append(f"def {kernel.name}({parameters}) -> _core.Kernel: ...\n")
-    names = "".join(f'    "{kernel.name}",\n' for kernel in ff.kernels())
-    parts.append(f"\n__all__ = [\n{names}]\n")
-    ruff = [sys.executable, "-m", "ruff", "format", "--quiet", "--stdin-filename", str(STUB), "-"]
-    return subprocess.run(ruff, input="".join(parts), capture_output=True, text=True, check=True).stdout
+    parts.append(f"\n__all__ = [{_names()}]\n")
+    return _formatted("".join(parts), STUB)
+
+
+def names() -> str:
+    """The type of the kernels' names, by which a checker finds a misspelt one."""
+    return _formatted(f"{NAMES_HEADER}KernelName: TypeAlias = Literal[{_names()}]\n", NAMES)
+
+
+def _names() -> str:
+    return "".join(f'"{kernel.name}",' for kernel in ff.kernels())
+
+
+def _formatted(text: str, path: Path) -> str:
+    ruff = [sys.executable, "-m", "ruff", "format", "--quiet", "--stdin-filename", str(path), "-"]
+    return subprocess.run(ruff, input=text, capture_output=True, text=True, check=True).stdout
 
 
 def _type(parameter: Parameter) -> str:
@@ -126,7 +142,7 @@ def _fill(doc: str) -> str:
 def main() -> None:
     """Writes the files, or checks them."""
     stale = False
-    for path, text in ((STUB, stub()), (DOCS, documentation())):
+    for path, text in ((STUB, stub()), (NAMES, names()), (DOCS, documentation())):
         if "--check" not in sys.argv:
             path.write_text(text, encoding="utf-8")
         elif not path.exists() or path.read_text(encoding="utf-8") != text:

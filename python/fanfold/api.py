@@ -5,10 +5,10 @@ A call finds and reports all problems together, before it touches any data: see 
 
 import math
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Mapping
 from functools import partial
 from types import TracebackType
-from typing import Any, Literal, Never, Self
+from typing import Any, Never, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -28,15 +28,7 @@ from fanfold.sources import NOTHING, Elements, Opened, Opening, missing, opened
 from fanfold.tracing.calls import TracedCalls, why_plain
 from fanfold.tracing.explain import explained
 from fanfold.tracing.fallback import read
-
-NanPolicy = Literal["propagate", "omit", "raise"]
-
-Out = Mapping[Any, npt.NDArray[Any]]
-OnError = Literal["raise", "return"]
-Progress = bool | Callable[..., Any] | None
-
-Function = str | _core.Kernel | Callable[[npt.NDArray[Any]], Any] | Callable[[npt.NDArray[Any], dict[str, Any]], Any]
-Functions = Function | Iterable[Function] | Mapping[Any, Function]
+from fanfold.typing import Functions, NanPolicy, OnError, Out, Progress
 
 # The default of `on_error`, compared by identity: any other object, of whatever type, is checked closely.
 _RAISE = "raise"

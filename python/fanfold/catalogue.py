@@ -12,6 +12,7 @@ from itertools import groupby
 from typing import Any, NamedTuple
 
 from fanfold import _core, suggestions
+from fanfold.kernel_names import KernelName
 
 
 class Parameter(NamedTuple):
@@ -30,7 +31,7 @@ class Parameter(NamedTuple):
 class KernelInfo(NamedTuple):
     """The entry of a kernel in the catalogue."""
 
-    name: str
+    name: KernelName
     """Its name, which is also the key of its result."""
     doc: str
     """What it means, and what it returns for empty arrays and NaN."""

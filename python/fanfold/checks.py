@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fanfold import _core, suggestions
-from fanfold.kernels import Constructor
+from fanfold.kernels import is_constructor
 from fanfold.names import keys
 
 MAX_WORKERS = 1024
@@ -59,7 +59,7 @@ def _resolved(function: Any, problems: Problems, place: str = "") -> Any:
             return None
     if isinstance(function, _core.Kernel):
         return function
-    if isinstance(function, Constructor):
+    if is_constructor(function):
         return function()
     if callable(function):
         return function

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fanfold import _core, checks
+from fanfold.accepted import Data
 from fanfold.api import Plan, Pool
 from fanfold.failures import raise_problems
 from fanfold.labels import Labels, labels
@@ -32,7 +33,7 @@ NUMBERS: dict[str, _core.Kernel] = {
 ROWS = ("count", "missing", "mean", "std", "min", *QUARTERS, "max", "distinct", "top", "freq")
 
 
-def describe(data: Any, by: Any = None, *, workers: "int | Pool | None" = None) -> Results:
+def describe(data: Data, by: Any = None, *, workers: "int | Pool | None" = None) -> Results:
     """Describe an array, or each column of a table.
 
     Numbers (and times, as far as it means something) have a count, the number of missing elements, the mean, the

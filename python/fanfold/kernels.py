@@ -4,7 +4,10 @@ Names, parameters and documentation come from the compiled catalogue; nothing he
 types of the constructors are in ``kernels.pyi``, which ``make generate`` writes and ``make lint`` checks.
 """
 
+import inspect
 import math
+from collections.abc import Callable, Sequence
+from types import FunctionType
 from typing import Any
 
 from fanfold import _core
@@ -22,42 +25,41 @@ def _is_data(value: Any, least: int) -> bool:
     return isinstance(shape, tuple) and len(shape) > 0 and math.prod(shape) >= least
 
 
-class Constructor:
-    """Makes a `Kernel` of one name from parameters, passed by position or by name."""
+def _constructor(info: KernelInfo) -> Callable[..., _core.Kernel]:
+    """Return the function that makes a `Kernel` of one name from parameters, passed by position or by name."""
+    names = [parameter.name for parameter in info.parameters]
 
-    def __init__(self, info: KernelInfo) -> None:
-        self.__name__ = self.__qualname__ = info.name
-        self.__module__ = "fanfold"
-        self.__doc__ = _docstring(info)
-        self._parameters = info.parameters
-
-    def __call__(self, *args: Any, **parameters: Any) -> _core.Kernel:
-        call = f"ff.run(x, ff.{self.__name__}({'...' if len(args) > 1 or parameters else ''}))"
+    def constructor(*args: Any, **parameters: Any) -> _core.Kernel:
+        call = f"ff.run(x, ff.{info.name}({'...' if len(args) > 1 or parameters else ''}))"
         if args and _is_data(args[0], MOST_IN_A_PARAMETER + 1):
-            raise TypeError(f"'{self.__name__}' makes a kernel and takes no data: pass both to run, as in {call}")
+            raise TypeError(f"'{info.name}' makes a kernel and takes no data: pass both to run, as in {call}")
         try:
-            return self._made(args, parameters)
+            return _core.Kernel(info.name, **_named(info.name, names, args, parameters))
         except (TypeError, ValueError) as error:
             if args and _is_data(args[0], 1):
                 error.add_note(f"(If this is data, pass it and the kernel to run, as in {call}.)")
             raise
 
-    def _made(self, args: tuple[Any, ...], parameters: dict[str, Any]) -> _core.Kernel:
-        names = [parameter.name for parameter in self._parameters]
-        if len(args) > len(names):
-            takes = f"takes {', '.join(names)}" if names else "takes no parameters"
-            raise TypeError(f"'{self.__name__}' {takes}, but {len(args)} positional arguments were given")
-        for name, value in zip(names, args, strict=False):
-            if name in parameters:
-                raise TypeError(f"'{self.__name__}': {name} was given by position and by name")
-            parameters[name] = value
-        return _core.Kernel(self.__name__, **parameters)
+    constructor.__name__ = constructor.__qualname__ = info.name
+    constructor.__module__ = "fanfold"
+    constructor.__doc__ = _docstring(info)
+    # What help, ``ff.quantile?`` and the completion of parameters show.
+    kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
+    shown = [inspect.Parameter(own.name, kind, default=own.default) for own in info.parameters]
+    signature = inspect.Signature(shown, return_annotation=_core.Kernel)
+    constructor.__signature__ = signature  # type: ignore[attr-defined]
+    return constructor
 
-    def __repr__(self) -> str:
-        return f"<constructor of fanfold kernel '{self.__name__}'>"
 
-    def __reduce__(self) -> str:
-        return self.__name__
+def _named(kernel: str, names: Sequence[str], args: tuple[Any, ...], parameters: dict[str, Any]) -> dict[str, Any]:
+    """Return all parameters by name."""
+    if len(args) > len(names):
+        takes = f"takes {', '.join(names)}" if names else "takes no parameters"
+        raise TypeError(f"'{kernel}' {takes}, but {len(args)} positional arguments were given")
+    for name in names[: len(args)]:
+        if name in parameters:
+            raise TypeError(f"'{kernel}': {name} was given by position and by name")
+    return {**dict(zip(names, args, strict=False)), **parameters}
 
 
 def _docstring(info: KernelInfo) -> str:
@@ -77,7 +79,12 @@ def restore(name: str, parameters: dict[str, Any]) -> _core.Kernel:
     return _core.Kernel(name, **parameters)
 
 
-_CONSTRUCTORS = {info.name: Constructor(info) for info in kernels()}
+_CONSTRUCTORS = {info.name: _constructor(info) for info in kernels()}
 globals().update(_CONSTRUCTORS)
 
 __all__ = list(_CONSTRUCTORS)
+
+
+def is_constructor(function: object) -> bool:
+    """Whether it is one of the constructors, like ``ff.std``."""
+    return isinstance(function, FunctionType) and _CONSTRUCTORS.get(function.__name__) is function

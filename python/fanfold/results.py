@@ -1,13 +1,17 @@
 """The result of a run: a dict of results, and a report of how they were computed."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, overload
 
 import numpy as np
 import numpy.typing as npt
 
 from fanfold.show import frames, html, text
 from fanfold.sources import Opening
+
+if TYPE_CHECKING:
+    import pandas  # type: ignore[import-untyped]  # its types are a package of their own, pandas-stubs
+    import polars
 
 
 class Histogram(NamedTuple):
@@ -184,6 +188,15 @@ class Results(dict[Any, Any]):
         times = Times({key: own[key] for key in keys if key in own}, tuple(each))
         copied += opening.bytes_copied
         return Report(passes, bytes_read, copied, workers, seconds, times, ways, dict(why), dict(opening.left_out))
+
+    @overload
+    def to_frame(self, library: Literal["pandas"]) -> "pandas.DataFrame": ...
+
+    @overload
+    def to_frame(self, library: Literal["polars"]) -> "polars.DataFrame": ...
+
+    @overload
+    def to_frame(self, library: None = None) -> Any: ...
 
     def to_frame(self, library: Literal["pandas", "polars"] | None = None) -> Any:
         """Return the results as a DataFrame.
