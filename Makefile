@@ -110,10 +110,11 @@ fuzz: $(VENV)/.test build-test  ## a hundred thousand random programs, compared 
 	@$(BIN)/python tests/programs.py 100000
 
 .PHONY: bench
-bench: $(VENV)/.bench  ## every figure, side by side with the peers; records them and writes the README's tables
+bench: $(VENV)/.bench  ## every figure, side by side with the peers; records them and writes the tables and pictures of the pages
 	@$(MATURIN) develop --release --quiet
 	@$(BIN)/python benches/compare.py --write
 	@$(BIN)/python benches/toolbox.py --write
+	@$(BIN)/python benches/answers.py
 	@cargo bench --no-default-features
 	@$(BIN)/python benches/callgrind.py
 
@@ -124,6 +125,11 @@ docs: $(VENV)/.docs  ## the documentation as a site, into build/docs; whatever S
 	$(call say,Building the site)
 	@$(BIN)/python -m sphinx -q -W --keep-going docs build/docs
 	@echo "open build/docs/index.html"
+
+.PHONY: notebooks
+notebooks: $(VENV)/.docs  ## run the notebooks of the documentation, and keep their outputs
+	@$(MATURIN) develop --release --quiet
+	@$(BIN)/python scripts/notebooks.py
 
 .PHONY: wheel
 wheel: $(VENV)/.test  ## the wheel, into dist/
