@@ -31,9 +31,12 @@ autodoc_member_order = "bysource"
 napoleon_google_docstring = False
 
 
-def without_last_blank_line(app: Sphinx, page: str, source: list[str]) -> None:
-    """Remove the line that doctest wants at the end of an example: readers need no empty line there."""
-    source[0] = re.sub(r"\n\n```\n", "\n```\n", source[0])
+def as_page(app: Sphinx, page: str, source: list[str]) -> None:
+    """Change what is written for doctest and for readers of the repository."""
+    # doctest wants an empty line at the end of an example; readers need none.
+    text = re.sub(r"\n\n( *)```\n", r"\n\1```\n", source[0])
+    # MyST takes a Markdown file for a page, also if it lies elsewhere in the repository.
+    source[0] = re.sub(r"\[([^]]+)\]\((\.\./[^)]+\.md)\)", r"{download}`\1 <\2>`", text)
 
 
 def with_links(app: Sphinx, what: str, name: str, thing: Any, options: Any, lines: list[str]) -> None:
@@ -50,7 +53,7 @@ def without_others(
 
 def setup(app: Sphinx) -> dict[str, Any]:
     """Connect what is done to the pages."""
-    app.connect("source-read", without_last_blank_line)
+    app.connect("source-read", as_page)
     app.connect("autodoc-process-docstring", with_links)
     app.connect("autodoc-process-signature", without_others)
     return {"parallel_read_safe": True}
