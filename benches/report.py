@@ -165,7 +165,7 @@ def compact_table(rows: Sequence[Row]) -> str:
 
 def short_table(rows: Sequence[Row]) -> str:
     """The table for README.md."""
-    lines = ["| what | fanfold | others | |", "| --- | ---: | ---: | ---: |"]
+    lines = ["| what | fanfold | others | ratio |", "| --- | ---: | ---: | ---: |"]
     chosen = {row.figure.name: row for row in rows}
     for figure, m in ((chosen[name].figure, chosen[name].measured) for name in FIVE if name in chosen):
         if m is None:
