@@ -40,7 +40,7 @@ WAYS = {
 """The modules of `old_answers`, and what they are called."""
 
 FULL, QUICK = 10_000_000, 200_000
-REPEATS = 7
+REPEATS = 5
 PAGE = report.ROOT / "docs" / "multiprocessing.md"
 ABOUT = "answers"
 SEED = 20_250_101
