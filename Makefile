@@ -110,12 +110,26 @@ fuzz: $(VENV)/.test build-test  ## a hundred thousand random programs, compared 
 	@$(BIN)/python tests/programs.py 100000
 
 .PHONY: bench
-bench: $(VENV)/.bench  ## every figure, side by side with the peers; records them and writes the README's tables
+bench: $(VENV)/.bench  ## every figure, side by side with the peers; records them and writes the tables and pictures of the pages
 	@$(MATURIN) develop --release --quiet
 	@$(BIN)/python benches/compare.py --write
 	@$(BIN)/python benches/toolbox.py --write
+	@$(BIN)/python benches/answers.py
 	@cargo bench --no-default-features
 	@$(BIN)/python benches/callgrind.py
+
+.PHONY: docs
+docs: $(VENV)/.docs  ## the documentation as a site, into build/docs; whatever Sphinx warns of is an error
+	$(call say,Building fanfold)
+	@$(MATURIN) develop --release --quiet
+	$(call say,Building the site)
+	@$(BIN)/python -m sphinx -q -W --keep-going docs build/docs
+	@echo "open build/docs/index.html"
+
+.PHONY: notebooks
+notebooks: $(VENV)/.docs  ## run the notebooks of the documentation, and keep their outputs
+	@$(MATURIN) develop --release --quiet
+	@$(BIN)/python scripts/notebooks.py
 
 .PHONY: wheel
 wheel: $(VENV)/.test  ## the wheel, into dist/
@@ -139,7 +153,7 @@ format: $(VENV)/.test  ## format Rust and Python
 
 .PHONY: clean
 clean:  ## remove what the verbs made
-	@rm -rf $(VENV) dist target python/fanfold/*.so
+	@rm -rf $(VENV) build dist target python/fanfold/*.so
 
 $(VENV)/.made:
 	@test -n "$(FOUND)" || { echo "No Python >= 3.11 was found: install one, or name it: make PYTHON=/path/to/python3.12"; exit 1; }
@@ -150,7 +164,7 @@ $(VENV)/.made:
 	@touch $@
 
 # The extras of pyproject.toml, without building the package for them.
-$(VENV)/.demo $(VENV)/.test $(VENV)/.bench: $(VENV)/.made pyproject.toml scripts/extras.py
+$(VENV)/.demo $(VENV)/.test $(VENV)/.docs $(VENV)/.bench: $(VENV)/.made pyproject.toml scripts/extras.py
 	$(call say,Installing what '$(patsubst .%,%,$(notdir $@))' needs)
 	@$(PIP) 'maturin>=1.9.4,<2' $$($(BIN)/python scripts/extras.py $(patsubst .%,%,$(notdir $@)))
 	@touch $@

@@ -1,7 +1,7 @@
 """fanfold against NumPy + SciPy, numba, Polars and the speed of memory, side by side in one run.
 
     python benches/compare.py                 all figures, and a record in benches/record/
-    python benches/compare.py --write         and the figures in README.md
+    python benches/compare.py --write         and the tables and pictures of README.md and the docs
     python benches/compare.py --quick         a few seconds, no record
     python benches/compare.py --only NAME     one figure (or several, with commas), no record
 
@@ -597,7 +597,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="small arrays, few repetitions, no record")
     parser.add_argument("--only", metavar="NAME", help="these figures only, with commas; no record")
-    parser.add_argument("--write", action="store_true", help="also rewrite the figures in README.md")
+    parser.add_argument("--write", action="store_true", help="also rewrite the tables and pictures of the pages")
     options = parser.parse_args()
 
     names = [figure.name for figure in FIGURES]
@@ -608,7 +608,7 @@ def main() -> int:
     if options.write and partial:
         parser.error("--write needs all figures at full size: not with --quick or --only")
     if options.write:
-        report.check_readme()
+        report.check_pages()
 
     config = ff.info()
     if config.get("debug"):
@@ -628,8 +628,8 @@ def main() -> int:
         for path in report.write_record(rows, where):
             print(f"written: {path.relative_to(report.ROOT)}")
         if options.write:
-            report.write_readme(rows, where)
-            print("written: README.md")
+            for path in report.write_pages():
+                print(f"written: {path.relative_to(report.ROOT)}")
     return 1 if any(row.measured is None for row in rows) else 0
 
 

@@ -1,4 +1,9 @@
-"""The tables, the record and the figures in README.md."""
+"""The records, and the tables and pictures that are made from them.
+
+    python benches/report.py     write the tables and pictures of the latest records anew
+
+README.md has five figures and a picture, docs/performance.md all figures.
+"""
 
 from __future__ import annotations
 
@@ -9,18 +14,23 @@ import platform
 import re
 import subprocess
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from datetime import date
 from pathlib import Path
 from typing import Any
 
 from measuring import Figure, Measured, Row, seconds
+from pictures import pictures
 
 ROOT = Path(__file__).resolve().parent.parent
 RECORD = ROOT / "benches" / "record"
 README = ROOT / "README.md"
+PAGE = ROOT / "docs" / "performance.md"
+PICTURES = ROOT / "docs" / "pictures"
 FIGURES, TOOLBOX = "figures", "toolbox"
-"""What a record and a table in README.md are about: they have a benchmark's name."""
+"""What a record and a table are about: they have a benchmark's name."""
+FIVE = ("numpy-twelve", "polars-eleven", "functions-numpy", "quantiles-numpy", "stream-memory")
+"""The figures in README.md: statistics beside two ways that people know, functions of users, quantiles, memory."""
 PEERS = ("numpy", "scipy", "numba", "llvmlite", "polars")
 
 
@@ -143,13 +153,28 @@ def note(row: Row) -> str:
 
 
 def compact_table(rows: Sequence[Row]) -> str:
-    """The table for README.md: no column that a reader can do without."""
+    """The table for docs/performance.md: no column that a reader can do without."""
     lines = ["| what | against | ratio | goal | reached |", "| --- | --- | ---: | --- | --- |"]
     for row in rows:
         figure, m = row.figure, row.measured
         value = "-" if m is None else claimed(m.value, figure.unit)
         goal = limit(figure, figure.goal) + (f" (aim {figure.aim:g})" if figure.aim is not None else "")
         lines.append("| " + " | ".join((figure.what, figure.against, value, goal, verdict(row))) + " |")
+    return "\n".join(lines)
+
+
+def short_table(rows: Sequence[Row]) -> str:
+    """The table for README.md."""
+    lines = ["| what | fanfold | others | ratio |", "| --- | ---: | ---: | ---: |"]
+    chosen = {row.figure.name: row for row in rows}
+    for figure, m in ((chosen[name].figure, chosen[name].measured) for name in FIVE if name in chosen):
+        if m is None:
+            continue
+        if figure.name == "stream-memory":
+            lines.append(f"| {figure.what} | {amount(m.value, m.unit)} more than {figure.against} | | |")
+            continue
+        ours, peer = amount(m.ours, m.unit), amount(m.peer, m.unit)
+        lines.append(f"| {figure.what} | {ours} | {figure.against}: {peer} | {claimed(m.value, figure.unit)} |")
     return "\n".join(lines)
 
 
@@ -160,7 +185,7 @@ def tally(rows: Sequence[Row]) -> str:
 
 
 def markers(about: str) -> re.Pattern[str]:
-    """The place of a table in README.md."""
+    """The place of a table on a page."""
     return re.compile(rf"(<!-- {about}:begin -->\n).*?(<!-- {about}:end -->)", re.DOTALL)
 
 
@@ -199,17 +224,62 @@ def write_record(
     return [data, text]
 
 
-def check_readme(about_what: str = FIGURES) -> None:
-    """Fail early if README.md has no place for the figures."""
-    if not README.is_file() or not markers(about_what).search(README.read_text()):
-        raise SystemExit(f"README.md has no lines <!-- {about_what}:begin --> and <!-- {about_what}:end -->")
+def read_record(path: Path) -> tuple[list[Row], dict[str, Any]]:
+    """Read the rows and the host of a record."""
+    record = json.loads(path.read_text())
+    rows = []
+    for each in record["figures"]:
+        known = {field.name: each[field.name] for field in fields(Figure) if field.name in each}
+        measured = Measured(**each["measured"]) if each["measured"] else None
+        rows.append(Row(Figure(**known, measure=_measured_then), measured, each["error"] or ""))
+    return rows, record["host"]
 
 
-def write_readme(rows: Sequence[Row], where: dict[str, Any], about_what: str = FIGURES) -> None:
-    """Put the figures between the markers in README.md."""
-    block = (
-        f"\n{compact_table(rows)}\n\n{tally(rows)}; measured on {about(where)} "
-        f"([all numbers](benches/record/{stem(about_what, where['date'])}.md)).\n\n"
-    )
-    place = markers(about_what)
-    README.write_text(place.sub(lambda found: found[1] + block + found[2], README.read_text()))
+def _measured_then(bench: Any) -> Measured:
+    raise TypeError("this figure is from a record: the benchmark that wrote it measures")
+
+
+def latest(about_what: str) -> Path | None:
+    """The latest record of a benchmark."""
+    return max(RECORD.glob(f"{stem(about_what, '[0-9]*')}.json"), default=None)
+
+
+def check_pages(about_what: str = FIGURES) -> None:
+    """Fail early if a page has no place for the figures."""
+    for page in (README, PAGE) if about_what == FIGURES else (PAGE,):
+        if not page.is_file() or not markers(about_what).search(page.read_text()):
+            raise SystemExit(f"{page} has no lines <!-- {about_what}:begin --> and <!-- {about_what}:end -->")
+
+
+def pages() -> dict[Path, str]:
+    """The pages with the tables of the latest records, and the pictures."""
+    texts = {page: page.read_text() for page in (README, PAGE)}
+    for about_what in (FIGURES, TOOLBOX):
+        path = latest(about_what)
+        if path is None:
+            continue
+        rows, where = read_record(path)
+        place = markers(about_what)
+        measured = f"{tally(rows)}; measured on {about(where)} ([all numbers](../benches/record/{path.stem}.md))."
+        block = f"\n{compact_table(rows)}\n\n{measured}\n\n"
+        texts[PAGE] = place.sub(lambda found, block=block: found[1] + block + found[2], texts[PAGE])
+        if about_what == FIGURES:
+            host = f"Measured on {where['date']}, {where['cpu']}, {where['cores']} cores."
+            block = f"\n{short_table(rows)}\n\n{host}\n\n"
+            texts[README] = place.sub(lambda found, block=block: found[1] + block + found[2], texts[README])
+            texts |= {PICTURES / name: picture for name, picture in pictures(rows).items()}
+    return texts
+
+
+def write_pages() -> list[Path]:
+    """Write the tables and pictures of the latest records, and return the files that changed."""
+    changed = [path for path, text in pages().items() if not path.is_file() or path.read_text() != text]
+    for path in changed:
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(pages()[path])
+    return changed
+
+
+if __name__ == "__main__":
+    for path in write_pages():
+        print(f"written: {path.relative_to(ROOT)}")

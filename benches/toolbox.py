@@ -1,7 +1,7 @@
 """The functions that people bring: a loop, a pool of threads, joblib with processes and fanfold, side by side.
 
     python benches/toolbox.py                  all figures, and a record in benches/record/
-    python benches/toolbox.py --write          and the figures in README.md
+    python benches/toolbox.py --write          and the tables and pictures of README.md and the docs
     python benches/toolbox.py --quick          small arrays, no record
     python benches/toolbox.py --only SECTION   one section (or several, with commas), no record
     python benches/toolbox.py --list FILE      also write each function's times to a file
@@ -574,7 +574,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="small arrays, few repetitions, no record")
     parser.add_argument("--only", metavar="SECTION", help="these sections only, with commas; no record")
-    parser.add_argument("--write", action="store_true", help="also rewrite the figures in README.md")
+    parser.add_argument("--write", action="store_true", help="also rewrite the tables and pictures of the pages")
     parser.add_argument("--list", metavar="FILE", type=Path, help="write the list of functions to this file too")
     options = parser.parse_args()
 
@@ -585,7 +585,7 @@ def main() -> int:
     if options.write and partial_run:
         parser.error("--write needs all sections at full size: not with --quick or --only")
     if options.write:
-        report.check_readme(report.TOOLBOX)
+        report.check_pages(report.TOOLBOX)
     config = ff.info()
     if config.get("debug"):
         sys.exit("this is a debug build of fanfold: its figures mean nothing; build it with --release")
@@ -615,8 +615,8 @@ def main() -> int:
         for path in report.write_record(rows, where, report.TOOLBOX, listed):
             print(f"written: {path.relative_to(report.ROOT)}")
         if options.write:
-            report.write_readme(rows, where, report.TOOLBOX)
-            print("written: README.md")
+            for path in report.write_pages():
+                print(f"written: {path.relative_to(report.ROOT)}")
     return 1 if any(row.measured is None for row in rows) else 0
 
 
