@@ -18,7 +18,7 @@ from fanfold.accepted import Data
 from fanfold.calling import Called, budget
 from fanfold.deadline import UNLIMITED, deadline_of
 from fanfold.dict_outputs import filling, wants_dict
-from fanfold.failures import in_the_name_of_all, raise_failures, raise_problems
+from fanfold.failures import in_the_name_of_all, raise_failures, raise_problems, shown_at_the_call
 from fanfold.futures import RunFuture, submitted
 from fanfold.progress import reported
 from fanfold.results import Ran, Results
@@ -67,6 +67,7 @@ class Plan:
         "_plain",
     )
 
+    @shown_at_the_call
     def __init__(
         self,
         functions: Functions,
@@ -96,6 +97,7 @@ class Plan:
         # The kernels of several arrays.
         self._joint = {key: kernel for key, kernel in kernels.items() if kernel.arrays != "one"}
 
+    @shown_at_the_call
     def run(
         self,
         data: Data,
@@ -288,11 +290,13 @@ class Pool:
 
     __slots__ = ("__weakref__", "_closed", "_workers")
 
+    @shown_at_the_call
     def __init__(self, workers: int | None = None) -> None:
-        if isinstance(workers, Pool):
-            raise TypeError("workers must be an integer or None, not a Pool")
         problems: list[Exception] = []
-        checks.workers(workers, problems, pool="")
+        if isinstance(workers, Pool):
+            problems.append(TypeError("workers must be an integer or None, not a Pool"))
+        else:
+            checks.workers(workers, problems, pool="")
         raise_problems(problems, "the pool cannot be made")
         self._workers: int = _core.config()["workers"] if workers is None else int(workers)
         self._closed = False
@@ -302,6 +306,7 @@ class Pool:
         """The number of threads that compute."""
         return self._workers
 
+    @shown_at_the_call
     def run(
         self,
         data: Data,
@@ -325,6 +330,7 @@ class Pool:
         options |= {"on_error": on_error, "timeout": timeout, "out": out, "processes": processes, "progress": progress}
         return run(data, functions, workers=self, nan_policy=nan_policy, **options, **others)
 
+    @shown_at_the_call
     def submit(self, data: Data, functions: Functions, **options: Any) -> RunFuture:
         """Call `fanfold.submit` with this pool's workers."""
         problems: list[Exception] = []
@@ -353,6 +359,7 @@ class Pool:
         return f"fanfold.Pool(workers={self.workers})"
 
 
+@shown_at_the_call
 def run(
     data: Data,
     functions: Functions,
@@ -486,6 +493,7 @@ def run(
     return planned.run(data, workers=workers, **how)
 
 
+@shown_at_the_call
 def plan(functions: Functions, *, like: Any = None, nan_policy: NanPolicy = "propagate") -> Plan:
     """Prepare functions for later runs. The plan can explain what a run will do.
 

@@ -1,5 +1,6 @@
 """Checks of the arguments of a call. Each check adds its problems to a list, so that they are reported together."""
 
+import difflib
 import importlib.util
 import numbers
 import reprlib
@@ -126,10 +127,24 @@ def means_itself(value: Any, name: str, problems: Problems) -> None:
 
 
 def unknown(given: Iterable[str], call: str, problems: Problems) -> None:
-    """Report parameters that a call does not have. For parameters of other libraries, name ours."""
+    """Report parameters that a call does not have, and name ours: for misspelt ones, and those of other libraries."""
     for name in given:
-        remedy = _ELSEWHERE.get(name)
-        problems.append(TypeError(f"{call} has no parameter {name}" + (f": pass {remedy}" if remedy else "")))
+        remedy = f": pass {_ELSEWHERE[name]}" if name in _ELSEWHERE else meant(name, PARAMETERS)
+        problems.append(TypeError(f"{call} has no parameter {name}{remedy}"))
+
+
+def meant(name: Any, known: Iterable[Any]) -> str:
+    """Return the question after a message whether the nearest of the known names was meant; empty if none is near."""
+    texts = [each for each in known if isinstance(each, str)]
+    close = difflib.get_close_matches(name, texts, 1) if isinstance(name, str) else []
+    return f": did you mean {shown(close[0])}?" if close else ""
+
+
+PARAMETERS = (
+    *("workers", "axis", "keepdims", "where", "weights", "by", "nan_policy", "on_error", "timeout", "out"),
+    *("processes", "progress"),
+)
+"""The names of the options of `run`."""
 
 
 _ELSEWHERE = {

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from fanfold import _core, checks
 from fanfold.api import Plan, Pool
-from fanfold.failures import raise_problems
+from fanfold.failures import raise_problems, shown_at_the_call
 from fanfold.labels import Labels, labels
 from fanfold.results import Ran, Results
 from fanfold.sources import KINDS, Elements, Opening, apart, opened
@@ -32,6 +32,7 @@ NUMBERS: dict[str, _core.Kernel] = {
 ROWS = ("count", "missing", "mean", "std", "min", *QUARTERS, "max", "distinct", "top", "freq")
 
 
+@shown_at_the_call
 def describe(data: Any, by: Any = None, *, workers: "int | Pool | None" = None) -> Results:
     """Describe an array, or each column of a table.
 
@@ -108,7 +109,8 @@ def describe(data: Any, by: Any = None, *, workers: "int | Pool | None" = None) 
             rows[row][name] = value
     rows = {row: values for row, values in rows.items() if values}
     if not rows:
-        raise TypeError(f"data is a table of {len(columns)} columns that cannot be described: {left_out}")
+        wrong = f"data is a table of {len(columns)} columns that cannot be described: {left_out}"
+        raise_problems([TypeError(wrong)], "the data cannot be described")
     ran = _together(runs, tuple(rows), time.perf_counter() - begun, left_out)
     groups = None if of_groups is None or not runs else of_groups.names(runs[0].groups)
     if not is_table:

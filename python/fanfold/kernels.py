@@ -6,6 +6,7 @@ types of the constructors are in ``kernels.pyi``, which ``make generate`` writes
 
 import ast
 import math
+import reprlib
 from typing import Any, NamedTuple
 
 from fanfold import _core
@@ -100,15 +101,23 @@ class Constructor:
         self._parameters = info.parameters
 
     def __call__(self, *args: Any, **parameters: Any) -> _core.Kernel:
-        call = f"ff.run(x, ff.{self.__name__}({'...' if len(args) > 1 or parameters else ''}))"
-        if args and _is_data(args[0], MOST_IN_A_PARAMETER + 1):
-            raise TypeError(f"'{self.__name__}' makes a kernel and takes no data: pass both to run, as in {call}")
         try:
-            return self._made(args, parameters)
+            if args and _is_data(args[0], MOST_IN_A_PARAMETER + 1):
+                raise TypeError(
+                    f"'{self.__name__}' makes a kernel and takes no data: did you mean {self._meant(args, parameters)}?"
+                )
+            return self._made(args, dict(parameters))
         except (TypeError, ValueError) as error:
-            if args and _is_data(args[0], 1):
-                error.add_note(f"(If this is data, pass it and the kernel to run, as in {call}.)")
+            if args and _is_data(args[0], 1) and not str(error).endswith("?"):
+                error.add_note(f"(If this is data, did you mean {self._meant(args, parameters)}?)")
+            # The user's line is the last one shown.
+            error.__traceback__ = None
             raise
+
+    def _meant(self, args: tuple[Any, ...], parameters: dict[str, Any]) -> str:
+        """Return the call that was meant if the first argument is data."""
+        others = [*map(reprlib.repr, args[1:]), *(f"{name}={reprlib.repr(own)}" for name, own in parameters.items())]
+        return f"ff.run(x, ff.{self.__name__}({', '.join(others)}))"
 
     def _made(self, args: tuple[Any, ...], parameters: dict[str, Any]) -> _core.Kernel:
         names = [parameter.name for parameter in self._parameters]
