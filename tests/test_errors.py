@@ -104,7 +104,7 @@ MESSAGES = [
     ("ff.run(array([0], 'm8[s]'), 'std')", TypeError, TAKES.format("std", "timedelta64", "bool, integers and floats")),
     ("ff.plan('std').run(array([1j]))", TypeError, TAKES.format("std", "complex128", "bool, integers and floats")),
     # functions
-    ("ff.run(x, None)", TypeError, FUNCTIONS.format("None")),
+    ("ff.plan(None)", TypeError, FUNCTIONS.format("None")),
     ("ff.run(x, [Broken()])", TypeError, NEITHER.format("an object without a repr")),
     ("ff.run(x, [[Broken(), 1]])", TypeError, NEITHER.format("[an object without a repr, 1]")),
     ("ff.run(x, [list(range(10**6))])", TypeError, NEITHER.format("[0, 1, 2, 3, …]")),
@@ -188,8 +188,12 @@ MESSAGES = [
     ("ff.plan('mean', like='nonsense')", TypeError, "like must be an array or a dtype, not 'nonsense'"),
     ("ff.plan('mean', like=[1.0])", TypeError, "like must be an array or a dtype, not [1.0]"),
     # what Python itself says is enough
-    ("ff.run(x)", TypeError, "run() missing 1 required positional argument: 'functions'"),
-    ("ff.run(x, 'mean', 2)", TypeError, "run() takes 2 positional arguments but 3 were given"),
+    ("ff.run()", TypeError, "run() missing 1 required positional argument: 'data'"),
+    ("ff.run(x, 'mean', 2)", TypeError, "run() takes from 1 to 2 positional arguments but 3 were given"),
+    ("ff.run(x, axis=0, on_error='return')", TypeError,
+     "functions is None, which describes the data and takes no on_error and no axis: "
+     "pass functions, as in run(data, ['mean', 'std'], …), or leave it out"),
+    ("ff.run(x, dim=0)", TypeError, "run has no parameter dim: pass axis="),
     ("ff.run(x, 'mean', chunks=2)", TypeError, "run has no parameter chunks"),
     ("ff.plan('mean').run(x, nan_policy='omit')", TypeError,
      "run has no parameter nan_policy: pass it to plan, as in ff.plan('mean', nan_policy='omit')"),

@@ -310,7 +310,7 @@ class Pool:
     def run(
         self,
         data: Data,
-        functions: Functions,
+        functions: Functions | None = None,
         *,
         axis: Axis = None,
         keepdims: bool = False,
@@ -331,7 +331,7 @@ class Pool:
         return run(data, functions, workers=self, nan_policy=nan_policy, **options, **others)
 
     @shown_at_the_call
-    def submit(self, data: Data, functions: Functions, **options: Any) -> RunFuture:
+    def submit(self, data: Data, functions: Functions | None = None, **options: Any) -> RunFuture:
         """Call `fanfold.submit` with this pool's workers."""
         problems: list[Exception] = []
         self._check(problems)
@@ -362,7 +362,7 @@ class Pool:
 @shown_at_the_call
 def run(
     data: Data,
-    functions: Functions,
+    functions: Functions | None = None,
     *,
     workers: int | Pool | None = None,
     axis: Axis = None,
@@ -380,6 +380,8 @@ def run(
 ) -> Results:
     """Run all functions over one array, native kernels together in as few passes as possible, without the GIL.
 
+    Without functions, this is `describe`, which takes ``by`` and ``workers`` alone.
+
     Parameters
     ----------
     data : numpy.ndarray, any other object that holds numbers, a table, or a dict of them
@@ -389,7 +391,7 @@ def run(
         copied (``docs/inputs.md``). Callables accept any dtype, kernels accept numbers and times. A table or a dict
         holds several arrays of one shape: most functions then give a dict with one result for each array, and kernels
         of two arrays (``ff.corr("price", "size")``) or of all arrays (``"cov_matrix"``) give one result.
-    functions : str, Kernel, callable, or an iterable or dict of them
+    functions : str, Kernel, callable, or an iterable or dict of them, optional
         What to compute. A string is the name of a kernel (`kernels` lists them); ``ff.std(ddof=1)`` is a kernel with
         parameters. Any other callable is called with the array, read-only; its NumPy operations are fused where
         possible (``docs/functions.md``). A callable with two required parameters, ``f(x, out)``, gets its own dict too,
@@ -478,13 +480,21 @@ def run(
     problems: list[Exception] = []
     if others:
         checks.unknown(others, "run", problems)
+    how: dict[str, Any] = {"on_error": on_error, "timeout": timeout, "out": out, "processes": processes}
+    if functions is None:
+        # `describe` is made of runs.
+        from fanfold.describe import describe
+
+        how |= {"axis": axis, "keepdims": keepdims, "where": where, "weights": weights, "nan_policy": nan_policy}
+        checks.no_functions(how | {"progress": progress}, problems)
+        raise_problems(problems, "the call cannot be run")
+        return describe(data, by, workers=workers)
     checks.progress(progress, problems)
     planned = _planned(functions, nan_policy, problems)
     if problems:
         wrong: list[Exception] = []
         found = opened(data, by, where, weights, axis, problems=wrong)
         planned._check(found, wrong, workers, on_error, timeout, out, processes, problems)
-    how: dict[str, Any] = {"on_error": on_error, "timeout": timeout, "out": out, "processes": processes}
     if progress:
         how["progress"] = progress
     if axis is None and where is None and weights is None and by is None and keepdims is False:

@@ -133,6 +133,18 @@ def unknown(given: Iterable[str], call: str, problems: Problems) -> None:
         problems.append(TypeError(f"{call} has no parameter {name}{remedy}"))
 
 
+def no_functions(options: Mapping[str, Any], problems: Problems) -> None:
+    """Report options that were given to a call without functions, which describes the data."""
+    given = [name for name, value in options.items() if value is not _DEFAULTS.get(name)]
+    if given:
+        wrong = f"functions is None, which describes the data and takes no {' and no '.join(given)}"
+        problems.append(TypeError(f"{wrong}: pass functions, as in run(data, ['mean', 'std'], …), or leave it out"))
+
+
+_DEFAULTS = {"keepdims": False, "nan_policy": "propagate", "on_error": "raise", "processes": False}
+"""The defaults of options of `run` that are not None."""
+
+
 def meant(name: Any, known: Iterable[Any]) -> str:
     """Return the question after a message whether the nearest of the known names was meant; empty if none is near."""
     texts = [each for each in known if isinstance(each, str)]
