@@ -26,6 +26,8 @@ RESULTS: dict[str, ff.Results] = {
     "table": ff.run(TABLE, ["mean", "max", ff.histogram(bins=5)]),
     "groups": ff.run(x, ["mean", "count"], by=LABELS),
     "groups of a table": ff.run(TABLE, ["mean", "count"], by=LABELS),
+    "pictures of groups": ff.run(x, [ff.quantile([0.1, 0.5, 0.9]), ff.mode(), ff.histogram()], by=LABELS),
+    "pictures of columns": ff.run(TABLE, [ff.quantile([0.1, 0.5, 0.9]), "mean"], by=LABELS),
     "several keys": ff.run(x, "mean", by=(LABELS, LABELS % 2)),
     "many groups": ff.run(x, ["mean", "std"], by=np.arange(x.size) // 4),
     "failed": ff.run(x, {"bad": lambda v: 1 / 0, "<b>": lambda v: "<script>"}, on_error="return"),
@@ -134,6 +136,55 @@ def test_histograms_arrays_and_counts_have_pictures() -> None:
     assert huge is not None and "inf" not in base64.b64decode(huge.split(",")[1].split('"')[0]).decode()
 
 
+LEVELS = [0.1, 0.25, 0.5, 0.75, 0.9]
+
+
+@pytest.mark.parametrize(
+    ("levels", "want"),
+    [
+        (LEVELS, (0.1, 0.25, 0.5, 0.75, 0.9)),
+        ([0.9, 0.1, 0.5], (0.1, 0.1, 0.5, 0.9, 0.9)),
+        ([0.9, 0.1], (0.1, 0.1, None, 0.9, 0.9)),
+        ([0.1, 0.2, 0.3, 0.7, 0.8, 0.9], (0.1, 0.3, None, 0.7, 0.9)),
+        ([0.5], None),
+        (0.5, None),
+    ],
+)
+def test_quantiles_are_a_box_from_the_outermost_to_the_innermost(levels: Any, want: Any) -> None:
+    kernel = ff.quantile(levels)
+    # The quantiles of numbers from 0 to 1 are their levels.
+    found = pictures.box(np.array(levels), pictures.levels_of(kernel))
+    assert found == (None if want is None else pictures.Box(*want))
+    assert pictures.levels_of(ff.mean()) is None
+
+
+def lines_of(image: str) -> list[float]:
+    """The places across of a box's line: both ends, and the sides between them."""
+    svg = base64.b64decode(image.split(",")[1].split('"')[0]).decode()
+    return [float(place) for place in re.findall(r"[MH]([0-9.]+)", svg.split('d="')[1].split('"')[0])]
+
+
+def test_a_box_is_drawn_to_scale() -> None:
+    drawn = pictures.picture(np.array([0.0, 25, 50, 75, 100]), LEVELS)
+    assert drawn is not None and 'alt="box from 0 to 100"' in drawn
+    assert lines_of(drawn) == [2, 31, 89, 31, 89, 118]
+    other = pictures.picture(np.array([0.0, 25, 50, 75, 100]), LEVELS, (0.0, 200.0))
+    assert other is not None and lines_of(other) == [2, 16.5, 45.5, 16.5, 45.5, 60]
+    assert pictures.picture(np.array([0.0, np.nan, 1, 1, 1]), LEVELS) is None
+
+
+def test_groups_are_drawn_on_one_scale_and_columns_have_pictures() -> None:
+    narrow, wide = np.linspace(0, 1, 101), np.linspace(0, 2, 101)
+    r = ff.run(np.append(narrow, wide), [ff.histogram(bins=5), ff.quantile(LEVELS)], by=np.repeat(["a", "b"], 101))
+    page = _Page(r._repr_html_())
+    assert [image["alt"].split(" ")[0] for image in page.images] == ["histogram", "box"] * 2
+    first, second = (lines_of(image["src"] + '"') for image in page.images if "box" in image["alt"])
+    assert (first[0], second[-1]) == (pictures.WIDTH - 118, 118)
+    assert first[-1] < second[-1] and first[0] < second[0]
+    page = _Page(ff.run(TABLE, ["mean", ff.histogram(), ff.quantile(LEVELS)])._repr_html_())
+    assert [image["alt"].split(" ")[0] for image in page.images] == ["histogram"] * 2 + ["box"] * 2
+
+
 # ---- tables, dicts, JSON ----
 
 
@@ -177,7 +228,8 @@ def test_nothing_optional_is_imported() -> None:
         "import sys, numpy as np, fanfold as ff\n"
         "r = ff.run(np.arange(9.0), ['mean', ff.histogram()])\n"
         "repr(r), r._repr_html_(), r.to_dict(), r.to_json(), repr(r.report), r.report._repr_html_()\n"
-        "print([name for name in ('pandas', 'polars', 'matplotlib', 'IPython') if name in sys.modules])"
+        "optional = ('pandas', 'polars', 'matplotlib', 'IPython', 'xarray', 'uhi')\n"
+        "print([name for name in optional if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

@@ -61,6 +61,7 @@ class Plan:
         "_kernels",
         "_keys",
         "_like",
+        "_named",
         "_nan_policy",
         "_native",
         "_order",
@@ -89,6 +90,7 @@ class Plan:
         self._plain = plain | {key: filling(plain[key]) for key in self._fills}
         # The array to call the functions with; kernels need no array to explain themselves.
         self._array = checks.kept(like) if plain and isinstance(like, np.ndarray) else None
+        self._named = kernels
         self._order = tuple(self._functions)
         self._keys = (*kernels, *self._plain)
         self._kernels = list(kernels.values())
@@ -153,7 +155,7 @@ class Plan:
         """Run kernels over a whole array, without other options: the result of `Run`, in a third of its time."""
         answers, failures, passes, bytes_read, used, each = self._native.run(data, 0, None, {})
         seconds = time.perf_counter() - begun
-        ran: Ran = (passes, bytes_read, used, seconds, {}, each, self._order, self._how, {}, 0, opening)
+        ran: Ran = (passes, bytes_read, used, seconds, {}, each, self._order, self._how, {}, 0, opening, self._named)
         values = dict(zip(self._keys, answers, strict=True))
         if failures:
             errors = {self._keys[index]: error for index, error in failures}

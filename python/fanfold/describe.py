@@ -187,4 +187,4 @@ def _together(runs: list[Results], keys: tuple[Any, ...], seconds: float, left_o
     passes = max((report.passes for report in reports), default=0)
     read, copied = (sum(getattr(report, name) for report in reports) for name in ("bytes_read", "bytes_copied"))
     used = max((report.workers for report in reports), default=1)
-    return passes, read, used, seconds, {}, each, keys, {}, {}, copied, Opening(0, left_out)
+    return passes, read, used, seconds, {}, each, keys, {}, {}, copied, Opening(0, left_out), {}
