@@ -111,7 +111,7 @@ MESSAGES = [
     ("ff.run(x, 3)", TypeError, FUNCTIONS.format("3")),
     ("ff.run(x, b'mean')", TypeError, FUNCTIONS.format("b'mean': pass a str")),
     ("ff.run(x, x)", TypeError, FUNCTIONS.format("ndarray: pass the array first, as in run(data, functions)")),
-    ("ff.run(x, ff.plan('mean'))", TypeError, FUNCTIONS.format("fanfold.Plan(['mean'])")),
+    ("ff.run(x, ff.plan('mean'))", TypeError, FUNCTIONS.format("a Plan: pass the data to its method run")),
     ("ff.run(x, ['mean', 3])", TypeError, NEITHER.format("3")),
     ("ff.run(x, ['mean', None])", TypeError, NEITHER.format("None")),
     ("ff.run(x, ['mean', ['std']])", TypeError, NEITHER.format("['std']")),

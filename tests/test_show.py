@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import fanfold as ff
-from fanfold.show import layout, pictures, text
+from fanfold.show import layout, pictures, plans, text
 
 x = np.random.default_rng(1).standard_normal(20_000)
 TABLE = {"price": x * 100, "count": (x * 10).astype(int)}
@@ -291,6 +291,61 @@ def test_reports_tell_what_was_slow_and_why() -> None:
     assert re.search(r"slowest functions +(loop|fails) [0-9.]+ (µs|ms), (loop|fails)", shown)
     assert "why loop" in shown and "kernel" in shown
     _Page(r.report._repr_html_())
+
+
+def spread(v: Any) -> Any:
+    return np.abs(v - v.mean()).mean()
+
+
+def loop(v: Any) -> Any:
+    return sum(v.tolist())
+
+
+def test_plans_show_their_passes_as_rows() -> None:
+    assert repr(ff.plan(["mean", ff.std(ddof=1), ff.histogram(bins=5), "count"])) == (
+        "Plan: 4 functions\n"
+        "  known from the length  count\n"
+        "  pass 1 over float64    moments of x            mean, std (shared)\n"
+        "                         extrema of x            histogram\n"
+        "  pass 2 over float64    histogram between them  histogram"
+    )
+    # A comma of a key's own is not between keys.
+    lines = "pass 1\n  bins -> histogram(5, range=[0, 1])\n  moments -> std(ddof=1), mean"
+    assert [row.detail for row in plans.rows(lines)] == ["histogram(5, range=[0, 1])", "std(ddof=1), mean (shared)"]
+
+
+def test_a_plan_calls_no_function_to_show_itself_and_shows_what_was_explained() -> None:
+    calls = 0
+
+    def counting(v: Any) -> Any:
+        nonlocal calls
+        calls += 1
+        return spread(v)
+
+    large = np.linspace(0, 1, 200_000)
+    plan = ff.plan(["mean", counting, loop], like=large)
+    assert re.search("function +counting +called to see what it asks for", repr(plan))
+    plan._repr_html_()
+    assert calls == 0
+    told = plan.explain()
+    assert calls == 1
+    page = _Page(plan._repr_html_())
+    for shown in (repr(plan), " ".join(page.texts)):
+        assert "mean of absolute(subtract(x, mean of x))" in shown or "mean of absolute(subtract(x, m" in shown
+        assert re.search(r"plain +loop +tolist", shown)
+        assert "fused" in shown
+    assert calls == 1 and plan.explain() == told
+    assert page.tags <= {"div", "table", "tbody", "tr", "th", "td", "details", "summary"}
+    assert page.attributes <= {("style", "text-align: left")}
+
+
+def test_plans_fit_the_screen(monkeypatch: pytest.MonkeyPatch) -> None:
+    plan = ff.plan({f"<function {number} with a long name>": ff.topk(number + 1) for number in range(70)})
+    for width in (40, 80):
+        monkeypatch.setenv("COLUMNS", str(width))
+        assert max(map(len, repr(plan).split("\n"))) <= width
+    assert "<function" not in plan._repr_html_()
+    _Page(plan._repr_html_())
 
 
 def test_labels_of_groups_are_tuples_for_several_keys() -> None:

@@ -24,6 +24,7 @@ from fanfold.progress import reported
 from fanfold.results import Ran, Results
 from fanfold.run import Run
 from fanfold.shapes import Axis, item_arrays
+from fanfold.show import plans
 from fanfold.sources import NOTHING, Elements, Opened, Opening, missing, opened
 from fanfold.tracing.calls import TracedCalls, why_plain
 from fanfold.tracing.explain import explained
@@ -54,6 +55,7 @@ class Plan:
     __slots__ = (
         "__weakref__",
         "_array",
+        "_explained",
         "_fills",
         "_functions",
         "_how",
@@ -91,6 +93,8 @@ class Plan:
         # The array to call the functions with; kernels need no array to explain themselves.
         self._array = checks.kept(like) if plain and isinstance(like, np.ndarray) else None
         self._named = kernels
+        # What the functions did when they were last called to be explained.
+        self._explained = ""
         self._order = tuple(self._functions)
         self._keys = (*kernels, *self._plain)
         self._kernels = list(kernels.values())
@@ -246,24 +250,33 @@ class Plan:
         pass 2 over float64
           histogram between them -> histogram
         """
-        kernels = self._keys[: len(self._kernels)]
-        reason = None if self._array is None else why_plain(self._array)
-        if self._array is not None and reason is None:
+        if self._array is not None and why_plain(self._array) is None:
             told: list[str] = []
+            kernels = list(zip(self._keys, self._kernels, strict=False))
             # Passes wait for all functions: which functions they serve does not depend on how long others take.
             traced = self._traced_calls(self._array, math.inf)
-            traced.run(lambda: told.extend(explained(traced, list(zip(kernels, self._kernels, strict=True)))))
-            return "\n".join(told)
+            traced.run(lambda: told.extend(explained(traced, kernels)))
+            self._explained = "\n".join(told)
+        return self._explained or self._foreseen()
+
+    def _foreseen(self) -> str:
+        """Explain what is known before any function is called."""
+        kernels = list(map(str, self._keys[: len(self._kernels)]))
         like = np.dtype(np.float64) if self._like is None else self._like
-        lines = [self._native.explain(list(map(str, kernels)), like).rstrip()]
+        reason = None if self._array is None else why_plain(self._array)
+        remedy = "like=x shows it" if self._array is None else "explain() does it"
+        lines = [self._native.explain(kernels, like).rstrip()]
         if reason is None:
-            lines += [f"function: {key}, called to see what it asks for (like=x shows it)" for key in self._plain]
+            lines += [f"function: {key}, called to see what it asks for ({remedy})" for key in self._plain]
         else:
             lines += [f"plain: {key} ({reason})" for key in self._plain]
         return "\n".join(line for line in lines if line)
 
     def __repr__(self) -> str:
-        return f"fanfold.Plan({list(self._order)})"
+        return plans.as_text(plans.title(len(self._order)), self._explained or self._foreseen())
+
+    def _repr_html_(self) -> str:
+        return plans.as_html(plans.title(len(self._order)), self._explained or self._foreseen())
 
     def __reduce__(self) -> tuple[Any, ...]:
         return Plan, (self._functions, self._like, self._nan_policy)

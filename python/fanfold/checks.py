@@ -37,6 +37,10 @@ def functions(value: Any, problems: Problems) -> dict[Any, Any]:
     if isinstance(value, bytes | bytearray):
         problems.append(TypeError(f"{expected}, not {shown(value)}: pass a str"))
         return named
+    if type(value).__module__ == "fanfold.api":
+        # A Plan or a Pool.
+        problems.append(TypeError(f"{expected}, not a {type(value).__name__}: pass the data to its method run"))
+        return named
     single = isinstance(value, str | _core.Kernel) or callable(value)
     if not single and not isinstance(value, Iterable):
         problems.append(TypeError(f"{expected}, not {shown(value)}"))

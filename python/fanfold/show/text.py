@@ -33,13 +33,18 @@ def headline(layout: Layout, columns: Sequence[Any] | None, groups: Any) -> str:
     """Return the line above the table: what there is how often."""
     if groups is not None:
         functions = {each[0] if columns is not None else each for each in layout.columns} | layout.rest.keys()
-        return f"Results: {_counted(len(functions), 'function')}, {_counted(len(layout.rows), 'group')}"
+        return f"Results: {counted(len(functions), 'function')}, {counted(len(layout.rows), 'group')}"
     functions_count = len(layout.rows) + len(layout.rest)
-    told = f"Results: {_counted(functions_count, 'function')}"
-    return told if columns is None else f"{told}, {_counted(len(columns), 'column')}"
+    told = f"Results: {counted(functions_count, 'function')}"
+    return told if columns is None else f"{told}, {counted(len(columns), 'column')}"
 
 
-def _counted(count: int, of: str) -> str:
+def counted(count: int, of: str) -> str:
+    """Return a number of things.
+
+    >>> counted(1, "group"), counted(1_000, "group")
+    ('1 group', '1,000 groups')
+    """
     return f"{count:,} {of}" if count == 1 else f"{count:,} {of}s"
 
 
