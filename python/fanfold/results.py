@@ -6,7 +6,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from fanfold import _core
+from fanfold import _core, nans
 from fanfold.histograms import Plottable
 from fanfold.show import frames, html, plots, text
 from fanfold.sources import Opening
@@ -165,7 +165,7 @@ class Results(dict[Any, Any]):
     {}
     """
 
-    __slots__ = ("__weakref__", "_ran", "columns", "errors", "groups")
+    __slots__ = ("__weakref__", "_data", "_nan", "_ran", "columns", "errors", "groups")
 
     groups: Any
     """The labels of a run with ``by=``, in the order of the results; with several keys, a tuple with one array for each
@@ -192,6 +192,9 @@ class Results(dict[Any, Any]):
         self.groups = groups
         self.columns = columns
         self._ran = ran
+        # The data, if NaN in them may be the reason for NaN here, and what was said about them.
+        self._data: nans.Found | None = None
+        self._nan: str | None = None
 
     @property
     def report(self) -> Report:
@@ -303,17 +306,27 @@ class Results(dict[Any, Any]):
         """
         return frames.as_json(self.to_dict(), indent)
 
+    def _about_nan(self) -> str:
+        """Return what to say about NaN. It stays the same, also when the data are gone."""
+        if self._nan is None:
+            of_data = self._data
+            self._nan = "" if of_data is None else nans.told(self, self._ran[-1], of_data)
+            self._data = None
+        return self._nan
+
     def __repr__(self) -> str:
-        return text.shown(self, self.columns, self.groups)
+        return text.shown(self, self.columns, self.groups, self._about_nan())
 
     def _repr_html_(self) -> str:
-        return html.page(self, self.columns, self.groups, self._ran[-1], self.report.shown())
+        return html.page(self, self.columns, self.groups, self._ran[-1], self.report.shown(), self._about_nan())
 
     def __reduce__(self) -> tuple[Any, ...]:
         return Results, (dict(self), self.errors, self._ran, self.groups, self.columns)
 
     def copy(self) -> "Results":
         """Return a shallow copy with the same report."""
-        return Results(self, dict(self.errors), self._ran, self.groups, self.columns)
+        made = Results(self, dict(self.errors), self._ran, self.groups, self.columns)
+        made._data, made._nan = self._data, self._nan
+        return made
 
     __copy__ = copy

@@ -28,8 +28,9 @@ def page(
     groups: Any,
     kernels: Mapping[Any, Any],
     report: Mapping[str, Any],
+    remark: str,
 ) -> str:
-    """Return results as HTML, with what the run did below."""
+    """Return results as HTML, with a remark and what the run did below."""
     layout = laid_out(values, columns, groups, kernels)
     head = escape(text.headline(layout, columns, groups))
     parts = [f"<div><div>{head}</div>"]
@@ -37,6 +38,7 @@ def page(
     if layout.rest:
         rest = Layout(list(layout.rest), [None], [[each] for each in layout.rest.values()], {})
         parts += _rows(rest, _Drawing(rest, None, None, kernels))
+    parts += [f"<div>{escape(remark)}</div>"] if remark else []
     return "".join([*parts, facts("report", report), "</div>"])
 
 

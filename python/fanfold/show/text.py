@@ -18,14 +18,15 @@ DIGITS = 6
 _BARS = "▁▂▃▄▅▆▇█"
 
 
-def shown(values: Mapping[Any, Any], columns: Sequence[Any] | None, groups: Any) -> str:
-    """Return results as text."""
+def shown(values: Mapping[Any, Any], columns: Sequence[Any] | None, groups: Any, remark: str) -> str:
+    """Return results as text, with a remark below."""
     width = max(40, shutil.get_terminal_size((80, 24)).columns)
     layout = laid_out(values, columns, groups)
     lines = [headline(layout, columns, groups)]
     if layout.rows and layout.columns:
         lines += _table(layout, width)
     lines += [f"  {label(key)}  {value(each)}" for key, each in layout.rest.items()]
+    lines += [remark] if remark else []
     return "\n".join(line if len(line) <= width else f"{line[: width - 1]}…" for line in lines)
 
 
