@@ -5,6 +5,7 @@ A call finds and reports all problems together, before it touches any data: see 
 
 import math
 import time
+import weakref
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from types import TracebackType
@@ -18,7 +19,7 @@ from fanfold.accepted import Data
 from fanfold.calling import Called, budget
 from fanfold.deadline import UNLIMITED, deadline_of
 from fanfold.dict_outputs import filling, wants_dict
-from fanfold.failures import in_the_name_of_all, raise_failures, raise_problems, shown_at_the_call
+from fanfold.failures import in_the_name_of_all, raise_failures, raise_problems, show_at_the_call, shown_at_the_call
 from fanfold.futures import RunFuture, submitted
 from fanfold.progress import reported
 from fanfold.results import Ran, Results
@@ -172,7 +173,8 @@ class Plan:
             raise_failures(errors, (), Results(good, {}, ran))
         results = Results(values, {}, ran)
         if self._nan_policy == "propagate":
-            results._data = nans.remembered(given, (data,))
+            is_whole = type(given) is np.ndarray and given.base is None
+            results._data = weakref.ref(given) if is_whole else nans.remembered(given, (data,))
         return results
 
     def _minds_missing(self, data: Elements) -> bool:
@@ -381,7 +383,6 @@ class Pool:
         return f"fanfold.Pool(workers={self.workers})"
 
 
-@shown_at_the_call
 def run(
     data: Data,
     functions: Functions | None = None,
@@ -499,30 +500,40 @@ def run(
     >>> dict(ff.run(x, {"spread": spread, "largest": "nanmax"}))
     {'spread': 3.0, 'largest': np.float64(4.0)}
     """
-    problems: list[Exception] = []
-    if others:
-        checks.unknown(others, "run", problems)
-    how: dict[str, Any] = {"on_error": on_error, "timeout": timeout, "out": out, "processes": processes}
-    if functions is None:
-        # `describe` is made of runs.
-        from fanfold.describe import describe
+    # For small arrays, a wrapper as that of the other calls would be felt.
+    try:
+        problems: list[Exception] = []
+        if others:
+            checks.unknown(others, "run", problems)
+        how: dict[str, Any] = {"on_error": on_error, "timeout": timeout, "out": out, "processes": processes}
+        if functions is None:
+            # `describe` is made of runs.
+            from fanfold.describe import describe
 
-        how |= {"axis": axis, "keepdims": keepdims, "where": where, "weights": weights, "nan_policy": nan_policy}
-        checks.no_functions(how | {"progress": progress}, problems)
-        raise_problems(problems, "the call cannot be run")
-        return describe(data, by, workers=workers)
-    checks.progress(progress, problems)
-    planned = _planned(functions, nan_policy, problems)
-    if problems:
-        wrong: list[Exception] = []
-        found = opened(data, by, where, weights, axis, problems=wrong)
-        planned._check(found, wrong, workers, on_error, timeout, out, processes, problems)
-    if progress:
-        how["progress"] = progress
-    if axis is None and where is None and weights is None and by is None and keepdims is False:
-        return planned.run(data, workers=workers, **how)
-    how |= {"axis": axis, "keepdims": keepdims, "where": where, "weights": weights, "by": by}
-    return planned.run(data, workers=workers, **how)
+            how |= {"axis": axis, "keepdims": keepdims, "where": where, "weights": weights, "nan_policy": nan_policy}
+            checks.no_functions(how | {"progress": progress}, problems)
+            raise_problems(problems, "the call cannot be run")
+            return describe(data, by, workers=workers)
+        checks.progress(progress, problems)
+        planned = _planned(functions, nan_policy, problems)
+        if problems:
+            wrong: list[Exception] = []
+            found = opened(data, by, where, weights, axis, problems=wrong)
+            planned._check(found, wrong, workers, on_error, timeout, out, processes, problems)
+        if progress:
+            how["progress"] = progress
+        if axis is None and where is None and weights is None and by is None and keepdims is False:
+            return _run_plan(planned, data, workers=workers, **how)
+        how |= {"axis": axis, "keepdims": keepdims, "where": where, "weights": weights, "by": by}
+        return _run_plan(planned, data, workers=workers, **how)
+
+    except Exception as error:
+        show_at_the_call(error)
+        raise
+
+
+# Without the wrapper: `run` does what it does.
+_run_plan: Callable[..., Results] = Plan.run.__wrapped__  # type: ignore[attr-defined]
 
 
 @shown_at_the_call

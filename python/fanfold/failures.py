@@ -103,21 +103,24 @@ def shown_at_the_call(call: Callable[_P, _R]) -> Callable[_P, _R]:
         try:
             return call(*given, **options)
         except Exception as error:
-            # If a call of ours made this call, that one sees to it.
-            caller = sys._getframe().f_back
-            if caller is None or not _is_ours(caller):
-                _shorten(error)
-            del caller
+            show_at_the_call(error)
             # This alone adds no frame.
             raise
 
     return shown
 
 
-def _shorten(error: Exception) -> None:
+def show_at_the_call(error: Exception) -> None:
+    """Take frames of fanfold off an exception's traceback, in a call of users' that raises it again.
+
+    If a call of ours made this call, that one sees to it.
+    """
+    caller = sys._getframe(1).f_back
     traceback = error.__traceback__
-    # With a single frame, Python has refused the arguments.
-    on_purpose = traceback is not None and traceback.tb_next is None
+    if traceback is None or (caller is not None and _is_ours(caller)):
+        return
+    # With a single frame, that of the wrapper, Python has refused the arguments.
+    on_purpose = traceback.tb_next is None and traceback.tb_frame.f_globals is globals()
     while traceback is not None and _is_ours(traceback.tb_frame):
         on_purpose |= traceback.tb_frame.f_code in _ON_PURPOSE
         traceback = traceback.tb_next

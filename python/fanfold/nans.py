@@ -30,8 +30,6 @@ Found = Callable[[], Any]
 
 def remembered(data: Any, elements: Iterable[Any]) -> Found:
     """Return a reference to the elements of data that does not keep them alive."""
-    if data.__class__ is np.ndarray and data.base is None:
-        return weakref.ref(data)
     arrays = list(elements)
     if all(isinstance(own, np.ndarray) for own in arrays):
         return partial(_all, [_view(own) for own in arrays])
