@@ -75,13 +75,12 @@ class _Drawing:
             return f"<td{_RIGHT}>{escape(text.value(of))}</td>"
         place = row if self._of_rows else column
         drawn = picture(of, self._levels.get(place), self._scales.get(place))
-        told = escape(text.value(of))
-        if drawn is None:
-            return f"<td{_LEFT}>{told}</td>"
-        if getattr(of, "_fields", None) == ("counts", "edges"):
+        if drawn is not None and getattr(of, "_fields", None) == ("counts", "edges"):
             # The picture stands for the row of bars.
             told = f"{len(of.counts)} bins from {text.number(of.edges[0])} to {text.number(of.edges[-1])}"
-        return f"<td{_LEFT}>{drawn} {told}</td>"
+            return f"<td{_LEFT}>{drawn} {told}</td>"
+        told = escape(text.value(of))
+        return f"<td{_LEFT}>{told}</td>" if drawn is None else f"<td{_LEFT}>{drawn} {told}</td>"
 
 
 def _rows(layout: Layout, drawing: _Drawing) -> list[str]:
