@@ -3,6 +3,7 @@
 The messages are pinned: whoever changes one reads it here again, as a user would.
 """
 
+import asyncio
 import dataclasses
 import functools
 import inspect
@@ -433,6 +434,15 @@ def test_the_lines_of_users_functions_are_shown() -> None:
     assert failing_call("ff.run(x, [boom, 'mean'])") == ["<module>", "boom"]
     assert failing_call("ff.run(large, [boom, bang])") == ["<module>"]
     assert failing_call("ff.run(large, inner_mistake)") == ["<module>", "inner_mistake"]
+
+
+def test_the_last_line_shown_is_that_of_the_await() -> None:
+    async def main() -> None:
+        await ff.arun(x, "meen")
+
+    with pytest.raises(ValueError) as caught:
+        asyncio.run(main())
+    assert traceback.extract_tb(caught.value.__traceback__)[-1].name == "main"
 
 
 def inner_mistake(v: npt.NDArray[Any]) -> Any:
