@@ -20,6 +20,8 @@ from typing import Any
 
 import numba
 import numpy as np
+import pandas as pd
+import polars as pl
 from numpy.typing import NDArray
 from scipy import stats
 
@@ -247,6 +249,21 @@ def median_rows(bench: Bench) -> Measured:
     return in_pairs(bench.effort, ours, theirs, times_as_fast)
 
 
+def _describe(frame: Callable[[NDArray[Any]], Any], peer: Callable[[Any], Any]) -> Callable[[Bench], Measured]:
+    """What `describe` takes, next to the method of a frame."""
+
+    def measured(bench: Bench) -> Measured:
+        table = frame(bench.x)
+        right = np.asarray(peer(table)["x"], float)
+        rows = ff.describe(table)
+        # Pandas has no row of missing elements, Polars has.
+        names = [name for name in rows if name != "missing" or len(right) == len(rows)]
+        np.testing.assert_allclose([rows[name]["x"] for name in names], right, rtol=1e-9, atol=1e-12)
+        return in_pairs(bench.effort, lambda: ff.describe(table), lambda: peer(table), times_as_fast)
+
+    return measured
+
+
 def _groups(count: int, peer: str) -> Callable[[Bench], Measured]:
     """Four statistics of each of so many labels, of 10 million elements."""
 
@@ -387,6 +404,13 @@ def small_plan(bench: Bench) -> Measured:
     return _statements(bench, "plan.run(x)", NUMPY_EIGHT, {"x": x, "plan": plan})
 
 
+def html(bench: Bench) -> Measured:
+    r = ff.run(bench.x[:100_000], {f"result {number}": ff.histogram(bins=24 + number) for number in range(60)})
+    size = len(r._repr_html_())
+    assert size < 60_000, size
+    return in_pairs(bench.effort, r._repr_html_, lambda: None, lambda ours, none: 1e3 * ours, note=f"{size:,} bytes")
+
+
 def tiny_mean(bench: Bench) -> Measured:
     x = bench.x[:10].copy()
     check(ff.run(x, "mean"), {"mean": x.mean()}, x)
@@ -512,6 +536,12 @@ FIGURES = [
                "a selection among 200 keys, and a copy of them, for each row: to sort them took twice the "
                "time"
            )),
+    Figure("describe-pandas", "`ff.describe` of 20 M float64", "`DataFrame.describe` of pandas",
+           "at least", 25, None, "x",
+           _describe(lambda x: pd.DataFrame({"x": x}), lambda table: table.describe())),
+    Figure("describe-polars", "`ff.describe` of 20 M float64", "`DataFrame.describe` of Polars",
+           "at least", 10, None, "x",
+           _describe(lambda x: pl.DataFrame({"x": x}), lambda table: table.describe(interpolation="linear"))),
     Figure("groups-polars", "mean, std, min, max of 10 M elements by 1,000 labels", "Polars",
            "at least", 1.3, 2, "x", _groups(1_000, "Polars"),
            bound=(
@@ -571,6 +601,8 @@ FIGURES = [
            bound=(
                "the clock and noise: between 1.8 and 2.1 x"
            )),
+    Figure("html", "60 histograms as HTML, for a notebook", "none",
+           "at most", 5, None, "ms", html),
     Figure("stream-memory", "peak memory over a run on 1.6 GB", "before the call",
            "less than", 32, None, "MiB", stream_memory),
     Figure("import-time", "`import numpy, fanfold`", "`import numpy`",

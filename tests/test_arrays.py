@@ -327,9 +327,9 @@ def test_every_other_element_of_the_input_s_own_memory_can_be_written_to() -> No
 
 
 def test_all_problems_are_told_together() -> None:
-    with pytest.raises(ExceptionGroup) as caught:
+    with pytest.raises(ValueError) as caught:
         ff.run(X, ["cumsum", "diff"], out={"cumsum": np.empty(2), "diff": np.empty(6), "z": X}, workers=0)
-    assert len(caught.value.exceptions) == 4
+    assert str(caught.value).count("\n- ") == 4
 
 
 def test_a_failure_does_not_say_that_it_wrote() -> None:

@@ -368,9 +368,9 @@ def test_other_wrong_arguments_are_told() -> None:
         ff.run(DATA, "mean", axis=1)
     with pytest.raises(ValueError, match="where has shape"):
         ff.run(DATA, "mean", where=np.ones(3, bool))
-    with pytest.raises(ExceptionGroup) as info:
+    with pytest.raises(TypeError) as info:
         ff.run({"x": None, 2: "x"}, ["mean"], timeout=-1)
-    assert len(info.value.exceptions) == 3
+    assert str(info.value).count("\n- ") == 3
 
 
 def test_a_failure_says_of_which_array_it_is() -> None:

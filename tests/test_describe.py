@@ -1,5 +1,6 @@
 """`ff.describe` against `DataFrame.describe` and NumPy."""
 
+import inspect
 import warnings
 from typing import Any
 
@@ -45,6 +46,17 @@ def test_labels_are_described_as_by_pandas() -> None:
         assert got == (want["count"], want["unique"], want["freq"])
         assert (TABLE[name] == r["top"][name]).sum() == want["freq"]
     assert r["missing"] == {"price": 143, "count": 0, "shop": 0, "kind": 0, "whole": 200, "when": 0, "good": 0}
+
+
+def test_a_run_without_functions_describes() -> None:
+    want = ff.describe(TABLE, by="shop").to_dict()
+    assert ff.run(TABLE, by="shop", workers=1).to_dict() == want
+    assert ff.run(TABLE).to_json() == ff.describe(TABLE).to_json()
+    assert ff.Pool(1).run(TABLE, by="shop").to_dict() == want
+    assert ff.submit(TABLE, by="shop").result().to_dict() == want
+    for option in inspect.signature(ff.run).parameters.keys() - {"data", "functions", "by", "workers", "others"}:
+        with pytest.raises(TypeError, match=f"functions is None, which describes the data and takes no {option}: pass"):
+            ff.run(TABLE, **{option: 1})
 
 
 def test_times_have_no_standard_deviation() -> None:

@@ -3,8 +3,10 @@
 The messages are pinned: whoever changes one reads it here again, as a user would.
 """
 
+import asyncio
 import dataclasses
 import functools
+import inspect
 import pickle
 import sys
 import traceback
@@ -15,6 +17,7 @@ import numpy.typing as npt
 import pytest
 
 import fanfold as ff
+from fanfold import checks
 
 nan, inf = float("nan"), float("inf")
 x = np.arange(5.0)
@@ -102,14 +105,14 @@ MESSAGES = [
     ("ff.run(array([0], 'm8[s]'), 'std')", TypeError, TAKES.format("std", "timedelta64", "bool, integers and floats")),
     ("ff.plan('std').run(array([1j]))", TypeError, TAKES.format("std", "complex128", "bool, integers and floats")),
     # functions
-    ("ff.run(x, None)", TypeError, FUNCTIONS.format("None")),
+    ("ff.plan(None)", TypeError, FUNCTIONS.format("None")),
     ("ff.run(x, [Broken()])", TypeError, NEITHER.format("an object without a repr")),
     ("ff.run(x, [[Broken(), 1]])", TypeError, NEITHER.format("[an object without a repr, 1]")),
     ("ff.run(x, [list(range(10**6))])", TypeError, NEITHER.format("[0, 1, 2, 3, …]")),
     ("ff.run(x, 3)", TypeError, FUNCTIONS.format("3")),
     ("ff.run(x, b'mean')", TypeError, FUNCTIONS.format("b'mean': pass a str")),
     ("ff.run(x, x)", TypeError, FUNCTIONS.format("ndarray: pass the array first, as in run(data, functions)")),
-    ("ff.run(x, ff.plan('mean'))", TypeError, FUNCTIONS.format("fanfold.Plan(['mean'])")),
+    ("ff.run(x, ff.plan('mean'))", TypeError, FUNCTIONS.format("a Plan: pass the data to its method run")),
     ("ff.run(x, ['mean', 3])", TypeError, NEITHER.format("3")),
     ("ff.run(x, ['mean', None])", TypeError, NEITHER.format("None")),
     ("ff.run(x, ['mean', ['std']])", TypeError, NEITHER.format("['std']")),
@@ -186,8 +189,12 @@ MESSAGES = [
     ("ff.plan('mean', like='nonsense')", TypeError, "like must be an array or a dtype, not 'nonsense'"),
     ("ff.plan('mean', like=[1.0])", TypeError, "like must be an array or a dtype, not [1.0]"),
     # what Python itself says is enough
-    ("ff.run(x)", TypeError, "run() missing 1 required positional argument: 'functions'"),
-    ("ff.run(x, 'mean', 2)", TypeError, "run() takes 2 positional arguments but 3 were given"),
+    ("ff.run()", TypeError, "run() missing 1 required positional argument: 'data'"),
+    ("ff.run(x, 'mean', 2)", TypeError, "run() takes from 1 to 2 positional arguments but 3 were given"),
+    ("ff.run(x, axis=0, on_error='return')", TypeError,
+     "functions is None, which describes the data and takes no on_error and no axis: "
+     "pass functions, as in run(data, ['mean', 'std'], …), or leave it out"),
+    ("ff.run(x, dim=0)", TypeError, "run has no parameter dim: pass axis="),
     ("ff.run(x, 'mean', chunks=2)", TypeError, "run has no parameter chunks"),
     ("ff.plan('mean').run(x, nan_policy='omit')", TypeError,
      "run has no parameter nan_policy: pass it to plan, as in ff.plan('mean', nan_policy='omit')"),
@@ -318,44 +325,57 @@ def told(error: BaseException) -> list[tuple[type, str]]:
     return [(type(one), str(one)) for one in errors]
 
 
+def listed(headline: str, *lines: str) -> str:
+    """What an exception of several mistakes says."""
+    return "\n- ".join([f"{headline}:", *lines])
+
+
 def test_all_problems_of_a_call_are_told_together() -> None:
-    with pytest.raises(ExceptionGroup) as caught:
+    with pytest.raises(TypeError) as caught:
         functions = [never, "meen", "std", ff.std(ddof=0), None]
         ff.run(3, functions, workers=0, nan_policy="x", on_error="y", timeout=-1)  # type: ignore[arg-type]
-    assert caught.value.message == "the call cannot be run"
-    assert told(caught.value) == [
-        (ValueError, NAN_POLICY.format("'x'")),
-        (ValueError, MEANT.format("meen", "mean")),
-        (TypeError, NEITHER.format("None")),
-        (ValueError, TWO.format("std")),
-        (TypeError, "data is one number, 3: pass an array or a list of numbers"),
-        (ValueError, WORKERS.format("0")),
-        (ValueError, ON_ERROR.format("'y'")),
-        (ValueError, TIMEOUT.format("-1")),
-    ]
+    assert str(caught.value) == listed(
+        "the call cannot be run",
+        NAN_POLICY.format("'x'"),
+        MEANT.format("meen", "mean"),
+        NEITHER.format("None"),
+        TWO.format("std"),
+        "data is one number, 3: pass an array or a list of numbers",
+        WORKERS.format("0"),
+        ON_ERROR.format("'y'"),
+        TIMEOUT.format("-1"),
+    )
 
 
 def test_every_kernel_without_a_meaning_for_the_dtype_is_told() -> None:
-    with pytest.raises(ExceptionGroup) as caught:
+    with pytest.raises(TypeError) as caught:
         ff.run(array([1j]), [never, "std", "mean", "skew"])
-    assert caught.value.message == "the functions cannot be run on this array"
-    assert told(caught.value) == [
-        (TypeError, TAKES.format(kernel, "complex128", "bool, integers and floats")) for kernel in ("std", "skew")
-    ]
+    assert str(caught.value) == listed(
+        "the functions cannot be run on this array",
+        *(TAKES.format(kernel, "complex128", "bool, integers and floats") for kernel in ("std", "skew")),
+    )
 
 
-def test_dtypes_and_options_are_told_together() -> None:
-    with pytest.raises(ExceptionGroup) as caught:
-        ff.run(array([1j]), "std", workers=0)
-    assert caught.value.message == "the call cannot be run"
-    assert [kind for kind, _ in told(caught.value)] == [TypeError, ValueError]
-    # Also of the functions that are right among others that are not.
-    with pytest.raises(ExceptionGroup) as caught:
-        ff.run(array([1j]), ["meen", "std"], workers=0)
-    assert [kind for kind, _ in told(caught.value)] == [ValueError, TypeError, ValueError]
-    # An unreturned failure is none.
-    with pytest.raises(ValueError):
-        ff.run(array([1j]), "std", workers=0, on_error="return")
+@pytest.mark.parametrize(
+    ("call", "kind", "count"),
+    [
+        ("ff.run(array([1j]), 'std', workers=0)", TypeError, 2),
+        # Also of the functions that are right among others that are not.
+        ("ff.run(array([1j]), ['meen', 'std'], workers=0)", TypeError, 3),
+        ("ff.run(x, ['meen', 'medain'], workers=0)", ValueError, 3),
+        ("ff.run(x, ['mean', 1, 2])", TypeError, 2),
+        # An unreturned failure is none.
+        ("ff.run(array([1j]), 'std', workers=0, on_error='return')", ValueError, 0),
+        # What is said twice is told once.
+        ("ff.run(x, ['meen', 'meen'])", ValueError, 0),
+        ("ff.run(x, ['mean', np.mean, 'mean'])", ValueError, 0),
+    ],
+)
+def test_mistakes_are_one_exception_of_their_type(call: str, kind: type[Exception], count: int) -> None:
+    with pytest.raises(Exception) as caught:
+        eval(call)
+    assert type(caught.value) is kind
+    assert str(caught.value).count("\n- ") == count
 
 
 @pytest.mark.parametrize(
@@ -367,12 +387,93 @@ def test_dtypes_and_options_are_told_together() -> None:
     ],
 )
 def test_swapped_arguments_are_two_problems_not_one_for_each_element(swapped: Any, what: str) -> None:
-    with pytest.raises(ExceptionGroup) as caught:
+    with pytest.raises(TypeError) as caught:
         ff.run(*swapped)
-    assert told(caught.value) == [
-        (TypeError, FUNCTIONS.format("ndarray: pass the array first, as in run(data, functions)")),
-        (TypeError, what),
-    ]
+    first = FUNCTIONS.format("ndarray: pass the array first, as in run(data, functions)")
+    assert str(caught.value) == listed("the call cannot be run", first, what)
+
+
+def failing_call(call: str) -> list[str]:
+    """The functions whose frames a traceback shows, from the line of the call."""
+    with pytest.raises(Exception) as caught:
+        eval(call)
+    frames = traceback.extract_tb(caught.value.__traceback__)
+    return [frame.name for frame in frames][1:]
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        "ff.run(x, 'meen')",
+        "ff.run(x, ['meen', None], workers=0)",
+        "ff.run(x, 'mean', 2)",
+        "ff.run(empty, 'max')",
+        "ff.run(empty, ['max', 'min'])",
+        "ff.run(x, 'mean', axis=3)",
+        "ff.run(x, 'mean', by=[1])",
+        "ff.run(x, 'mean', weights=-x)",
+        "ff.run(x, 'meen', progress=True)",
+        "ff.run(x, 'mean', progress=3)",
+        "ff.plan('meen')",
+        "ff.Plan('meen')",
+        "ff.plan('mean').run('x')",
+        "ff.Pool(0)",
+        "ff.Pool(1).run(x, 'meen')",
+        "closed().submit(x, 'mean')",
+        "ff.submit(x, 'meen').result()",
+        "ff.describe('x')",
+        "ff.std(dof=1)",
+        "ff.mean(large)",
+    ],
+)
+def test_the_last_line_shown_is_that_of_the_call(call: str) -> None:
+    assert failing_call(call) == ["<module>"]
+
+
+def test_the_lines_of_users_functions_are_shown() -> None:
+    assert failing_call("ff.run(x, [boom, 'mean'])") == ["<module>", "boom"]
+    assert failing_call("ff.run(large, [boom, bang])") == ["<module>"]
+    assert failing_call("ff.run(large, inner_mistake)") == ["<module>", "inner_mistake"]
+
+
+def test_the_last_line_shown_is_that_of_the_await() -> None:
+    async def main() -> None:
+        await ff.arun(x, "meen")
+
+    with pytest.raises(ValueError) as caught:
+        asyncio.run(main())
+    assert traceback.extract_tb(caught.value.__traceback__)[-1].name == "main"
+
+
+def inner_mistake(v: npt.NDArray[Any]) -> Any:
+    return ff.run(v, "meen")
+
+
+def test_bugs_of_ours_keep_their_lines(monkeypatch: pytest.MonkeyPatch) -> None:
+    def bug(*_: Any) -> None:
+        raise AttributeError("a bug")
+
+    monkeypatch.setattr("fanfold.checks.workers", bug)
+    assert failing_call("ff.run(x, 'mean', workers=2)")[-1] == "bug"
+    assert "_check" in failing_call("ff.run(x, 'mean', workers=2)")
+
+
+def test_misspelt_options_and_columns_are_recognised() -> None:
+    assert list(inspect.signature(ff.run).parameters)[2:-1] == sorted(checks.PARAMETERS, key=place_in_run)
+    for call, message in [
+        ("ff.run(x, 'mean', axes=0, wrokers=1)", "run has no parameter wrokers: did you mean 'workers'?"),
+        ("ff.run({'price': x}, 'mean', by='prise')",
+         "by is 'prise', which is not a column of data: did you mean 'price'?"),
+        ("ff.run({'price': x, 'size': x}, ff.corr('price', 'sise'))",
+         "'corr': y is 'sise', which is not a key of data: did you mean 'size'?"),
+    ]:  # fmt: skip
+        with pytest.raises((TypeError, ValueError)) as caught:
+            eval(call)
+        assert message in str(caught.value)
+
+
+def place_in_run(name: str) -> int:
+    return list(inspect.signature(ff.run).parameters).index(name)
 
 
 @pytest.mark.parametrize("data", [[1.0, 2.0], np.arange(3.0), (1, 2)], ids=["list", "array", "tuple"])
@@ -380,16 +481,18 @@ def test_swapped_arguments_are_two_problems_not_one_for_each_element(swapped: An
 def test_data_in_the_place_of_a_parameter_are_told_where_they_belong(name: str, data: Any) -> None:
     with pytest.raises(TypeError) as caught:
         getattr(ff, name)(data)
-    assert f"as in ff.run(x, ff.{name}())" in caught.value.__notes__[0]
+    assert f"did you mean ff.run(x, ff.{name}())?" in caught.value.__notes__[0]
 
 
 def test_data_that_would_pass_for_a_parameter_are_told_too() -> None:
     for kernel in (ff.quantile, ff.histogram):
-        with pytest.raises(TypeError, match=r"makes a kernel and takes no data: pass both to run, as in ff.run\(x, ff"):
+        with pytest.raises(TypeError, match=r"makes a kernel and takes no data: did you mean ff.run\(x, ff"):
             kernel(np.linspace(0, 1, 20_000))
         kernel(np.linspace(0, 1, 10_000))
     with pytest.raises(ValueError, match="'quantile': q must be"):
         ff.quantile([2.0])
+    with pytest.raises(TypeError, match=r"did you mean ff.run\(x, ff.quantile\(0.5, method='linear'\)\)\?"):
+        ff.quantile(large, 0.5, method="linear")
 
 
 @pytest.mark.parametrize("data", [x, large], ids=["small", "large"])

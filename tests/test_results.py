@@ -555,7 +555,7 @@ def test_a_plan_has_its_own_options() -> None:
     with pytest.raises(ValueError, match="holds 1 NaN"):
         ff.plan("mean", nan_policy="raise").run(data)
     plan = ff.plan(["mean", fails])
-    assert repr(plan) == "fanfold.Plan(['mean', 'fails'])"
+    assert repr(plan).startswith("Plan: 2 functions\n")
     assert list(plan.run(x, on_error="return").errors) == ["fails"]
     with ff.Pool(workers=3) as pool:
         assert plan.run(large, workers=pool, on_error="return").report.workers == 3
@@ -585,7 +585,7 @@ def test_a_copy_of_a_plan_answers_as_the_plan_does(copied: Any, like: Any) -> No
     plan = ff.plan(functions, like=like, nan_policy="omit")
     other = copied(plan)
     assert type(other) is ff.Plan
-    assert repr(other) == repr(plan)
+    assert repr(other).split("\n")[0] == repr(plan).split("\n")[0]
     # It has the array's dtype, but not the array, which functions could be called with.
     of_functions = ("function: ", "plain: ")
     lines = [

@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import fanfold as ff
-from fanfold.show import layout, pictures, text
+from fanfold.show import layout, pictures, plans, text
 
 x = np.random.default_rng(1).standard_normal(20_000)
 TABLE = {"price": x * 100, "count": (x * 10).astype(int)}
@@ -26,6 +26,8 @@ RESULTS: dict[str, ff.Results] = {
     "table": ff.run(TABLE, ["mean", "max", ff.histogram(bins=5)]),
     "groups": ff.run(x, ["mean", "count"], by=LABELS),
     "groups of a table": ff.run(TABLE, ["mean", "count"], by=LABELS),
+    "pictures of groups": ff.run(x, [ff.quantile([0.1, 0.5, 0.9]), ff.mode(), ff.histogram()], by=LABELS),
+    "pictures of columns": ff.run(TABLE, [ff.quantile([0.1, 0.5, 0.9]), "mean"], by=LABELS),
     "several keys": ff.run(x, "mean", by=(LABELS, LABELS % 2)),
     "many groups": ff.run(x, ["mean", "std"], by=np.arange(x.size) // 4),
     "failed": ff.run(x, {"bad": lambda v: 1 / 0, "<b>": lambda v: "<script>"}, on_error="return"),
@@ -134,6 +136,55 @@ def test_histograms_arrays_and_counts_have_pictures() -> None:
     assert huge is not None and "inf" not in base64.b64decode(huge.split(",")[1].split('"')[0]).decode()
 
 
+LEVELS = [0.1, 0.25, 0.5, 0.75, 0.9]
+
+
+@pytest.mark.parametrize(
+    ("levels", "want"),
+    [
+        (LEVELS, (0.1, 0.25, 0.5, 0.75, 0.9)),
+        ([0.9, 0.1, 0.5], (0.1, 0.1, 0.5, 0.9, 0.9)),
+        ([0.9, 0.1], (0.1, 0.1, None, 0.9, 0.9)),
+        ([0.1, 0.2, 0.3, 0.7, 0.8, 0.9], (0.1, 0.3, None, 0.7, 0.9)),
+        ([0.5], None),
+        (0.5, None),
+    ],
+)
+def test_quantiles_are_a_box_from_the_outermost_to_the_innermost(levels: Any, want: Any) -> None:
+    kernel = ff.quantile(levels)
+    # The quantiles of numbers from 0 to 1 are their levels.
+    found = pictures.box(np.array(levels), pictures.levels_of(kernel))
+    assert found == (None if want is None else pictures.Box(*want))
+    assert pictures.levels_of(ff.mean()) is None
+
+
+def lines_of(image: str) -> list[float]:
+    """The places across of a box's line: both ends, and the sides between them."""
+    svg = base64.b64decode(image.split(",")[1].split('"')[0]).decode()
+    return [float(place) for place in re.findall(r"[MH]([0-9.]+)", svg.split('d="')[1].split('"')[0])]
+
+
+def test_a_box_is_drawn_to_scale() -> None:
+    drawn = pictures.picture(np.array([0.0, 25, 50, 75, 100]), LEVELS)
+    assert drawn is not None and 'alt="box from 0 to 100"' in drawn
+    assert lines_of(drawn) == [2, 31, 89, 31, 89, 118]
+    other = pictures.picture(np.array([0.0, 25, 50, 75, 100]), LEVELS, (0.0, 200.0))
+    assert other is not None and lines_of(other) == [2, 16.5, 45.5, 16.5, 45.5, 60]
+    assert pictures.picture(np.array([0.0, np.nan, 1, 1, 1]), LEVELS) is None
+
+
+def test_groups_are_drawn_on_one_scale_and_columns_have_pictures() -> None:
+    narrow, wide = np.linspace(0, 1, 101), np.linspace(0, 2, 101)
+    r = ff.run(np.append(narrow, wide), [ff.histogram(bins=5), ff.quantile(LEVELS)], by=np.repeat(["a", "b"], 101))
+    page = _Page(r._repr_html_())
+    assert [image["alt"].split(" ")[0] for image in page.images] == ["histogram", "box"] * 2
+    first, second = (lines_of(image["src"] + '"') for image in page.images if "box" in image["alt"])
+    assert (first[0], second[-1]) == (pictures.WIDTH - 118, 118)
+    assert first[-1] < second[-1] and first[0] < second[0]
+    page = _Page(ff.run(TABLE, ["mean", ff.histogram(), ff.quantile(LEVELS)])._repr_html_())
+    assert [image["alt"].split(" ")[0] for image in page.images] == ["histogram"] * 2 + ["box"] * 2
+
+
 # ---- tables, dicts, JSON ----
 
 
@@ -177,7 +228,8 @@ def test_nothing_optional_is_imported() -> None:
         "import sys, numpy as np, fanfold as ff\n"
         "r = ff.run(np.arange(9.0), ['mean', ff.histogram()])\n"
         "repr(r), r._repr_html_(), r.to_dict(), r.to_json(), repr(r.report), r.report._repr_html_()\n"
-        "print([name for name in ('pandas', 'polars', 'matplotlib', 'IPython') if name in sys.modules])"
+        "optional = ('pandas', 'polars', 'matplotlib', 'IPython', 'xarray', 'uhi')\n"
+        "print([name for name in optional if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
@@ -239,6 +291,61 @@ def test_reports_tell_what_was_slow_and_why() -> None:
     assert re.search(r"slowest functions +(loop|fails) [0-9.]+ (µs|ms), (loop|fails)", shown)
     assert "why loop" in shown and "kernel" in shown
     _Page(r.report._repr_html_())
+
+
+def spread(v: Any) -> Any:
+    return np.abs(v - v.mean()).mean()
+
+
+def loop(v: Any) -> Any:
+    return sum(v.tolist())
+
+
+def test_plans_show_their_passes_as_rows() -> None:
+    assert repr(ff.plan(["mean", ff.std(ddof=1), ff.histogram(bins=5), "count"])) == (
+        "Plan: 4 functions\n"
+        "  known from the length  count\n"
+        "  pass 1 over float64    moments of x            mean, std (shared)\n"
+        "                         extrema of x            histogram\n"
+        "  pass 2 over float64    histogram between them  histogram"
+    )
+    # A comma of a key's own is not between keys.
+    lines = "pass 1\n  bins -> histogram(5, range=[0, 1])\n  moments -> std(ddof=1), mean"
+    assert [row.detail for row in plans.rows(lines)] == ["histogram(5, range=[0, 1])", "std(ddof=1), mean (shared)"]
+
+
+def test_a_plan_calls_no_function_to_show_itself_and_shows_what_was_explained() -> None:
+    calls = 0
+
+    def counting(v: Any) -> Any:
+        nonlocal calls
+        calls += 1
+        return spread(v)
+
+    large = np.linspace(0, 1, 200_000)
+    plan = ff.plan(["mean", counting, loop], like=large)
+    assert re.search("function +counting +called to see what it asks for", repr(plan))
+    plan._repr_html_()
+    assert calls == 0
+    told = plan.explain()
+    assert calls == 1
+    page = _Page(plan._repr_html_())
+    for shown in (repr(plan), " ".join(page.texts)):
+        assert "mean of absolute(subtract(x, mean of x))" in shown or "mean of absolute(subtract(x, m" in shown
+        assert re.search(r"plain +loop +tolist", shown)
+        assert "fused" in shown
+    assert calls == 1 and plan.explain() == told
+    assert page.tags <= {"div", "table", "tbody", "tr", "th", "td", "details", "summary"}
+    assert page.attributes <= {("style", "text-align: left")}
+
+
+def test_plans_fit_the_screen(monkeypatch: pytest.MonkeyPatch) -> None:
+    plan = ff.plan({f"<function {number} with a long name>": ff.topk(number + 1) for number in range(70)})
+    for width in (40, 80):
+        monkeypatch.setenv("COLUMNS", str(width))
+        assert max(map(len, repr(plan).split("\n"))) <= width
+    assert "<function" not in plan._repr_html_()
+    _Page(plan._repr_html_())
 
 
 def test_labels_of_groups_are_tuples_for_several_keys() -> None:

@@ -5,7 +5,8 @@ A call finds and reports all problems together, before it touches any data: see 
 
 import math
 import time
-from collections.abc import Mapping
+import weakref
+from collections.abc import Callable, Mapping
 from functools import partial
 from types import TracebackType
 from typing import Any, Never, Self
@@ -13,17 +14,18 @@ from typing import Any, Never, Self
 import numpy as np
 import numpy.typing as npt
 
-from fanfold import _core, checks, columns
+from fanfold import _core, checks, columns, nans
 from fanfold.accepted import Data
 from fanfold.calling import Called, budget
 from fanfold.deadline import UNLIMITED, deadline_of
 from fanfold.dict_outputs import filling, wants_dict
-from fanfold.failures import in_the_name_of_all, raise_failures, raise_problems
+from fanfold.failures import in_the_name_of_all, raise_failures, raise_problems, show_at_the_call, shown_at_the_call
 from fanfold.futures import RunFuture, submitted
 from fanfold.progress import reported
 from fanfold.results import Ran, Results
 from fanfold.run import Run
 from fanfold.shapes import Axis, item_arrays
+from fanfold.show import plans
 from fanfold.sources import NOTHING, Elements, Opened, Opening, missing, opened
 from fanfold.tracing.calls import TracedCalls, why_plain
 from fanfold.tracing.explain import explained
@@ -46,6 +48,7 @@ class Plan:
     __slots__ = (
         "__weakref__",
         "_array",
+        "_explained",
         "_fills",
         "_functions",
         "_how",
@@ -53,12 +56,14 @@ class Plan:
         "_kernels",
         "_keys",
         "_like",
+        "_named",
         "_nan_policy",
         "_native",
         "_order",
         "_plain",
     )
 
+    @shown_at_the_call
     def __init__(
         self,
         functions: Functions,
@@ -80,6 +85,9 @@ class Plan:
         self._plain = plain | {key: filling(plain[key]) for key in self._fills}
         # The array to call the functions with; kernels need no array to explain themselves.
         self._array = checks.kept(like) if plain and isinstance(like, np.ndarray) else None
+        self._named = kernels
+        # What the functions did when they were last called to be explained.
+        self._explained = ""
         self._order = tuple(self._functions)
         self._keys = (*kernels, *self._plain)
         self._kernels = list(kernels.values())
@@ -88,6 +96,7 @@ class Plan:
         # The kernels of several arrays.
         self._joint = {key: kernel for key, kernel in kernels.items() if kernel.arrays != "one"}
 
+    @shown_at_the_call
     def run(
         self,
         data: Data,
@@ -120,7 +129,7 @@ class Plan:
         parted = axis is not None or where is not None or weights is not None or by is not None or keepdims is not False
         at_once = usual and not parted and not self._plain and not self._joint
         if at_once and type(data) is np.ndarray and not self._native.problems(data):
-            return self._at_once(data, NOTHING, begun)
+            return self._at_once(data, data, NOTHING, begun)
         # Inside a traced function, arguments may be deferred. (Numbers in a list are plain numbers by then.)
         kind: type = type(data)
         data = data if kind is list else read(None, data, "fanfold.run")
@@ -131,27 +140,35 @@ class Plan:
         found = opened(data, by, where, weights, axis, problems=wrong)
         at_once = at_once and found is not None and found.is_an_array and not self._minds_missing(found.first)
         if at_once and found is not None and not self._native.problems(found.first):
-            return self._at_once(found.first, found.opening, begun)
+            return self._at_once(data, found.first, found.opening, begun)
         given = self._check(found, wrong, workers, on_error, timeout, out, processes, [])
         if found is None:
             raise AssertionError("what cannot be opened is a problem")
         taking = {"axis": found.axis, "keepdims": keepdims} if parted else {}
         count = workers.workers if isinstance(workers, Pool) else int(workers or 0)
-        return Run(self, found, taking, count, deadline_of(timeout), given, begun, bool(processes)).results(on_error)
+        made = Run(self, found, taking, count, deadline_of(timeout), given, begun, bool(processes))
+        results = made.results(on_error)
+        if self._nan_policy == "propagate":
+            results._data = nans.remembered(data, found.arrays.values())
+        return results
 
     @in_the_name_of_all
-    def _at_once(self, data: Elements, opening: Opening, begun: float) -> Results:
+    def _at_once(self, given: Data, data: Elements, opening: Opening, begun: float) -> Results:
         """Run kernels over a whole array, without other options: the result of `Run`, in a third of its time."""
         answers, failures, passes, bytes_read, used, each = self._native.run(data, 0, None, {})
         seconds = time.perf_counter() - begun
-        ran: Ran = (passes, bytes_read, used, seconds, {}, each, self._order, self._how, {}, 0, opening)
+        ran: Ran = (passes, bytes_read, used, seconds, {}, each, self._order, self._how, {}, 0, opening, self._named)
         values = dict(zip(self._keys, answers, strict=True))
         if failures:
             errors = {self._keys[index]: error for index, error in failures}
             failures.clear()
             good = {key: value for key, value in values.items() if key not in errors}
             raise_failures(errors, (), Results(good, {}, ran))
-        return Results(values, {}, ran)
+        results = Results(values, {}, ran)
+        if self._nan_policy == "propagate":
+            is_whole = type(given) is np.ndarray and given.base is None
+            results._data = weakref.ref(given) if is_whole else nans.remembered(given, (data,))
+        return results
 
     def _minds_missing(self, data: Elements) -> bool:
         """Whether elements are missing, and functions need those that are there, or kernels an item for each."""
@@ -235,24 +252,33 @@ class Plan:
         pass 2 over float64
           histogram between them -> histogram
         """
-        kernels = self._keys[: len(self._kernels)]
-        reason = None if self._array is None else why_plain(self._array)
-        if self._array is not None and reason is None:
+        if self._array is not None and why_plain(self._array) is None:
             told: list[str] = []
+            kernels = list(zip(self._keys, self._kernels, strict=False))
             # Passes wait for all functions: which functions they serve does not depend on how long others take.
             traced = self._traced_calls(self._array, math.inf)
-            traced.run(lambda: told.extend(explained(traced, list(zip(kernels, self._kernels, strict=True)))))
-            return "\n".join(told)
+            traced.run(lambda: told.extend(explained(traced, kernels)))
+            self._explained = "\n".join(told)
+        return self._explained or self._foreseen()
+
+    def _foreseen(self) -> str:
+        """Explain what is known before any function is called."""
+        kernels = list(map(str, self._keys[: len(self._kernels)]))
         like = np.dtype(np.float64) if self._like is None else self._like
-        lines = [self._native.explain(list(map(str, kernels)), like).rstrip()]
+        reason = None if self._array is None else why_plain(self._array)
+        remedy = "like=x shows it" if self._array is None else "explain() does it"
+        lines = [self._native.explain(kernels, like).rstrip()]
         if reason is None:
-            lines += [f"function: {key}, called to see what it asks for (like=x shows it)" for key in self._plain]
+            lines += [f"function: {key}, called to see what it asks for ({remedy})" for key in self._plain]
         else:
             lines += [f"plain: {key} ({reason})" for key in self._plain]
         return "\n".join(line for line in lines if line)
 
     def __repr__(self) -> str:
-        return f"fanfold.Plan({list(self._order)})"
+        return plans.as_text(plans.title(len(self._order)), self._explained or self._foreseen())
+
+    def _repr_html_(self) -> str:
+        return plans.as_html(plans.title(len(self._order)), self._explained or self._foreseen())
 
     def __reduce__(self) -> tuple[Any, ...]:
         return Plan, (self._functions, self._like, self._nan_policy)
@@ -281,11 +307,13 @@ class Pool:
 
     __slots__ = ("__weakref__", "_closed", "_workers")
 
+    @shown_at_the_call
     def __init__(self, workers: int | None = None) -> None:
-        if isinstance(workers, Pool):
-            raise TypeError("workers must be an integer or None, not a Pool")
         problems: list[Exception] = []
-        checks.workers(workers, problems, pool="")
+        if isinstance(workers, Pool):
+            problems.append(TypeError("workers must be an integer or None, not a Pool"))
+        else:
+            checks.workers(workers, problems, pool="")
         raise_problems(problems, "the pool cannot be made")
         self._workers: int = _core.config()["workers"] if workers is None else int(workers)
         self._closed = False
@@ -295,10 +323,11 @@ class Pool:
         """The number of threads that compute."""
         return self._workers
 
+    @shown_at_the_call
     def run(
         self,
         data: Data,
-        functions: Functions,
+        functions: Functions | None = None,
         *,
         axis: Axis = None,
         keepdims: bool = False,
@@ -318,7 +347,8 @@ class Pool:
         options |= {"on_error": on_error, "timeout": timeout, "out": out, "processes": processes, "progress": progress}
         return run(data, functions, workers=self, nan_policy=nan_policy, **options, **others)
 
-    def submit(self, data: Data, functions: Functions, **options: Any) -> RunFuture:
+    @shown_at_the_call
+    def submit(self, data: Data, functions: Functions | None = None, **options: Any) -> RunFuture:
         """Call `fanfold.submit` with this pool's workers."""
         problems: list[Exception] = []
         self._check(problems)
@@ -348,7 +378,7 @@ class Pool:
 
 def run(
     data: Data,
-    functions: Functions,
+    functions: Functions | None = None,
     *,
     workers: int | Pool | None = None,
     axis: Axis = None,
@@ -366,6 +396,8 @@ def run(
 ) -> Results:
     """Run all functions over one array, native kernels together in as few passes as possible, without the GIL.
 
+    Without functions, this is `describe`, which takes ``by`` and ``workers`` alone.
+
     Parameters
     ----------
     data : numpy.ndarray, any other object that holds numbers, a table, or a dict of them
@@ -375,7 +407,7 @@ def run(
         copied (``docs/inputs.md``). Callables accept any dtype, kernels accept numbers and times. A table or a dict
         holds several arrays of one shape: most functions then give a dict with one result for each array, and kernels
         of two arrays (``ff.corr("price", "size")``) or of all arrays (``"cov_matrix"``) give one result.
-    functions : str, Kernel, callable, or an iterable or dict of them
+    functions : str, Kernel, callable, or an iterable or dict of them, optional
         What to compute. A string is the name of a kernel (`kernels` lists them); ``ff.std(ddof=1)`` is a kernel with
         parameters. Any other callable is called with the array, read-only; its NumPy operations are fused where
         possible (``docs/functions.md``). A callable with two required parameters, ``f(x, out)``, gets its own dict too,
@@ -462,24 +494,43 @@ def run(
     >>> dict(ff.run(x, {"spread": spread, "largest": "nanmax"}))
     {'spread': 3.0, 'largest': np.float64(4.0)}
     """
-    problems: list[Exception] = []
-    if others:
-        checks.unknown(others, "run", problems)
-    checks.progress(progress, problems)
-    planned = _planned(functions, nan_policy, problems)
-    if problems:
-        wrong: list[Exception] = []
-        found = opened(data, by, where, weights, axis, problems=wrong)
-        planned._check(found, wrong, workers, on_error, timeout, out, processes, problems)
-    how: dict[str, Any] = {"on_error": on_error, "timeout": timeout, "out": out, "processes": processes}
-    if progress:
-        how["progress"] = progress
-    if axis is None and where is None and weights is None and by is None and keepdims is False:
-        return planned.run(data, workers=workers, **how)
-    how |= {"axis": axis, "keepdims": keepdims, "where": where, "weights": weights, "by": by}
-    return planned.run(data, workers=workers, **how)
+    # For small arrays, a wrapper as that of the other calls would be felt.
+    try:
+        problems: list[Exception] = []
+        if others:
+            checks.unknown(others, "run", problems)
+        how: dict[str, Any] = {"on_error": on_error, "timeout": timeout, "out": out, "processes": processes}
+        if functions is None:
+            # `describe` is made of runs.
+            from fanfold.describe import describe
+
+            how |= {"axis": axis, "keepdims": keepdims, "where": where, "weights": weights, "nan_policy": nan_policy}
+            checks.no_functions(how | {"progress": progress}, problems)
+            raise_problems(problems, "the call cannot be run")
+            return describe(data, by, workers=workers)
+        checks.progress(progress, problems)
+        planned = _planned(functions, nan_policy, problems)
+        if problems:
+            wrong: list[Exception] = []
+            found = opened(data, by, where, weights, axis, problems=wrong)
+            planned._check(found, wrong, workers, on_error, timeout, out, processes, problems)
+        if progress:
+            how["progress"] = progress
+        if axis is None and where is None and weights is None and by is None and keepdims is False:
+            return _run_plan(planned, data, workers=workers, **how)
+        how |= {"axis": axis, "keepdims": keepdims, "where": where, "weights": weights, "by": by}
+        return _run_plan(planned, data, workers=workers, **how)
+
+    except Exception as error:
+        show_at_the_call(error)
+        raise
 
 
+# Without the wrapper: `run` does what it does.
+_run_plan: Callable[..., Results] = Plan.run.__wrapped__  # type: ignore[attr-defined]
+
+
+@shown_at_the_call
 def plan(functions: Functions, *, like: Any = None, nan_policy: NanPolicy = "propagate") -> Plan:
     """Prepare functions for later runs. The plan can explain what a run will do.
 

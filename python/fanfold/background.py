@@ -6,6 +6,7 @@ from functools import partial
 from typing import Any, ParamSpec, TypeVar
 
 from fanfold.api import run
+from fanfold.failures import show_at_the_call
 from fanfold.futures import RunFuture, submitted
 from fanfold.results import Results
 
@@ -79,4 +80,8 @@ async def arun(*data_and_functions: Any, **options: Any) -> Results:
     """
     import asyncio  # takes 50 ms
 
-    return await asyncio.wrap_future(submitted(partial(run, *data_and_functions, **options)))
+    try:
+        return await asyncio.wrap_future(submitted(partial(run, *data_and_functions, **options)))
+    except Exception as error:
+        show_at_the_call(error)
+        raise

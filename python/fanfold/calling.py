@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from fanfold import _core, checks
 from fanfold.deadline import Deadline
+from fanfold.failures import without_our_frames
 from fanfold.scheduler import Call, Elsewhere, Scheduler, Stopped, Wait, Work, in_turn
 
 Array = npt.NDArray[Any]
@@ -137,14 +138,6 @@ class Task:
         except Exception as error:  # noqa: BLE001 - a function may raise anything
             self.error = without_our_frames(error)
         self.seconds = time.perf_counter() - begun
-
-
-def without_our_frames(error: Exception) -> Exception:
-    """Return the exception as the function raised it: with our frames it would refer to the whole run."""
-    traceback = error.__traceback__
-    while traceback is not None and traceback.tb_frame.f_globals.get("__name__", "").startswith("fanfold."):
-        traceback = traceback.tb_next
-    return error.with_traceback(traceback)
 
 
 class Sweep:

@@ -1,5 +1,6 @@
 """Checks of the arguments of a call. Each check adds its problems to a list, so that they are reported together."""
 
+import difflib
 import importlib.util
 import numbers
 import reprlib
@@ -35,6 +36,10 @@ def functions(value: Any, problems: Problems) -> dict[Any, Any]:
         return named
     if isinstance(value, bytes | bytearray):
         problems.append(TypeError(f"{expected}, not {shown(value)}: pass a str"))
+        return named
+    if type(value).__module__ == "fanfold.api":
+        # A Plan or a Pool.
+        problems.append(TypeError(f"{expected}, not a {type(value).__name__}: pass the data to its method run"))
         return named
     single = isinstance(value, str | _core.Kernel) or callable(value)
     if not single and not isinstance(value, Iterable):
@@ -126,10 +131,36 @@ def means_itself(value: Any, name: str, problems: Problems) -> None:
 
 
 def unknown(given: Iterable[str], call: str, problems: Problems) -> None:
-    """Report parameters that a call does not have. For parameters of other libraries, name ours."""
+    """Report parameters that a call does not have, and name ours: for misspelt ones, and those of other libraries."""
     for name in given:
-        remedy = _ELSEWHERE.get(name)
-        problems.append(TypeError(f"{call} has no parameter {name}" + (f": pass {remedy}" if remedy else "")))
+        remedy = f": pass {_ELSEWHERE[name]}" if name in _ELSEWHERE else meant(name, PARAMETERS)
+        problems.append(TypeError(f"{call} has no parameter {name}{remedy}"))
+
+
+def no_functions(options: Mapping[str, Any], problems: Problems) -> None:
+    """Report options that were given to a call without functions, which describes the data."""
+    given = [name for name, value in options.items() if value is not _DEFAULTS.get(name)]
+    if given:
+        wrong = f"functions is None, which describes the data and takes no {' and no '.join(given)}"
+        problems.append(TypeError(f"{wrong}: pass functions, as in run(data, ['mean', 'std'], …), or leave it out"))
+
+
+_DEFAULTS = {"keepdims": False, "nan_policy": "propagate", "on_error": "raise", "processes": False}
+"""The defaults of options of `run` that are not None."""
+
+
+def meant(name: Any, known: Iterable[Any]) -> str:
+    """Return the question after a message whether the nearest of the known names was meant; empty if none is near."""
+    texts = [each for each in known if isinstance(each, str)]
+    close = difflib.get_close_matches(name, texts, 1) if isinstance(name, str) else []
+    return f": did you mean {shown(close[0])}?" if close else ""
+
+
+PARAMETERS = (
+    *("workers", "axis", "keepdims", "where", "weights", "by", "nan_policy", "on_error", "timeout", "out"),
+    *("processes", "progress"),
+)
+"""The names of the options of `run`."""
 
 
 _ELSEWHERE = {

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fanfold import _core
-from fanfold.checks import Problems, shown
+from fanfold.checks import Problems, meant, shown
 from fanfold.dict_outputs import ARGUMENTS, parameters
 from fanfold.failures import answered, note
 from fanfold.sources import Elements, as_array, missing
@@ -132,11 +132,9 @@ class Calls:
             return []
         for parameter, name in zip("xy", pair, strict=True):
             if name not in names:
-                known = ", ".join(map(shown, names))
+                remedy = meant(name, names) or f": the keys are {', '.join(map(shown, names[:_MOST_SHOWN]))}"
                 problems.append(
-                    ValueError(
-                        f"{shown(key)}: {parameter} is {shown(name)}, which is not a key of data: the keys are {known}"
-                    )
+                    ValueError(f"{shown(key)}: {parameter} is {shown(name)}, which is not a key of data{remedy}")
                 )
                 return []
         return [[names.index(name) for name in pair]]

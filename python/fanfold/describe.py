@@ -13,7 +13,7 @@ import numpy.typing as npt
 from fanfold import _core, checks
 from fanfold.accepted import Data
 from fanfold.api import Plan, Pool
-from fanfold.failures import raise_problems
+from fanfold.failures import raise_problems, shown_at_the_call
 from fanfold.labels import Labels, labels
 from fanfold.results import Ran, Results
 from fanfold.sources import KINDS, Elements, Opening, apart, opened
@@ -33,6 +33,7 @@ NUMBERS: dict[str, _core.Kernel] = {
 ROWS = ("count", "missing", "mean", "std", "min", *QUARTERS, "max", "distinct", "top", "freq")
 
 
+@shown_at_the_call
 def describe(data: Data, by: Any = None, *, workers: "int | Pool | None" = None) -> Results:
     """Describe an array, or each column of a table.
 
@@ -109,7 +110,8 @@ def describe(data: Data, by: Any = None, *, workers: "int | Pool | None" = None)
             rows[row][name] = value
     rows = {row: values for row, values in rows.items() if values}
     if not rows:
-        raise TypeError(f"data is a table of {len(columns)} columns that cannot be described: {left_out}")
+        wrong = f"data is a table of {len(columns)} columns that cannot be described: {left_out}"
+        raise_problems([TypeError(wrong)], "the data cannot be described")
     ran = _together(runs, tuple(rows), time.perf_counter() - begun, left_out)
     groups = None if of_groups is None or not runs else of_groups.names(runs[0].groups)
     if not is_table:
@@ -186,4 +188,4 @@ def _together(runs: list[Results], keys: tuple[Any, ...], seconds: float, left_o
     passes = max((report.passes for report in reports), default=0)
     read, copied = (sum(getattr(report, name) for report in reports) for name in ("bytes_read", "bytes_copied"))
     used = max((report.workers for report in reports), default=1)
-    return passes, read, used, seconds, {}, each, keys, {}, {}, copied, Opening(0, left_out)
+    return passes, read, used, seconds, {}, each, keys, {}, {}, copied, Opening(0, left_out), {}

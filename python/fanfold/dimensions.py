@@ -81,16 +81,29 @@ class Dimensions:
     def _known(self) -> str:
         return ", ".join(map(shown, self.names))
 
-    def named(self, answer: Any, kernel: _core.Kernel | None, asked: "Asked", groups: Any) -> Any:
-        """Return a result with the names and coordinates of the remaining dimensions; unchanged if it has others."""
+    def named(
+        self, answer: Any, kernel: _core.Kernel | None, asked: "Asked", groups: Any, last: str | None = None
+    ) -> Any:
+        """Return a result with the names and coordinates of the remaining dimensions; unchanged if it has others.
+
+        `last` is the name of a dimension that a field of a record may have after them.
+        """
         if isinstance(answer, tuple) and hasattr(answer, "_fields"):
-            return type(answer)(*(self.named(field, kernel, asked, groups) for field in answer))
+            fields = zip(answer._fields, answer, strict=True)
+            return type(answer)(
+                *(self.named(own, kernel, asked, groups, _ITEMS.get(name, name)) for name, own in fields)
+            )
         xarray = sys.modules.get("xarray")
         if not isinstance(answer, np.ndarray) or answer.ndim == 0 or xarray is None:
             return answer
         names = asked.left(self.names)
         if answer.ndim == len(names) + 1 and kernel is not None and kernel.answers == "quantiles":
             names = ("quantile", *names)
+        elif last is not None and answer.ndim == len(names) + 1:
+            # Items are where the reduced axis was; those of several axes, or of a group, come last.
+            is_one_axis = asked.group is None and len(asked.taken) == 1
+            place = asked.taken[0] if is_one_axis else len(names)
+            names = (*names[:place], last, *names[place:])
         elif answer.ndim != len(names) and answer.ndim == len(self.names) and asked.group is None:
             # It has one item for each element, or for some of them.
             names = self.names
@@ -109,6 +122,10 @@ class Dimensions:
             # Several keys do not make one coordinate.
             coordinates[asked.group] = groups
         return xarray.DataArray(answer, coordinates, names)
+
+
+_ITEMS = {"counts": "bin", "edges": "edge"}
+"""What an item of a field is called, if it is not called as the field."""
 
 
 @dataclass(frozen=True)

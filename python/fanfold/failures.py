@@ -1,4 +1,5 @@
-"""How exceptions are raised: a single one as it is, several as a group, without keeping the caller's array alive.
+"""How exceptions are raised: a single one as it is, mistakes of a call as one that lists them, without frames of ours,
+and without keeping the caller's array alive.
 
 A traceback refers to every frame that the exception passed, and to the variables there, including the caller's array.
 If anything there refers back to the exception, this cycle keeps the array alive until the garbage collector runs.
@@ -7,9 +8,11 @@ So all code here drops its references to an exception before it raises it.
 
 import copy
 import functools
+import sys
 from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import suppress
-from typing import Any, NoReturn, TypeVar
+from types import FrameType
+from typing import Any, NoReturn, ParamSpec, TypeVar
 
 import numpy.typing as npt
 
@@ -19,14 +22,27 @@ from fanfold.results import Results
 
 
 def raise_problems(problems: list[Exception], message: str) -> None:
-    """Raise the problems of a call, if there are any; `message` is that of a group. This empties the list."""
+    """Raise the problems of a call, if there are any, as one exception. This empties the list.
+
+    `message` is the headline of several. They are a TypeError if one of them is, unless all have another type.
+    """
     if problems:
-        error = problems[0] if len(problems) == 1 else ExceptionGroup(message, list(problems))
+        error = _listed(problems, message)
         problems.clear()
         try:
-            raise error
+            raise error from error.__cause__
         finally:
             del error
+
+
+def _listed(errors: Sequence[Exception], message: str) -> Exception:
+    """Return an exception that lists others below the message; the first one if they all say the same."""
+    lines = dict.fromkeys("; ".join([str(error), *getattr(error, "__notes__", ())]) for error in errors)
+    if len(lines) == 1:
+        return errors[0]
+    kinds = {type(error) for error in errors}
+    general = TypeError if any(isinstance(error, TypeError) for error in errors) else ValueError
+    return (kinds.pop() if len(kinds) == 1 else general)("\n- ".join([f"{message}:", *lines]))
 
 
 def raise_failures(errors: dict[str, Exception], functions: Collection[str], results: Results) -> NoReturn:
@@ -34,10 +50,15 @@ def raise_failures(errors: dict[str, Exception], functions: Collection[str], res
 
     `functions` are the keys of the plain functions, whose exceptions do not say by themselves where they come from.
     """
+    message = f"{len(errors)} of {len(errors) + len(results)} functions failed"
     # One problem of the data is raised once, even if many functions fail because of it.
     lone = len({(type(error), _text(error)) for error in errors.values()}) == 1
-    message = f"{len(errors)} of {len(errors) + len(results)} functions failed"
-    raised = next(iter(errors.values())) if lone else ExceptionGroup(message, list(errors.values()))
+    if lone:
+        raised = next(iter(errors.values()))
+    elif len(set(map(type, errors.values()))) == 1 and not errors.keys() & set(functions):
+        raised = _listed(list(errors.values()), message)
+    else:
+        raised = ExceptionGroup(message, list(errors.values()))
     for key, error in errors.items():
         if key in functions:
             note(raised if lone else error, f"raised by the function '{key}' that was passed to fanfold")
@@ -56,6 +77,64 @@ def raise_failures(errors: dict[str, Exception], functions: Collection[str], res
         raise raised
     finally:
         del raised, error
+
+
+def without_our_frames(error: Exception) -> Exception:
+    """Return the exception as the function raised it: with our frames it would refer to the whole run."""
+    traceback = error.__traceback__
+    while traceback is not None and _is_ours(traceback.tb_frame):
+        traceback = traceback.tb_next
+    return error.with_traceback(traceback)
+
+
+_P = ParamSpec("_P")
+_R = TypeVar("_R")
+
+
+def shown_at_the_call(call: Callable[_P, _R]) -> Callable[_P, _R]:
+    """Wrap a call of users', so that tracebacks of its exceptions have no frames of fanfold.
+
+    The last line shown is then the user's own, or one of the user's functions. An exception that was not raised on
+    purpose keeps its frames: they show where the bug is.
+    """
+
+    @functools.wraps(call)
+    def shown(*given: _P.args, **options: _P.kwargs) -> _R:
+        try:
+            return call(*given, **options)
+        except Exception as error:
+            show_at_the_call(error)
+            # This alone adds no frame.
+            raise
+
+    return shown
+
+
+def show_at_the_call(error: Exception) -> None:
+    """Take frames of fanfold off an exception's traceback, in a call of users' that raises it again.
+
+    If a call of ours made this call, that one sees to it.
+    """
+    caller = sys._getframe(1).f_back
+    traceback = error.__traceback__
+    if traceback is None or (caller is not None and _is_ours(caller)):
+        return
+    # With a single frame, that of the wrapper, Python has refused the arguments.
+    on_purpose = traceback.tb_next is None and traceback.tb_frame.f_globals is globals()
+    while traceback is not None and _is_ours(traceback.tb_frame):
+        on_purpose |= traceback.tb_frame.f_code in _ON_PURPOSE
+        traceback = traceback.tb_next
+    if on_purpose:
+        error.with_traceback(traceback)
+
+
+def _is_ours(frame: FrameType) -> bool:
+    """Whether a frame is of fanfold, or of the futures that it waits for."""
+    name: str = frame.f_globals.get("__name__", "")
+    return name.startswith(("fanfold.", "concurrent.futures."))
+
+
+_ON_PURPOSE = (raise_problems.__code__, raise_failures.__code__)
 
 
 _Run = TypeVar("_Run", bound=Callable[..., Results])

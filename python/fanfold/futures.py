@@ -15,6 +15,7 @@ from collections.abc import Callable
 from concurrent.futures import Future
 
 from fanfold import _core
+from fanfold.failures import shown_at_the_call
 from fanfold.results import Results
 
 GRACE = 0.5
@@ -59,6 +60,7 @@ class RunFuture(Future[Results]):
                 self._watch.stop()
         return True
 
+    @shown_at_the_call
     def result(self, timeout: float | None = None) -> Results:
         """Return the result, after waiting for it. Ctrl-C cancels the call."""
         try:

@@ -6,6 +6,7 @@ types of the constructors are in ``kernels.pyi``, which ``make generate`` writes
 
 import inspect
 import math
+import reprlib
 from collections.abc import Callable, Sequence
 from types import FunctionType
 from typing import Any
@@ -30,14 +31,16 @@ def _constructor(info: KernelInfo) -> Callable[..., _core.Kernel]:
     names = [parameter.name for parameter in info.parameters]
 
     def constructor(*args: Any, **parameters: Any) -> _core.Kernel:
-        call = f"ff.run(x, ff.{info.name}({'...' if len(args) > 1 or parameters else ''}))"
-        if args and _is_data(args[0], MOST_IN_A_PARAMETER + 1):
-            raise TypeError(f"'{info.name}' makes a kernel and takes no data: pass both to run, as in {call}")
         try:
+            if args and _is_data(args[0], MOST_IN_A_PARAMETER + 1):
+                meant = _meant(info.name, args, parameters)
+                raise TypeError(f"'{info.name}' makes a kernel and takes no data: did you mean {meant}?")
             return _core.Kernel(info.name, **_named(info.name, names, args, parameters))
         except (TypeError, ValueError) as error:
-            if args and _is_data(args[0], 1):
-                error.add_note(f"(If this is data, pass it and the kernel to run, as in {call}.)")
+            if args and _is_data(args[0], 1) and not str(error).endswith("?"):
+                error.add_note(f"(If this is data, did you mean {_meant(info.name, args, parameters)}?)")
+            # The user's line is the last one shown.
+            error.__traceback__ = None
             raise
 
     constructor.__name__ = constructor.__qualname__ = info.name
@@ -49,6 +52,12 @@ def _constructor(info: KernelInfo) -> Callable[..., _core.Kernel]:
     signature = inspect.Signature(shown, return_annotation=_core.Kernel)
     constructor.__signature__ = signature  # type: ignore[attr-defined]
     return constructor
+
+
+def _meant(kernel: str, args: tuple[Any, ...], parameters: dict[str, Any]) -> str:
+    """Return the call that was meant if the first argument is data."""
+    others = [*map(reprlib.repr, args[1:]), *(f"{name}={reprlib.repr(own)}" for name, own in parameters.items())]
+    return f"ff.run(x, ff.{kernel}({', '.join(others)}))"
 
 
 def _named(kernel: str, names: Sequence[str], args: tuple[Any, ...], parameters: dict[str, Any]) -> dict[str, Any]:

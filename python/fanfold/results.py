@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, overload
 import numpy as np
 import numpy.typing as npt
 
-from fanfold.show import frames, html, text
+from fanfold import _core, nans
+from fanfold.histograms import Plottable
+from fanfold.show import frames, html, plots, text
 from fanfold.sources import Opening
 
 if TYPE_CHECKING:
@@ -21,6 +23,20 @@ class Histogram(NamedTuple):
     """The number of elements in each bin, or their density."""
     edges: npt.NDArray[Any]
     """The edges of the bins: one more than the number of bins."""
+
+    @property
+    def uhi(self) -> Plottable:
+        """The histogram as libraries of histograms take it: with ``uhi``'s interface, in which `counts` is a method.
+
+        >>> import numpy as np, fanfold as ff
+        >>> h = ff.run(np.arange(4), ff.histogram(bins=2))["histogram"]
+        >>> h.uhi.values(), h.uhi.axes[0][1]
+        (array([2., 2.]), (np.float64(1.5), np.float64(3.0)))
+        """
+        if self.counts.ndim != 1:
+            remedy = "take one, as in Histogram(h.counts[0], h.edges[0]).uhi"
+            raise ValueError(f"counts has {self.counts.ndim} axes: it holds several histograms: {remedy}")
+        return Plottable(self.counts, self.edges)
 
 
 class ValueCounts(NamedTuple):
@@ -134,9 +150,10 @@ Ran = tuple[
     Mapping[Any, str],
     int,
     Opening,
+    Mapping[Any, _core.Kernel],
 ]
 """The values that a report is made from on request: passes, bytes read, workers, seconds, seconds of each function and
-of each pass, all keys, how, why, bytes copied, and what it took to open the data."""
+of each pass, all keys, how, why, bytes copied, what it took to open the data, and the kernels by key."""
 
 
 class Results(dict[Any, Any]):
@@ -152,7 +169,7 @@ class Results(dict[Any, Any]):
     {}
     """
 
-    __slots__ = ("__weakref__", "_ran", "columns", "errors", "groups")
+    __slots__ = ("__weakref__", "_data", "_nan", "_ran", "columns", "errors", "groups")
 
     groups: Any
     """The labels of a run with ``by=``, in the order of the results; with several keys, a tuple with one array for each
@@ -179,11 +196,14 @@ class Results(dict[Any, Any]):
         self.groups = groups
         self.columns = columns
         self._ran = ran
+        # The data, if NaN in them may be the reason for NaN here, and what was said about them.
+        self._data: nans.Found | None = None
+        self._nan: str | None = None
 
     @property
     def report(self) -> Report:
         """What the run did, and what it cost."""
-        passes, bytes_read, workers, seconds, own, each, keys, how, why, copied, opening = self._ran
+        passes, bytes_read, workers, seconds, own, each, keys, how, why, copied, opening, _ = self._ran
         ways = {key: how.get(key, "kernel") for key in keys}
         times = Times({key: own[key] for key in keys if key in own}, tuple(each))
         copied += opening.bytes_copied
@@ -226,6 +246,57 @@ class Results(dict[Any, Any]):
         """
         return frames.frame(self, self.columns, self.groups, library)
 
+    def to_xarray(self) -> Any:
+        """Return the results of data with named dimensions as an ``xarray.Dataset``, with a variable for each function.
+
+        The columns of a dataset become a dimension ``"column"``, and several quantiles a dimension ``"q"``. Results
+        without named dimensions are left out, except numbers.
+
+        Raises
+        ------
+        ValueError
+            No result has named dimensions.
+
+        Examples
+        --------
+        >>> import numpy as np, xarray as xr, fanfold as ff
+        >>> sales = xr.DataArray([[1.0, 2.0], [3.0, 6.0]], dims=("day", "shop"))
+        >>> ff.run(sales, ["mean", "max"], axis="day").to_xarray()["mean"].values
+        array([2., 4.])
+        """
+        return frames.dataset(self)
+
+    def plot(self, *keys: Any, ax: Any = None) -> Any:
+        """Draw the results with matplotlib: histograms as stairs, quantiles as boxes, arrays as lines.
+
+        Numbers of groups are bars, and histograms of groups small multiples. What `describe` finds is a box for each
+        column. Other numbers and texts are not drawn.
+
+        Parameters
+        ----------
+        *keys
+            The results to draw; all without it.
+        ax : matplotlib.axes.Axes or several, optional
+            Where to draw, with one axes for each plot. Without it, there is a new figure.
+
+        Returns
+        -------
+        matplotlib.axes.Axes or numpy.ndarray of them
+
+        Raises
+        ------
+        ImportError
+            matplotlib is not installed.
+        ValueError
+            There is nothing to draw, or `ax` has another number of axes than there are plots.
+        """
+        unknown = [key for key in keys if key not in self]
+        if unknown:
+            known = ", ".join(map(text.label, self))
+            raise ValueError(f"plot: {unknown[0]!r} is not a key of the results: the keys are {known}")
+        values = {key: self[key] for key in keys} if keys else self
+        return plots.plotted(values, self.columns, self.groups, self._ran[-1], ax)
+
     def to_dict(self) -> dict[Any, Any]:
         """Return the results in Python's own types: numbers, lists, dicts and text.
 
@@ -248,17 +319,27 @@ class Results(dict[Any, Any]):
         """
         return frames.as_json(self.to_dict(), indent)
 
+    def _about_nan(self) -> str:
+        """Return what to say about NaN. It stays the same, also when the data are gone."""
+        if self._nan is None:
+            of_data = self._data
+            self._nan = "" if of_data is None else nans.told(self, self._ran[-1], of_data)
+            self._data = None
+        return self._nan
+
     def __repr__(self) -> str:
-        return text.shown(self, self.columns, self.groups)
+        return text.shown(self, self.columns, self.groups, self._about_nan())
 
     def _repr_html_(self) -> str:
-        return html.page(self, self.columns, self.groups, self.report.shown())
+        return html.page(self, self.columns, self.groups, self._ran[-1], self.report.shown(), self._about_nan())
 
     def __reduce__(self) -> tuple[Any, ...]:
         return Results, (dict(self), self.errors, self._ran, self.groups, self.columns)
 
     def copy(self) -> "Results":
         """Return a shallow copy with the same report."""
-        return Results(self, dict(self.errors), self._ran, self.groups, self.columns)
+        made = Results(self, dict(self.errors), self._ran, self.groups, self.columns)
+        made._data, made._nan = self._data, self._nan
+        return made
 
     __copy__ = copy

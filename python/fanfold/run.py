@@ -392,7 +392,7 @@ class Run:
             values = {key: self._named(key, value, self._data.dimensions) for key, value in values.items()}
         ran: Ran = (
             *(self._passes, self._bytes_read, self._used, seconds, self._times, self._pass_times),
-            *(self._order, plan._how | self._how, self._why, self._bytes_copied, self._data.opening),
+            *(self._order, plan._how | self._how, self._why, self._bytes_copied, self._data.opening, plan._named),
         )
         is_one = self._data.is_single or self._data.record is not None
         others = self._groups, None if is_one else tuple(self._arrays)

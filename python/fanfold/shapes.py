@@ -22,7 +22,7 @@ from fanfold.calling import Called
 from fanfold.checks import Problems, shown
 from fanfold.deadline import Deadline
 from fanfold.dimensions import Asked
-from fanfold.failures import answered
+from fanfold.failures import answered, raise_problems
 from fanfold.sources import Elements, missing
 
 Axis = int | tuple[int, ...] | None
@@ -391,12 +391,13 @@ def refuse_weights(weights: npt.NDArray[Any], workers: int, deadline: Deadline) 
         return
     with deadline.within() as left:
         least, most = answered(["min", "max"], "propagate", own, workers, left)
+    problems: Problems = []
     if np.isnan(least):
-        raise ValueError("weights holds NaN: put 0 where an element must not count")
-    if least < 0:
-        raise ValueError(f"weights holds {least}: a weight is a finite number >= 0")
-    if np.isinf(most):
-        raise ValueError("weights holds inf: a weight is a finite number >= 0")
+        problems.append(ValueError("weights holds NaN: put 0 where an element must not count"))
+    elif least < 0 or np.isinf(most):
+        wrong = least if least < 0 else most
+        problems.append(ValueError(f"weights holds {wrong}: a weight is a finite number >= 0"))
+    raise_problems(problems, "the call cannot be run")
 
 
 def is_of_one_sequence(function: Callable[..., Any]) -> bool:

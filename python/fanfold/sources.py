@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fanfold import _core
-from fanfold.checks import Problems, shown
+from fanfold.checks import Problems, meant, shown
 from fanfold.dimensions import Dimensions, is_named
 
 Array = npt.NDArray[Any]
@@ -179,8 +179,8 @@ def _by_name(columns: Mapping[Any, Any], *arguments: Any) -> tuple[Mapping[Any, 
         if isinstance(argument, _Unread):
             raise _Refused(argument, name)
         if isinstance(argument, str):
-            names = ", ".join(map(shown, list(columns)[:20]))
-            raise _Refused(f"is {shown(argument)}, which is not a column of data: the columns are {names}", name)
+            remedy = meant(argument, columns) or f": the columns are {', '.join(map(shown, list(columns)[:20]))}"
+            raise _Refused(f"is {shown(argument)}, which is not a column of data{remedy}", name)
     return {name: column for name, column in columns.items() if name not in known}, arguments_
 
 

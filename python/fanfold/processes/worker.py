@@ -15,7 +15,8 @@ from typing import Any, NamedTuple
 import cloudpickle  # type: ignore[import-untyped]
 import numpy as np
 
-from fanfold.calling import Arguments, Called, without_our_frames
+from fanfold.calling import Arguments, Called
+from fanfold.failures import without_our_frames
 from fanfold.processes.memory import Mapped, Memory, Place, mapped, remove, taken
 from fanfold.processes.packing import Packed, packed, unpacked
 from fanfold.scheduler import standing_in

@@ -1,4 +1,4 @@
-"""Results as tables of pandas or Polars, as dicts of Python's own types, and as JSON."""
+"""Results as tables of pandas or Polars, as datasets of xarray, as dicts of Python's own types, and as JSON."""
 
 import importlib
 import json
@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from fanfold.show.layout import NOTHING, Layout, laid_out
+from fanfold.show.layout import NOTHING, Layout, is_number, laid_out
 from fanfold.show.text import label
 
 
@@ -35,6 +35,35 @@ def _columns(layout: Layout) -> dict[Any, list[Any]]:
     names = ["result" if column is None else column for column in layout.columns]
     cells = [[None if each is NOTHING else each for each in row] for row in layout.cells]
     return {name: [row[place] for row in cells] for place, name in enumerate(names)}
+
+
+def dataset(values: Mapping[Any, Any]) -> Any:
+    """Return results with named dimensions as an ``xarray.Dataset``."""
+    xr: Any = sys.modules.get("xarray")
+    found: dict[str, Any] = {}
+    for key, value in values.items():
+        fields = value._asdict() if hasattr(value, "_asdict") else {None: value}
+        for field, of in fields.items():
+            is_of_columns = isinstance(of, dict) and of and all(_has_dimensions(each, xr) for each in of.values())
+            own = xr.Dataset(of).to_dataarray("column") if is_of_columns else of
+            if _has_dimensions(own, xr) or is_number(own):
+                name = label(key) if field is None else f"{label(key)}_{field}"
+                found[name] = _renamed(own, label(key))
+    if not any(_has_dimensions(own, xr) for own in found.values()):
+        remedy = "run over an xarray array or dataset, with axis= or by= so that a dimension is left"
+        raise ValueError(f"no result has named dimensions: {remedy}")
+    return xr.Dataset(found)
+
+
+def _renamed(of: Any, key: str) -> Any:
+    """Return a result without dimensions that have the name of a function, or another length in another result."""
+    names = {"quantile": "q", "bin": f"{key}_bin", "edge": f"{key}_edge"}
+    own = {name: names[name] for name in getattr(of, "dims", ()) if name in names}
+    return of.rename(own) if own else of
+
+
+def _has_dimensions(of: Any, xr: Any) -> bool:
+    return xr is not None and isinstance(of, xr.DataArray)
 
 
 def _imported(name: str) -> Any:

@@ -5,7 +5,7 @@
 - Results by groups are rows of groups, with one number for each function (and column).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -27,7 +27,12 @@ class Layout(NamedTuple):
     """The results that are not numbers of these rows and columns."""
 
 
-def laid_out(values: Mapping[Any, Any], columns: Sequence[Any] | None, groups: Any) -> Layout:
+def laid_out(
+    values: Mapping[Any, Any],
+    columns: Sequence[Any] | None,
+    groups: Any,
+    kernels: Mapping[Any, Any] | None = None,
+) -> Layout:
     """Return the layout of results.
 
     Parameters
@@ -38,11 +43,13 @@ def laid_out(values: Mapping[Any, Any], columns: Sequence[Any] | None, groups: A
         The columns of a table; None for an array.
     groups
         The labels of the groups; None without groups.
+    kernels
+        The kernels by key, if cells may also hold arrays and records, of which there are pictures.
     """
     if groups is not None:
-        return _by_groups(values, columns, groups)
+        return _by_groups(values, columns, groups, kernels)
     if columns is not None:
-        return _by_columns(values, columns)
+        return _by_columns(values, columns, fits=is_number if kernels is None else _is_anything)
     return Layout(list(values), [None], [[value] for value in values.values()], {})
 
 
@@ -62,12 +69,16 @@ def _plain(labels: Any) -> list[Any]:
     return list(labels.tolist()) if isinstance(labels, np.ndarray) else list(labels)
 
 
-def _by_columns(values: Mapping[Any, Any], columns: Sequence[Any]) -> Layout:
+def _is_anything(_: Any) -> bool:
+    return True
+
+
+def _by_columns(values: Mapping[Any, Any], columns: Sequence[Any], fits: Callable[[Any], bool]) -> Layout:
     rows: list[Any] = []
     cells: list[Sequence[Any]] = []
     rest: dict[Any, Any] = {}
     for key, value in values.items():
-        if isinstance(value, dict) and value and set(value) <= set(columns) and all(map(is_number, value.values())):
+        if isinstance(value, dict) and value and set(value) <= set(columns) and all(map(fits, value.values())):
             rows.append(key)
             cells.append([value.get(column, NOTHING) for column in columns])
         else:
@@ -75,21 +86,45 @@ def _by_columns(values: Mapping[Any, Any], columns: Sequence[Any]) -> Layout:
     return Layout(rows, list(columns), cells, rest)
 
 
-def _by_groups(values: Mapping[Any, Any], columns: Sequence[Any] | None, groups: Any) -> Layout:
+def _by_groups(
+    values: Mapping[Any, Any], columns: Sequence[Any] | None, groups: Any, kernels: Mapping[Any, Any] | None
+) -> Layout:
     rows = labels_of(groups)
     found: dict[Any, Sequence[Any]] = {}
     rest: dict[Any, Any] = {}
+
+    def split(key: Any, value: Any) -> Sequence[Any] | None:
+        if _is_column(value, len(rows)):
+            return value  # type: ignore[no-any-return]
+        return None if kernels is None else each_group(value, len(rows), kernels.get(key))
+
     for key, value in values.items():
-        if columns is not None and isinstance(value, dict):
-            fits = {column: own for column, own in value.items() if _is_column(own, len(rows))}
-            found |= {(key, column): own for column, own in fits.items()}
-            left = {column: own for column, own in value.items() if column not in fits}
-            rest |= {key: left} if left else {}
-        elif _is_column(value, len(rows)):
-            found[key] = value
-        else:
-            rest[key] = value
+        of_columns = value if columns is not None and isinstance(value, dict) else {None: value}
+        left = {}
+        for column, own in of_columns.items():
+            parts = split(key, own)
+            if parts is None:
+                left[column] = own
+            else:
+                found[key if of_columns is not value else (key, column)] = parts
+        if left:
+            rest[key] = left if of_columns is value else value
     return Layout(rows, list(found), [list(row) for row in zip(*found.values(), strict=True)] if found else [], rest)
+
+
+def each_group(value: Any, count: int, kernel: Any) -> Sequence[Any] | None:
+    """Return the parts of a result that belong to the groups; None if it has none."""
+    if hasattr(value, "_fields"):
+        fields = [each_group(field, count, None) for field in value]
+        if not all(field is not None for field in fields):
+            return None
+        return [type(value)(*parts) for parts in zip(*fields, strict=True)]
+    if not isinstance(value, np.ndarray):
+        return None
+    if kernel is not None and kernel.answers == "quantiles" and value.ndim == 2:
+        # Several quantiles come first.
+        value = value.T
+    return value if value.ndim in (1, 2) and len(value) == count else None
 
 
 def _is_column(value: Any, length: int) -> bool:

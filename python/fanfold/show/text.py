@@ -18,14 +18,15 @@ DIGITS = 6
 _BARS = "▁▂▃▄▅▆▇█"
 
 
-def shown(values: Mapping[Any, Any], columns: Sequence[Any] | None, groups: Any) -> str:
-    """Return results as text."""
+def shown(values: Mapping[Any, Any], columns: Sequence[Any] | None, groups: Any, remark: str) -> str:
+    """Return results as text, with a remark below."""
     width = max(40, shutil.get_terminal_size((80, 24)).columns)
     layout = laid_out(values, columns, groups)
     lines = [headline(layout, columns, groups)]
     if layout.rows and layout.columns:
         lines += _table(layout, width)
     lines += [f"  {label(key)}  {value(each)}" for key, each in layout.rest.items()]
+    lines += [remark] if remark else []
     return "\n".join(line if len(line) <= width else f"{line[: width - 1]}…" for line in lines)
 
 
@@ -33,13 +34,18 @@ def headline(layout: Layout, columns: Sequence[Any] | None, groups: Any) -> str:
     """Return the line above the table: what there is how often."""
     if groups is not None:
         functions = {each[0] if columns is not None else each for each in layout.columns} | layout.rest.keys()
-        return f"Results: {_counted(len(functions), 'function')}, {_counted(len(layout.rows), 'group')}"
+        return f"Results: {counted(len(functions), 'function')}, {counted(len(layout.rows), 'group')}"
     functions_count = len(layout.rows) + len(layout.rest)
-    told = f"Results: {_counted(functions_count, 'function')}"
-    return told if columns is None else f"{told}, {_counted(len(columns), 'column')}"
+    told = f"Results: {counted(functions_count, 'function')}"
+    return told if columns is None else f"{told}, {counted(len(columns), 'column')}"
 
 
-def _counted(count: int, of: str) -> str:
+def counted(count: int, of: str) -> str:
+    """Return a number of things.
+
+    >>> counted(1, "group"), counted(1_000, "group")
+    ('1 group', '1,000 groups')
+    """
     return f"{count:,} {of}" if count == 1 else f"{count:,} {of}s"
 
 
@@ -157,10 +163,22 @@ def _array(of: np.ndarray[Any, Any]) -> str:
 
 def bars(counts: Any, most: int = 24) -> str:
     """Return counts as a row of bars. Neighbours are added up if there are many."""
-    heights = np.asarray(counts, float)
-    if heights.size > most:
-        heights = np.array([part.sum() for part in np.array_split(heights, most)])
+    heights = fewer(counts, most, np.add)
     top = heights.max()
     if not np.isfinite(heights).all() or top <= 0:
         return _BARS[0] * heights.size
-    return "".join(_BARS[round(float(height) / top * (len(_BARS) - 1))] for height in heights)
+    return "".join([_BARS[round(height)] for height in (heights / top * (len(_BARS) - 1)).tolist()])
+
+
+def fewer(of: Any, most: int, put_together: np.ufunc) -> np.ndarray[Any, Any]:
+    """Return at most so many numbers. Of more, neighbours are put together."""
+    values = np.asarray(of, float)
+    if values.size <= most:
+        return values
+    with np.errstate(all="ignore"):
+        return put_together.reduceat(values, starts(values.size, most))
+
+
+def starts(size: int, parts: int) -> np.ndarray[Any, Any]:
+    """Return where the parts of a sequence begin."""
+    return np.arange(parts) * size // parts

@@ -15,9 +15,10 @@ from typing import Any
 import numpy.typing as npt
 
 from fanfold import _core
-from fanfold.calling import COPIED, Called, refuses_read_only, without_our_frames
+from fanfold.calling import COPIED, Called, refuses_read_only
 from fanfold.checks import locked, own_class
 from fanfold.deadline import Deadline
+from fanfold.failures import without_our_frames
 from fanfold.holders import HELD, HELD_BEFORE, HELD_HERE
 from fanfold.scheduler import PATIENCE, Elsewhere, Scheduler, Stopped, Wait, in_turn
 from fanfold.tracing import results

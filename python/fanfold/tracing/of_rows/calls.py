@@ -4,8 +4,9 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
-from fanfold.calling import Called, without_our_frames
+from fanfold.calling import Called
 from fanfold.deadline import Deadline
+from fanfold.failures import without_our_frames
 from fanfold.tracing.nodes import Array
 
 

@@ -1,0 +1,80 @@
+"""Plans for people: passes as rows, what each computes for whom, and why some functions are not fused."""
+
+import re
+import shutil
+from collections.abc import Iterator
+from html import escape
+from typing import NamedTuple
+
+from fanfold.show import text
+
+MOST_ROWS = 60
+"""The most rows that are shown."""
+
+_LEFT = ' style="text-align: left"'
+
+_BETWEEN_KEYS = re.compile(r", (?![^(]*\))")
+"""A comma outside parentheses: those inside are a key's own, as in ``topk(5, largest=False)``."""
+
+
+class Row(NamedTuple):
+    """A line of an explanation."""
+
+    place: str
+    """The pass, in its first row; or how a function is called."""
+    what: str
+    """What is computed, or the function."""
+    detail: str
+    """For which functions it is computed, or why the function is not fused."""
+
+
+def rows(explanation: str) -> Iterator[Row]:
+    """Return the lines of `Plan.explain` as rows."""
+    place = ""
+    for line in explanation.splitlines():
+        if line.startswith("  "):
+            what, _, keys = line.strip().rpartition(" -> ")
+            yield Row(place, what, f"{keys} (shared)" if _BETWEEN_KEYS.search(keys) else keys)
+            place = ""
+        elif ": " in line:
+            how, _, function = line.partition(": ")
+            # A function that was not called yet has no reason, but a remark.
+            name, _, why = function.partition(", " if how == "function" else " (")
+            yield Row(how, name, why if how == "function" else why.removesuffix(")"))
+        else:
+            place = line
+
+
+def as_text(title: str, explanation: str) -> str:
+    """Return an explanation as aligned text that fits the screen."""
+    width = max(40, shutil.get_terminal_size((80, 24)).columns)
+    found = list(rows(explanation))
+    first, second = (max([0, *(len(row[column]) for row in found)]) for column in (0, 1))
+    second = min(second, max(20, width - first - 20))
+    lines = [title]
+    for row in found[:MOST_ROWS]:
+        what = row.what if len(row.what) <= second else f"{row.what[: second - 1]}…"
+        lines.append(f"  {row.place.ljust(first)}  {what.ljust(second)}  {row.detail}".rstrip())
+    if len(found) > MOST_ROWS:
+        lines.append(f"  … {len(found) - MOST_ROWS:,} more")
+    return "\n".join(line if len(line) <= width else f"{line[: width - 1]}…" for line in lines)
+
+
+def as_html(title: str, explanation: str) -> str:
+    """Return an explanation as a plain table, as `html` has them."""
+    found = list(rows(explanation))
+    lines = [
+        f"<tr><th{_LEFT}>{escape(row.place)}</th><td{_LEFT}>{escape(row.what)}</td>"
+        f"<td{_LEFT}>{escape(row.detail)}</td></tr>"
+        for row in found
+    ]
+    table = f"<table><tbody>{''.join(lines[:MOST_ROWS])}</tbody></table>"
+    if len(lines) > MOST_ROWS:
+        folded = f"<table><tbody>{''.join(lines[MOST_ROWS:])}</tbody></table>"
+        table += f"<details><summary>{len(lines) - MOST_ROWS:,} more rows</summary>{folded}</details>"
+    return f"<div><div>{escape(title)}</div>{table}</div>"
+
+
+def title(count: int) -> str:
+    """Return the line above a plan of so many functions."""
+    return f"Plan: {text.counted(count, 'function')}"
