@@ -169,7 +169,7 @@ def test_nothing_multiplies_in_processes_of_joblib() -> None:
 
 def test_nothing_multiplies_in_processes_of_dask() -> None:
     # Dask's nanny starts workers with spawn, in an environment with these variables (`pre-spawn-environ`).
-    environment = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+    environment = UNLIMITED | {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
     before = {name: os.environ.get(name) for name in environment}
     os.environ.update(environment)
     try:

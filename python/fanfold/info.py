@@ -3,7 +3,6 @@
 import os
 import re
 import sys
-from pathlib import Path
 from typing import Any
 
 from fanfold import _core
@@ -103,7 +102,8 @@ def _versions() -> dict[str, str]:
 def _cpu() -> str:
     """The model of the processor, where Linux tells it."""
     try:
-        told = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
+        with open("/proc/cpuinfo", encoding="utf-8", errors="replace") as file:
+            told = file.read()
     except OSError:
         return ""
     model = re.search(r"^model name\s*:\s*(.+)$", told, re.MULTILINE)
@@ -116,7 +116,7 @@ def _wheel() -> str:
 
     try:
         installed = distribution("fanfold")
-        is_this = Path(str(installed.locate_file("fanfold"))).samefile(Path(__file__).parent)
+        is_this = os.path.samefile(str(installed.locate_file("fanfold")), os.path.dirname(__file__))
         # An editable installation lies where its sources are, and has no files of its own there.
         tags = re.findall(r"^Tag: (\S+)$", (installed.read_text("WHEEL") or "") if is_this else "", re.MULTILINE)
     except (PackageNotFoundError, OSError):

@@ -117,15 +117,9 @@ def instead(name: str) -> str | None:
         return f"pass ff.{name.strip()} without the quotes"
     if word in INSTEAD or word in _KERNELS:
         return INSTEAD.get(word)
-    percent = re.fullmatch(r"p_?([0-9]{1,2}(?:\.[0-9]+)?)|([0-9]{1,2}(?:\.[0-9]+)?)%", word)
-    if percent:
-        return f"pass ff.percentile({percent[1] or percent[2]})"
-    fraction = re.fullmatch(r"[pq]?_?(0?\.[0-9]+)", word)
-    if fraction:
-        return f"pass ff.quantile({fraction[1]})"
-    quantile = re.fullmatch(r"q_?([0-9]{2})", word)
+    quantile = _quantile(word)
     if quantile:
-        return f"pass ff.quantile(0.{quantile[1]})"
+        return f"pass ff.{quantile}"
     if word in SYNONYMS or _is_synonym(word):
         return None
     if _is_of_numpy(word):
@@ -133,6 +127,18 @@ def instead(name: str) -> str | None:
     without_nan = _statistic(word.removeprefix("nan").removeprefix("_")) if word.startswith("nan") else None
     if without_nan and f"nan{without_nan}" not in _KERNELS:
         return f"pass '{without_nan}', and nan_policy='omit'"
+    return None
+
+
+def _quantile(word: str) -> str | None:
+    """Return the kernel that is meant by ``p95``, ``95%``, ``q95`` or ``q0.95``."""
+    percent = re.fullmatch(r"p_?(\d+(?:\.\d+)?)|(\d+(?:\.\d+)?)%", word, re.ASCII)
+    if percent and float(percent[1] or percent[2]) <= 100:
+        return f"percentile({str(float(percent[1] or percent[2])).removesuffix('.0')})"
+    fraction = re.fullmatch(r"q?_?(0?\.\d+)", word, re.ASCII) or re.fullmatch(r"q_?(\d\d)", word, re.ASCII)
+    if fraction:
+        number = float(fraction[1])
+        return f"quantile({number if number < 1 else number / 100})"
     return None
 
 
@@ -148,8 +154,8 @@ def meant(name: str) -> str | None:
     if word in SYNONYMS:
         return SYNONYMS[word]
     found = _of_the_core(word)
-    if found is None or not _are_alike(word, found):
-        return _with_prefix(word)[1] if found is None else found
+    if found is not None and not _are_alike(word, found):
+        return found
     # The letters are alike: it is misspelt, unless it is a word of its own.
     is_another, kernel = _with_prefix(word)
     return kernel if is_another or callable(vars(np).get(word)) else found
