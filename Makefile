@@ -66,7 +66,6 @@ lint-rust: $(VENV)/.test
 	$(call say,Rust: format and lints)
 	@cargo fmt --check
 	@cargo clippy --quiet --all-targets --no-default-features -- -D warnings
-	@$(BIN)/python scripts/licences.py --check
 # Tests, benches and examples are the same with Python.
 	@$(WITH_PYTHON) cargo clippy --quiet --features test-kernels -- -D warnings
 
