@@ -141,6 +141,19 @@ wheel: $(VENV)/.test  ## the wheel, into dist/
 test-wheel: wheel  ## tries the wheel on every CPython >= 3.11 found, with the oldest NumPy it declares and the newest
 	@$(BIN)/python scripts/test_wheel.py dist/*.whl
 
+.PHONY: wheels
+wheels: $(VENV)/.wheels  ## the wheels to publish (any CPython, and free-threaded ones) and the source distribution, checked
+	$(call say,Building and checking what can be published)
+	@rm -rf dist
+	@$(BIN)/python scripts/licences.py --check
+	@VIRTUAL_ENV=$(abspath $(VENV)) PATH="$(BIN):$$PATH" $(BIN)/python scripts/wheels.py
+	@$(BIN)/python scripts/test_wheel.py dist/*-cp311-abi3-*.whl
+	@ls -l dist
+
+.PHONY: licences
+licences: $(VENV)/.made  ## rewrite THIRD-PARTY-LICENSES from Cargo.lock
+	@$(BIN)/python scripts/licences.py
+
 .PHONY: generate
 generate: $(VENV)/.test build-test  ## rewrite what follows from the catalogue: stubs and docs/kernels.md
 	@$(BIN)/python scripts/generate.py
@@ -164,7 +177,7 @@ $(VENV)/.made:
 	@touch $@
 
 # The extras of pyproject.toml, without building the package for them.
-$(VENV)/.demo $(VENV)/.test $(VENV)/.docs $(VENV)/.bench: $(VENV)/.made pyproject.toml scripts/extras.py
+$(VENV)/.demo $(VENV)/.test $(VENV)/.docs $(VENV)/.bench $(VENV)/.wheels: $(VENV)/.made pyproject.toml scripts/extras.py
 	$(call say,Installing what '$(patsubst .%,%,$(notdir $@))' needs)
 	@$(PIP) 'maturin>=1.9.4,<2' $$($(BIN)/python scripts/extras.py $(patsubst .%,%,$(notdir $@)))
 	@touch $@
