@@ -106,3 +106,13 @@ def test_results_do_not_keep_the_data_alive(make: Callable[[], Any]) -> None:
     gc.collect()
     assert dead() is None
     assert last_line(r) == PERHAPS
+
+
+def test_results_of_tables_and_functions_do_not_keep_the_data_alive() -> None:
+    data = x.copy()
+    dead = weakref.ref(data)
+    several = [ff.run({"a": data}, "mean"), ff.run(data, ["mean", len]), ff.run(data, "mean", by=np.zeros(x.size))]
+    del data
+    gc.collect()
+    assert dead() is None
+    assert [last_line(r) for r in several] == [PERHAPS] * 3

@@ -181,6 +181,15 @@ def test_functions_are_the_variables_of_a_dataset() -> None:
         np.testing.assert_allclose(made["histogram_edges"].isel(shop=shop), edges)
 
 
+@pytest.mark.parametrize(("axis", "dims"), [("day", ("bin", "shop")), ("shop", ("day", "bin"))])
+def test_the_bins_of_histograms_have_a_name(axis: str, dims: Any) -> None:
+    for keepdims in (False, True):
+        h = ff.run(SALES, ff.histogram(bins=3), axis=axis, keepdims=keepdims)["histogram"]
+        assert h.counts.dims == dims
+        assert h.edges.dims == tuple(name.replace("bin", "edge") for name in dims)
+    assert ff.run(SALES, ff.histogram(), by="month")["histogram"].counts.dims == ("month", "shop", "bin")
+
+
 def test_groups_and_columns_are_dimensions() -> None:
     made = ff.run(SALES, ["mean", "max"], by="month").to_xarray()
     xr.testing.assert_allclose(made["mean"], SALES.groupby("month").mean("day").transpose("month", "shop"))

@@ -99,6 +99,8 @@ class Dimensions:
         names = asked.left(self.names)
         if answer.ndim == len(names) + 1 and kernel is not None and kernel.answers == "quantiles":
             names = ("quantile", *names)
+        elif last in _ITEMS.values() and asked.keepdims and len(asked.taken) == 1:
+            names = (*names[: asked.taken[0]], last, *names[asked.taken[0] + 1 :])
         elif last is not None and answer.ndim == len(names) + 1:
             # Items are where the reduced axis was; those of several axes, or of a group, come last.
             is_one_axis = asked.group is None and len(asked.taken) == 1
