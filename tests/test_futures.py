@@ -68,7 +68,7 @@ def test_they_raise_what_run_raises() -> None:
     with pytest.raises(LookupError, match="mine"):
         ff.submit(X, fails).result()
     assert isinstance(ff.submit(X, "meen").exception(), ValueError)
-    assert isinstance(ff.submit(X).exception(), TypeError)
+    assert isinstance(ff.submit().exception(), TypeError)  # type: ignore[call-arg]
     assert isinstance(ff.submit(X, "mean", worker=3).exception(), TypeError)
     with pytest.raises(TimeoutError, match=r"timeout=0\.05 s passed"):
         ff.submit(HUGE, "mean", timeout=0.05).result()

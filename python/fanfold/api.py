@@ -9,7 +9,7 @@ import weakref
 from collections.abc import Callable, Mapping
 from functools import partial
 from types import TracebackType
-from typing import Any, Never, Self
+from typing import TYPE_CHECKING, Any, Never, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -20,17 +20,17 @@ from fanfold.calling import Called, budget
 from fanfold.deadline import UNLIMITED, deadline_of
 from fanfold.dict_outputs import filling, wants_dict
 from fanfold.failures import in_the_name_of_all, raise_failures, raise_problems, show_at_the_call, shown_at_the_call
-from fanfold.futures import RunFuture, submitted
-from fanfold.progress import reported
 from fanfold.results import Ran, Results
 from fanfold.run import Run
 from fanfold.shapes import Axis, item_arrays
-from fanfold.show import plans
 from fanfold.sources import NOTHING, Elements, Opened, Opening, missing, opened
 from fanfold.tracing.calls import TracedCalls, why_plain
 from fanfold.tracing.explain import explained
 from fanfold.tracing.fallback import read
 from fanfold.typing import Functions, NanPolicy, OnError, Out, Progress
+
+if TYPE_CHECKING:
+    from fanfold.futures import RunFuture
 
 # The default of `on_error`, compared by identity: any other object, of whatever type, is checked closely.
 _RAISE = "raise"
@@ -123,6 +123,8 @@ class Plan:
         if progress:
             how: dict[str, Any] = {"workers": workers, "axis": axis, "keepdims": keepdims, "where": where}
             how |= {"weights": weights, "by": by, "on_error": on_error, "timeout": timeout, "out": out}
+            from fanfold.progress import reported
+
             return reported(partial(self.run, data, processes=processes, **how), progress)
         begun = time.perf_counter()
         usual = workers is None and timeout is None and on_error is _RAISE and out is None and processes is False
@@ -275,9 +277,13 @@ class Plan:
         return "\n".join(line for line in lines if line)
 
     def __repr__(self) -> str:
+        from fanfold.show import plans
+
         return plans.as_text(plans.title(len(self._order)), self._explained or self._foreseen())
 
     def _repr_html_(self) -> str:
+        from fanfold.show import plans
+
         return plans.as_html(plans.title(len(self._order)), self._explained or self._foreseen())
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -348,11 +354,13 @@ class Pool:
         return run(data, functions, workers=self, nan_policy=nan_policy, **options, **others)
 
     @shown_at_the_call
-    def submit(self, data: Data, functions: Functions | None = None, **options: Any) -> RunFuture:
+    def submit(self, data: Data, functions: Functions | None = None, **options: Any) -> "RunFuture":
         """Call `fanfold.submit` with this pool's workers."""
         problems: list[Exception] = []
         self._check(problems)
         raise_problems(problems, "the call cannot be run")
+        from fanfold.futures import submitted
+
         return submitted(partial(self.run, data, functions, **options))
 
     def _check(self, problems: list[Exception]) -> None:

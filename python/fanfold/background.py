@@ -3,12 +3,14 @@
 import inspect
 from collections.abc import Callable
 from functools import partial
-from typing import Any, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from fanfold.api import run
 from fanfold.failures import show_at_the_call
-from fanfold.futures import RunFuture, submitted
 from fanfold.results import Results
+
+if TYPE_CHECKING:
+    from fanfold.futures import RunFuture
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -24,8 +26,8 @@ def _with_parameters_of(of: Callable[P, Results], returns: Any) -> Callable[[Cal
     return changed
 
 
-@_with_parameters_of(run, RunFuture)
-def submit(*data_and_functions: Any, **options: Any) -> RunFuture:
+@_with_parameters_of(run, "concurrent.futures.Future")
+def submit(*data_and_functions: Any, **options: Any) -> "RunFuture":
     """Begin a call of `run` in the background.
 
     As many calls compute at a time as there are workers, and they share the workers. The others wait their turn. Calls
@@ -51,6 +53,8 @@ def submit(*data_and_functions: Any, **options: Any) -> RunFuture:
     >>> future.result()["mean"]
     np.float64(1.5)
     """
+    from fanfold.futures import submitted
+
     return submitted(partial(run, *data_and_functions, **options))
 
 
@@ -81,6 +85,8 @@ async def arun(*data_and_functions: Any, **options: Any) -> Results:
     import asyncio  # takes 50 ms
 
     try:
+        from fanfold.futures import submitted
+
         return await asyncio.wrap_future(submitted(partial(run, *data_and_functions, **options)))
     except Exception as error:
         show_at_the_call(error)

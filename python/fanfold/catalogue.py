@@ -4,10 +4,7 @@ All facts come from the compiled catalogue; only the names of the families are w
 """
 
 import ast
-import difflib
-import shutil
 from collections.abc import Iterable
-from html import escape
 from itertools import groupby
 from typing import Any, NamedTuple
 
@@ -97,6 +94,8 @@ class Catalogue(list[KernelInfo]):
     def __repr__(self) -> str:
         if not self:
             return self._nothing()
+        import shutil
+
         width = max(40, shutil.get_terminal_size((80, 24)).columns)
         names = 2 + max(len(info.name) for info in self)
         summaries = 2 + max(len(_summary(info)) for info in self)
@@ -110,6 +109,8 @@ class Catalogue(list[KernelInfo]):
         return "\n".join(lines)
 
     def _repr_html_(self) -> str:
+        from html import escape
+
         if not self:
             return f"<div>{escape(self._nothing())}</div>"
         rows = []
@@ -130,6 +131,8 @@ class Catalogue(list[KernelInfo]):
 
     def _nothing(self) -> str:
         known = {info.name for info in kernels()} | suggestions.SYNONYMS.keys()
+        import difflib
+
         near = difflib.get_close_matches(self._search.lower(), known, n=3, cutoff=0.7)
         meant = f"Did you mean {' or '.join(map(repr, near))}? " if near else ""
         instead = suggestions.instead(self._search)

@@ -1,7 +1,5 @@
 """Checks of the arguments of a call. Each check adds its problems to a list, so that they are reported together."""
 
-import difflib
-import importlib.util
 import numbers
 import reprlib
 from collections.abc import Iterable, Mapping, Sequence
@@ -152,6 +150,8 @@ _DEFAULTS = {"keepdims": False, "nan_policy": "propagate", "on_error": "raise", 
 def meant(name: Any, known: Iterable[Any]) -> str:
     """Return the question after a message whether the nearest of the known names was meant; empty if none is near."""
     texts = [each for each in known if isinstance(each, str)]
+    import difflib
+
     close = difflib.get_close_matches(name, texts, 1) if isinstance(name, str) else []
     return f": did you mean {shown(close[0])}?" if close else ""
 
@@ -232,11 +232,13 @@ def timeout(value: Any, problems: Problems) -> None:
 
 def processes(value: Any, problems: Problems) -> None:
     """Check that it is a bool, and that processes are possible if it is true."""
+    from importlib.util import find_spec
+
     if not isinstance(value, bool | np.bool_):
         problems.append(
             TypeError(f"processes must be True or False, not {shown(value)}: pass workers= for their number")
         )
-    elif value and importlib.util.find_spec("loky") is None:
+    elif value and find_spec("loky") is None:
         problems.append(ModuleNotFoundError("processes=True needs loky: pip install 'fanfold[processes]'"))
 
 

@@ -4,7 +4,6 @@ Most kernels and functions give one result for each array; some take two arrays,
 parameters name. This module lists the calls that follow and names the array of a failure. It computes no statistic.
 """
 
-import difflib
 from collections.abc import Mapping, Sequence, Set
 from typing import Any
 
@@ -56,6 +55,8 @@ def of_functions(functions: Mapping[Any, Any], names: Sequence[Any], problems: P
         found[key] = tuple(taken)
         if unknown:
             texts = [name for name in names if isinstance(name, str)]
+            import difflib
+
             close = [match for name in unknown for match in difflib.get_close_matches(name, texts, 1)]
             meant = f" (did you mean {' and '.join(map(shown, close))}?)" if close else ""
             known = ", ".join(map(shown, names[:_MOST_SHOWN])) + (", …" if len(names) > _MOST_SHOWN else "")

@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Iterator
-from concurrent.futures import CancelledError
 from contextlib import contextmanager
 from typing import Any
 
@@ -21,6 +20,8 @@ class Deadline:
     def left(self) -> float | None:
         """Return the seconds that are left, or None without a deadline; raise if none are left, or if cancelled."""
         if self.watch is not None and self.watch.is_stopped:
+            from concurrent.futures import CancelledError
+
             raise CancelledError("the call was cancelled")
         if self.seconds is None:
             return None

@@ -20,17 +20,15 @@ from fanfold.sources import KINDS, Elements, Opening, apart, opened
 
 QUARTERS = {"25%": 0.25, "50%": 0.5, "75%": 0.75}
 
-NUMBERS: dict[str, _core.Kernel] = {
-    "count": _core.Kernel("count"),
-    "mean": _core.Kernel("mean"),
-    "std": _core.Kernel("std", ddof=1),
-    "min": _core.Kernel("min"),
-    "max": _core.Kernel("max"),
-    "quarters": _core.Kernel("quantile", q=list(QUARTERS.values())),
-}
-"""The kernels for numbers and times. The standard deviation is that of a sample, as pandas has it."""
 
 ROWS = ("count", "missing", "mean", "std", "min", *QUARTERS, "max", "distinct", "top", "freq")
+
+
+def _for_numbers() -> dict[str, _core.Kernel]:
+    """Return the kernels for numbers and times. The standard deviation is that of a sample, as pandas has it."""
+    kernels = {name: _core.Kernel(name) for name in ("count", "mean", "min", "max")}
+    quarters = _core.Kernel("quantile", q=list(QUARTERS.values()))
+    return kernels | {"std": _core.Kernel("std", ddof=1), "quarters": quarters}
 
 
 @shown_at_the_call
@@ -88,7 +86,7 @@ def describe(data: Data, by: Any = None, *, workers: "int | Pool | None" = None)
         checks.workers(workers, problems)
     raise_problems(problems, "the data cannot be described")
     of_groups = None if by is None else _Groups(by, columns)
-    planned = Plan(NUMBERS, None, "omit")
+    planned = Plan(_for_numbers(), None, "omit")
     rows: dict[str, dict[Any, Any]] = {row: {} for row in ROWS}
     runs: list[Results] = []
     left_out: dict[Any, str] = {}

@@ -7,7 +7,7 @@ from typing import Any
 
 from fanfold import _core
 from fanfold.processors import DECISION
-from fanfold.show import html, text
+from fanfold.show import text
 
 PACKAGES = ("numpy", "scipy", "pandas", "polars", "pyarrow", "loky")
 """The packages whose versions are told, if they are installed."""
@@ -20,6 +20,8 @@ class Info(dict[str, Any]):
         return text.facts("fanfold", self._shown())
 
     def _repr_html_(self) -> str:
+        from fanfold.show import html
+
         return f"<div>{html.facts('fanfold', self._shown(), folded=False)}</div>"
 
     def _shown(self) -> dict[str, str]:

@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from fanfold import _core, nans
 from fanfold.histograms import Plottable
-from fanfold.show import frames, html, plots, text
+from fanfold.show import text
 from fanfold.sources import Opening
 
 if TYPE_CHECKING:
@@ -114,6 +114,8 @@ class Report(NamedTuple):
         return text.facts("Report", self.shown())
 
     def _repr_html_(self) -> str:
+        from fanfold.show import html
+
         return f"<div>{html.facts('Report', self.shown(), folded=False)}</div>"
 
     def shown(self) -> dict[str, str]:
@@ -244,6 +246,8 @@ class Results(dict[Any, Any]):
         mean    4.0    2.5
         max     5.0    4.0
         """
+        from fanfold.show import frames
+
         return frames.frame(self, self.columns, self.groups, library)
 
     def to_xarray(self) -> Any:
@@ -264,6 +268,8 @@ class Results(dict[Any, Any]):
         >>> ff.run(sales, ["mean", "max"], axis="day").to_xarray()["mean"].values
         array([2., 4.])
         """
+        from fanfold.show import frames
+
         return frames.dataset(self)
 
     def plot(self, *keys: Any, ax: Any = None) -> Any:
@@ -295,6 +301,8 @@ class Results(dict[Any, Any]):
             known = ", ".join(map(text.label, self))
             raise ValueError(f"plot: {unknown[0]!r} is not a key of the results: the keys are {known}")
         values = {key: self[key] for key in keys} if keys else self
+        from fanfold.show import plots
+
         return plots.plotted(values, self.columns, self.groups, self._ran[-1], ax)
 
     def to_dict(self) -> dict[Any, Any]:
@@ -307,7 +315,11 @@ class Results(dict[Any, Any]):
         >>> ff.run(np.arange(4), ["mean", ff.histogram(bins=2)]).to_dict()
         {'mean': 1.5, 'histogram': {'counts': [2, 2], 'edges': [0.0, 1.5, 3.0]}}
         """
+        from fanfold.show import frames
+
         groups = {} if self.groups is None else {"groups": frames.plain(self.groups)}
+        from fanfold.show import frames
+
         return groups | {key: frames.plain(value) for key, value in self.items()}
 
     def to_json(self, indent: int | None = None) -> str:
@@ -317,6 +329,8 @@ class Results(dict[Any, Any]):
         >>> ff.run(np.array([1.0, np.nan]), ["mean", "count_nan"]).to_json()
         '{"mean": null, "count_nan": 1}'
         """
+        from fanfold.show import frames
+
         return frames.as_json(self.to_dict(), indent)
 
     def _about_nan(self) -> str:
@@ -331,6 +345,8 @@ class Results(dict[Any, Any]):
         return text.shown(self, self.columns, self.groups, self._about_nan())
 
     def _repr_html_(self) -> str:
+        from fanfold.show import html
+
         return html.page(self, self.columns, self.groups, self._ran[-1], self.report.shown(), self._about_nan())
 
     def __reduce__(self) -> tuple[Any, ...]:

@@ -7,7 +7,6 @@ Every call goes through this module, except kernels alone over one whole array, 
 import time
 from collections.abc import Iterable, Mapping, Sequence, Set
 from functools import partial
-from multiprocessing import current_process
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -543,6 +542,8 @@ class Run:
 def _processes(deadline: Deadline) -> "Processes | None":
     """The processes of a run; None inside a worker process, or one of `multiprocessing.Pool`, which may start none."""
     # Imported here, because loky is optional.
+    from multiprocessing import current_process
+
     from fanfold.processes import calls, worker
 
     return None if worker.is_inside or current_process().daemon else calls.Processes(deadline)

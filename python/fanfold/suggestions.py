@@ -5,7 +5,6 @@ words, and those that stand for something else: a kernel with parameters, a call
 that of another statistic because the letters are alike: ``rolling_sem`` is not ``rolling_sum``, ``sqrt`` not ``sort``.
 """
 
-import difflib
 import inspect
 import re
 
@@ -201,6 +200,8 @@ def _told(message: str) -> tuple[str, str | None] | None:
 
 def _are_alike(word: str, kernel: str) -> bool:
     """Whether the compiled half may suggest the kernel for its letters: it does not for those of short words."""
+    import difflib
+
     return min(len(word), len(kernel)) >= 4 and difflib.SequenceMatcher(None, word, kernel).ratio() >= 0.7
 
 

@@ -1,7 +1,6 @@
 """Results as tables of pandas or Polars, as datasets of xarray, as dicts of Python's own types, and as JSON."""
 
 import importlib
-import json
 import math
 import sys
 from collections.abc import Mapping, Sequence
@@ -128,6 +127,8 @@ def plain(of: Any) -> Any:
 
 def as_json(of: Any, indent: int | None) -> str:
     """Return plain results as JSON. NaN and infinities, which JSON does not have, are null; other objects are text."""
+    import json
+
     return json.dumps(_for_json(of), indent=indent, default=str, allow_nan=False)
 
 

@@ -1,7 +1,6 @@
 """Results as text: a table that fits the screen, with aligned numbers."""
 
 import reprlib
-import shutil
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -20,6 +19,8 @@ _BARS = "▁▂▃▄▅▆▇█"
 
 def shown(values: Mapping[Any, Any], columns: Sequence[Any] | None, groups: Any, remark: str) -> str:
     """Return results as text, with a remark below."""
+    import shutil
+
     width = max(40, shutil.get_terminal_size((80, 24)).columns)
     layout = laid_out(values, columns, groups)
     lines = [headline(layout, columns, groups)]
