@@ -108,6 +108,12 @@ def test_the_page_is_what_sanitisers_leave(name: str) -> None:
         assert base64.b64decode(data).decode().startswith("<svg ")
 
 
+def test_numbers_stay_beside_their_names() -> None:
+    # Wide results are in a column of their own, if there are numbers.
+    assert ff.run(x, ["mean", ff.histogram(bins=30)])._repr_html_().count("<td></td><td") == 1
+    assert "<td></td>" not in ff.run(x, [ff.histogram(bins=30), "sort"])._repr_html_()
+
+
 def test_what_comes_from_users_is_escaped() -> None:
     assert "<script>" not in RESULTS["failed"]._repr_html_()
     assert "<script>" in "".join(_Page(RESULTS["failed"]._repr_html_()).texts)

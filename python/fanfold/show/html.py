@@ -58,6 +58,9 @@ class _Drawing:
 
     def __init__(self, layout: Layout, columns: Sequence[Any] | None, groups: Any, kernels: Mapping[Any, Any]) -> None:
         self._of_rows = groups is None
+        # Numbers of one array stay beside their names, however wide other results are: those are a column of their own.
+        own = layout.columns == [None] and any(_is_right(each) for row in layout.cells for each in row)
+        self._before = "<td></td>" if own else ""
         self._levels: dict[Any, Any] = {}
         self._scales: dict[Any, tuple[float, float] | None] = {}
         for number, label in enumerate(layout.rows if groups is None else layout.columns):
@@ -71,16 +74,21 @@ class _Drawing:
         """Return a cell."""
         if of is NOTHING:
             return "<td></td>"
-        if is_number(of) and not isinstance(of, str):
+        if _is_right(of):
             return f"<td{_RIGHT}>{escape(text.value(of))}</td>"
         place = row if self._of_rows else column
         drawn = picture(of, self._levels.get(place), self._scales.get(place))
         if drawn is not None and getattr(of, "_fields", None) == ("counts", "edges"):
             # The picture stands for the row of bars.
             told = f"{len(of.counts)} bins from {text.number(of.edges[0])} to {text.number(of.edges[-1])}"
-            return f"<td{_LEFT}>{drawn} {told}</td>"
-        told = escape(text.value(of))
-        return f"<td{_LEFT}>{told}</td>" if drawn is None else f"<td{_LEFT}>{drawn} {told}</td>"
+        else:
+            told = escape(text.value(of))
+        return f"{self._before}<td{_LEFT}>{told if drawn is None else f'{drawn} {told}'}</td>"
+
+
+def _is_right(of: Any) -> bool:
+    """Whether it is a number, which is written below others."""
+    return of is not NOTHING and is_number(of) and not isinstance(of, str)
 
 
 def _rows(layout: Layout, drawing: _Drawing) -> list[str]:
