@@ -1,89 +1,31 @@
-"""The main job on real data: statistics of all flights that left New York City in 2013, missing values included.
+"""The demo: the flights that left New York City in 2013, with fanfold and in the usual way, side by side.
 
     python examples/flights.py
 
-fanfold gets the table as it is. Every statistic is computed twice: by fanfold for all columns in shared passes, and by
-NumPy and SciPy one after the other. The script shows times only after it has checked that both results agree.
+Each part computes the same with fanfold and with pandas, NumPy and SciPy, checks that the results agree, and only then
+shows both times.
 """
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import distribution
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from scipy import special, stats
+from scipy import stats
 
 import fanfold as ff
 
-Column = npt.NDArray[Any]
-Answers = Mapping[str, Any]
+Array = npt.NDArray[Any]
 
-COLUMNS = ("dep_delay", "arr_delay", "air_time", "distance")
-POSITIVE = ("air_time", "distance")
-BINS = 12
+COLUMNS = ["dep_delay", "arr_delay", "air_time", "distance"]
+WINDOW = 1000
 REPEATS = 5
-
-
-def present(x: Column) -> Column:
-    """The values that are not missing."""
-    return x[~np.isnan(x)]
-
-
-# For each statistic: fanfold's function, and the NumPy or SciPy function that leaves out the missing values.
-STATISTICS: dict[str, tuple[str | ff.Kernel, Callable[[Column], Any]]] = {
-    "count": ("count", lambda x: np.count_nonzero(~np.isnan(x))),
-    "count_nan": ("count_nan", lambda x: np.count_nonzero(np.isnan(x))),
-    "count_inf": ("count_inf", lambda x: np.count_nonzero(np.isinf(x))),
-    "count_nonzero": ("count_nonzero", lambda x: np.count_nonzero(present(x))),
-    "any": ("any", lambda x: np.any(present(x))),
-    "all": ("all", lambda x: np.all(present(x))),
-    "sum": ("sum", np.nansum),
-    "mean": ("mean", np.nanmean),
-    "var": ("var", np.nanvar),
-    "std, ddof=1": (ff.std(ddof=1), lambda x: np.nanstd(x, ddof=1)),
-    "sem": ("sem", lambda x: stats.sem(x, nan_policy="omit")),
-    "skew": ("skew", lambda x: stats.skew(x, nan_policy="omit")),
-    "kurtosis": ("kurtosis", lambda x: stats.kurtosis(x, nan_policy="omit")),
-    "moment 3": (ff.moment(order=3), lambda x: stats.moment(x, order=3, nan_policy="omit")),
-    "min": ("min", np.nanmin),
-    "max": ("max", np.nanmax),
-    "ptp": ("ptp", lambda x: np.ptp(present(x))),
-    "argmin": ("argmin", np.nanargmin),
-    "argmax": ("argmax", np.nanargmax),
-    "norm": ("norm", lambda x: np.linalg.norm(present(x))),
-    "norm 1": (ff.norm(ord=1), lambda x: np.linalg.norm(present(x), ord=1)),
-    "norm inf": (ff.norm(ord=np.inf), lambda x: np.linalg.norm(present(x), ord=np.inf)),
-    "rms": ("rms", lambda x: np.sqrt(np.nanmean(np.square(x)))),
-    "mean_abs": ("mean_abs", lambda x: np.nanmean(np.abs(x))),
-    "logsumexp": ("logsumexp", lambda x: special.logsumexp(present(x))),
-    "is_sorted": ("is_sorted", lambda x: np.all(np.diff(present(x)) >= 0)),
-    "histogram": (ff.histogram(bins=BINS), lambda x: np.histogram(present(x), bins=BINS)),
-    # NumPy's names for functions that leave out NaN, whatever nan_policy is.
-    "nansum": ("nansum", np.nansum),
-    "nanmean": ("nanmean", np.nanmean),
-    "nanvar": ("nanvar", np.nanvar),
-    "nanstd": ("nanstd", np.nanstd),
-    "nanmin": ("nanmin", np.nanmin),
-    "nanmax": ("nanmax", np.nanmax),
-    "nanargmin": ("nanargmin", np.nanargmin),
-    "nanargmax": ("nanargmax", np.nanargmax),
-}
-
-# These are defined for positive values only. (For NumPy, a product of 300,000 delays is inf times zero.)
-OF_POSITIVE: dict[str, tuple[str | ff.Kernel, Callable[[Column], Any]]] = {
-    "gmean": ("gmean", lambda x: stats.gmean(x, nan_policy="omit")),
-    "hmean": ("hmean", lambda x: stats.hmean(x, nan_policy="omit")),
-    "prod": ("prod", np.nanprod),
-    "nanprod": ("nanprod", np.nanprod),
-}
-
-# These must be equal to the last digit. Sums, and results computed from sums, may differ by rounding.
-EXACT = {"count", "count_nan", "count_inf", "count_nonzero", "any", "all", "min", "max", "ptp", "argmin", "argmax"}
-EXACT |= {"nanmin", "nanmax", "nanargmin", "nanargmax", "is_sorted", "histogram"}
-RTOL = 1e-12
+# Sums may differ by rounding.
+RTOL = 1e-10
 
 
 def flights() -> pd.DataFrame:
@@ -96,34 +38,87 @@ def flights() -> pd.DataFrame:
     return pd.read_csv(str(path), usecols=list(types), dtype=types)[list(types)]
 
 
-def by_fanfold(table: pd.DataFrame) -> list[ff.Results]:
-    """Compute all statistics of each column in one call, and those for positive values of two columns."""
-    both = ((table, STATISTICS), (table[list(POSITIVE)], OF_POSITIVE))
-    return [ff.run(own, {key: ours for key, (ours, _) in of.items()}, nan_policy="omit") for own, of in both]
+# ---- ten functions of a user's own, plain NumPy and SciPy ----
 
 
-def by_numpy(table: pd.DataFrame) -> dict[str, Answers]:
-    """Compute the same, one statistic and one column after the other."""
-    with np.errstate(over="ignore"):  # the products overflow
-        return {
-            key: {name: theirs(table[name].to_numpy()) for name in names}
-            for names, of in ((COLUMNS, STATISTICS), (POSITIVE, OF_POSITIVE))
-            for key, (_, theirs) in of.items()
-        }
+def spread(v: Array) -> Any:
+    """The distance of the 5th and the 95th percentile."""
+    return np.percentile(v, 95) - np.percentile(v, 5)
 
 
-def check(ours: Mapping[str, Answers], theirs: Mapping[str, Answers]) -> None:
-    """Fail unless both have the same results."""
-    for key, answers in theirs.items():
-        for column, right in answers.items():
-            got, message = ours[key][column], f"{key} of {column}"
-            if key == "histogram":
-                for part, of_numpy in zip(got, right, strict=True):
-                    np.testing.assert_array_equal(part, of_numpy, err_msg=message, strict=True)
-            elif key in EXACT:
-                np.testing.assert_array_equal(got, right, err_msg=message)
-            else:
-                np.testing.assert_allclose(got, right, rtol=RTOL, err_msg=message)
+def share_late(v: Array) -> Any:
+    """The share of flights that are more than a quarter of an hour late."""
+    return np.mean(v > 15)
+
+
+def trimmed_mean(v: Array) -> Any:
+    """The mean without the tenths at both ends."""
+    return stats.trim_mean(v, 0.1)
+
+
+def skewness(v: Array) -> Any:
+    """The skewness."""
+    return stats.skew(v)
+
+
+def outliers(v: Array) -> Any:
+    """The number of delays far from the median, in robust standard deviations."""
+    middle = np.median(v)
+    return np.sum(np.abs(v - middle) > 5 * np.median(np.abs(v - middle)))
+
+
+def entropy(v: Array) -> Any:
+    """The entropy of a histogram, in bits."""
+    counts, _ = np.histogram(v, bins=50)
+    p = counts[counts > 0] / v.size
+    return -np.sum(p * np.log2(p))
+
+
+def persistence(v: Array) -> Any:
+    """The correlation of each delay with the next one."""
+    d = v - v.mean()
+    return np.sum(d[1:] * d[:-1]) / np.sum(d * d)
+
+
+def worst_hundred(v: Array) -> Any:
+    """The mean of the hundred longest delays."""
+    return np.sort(v)[-100:].mean()
+
+
+def first_after_a_month(v: Array) -> Any:
+    """The first delay of more than 30 days. There is none: this function fails."""
+    return v[v > 30 * 24 * 60][0]
+
+
+def longest_streak(v: Array) -> int:
+    """The longest series of late flights, in a loop of Python's: it holds the interpreter's lock."""
+    longest = current = 0
+    for delay in v.tolist():
+        current = current + 1 if delay > 0 else 0
+        longest = max(longest, current)
+    return longest
+
+
+TEN = (
+    *(spread, share_late, trimmed_mean, skewness, outliers, entropy, persistence, worst_hundred),
+    *(first_after_a_month, longest_streak),
+)
+
+
+def five_at_a_time(v: Array) -> dict[str, Any]:
+    """Call the ten functions in the usual way: in a pool of five threads."""
+
+    def called(function: Callable[[Array], Any]) -> Any:
+        try:
+            return function(v)
+        except Exception as error:  # noqa: BLE001 - a function may raise anything
+            return error
+
+    with ThreadPoolExecutor(5) as pool:
+        return dict(zip((function.__name__ for function in TEN), pool.map(called, TEN), strict=True))
+
+
+# ---- side by side ----
 
 
 def seconds(task: Callable[[], object]) -> float:
@@ -136,52 +131,75 @@ def seconds(task: Callable[[], object]) -> float:
     return min(times)
 
 
-def shown(value: Any) -> str:
-    """Format a value as a cell of the table."""
-    if isinstance(value, ff.Histogram):
-        # The logarithm makes the rare long delays visible beside the many short ones.
-        heights = np.log1p(value.counts)
-        levels = np.ceil(8 * heights / heights.max()).astype(int)
-        return "".join(" ▁▂▃▄▅▆▇█"[level] for level in levels)
-    if isinstance(value, np.floating):
-        return f"{value:,.6g}"
-    if isinstance(value, np.integer):
-        return f"{value:,}"
-    return str(value)
+def compare(usual: str, ours: Callable[[], object], theirs: Callable[[], object]) -> None:
+    """Show how long both take."""
+    own, other = seconds(ours), seconds(theirs)
+    print(f"\n    fanfold {own * 1e3:.1f} ms, {usual} {other * 1e3:.1f} ms: {other / own:.1f} times as long\n")
 
 
-def shown_together(results: Mapping[str, Answers]) -> str:
-    """Format the results with one row for each statistic and one column for each column of the table."""
-    rows = [["", *COLUMNS]]
-    rows += [
-        [key, *(shown(answers[name]) if name in answers else "-" for name in COLUMNS)]
-        for key, answers in results.items()
-    ]
-    return "\n".join(f"{key:<13}" + "".join(f"{cell:>15}" for cell in cells) for key, *cells in rows)
+def title(text: str) -> None:
+    """Begin a part."""
+    print(f"---- {text} ----\n")
 
 
 def main() -> None:
-    """Compute, compare and show the results."""
+    """Tell the story."""
     table = flights()
-    found = by_fanfold(table)
-    results = dict(found[0]) | dict(found[1])
-    report = found[0].report
-    print(f"{len(table):,} flights from New York City in 2013 (histograms with logarithmic heights)\n")
-    print(shown_together(results))
-    for name, why in report.left_out.items():
-        print(f"\nleft out: {name}, which {why}")
+    delays = table["arr_delay"].dropna()
+    print(f"\n{len(table):,} flights from New York City in 2013, as a DataFrame\n")
 
-    delays = ff.run(table, ["median", "mean"], by="carrier", nan_policy="omit")
-    late = np.argsort(delays["mean"]["arr_delay"])[::-1][:5]
-    print("latest:  ", ", ".join(f"{delays.groups[at]} {delays['mean']['arr_delay'][at]:.1f} min" for at in late))
+    title("What is in the table?  ff.describe(table)")
+    described = ff.describe(table)
+    print(described)
+    usual = table[COLUMNS].describe()
+    for row in usual.index:
+        np.testing.assert_allclose([described[row][name] for name in COLUMNS], usual.loc[row], rtol=RTOL, err_msg=row)
+    compare("DataFrame.describe", lambda: ff.describe(table), lambda: table.describe(include="all"))
 
-    check(results, by_numpy(table))
-    np.testing.assert_allclose(delays["mean"]["arr_delay"], table.groupby("carrier")["arr_delay"].mean(), rtol=RTOL)
-    print("\nfanfold and NumPy + SciPy: equal results")
+    title('Which carriers are late?  ff.run(table, ["mean", "median", ff.quantile(0.95)], by="carrier")')
+    functions = ["mean", "median", ff.quantile(0.95)]
+    by_carrier = ff.run(table, functions, by="carrier", nan_policy="omit")
+    frame = pd.DataFrame({key: by_carrier[key]["arr_delay"] for key in by_carrier}, by_carrier.groups)
+    print(frame.sort_values("mean", ascending=False).head(5).round(1).to_string())
+    groups = table.groupby("carrier")[COLUMNS]
+    for key, expected in (("mean", groups.mean()), ("median", groups.median()), ("quantile", groups.quantile(0.95))):
+        np.testing.assert_allclose(frame[key], expected["arr_delay"].loc[frame.index], rtol=RTOL, err_msg=key)
+    compare(
+        "groupby",
+        lambda: ff.run(table, functions, by="carrier", nan_policy="omit"),
+        lambda: (groups.mean(), groups.median(), groups.quantile(0.95)),
+    )
 
-    ours, theirs = seconds(lambda: by_fanfold(table)), seconds(lambda: by_numpy(table))
-    print(f"fanfold:       {ours * 1e3:7.1f} ms ({report.passes} passes over all columns, workers: {report.workers})")
-    print(f"NumPy + SciPy: {theirs * 1e3:7.1f} ms, {theirs / ours:.1f} times as long")
+    title('Ten functions of your own, five at a time  ff.run(delays, ten, workers=5, on_error="return")')
+    found = ff.run(delays, TEN, workers=5, on_error="return")
+    print(found)
+    fused = [key for key, how in found.report.how.items() if how == "fused"]
+    print(f"\n    fused into {found.report.passes} passes over memory: {', '.join(fused)}")
+    for key, why in found.report.why.items():
+        print(f"    {found.report.how[key]}: {key}: {why}")
+    for key, value in five_at_a_time(delays.to_numpy()).items():
+        if isinstance(value, Exception):
+            assert type(found[key]) is type(value), key
+        else:
+            np.testing.assert_allclose(found[key], value, rtol=1e-8, err_msg=key)
+    compare(
+        "five threads",
+        lambda: ff.run(delays, TEN, workers=5, on_error="return"),
+        lambda: five_at_a_time(delays.to_numpy()),
+    )
+
+    title(f"The mean of the last {WINDOW:,} flights  ff.run(delays, ff.rolling_mean({WINDOW}))")
+    kernel = ff.rolling_mean(WINDOW)
+    (rolled,) = ff.run(delays, kernel).values()
+    by_pandas = delays.rolling(WINDOW).mean().to_numpy()
+    there = ~np.isnan(by_pandas)
+    np.testing.assert_allclose(rolled[-there.sum() :], by_pandas[there], rtol=1e-6, atol=1e-9)
+    print(f"    from {np.nanmin(rolled):.1f} to {np.nanmax(rolled):.1f} minutes")
+    compare("Series.rolling", lambda: ff.run(delays, kernel), lambda: delays.rolling(WINDOW).mean())
+
+    title("Why is it fast?  ff.plan([...], like=delays).explain()")
+    print(ff.plan(["mean", "std", "median", spread, persistence], like=delays).explain())
+    print("\nAll results are equal to those of pandas, NumPy and SciPy.")
 
 
 if __name__ == "__main__":

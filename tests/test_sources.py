@@ -620,3 +620,16 @@ def test_every_kernel_leaves_nulls_out(dtype: str, nan_policy: Any) -> None:
             np.testing.assert_array_equal(r[number], places[want[number]], err_msg=str(kernel))
         elif kernel.answers in ("number", "quantiles") and dtype[0] == "f":
             np.testing.assert_allclose(r[number], want[number], rtol=1e-5 if dtype == "float32" else 1e-9)
+
+
+def test_a_plan_is_explained_for_arrays_of_others() -> None:
+    values = np.random.default_rng(0).standard_normal(200_000)
+
+    def spread(v: Any) -> Any:
+        return v.max() - v.min()
+
+    told = ff.plan(spread, like=values).explain()
+    assert "fused: spread" in told
+    assert ff.plan(spread, like=pd.Series(values)).explain() == told
+    assert ff.plan(spread, like=pl.Series(values)).explain() == told
+    assert ff.plan("mean", like=[1, 2, 3]).explain() == ff.plan("mean", like=np.dtype(int)).explain()

@@ -73,7 +73,7 @@ class Plan:
     ) -> None:
         # If the caller passes a list for the problems, the plan contains the valid functions, and the caller raises.
         found: list[Exception] = [] if problems is None else problems
-        like = None if like is None else read(None, like, "fanfold.plan")
+        like = None if like is None else _as_array(read(None, like, "fanfold.plan"))
         self._nan_policy: NanPolicy = nan_policy if checks.nan_policy(nan_policy, found) else "propagate"
         self._functions = checks.functions(functions, found)
         self._like = checks.like(like, found)
@@ -556,6 +556,14 @@ def plan(functions: Functions, *, like: Any = None, nan_policy: NanPolicy = "pro
     Plan
     """
     return Plan(functions, like, nan_policy)
+
+
+def _as_array(like: Any) -> Any:
+    """Return what others hold an array in (a Series, a list) as an array; anything else as it is."""
+    if isinstance(like, np.ndarray | np.generic | np.dtype | str | type) or not hasattr(like, "__len__"):
+        return like
+    found = opened(like, None, None, None, None, problems=[])
+    return found.first if found is not None and found.is_an_array else like
 
 
 def _planned(functions: Functions, nan_policy: NanPolicy, problems: list[Exception]) -> Plan:
