@@ -52,11 +52,18 @@ fn keep() -> bool {
 #[cold]
 #[inline(never)]
 pub(crate) fn fail<T>(len: usize) -> ! {
+    unwind(len.saturating_mul(size_of::<T>()))
+}
+
+/// The part of [`fail`] that needs no types: compiled once, not hundreds of times.
+#[cold]
+#[inline(never)]
+fn unwind(bytes: usize) -> ! {
     if let Ok(mut kept) = KEEP.try_lock() {
         *kept = Vec::new();
         IS_KEPT.store(false, Ordering::Relaxed);
     }
-    resume_unwind(Box::new(OutOfMemory { bytes: len.saturating_mul(size_of::<T>()) }))
+    resume_unwind(Box::new(OutOfMemory { bytes }))
 }
 
 /// Makes room for more items, and for as many again as there are, so that it is seldom made.

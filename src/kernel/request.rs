@@ -103,7 +103,8 @@ impl Request {
         finish: impl Fn(&A::State) -> Result<Answer, Error> + Send + Sync + 'static,
     ) -> Request {
         debug_assert_eq!(expression.item(), A::Item::TYPE);
-        Request::needs(expression, Arc::new(accumulator), then, move |any| finish(typed::<A::State>(any)))
+        let answer = move |any: &AnyState| finish(typed::<A::State>(any));
+        Request::needs(expression, Arc::new(accumulator), then, Box::new(answer))
     }
 
     /// Accumulates `expression`, seals the state, and turns it into a value or asks for more.
@@ -114,17 +115,19 @@ impl Request {
         finish: impl Fn(&A::Sealed) -> Result<Answer, Error> + Send + Sync + 'static,
     ) -> Request {
         debug_assert_eq!(expression.item(), A::Item::TYPE);
-        Request::needs(expression, Arc::new(Sealing(accumulator)), then, move |any| finish(typed::<A::Sealed>(any)))
+        let answer = move |any: &AnyState| finish(typed::<A::Sealed>(any));
+        Request::needs(expression, Arc::new(Sealing(accumulator)), then, Box::new(answer))
     }
 
+    /// The part of both that needs no types: compiled once, not for each accumulator of each dtype.
     fn needs(
         expression: Expression,
         accumulator: Arc<dyn Erased>,
         then: Vec<&'static str>,
-        finish: impl Fn(&AnyState) -> Result<Answer, Error> + Send + Sync + 'static,
+        answer: Box<ToAnswer>,
     ) -> Request {
         let sink = Sink { expression, accumulator };
-        Request::Needs { sink, finish: Arc::new(Finish { answer: Box::new(finish), number: None }), then }
+        Request::Needs { sink, finish: Arc::new(Finish { answer, number: None }), then }
     }
 
     /// Accumulates `expression` and turns the state into a number of a dtype, or, where `number` cannot tell it, into

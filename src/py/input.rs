@@ -1,6 +1,7 @@
 //! Input: converts a NumPy array or a [`Source`] to a [`View`] or to [`Rows`], or returns an error with a remedy.
 #![allow(unsafe_code)]
 
+use numpy::npyffi::objects::_PyArray_GET_ITEM_DATA;
 use numpy::{PyArrayDescr, PyArrayDescrMethods, PyUntypedArray, PyUntypedArrayMethods};
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
@@ -105,23 +106,21 @@ impl<'py> Input<'py> {
 /// see `source/view.rs` for the consequences.
 pub(super) fn view<'a>(array: &'a Bound<'_, PyUntypedArray>) -> Result<View<'a>, Error> {
     let (dtype, swapped) = dtype(&array.dtype())?;
-    // SAFETY: `as_array_ptr` points to a live array object for as long as `array` is borrowed.
-    let pointer = unsafe { (*array.as_array_ptr()).fields.data };
+    let pointer = first(array);
     // SAFETY: NumPy keeps the invariant that data, shape, strides and itemsize of an array describe allocated memory
     // for every index, and `array` is borrowed for 'a, which keeps that memory alive: `ndarray.resize` refuses while
     // another reference exists, and there is ours. NumPy's allocations are initialised as far as a read of plain bytes
     // is concerned (`np.empty` is memory with unspecified contents obtained from outside Rust). Misalignment and
     // negative or zero strides are allowed by `View::new`.
-    Ok(unsafe { View::new(pointer.cast(), dtype, swapped, array.shape(), array.strides()) })
+    Ok(unsafe { View::new(pointer, dtype, swapped, array.shape(), array.strides()) })
 }
 
 /// The array as rows along its first `along` axes, as in [`view`].
 pub(super) fn array_rows<'a>(array: &'a Bound<'_, PyUntypedArray>, along: usize) -> Result<Rows<'a>, Error> {
     let (dtype, swapped) = dtype(&array.dtype())?;
+    let pointer = first(array);
     // SAFETY: as in `view`.
-    let pointer = unsafe { (*array.as_array_ptr()).fields.data };
-    // SAFETY: as in `view`.
-    Ok(unsafe { Rows::new(pointer.cast(), dtype, swapped, array.shape(), array.strides(), along) })
+    Ok(unsafe { Rows::new(pointer, dtype, swapped, array.shape(), array.strides(), along) })
 }
 
 /// The memory of an array to be filled row by row, along its first `along` axes, as in [`output`].
@@ -150,8 +149,16 @@ fn writeable(array: &Bound<'_, PyUntypedArray>) -> PyResult<(*mut u8, DType)> {
     if swapped || !writeable {
         return Err(PyRuntimeError::new_err("an output array must be writeable and in native byte order"));
     }
-    // SAFETY: `as_array_ptr` points to a live array object for as long as `array` is borrowed.
-    Ok((unsafe { (*array.as_array_ptr()).fields.data }.cast(), dtype))
+    Ok((first(array), dtype))
+}
+
+/// The address of the array's first element.
+///
+/// NumPy is asked for it where the stable ABI of free-threaded Python hides the array object's fields.
+fn first(array: &Bound<'_, PyUntypedArray>) -> *mut u8 {
+    // SAFETY: `as_array_ptr` points to a live array object for as long as `array` is borrowed, and a `Bound` is only
+    // held by a thread that is attached to the interpreter.
+    unsafe { (*_PyArray_GET_ITEM_DATA(array.as_array_ptr())).data.cast() }
 }
 
 /// The dtype, and whether its byte order is not the native one.
