@@ -141,7 +141,7 @@ FUSED: list[Function] = [
 
 
 def smallest_three(v: Array) -> Any:
-    return np.sort(np.partition(v, 3)[:3])
+    return np.sort(np.partition(v, min(3, v.size - 1))[:3])
 
 
 def branches(v: Array) -> Any:

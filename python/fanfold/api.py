@@ -149,7 +149,11 @@ class Plan:
         taking = {"axis": found.axis, "keepdims": keepdims} if parted else {}
         count = workers.workers if isinstance(workers, Pool) else int(workers or 0)
         made = Run(self, found, taking, count, deadline_of(timeout), given, begun, bool(processes))
-        results = made.results(on_error)
+        # No variable holds the results: an exception among them may refer to this frame.
+        return self._with_data(made.results(on_error), data, found)
+
+    def _with_data(self, results: Results, data: Data, found: Opened) -> Results:
+        """Have results know the data while there are any, to say how many NaN they hold."""
         if self._nan_policy == "propagate":
             results._data = nans.remembered(data, found.arrays.values())
         return results
