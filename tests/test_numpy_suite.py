@@ -14,7 +14,11 @@ import pytest
 
 import fanfold as ff
 
-pytestmark = pytest.mark.skipif(np.lib.NumpyVersion(np.__version__) < "2.3.0", reason="older files have other rules")
+pytestmark = [
+    pytest.mark.skipif(np.lib.NumpyVersion(np.__version__) < "2.3.0", reason="older files have other rules"),
+    # Alone they take two minutes, and beside compilers five.
+    pytest.mark.timeout(900),
+]
 
 NUMPY = Path(np.__file__).parent
 HERE = Path(__file__).parent
@@ -59,7 +63,7 @@ def routed(tmp_path: Path, files: list[str], form: str) -> dict[str, dict[str, i
         cwd=tmp_path,
         capture_output=True,
         text=True,
-        timeout=280,
+        timeout=880,
     )
     told: dict[str, dict[str, int]] = json.loads(report.read_text())
     assert not told["failures"], "\n".join([*told["failures"], done.stdout[-20_000:]])
