@@ -172,3 +172,13 @@ def test_errors_and_warnings_are_those_of_the_rows() -> None:
         ff.run(ARRAYS["constant"], lambda v: np.log(np.histogram(v, 3)[0]).max(), axis=1)
     with pytest.raises(ValueError, match="not finite"):
         ff.run(ARRAYS["nothing but NaN"], lambda v: np.histogram(v, 3)[0].max(), axis=1)
+
+
+def test_no_rows() -> None:
+    r = ff.run(np.zeros((0, 30)), {"top": FUNCTIONS["top"], "sorted": np.sort, "entropy": entropy}, axis=1)
+    assert (r["top"].shape, r["sorted"].shape, r["entropy"].shape) == ((0,), (0, 30), (0,))
+
+
+def test_a_timeout_ends_long_transforms() -> None:
+    with pytest.raises(TimeoutError):
+        ff.run(np.zeros((20_000, 1000)), lambda v: np.sort(v)[0], axis=1, timeout=0.01)

@@ -167,10 +167,10 @@ class Fixed:
 
 
 class Transform:
-    """An array that is made of the elements of a row: for all rows, in one call.
+    """An array that is made of the elements of a row: for many rows, in one call.
 
-    `compute` gets the rows as an array of two axes, the workers and the seconds that are left, and gives one array or
-    several ones. This is the one at `place`, or a slice of it. Several nodes can have one call in common.
+    `compute` gets rows as an array of two axes, and the seconds that are left, and gives one array or several ones.
+    This is the one at `place`, or a slice of it. Several nodes can have one call in common.
     """
 
     __slots__ = ("compute", "parts", "place")
@@ -192,7 +192,7 @@ class Transform:
         return Transform(self.compute, self.place, (*self.parts, part))
 
 
-RowsCall = Callable[[Array, int, float | None], tuple[Array, ...]]
+RowsCall = Callable[[Array, float | None], tuple[Array, ...]]
 
 
 class Computed:

@@ -7,17 +7,21 @@ import operator
 import time
 import warnings
 from collections.abc import Collection, Iterable, Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from fanfold import _core
-from fanfold.calling import Called
+from fanfold.calling import Called, Sweep, Task, call_all
 from fanfold.deadline import Deadline
 from fanfold.tracing.nodes import Array, Computed, Fixed, FromValues, Node, Source, Statistic, Transform, lowered
 from fanfold.tracing.of_rows.trace import Result, RowFormulas, Traced
 from fanfold.tracing.trace import tell
 from fanfold.tracing.ufuncs import Log
+
+AT_A_TIME = 1 << 18
+"""The elements of rows of which arrays are made in one call: Ctrl-C and timeouts wait for the call."""
 
 
 class AtOnce:
@@ -216,17 +220,22 @@ class Sweeps:
                 rows = np.where(finite[:, None], rows, of.dtype.type(1))
                 known = self.bad.get(of)
                 self.bad[of] = ~finite if known is None else known | ~finite
+        step = max(1, AT_A_TIME // rows.shape[1])
+        pieces = [rows[first : first + step] for first in range(0, max(self._count, 1), step)]
+        tasks = [Task("rows", partial(self._made_of, transform), piece) for piece in pieces]
         begun = time.perf_counter()
-        try:
-            with np.errstate(all="raise"), warnings.catch_warnings(), self._deadline.within() as left:
-                warnings.simplefilter("error")
-                return transform.compute(rows, self._workers, left)
-        except TimeoutError:
-            raise
-        except Exception:  # noqa: BLE001 - the calls of the rows show it
+        used, _ = call_all(tasks, Sweep(None, self._deadline), self._workers, self._deadline)
+        self.seconds.append(time.perf_counter() - begun)
+        self.most_workers = max(self.most_workers, used)
+        if any(task.error is not None for task in tasks):
+            # The calls of the rows show it.
             return None
-        finally:
-            self.seconds.append(time.perf_counter() - begun)
+        made = [task.result for task in tasks]
+        return tuple(np.concatenate(parts) for parts in zip(*made, strict=True))
+
+    def _made_of(self, transform: Transform, rows: Array) -> tuple[Array, ...]:
+        with np.errstate(all="raise"):
+            return transform.compute(rows, self._deadline.left())
 
     def _spread(self, node: Node) -> None:
         """A node is uncertain for the rows for which one of its inputs is."""

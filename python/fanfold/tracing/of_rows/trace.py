@@ -80,7 +80,7 @@ class RowFormulas(Formulas):
         elements = self.values(*node.inputs)
         while self.ask([elements]) and not elements.known:
             self.sweep(1)
-        made = node.operation.of(node.operation.compute(elements.value[None], 1, None))
+        made = node.operation.of(node.operation.compute(elements.value[None], None))
         node.id = self.session.source([np.asarray(made[0], node.dtype)])
 
 

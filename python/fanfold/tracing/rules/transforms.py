@@ -1,7 +1,7 @@
 """Arrays that a function makes of a row: Fourier transforms, sorted elements, sums so far, histograms.
 
-NumPy makes them for all rows in one call, and the histogram's kernel does. The function goes on with its row's part, as
-a formula. Rows with elements that are not finite are called on their own.
+NumPy makes them for many rows in one call, and so does the histogram's kernel. The function goes on with its row's
+part, as a formula. Rows with elements that are not finite are called on their own.
 """
 
 from collections.abc import Callable
@@ -54,8 +54,8 @@ def _of_numpy(called: Any, function: Callable[..., Any], kinds: str) -> None:
             return None
         sample = function(np.ones(node.shape, node.dtype), **options)
 
-        def compute(rows: Array, workers: int, left: float | None) -> tuple[Array, ...]:
-            del workers, left
+        def compute(rows: Array, left: float | None) -> tuple[Array, ...]:
+            del left
             return (function(rows, axis=-1, **options),)
 
         found = _made(trace, (function, *sorted(options.items())), compute, node, (sample,))
@@ -82,9 +82,9 @@ def _histogram(trace: Trace, a: Any, bins: Any = 10, range: Any = None, density:
     kernel = _core.Kernel("histogram", bins=bins, range=ends, density=bool(density))
     counts, edges = np.histogram(np.arange(2, dtype=node.dtype), bins, range, density)
 
-    def compute(rows: Array, workers: int, left: float | None) -> tuple[Array, ...]:
+    def compute(rows: Array, left: float | None) -> tuple[Array, ...]:
         plan = _core.Plan([kernel], "propagate")
-        (found,), failed, *_ = plan.run_rows([rows], [(0,)], 1, None, None, {}, workers, left)
+        (found,), failed, *_ = plan.run_rows([rows], [(0,)], 1, None, None, {}, 1, left)
         if failed:
             raise failed[0][1]
         return found.counts, found.edges.astype(edges.dtype, copy=False)
