@@ -183,13 +183,22 @@ def test_nothing_is_kept() -> None:
         assert kept() is None
 
 
-def test_calls_share_the_workers() -> None:
-    watches = [_core.Watch() for _ in range(4)]
-    assert _core.Watch.share(8) == 2
-    assert _core.Watch.share(1) == 1
-    del watches
-    gc.collect()
-    assert _core.Watch.share(8) == 8
+@pytest.mark.parametrize(
+    "functions",
+    ["mean", ["mean", lambda v: np.exp(v).mean()], {"a": lambda v: np.exp(v).mean(), "b": lambda v: np.abs(v).max()}],
+    ids=["a kernel", "both", "functions"],
+)
+def test_calls_share_the_workers(functions: Any) -> None:
+    x = np.zeros(4_000_000)
+    assert ff.submit(x, functions, workers=8).result().report.workers == 8
+    # As if three other calls were in flight.
+    others = [_core.Watch() for _ in range(3)]
+    assert ff.submit(x, functions, workers=8).result().report.workers == 2
+    assert ff.submit(x, functions, workers=2).result().report.workers == 1
+    assert ff.submit(x.reshape(4, -1), "mean", workers=8, axis=1).result().report.workers == 2
+    assert ff.run(x, functions, workers=8).report.workers == 8
+    del others
+    assert ff.submit(x, functions, workers=8).result().report.workers == 8
 
 
 def test_exit_with_calls_in_flight() -> None:

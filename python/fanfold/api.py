@@ -121,10 +121,10 @@ class Plan:
             checks.progress(progress, problems)
             raise_problems(problems, "the call cannot be run")
         if progress:
-            how: dict[str, Any] = {"workers": workers, "axis": axis, "keepdims": keepdims, "where": where}
-            how |= {"weights": weights, "by": by, "on_error": on_error, "timeout": timeout, "out": out}
             from fanfold.progress import reported
 
+            how: dict[str, Any] = {"workers": workers, "axis": axis, "keepdims": keepdims, "where": where}
+            how |= {"weights": weights, "by": by, "on_error": on_error, "timeout": timeout, "out": out}
             return reported(partial(self.run, data, processes=processes, **how), progress)
         begun = time.perf_counter()
         usual = workers is None and timeout is None and on_error is _RAISE and out is None and processes is False
@@ -260,7 +260,7 @@ class Plan:
         """
         if self._array is not None and why_plain(self._array) is None:
             told: list[str] = []
-            kernels = list(zip(self._keys, self._kernels, strict=False))
+            kernels = list(self._named.items())
             # Passes wait for all functions: which functions they serve does not depend on how long others take.
             traced = self._traced_calls(self._array, math.inf)
             traced.run(lambda: told.extend(explained(traced, kernels)))
@@ -532,7 +532,6 @@ def run(
             return _run_plan(planned, data, workers=workers, **how)
         how |= {"axis": axis, "keepdims": keepdims, "where": where, "weights": weights, "by": by}
         return _run_plan(planned, data, workers=workers, **how)
-
     except Exception as error:
         show_at_the_call(error)
         raise

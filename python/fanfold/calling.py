@@ -180,7 +180,8 @@ def call_all(
         except Stopped as stopped:
             raise stopped.error or stopped from None
         return scheduler.most_threads, scheduler.held_gil
-    in_turn(tasks, work, deadline.watch)
+    deadline.begin(len(tasks))
+    in_turn(tasks, work, deadline)
     if work.is_wanted():
         work.sweep([], workers)
     return 1, frozenset()
@@ -188,7 +189,4 @@ def call_all(
 
 def budget(workers: int) -> int:
     """Return how many workers a run has; 0 means as many as possible. A run inside another run's function has one."""
-    if _core.is_worker():
-        return 1
-    workers = workers or int(_core.config()["workers"])
-    return workers if _core.Watch.current() is None else _core.Watch.share(workers)
+    return 1 if _core.is_worker() else workers or int(_core.config()["workers"])

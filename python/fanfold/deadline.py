@@ -30,6 +30,16 @@ class Deadline:
             raise self.late()
         return rest
 
+    def begin(self, functions: int) -> None:
+        """Tell whoever watches the call how many functions it calls now."""
+        if self.watch is not None:
+            self.watch.add_functions(functions)
+
+    def returned(self) -> None:
+        """Tell whoever watches the call that one of them has returned."""
+        if self.watch is not None:
+            self.watch.end_function()
+
     def passed(self) -> float:
         """Return the seconds since it passed; less than 0 before it, and without a deadline."""
         return -float("inf") if self.seconds is None else time.monotonic() - self._begun - self.seconds

@@ -57,7 +57,8 @@ class Run:
         self._plan = plan
         self._data = data
         self._taking = taking
-        self._workers = workers
+        # Calls in the background share the workers.
+        self._workers = workers if deadline.watch is None else _core.Watch.share(budget(workers))
         self._deadline = deadline
         self._out = out
         self._order = plan._order
@@ -85,7 +86,7 @@ class Run:
         self._processes = _processes(deadline) if processes else None
         self._gathered: dict[Any, tuple[npt.NDArray[Any], str]] = {}
         # Kernels cannot respect the meaning of an array's class: they fail, and functions get the array in its class.
-        self._kernels = dict(zip(plan._keys, plan._kernels, strict=False))
+        self._kernels = plan._named
         for name, array in data.arrays.items():
             for key, error in checks.refused(self._kernels, array, self._word_for(name)).items():
                 self._errors.setdefault(key, error)

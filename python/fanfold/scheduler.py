@@ -15,7 +15,7 @@ tolerate this; an interrupted wait on a condition could leave its lock held. The
 import threading
 import time
 from collections import deque
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, Protocol
 
@@ -103,16 +103,13 @@ def standing_in() -> Iterator[None]:
         _core.stand_in(before)
 
 
-def in_turn(calls: Collection[Call], work: Work, watch: _core.Watch | None = None) -> None:
+def in_turn(calls: Iterable[Call], work: Work, deadline: Deadline) -> None:
     """Calls the functions one after the other, in the calling thread."""
-    if watch is not None:
-        watch.add_functions(len(calls))
     with standing_in():
         for call in calls:
             work.check()
             call.attempt()
-            if watch is not None:
-                watch.end_function()
+            deadline.returned()
 
 
 class Scheduler:
@@ -138,9 +135,7 @@ class Scheduler:
         self._elsewhere = elsewhere
         self._holders = Holders()
         self._pending = deque(calls)
-        self._watch = deadline.watch
-        if self._watch is not None:
-            self._watch.add_functions(len(calls))
+        deadline.begin(len(calls))
         self._lock = threading.Lock()
         # Released when something has happened that the calling thread should check.
         self._news = threading.Lock()
@@ -241,8 +236,7 @@ class Scheduler:
             with standing_in():
                 while not self.stopped:
                     call.attempt()
-                    if self._watch is not None:
-                        self._watch.end_function()
+                    self._deadline.returned()
                     with self._lock:
                         # Functions that have begun go first.
                         if not self._pending or self._ready or self._fatal is not None:
@@ -278,9 +272,7 @@ class Scheduler:
             own = self._pending.popleft() if self._refused and self._pending and not self._begun else None
         self._work.check()
         if own is not None:
-            in_turn((own,), self._work)
-            if self._watch is not None:
-                self._watch.end_function()
+            in_turn((own,), self._work, self._deadline)
         if own is not None or not sweep:
             return True
         served = self._work.sweep(waiting, free)

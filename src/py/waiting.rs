@@ -95,7 +95,7 @@ impl RunOptions {
     ) -> PyResult<(R, usize)> {
         let workers = match self.workers {
             _ if engine::is_small(len) => Workers::Caller,
-            0 => Workers::new(most(engine::available_workers(), len)),
+            0 => Workers::new(most(shared(engine::available_workers()), len)),
             count => Workers::new(most(count, len)),
         };
         let result = detached(py, self.timeout, |control| action(&workers, control))?;
@@ -103,10 +103,15 @@ impl RunOptions {
     }
 }
 
-/// Limits the workers to the number of pieces, and to the share of a watched call.
+/// Limits the workers to the number of pieces.
 pub(super) fn most(workers: usize, len: usize) -> usize {
-    let workers = if WATCH.with_borrow(Option::is_some) { engine::Watch::share(workers) } else { workers };
     workers.min(engine::Pass::chunks(len))
+}
+
+/// The workers of a call that did not say how many: all, or its share if it is watched. The Python half has shared out
+/// all other numbers.
+fn shared(workers: usize) -> usize {
+    if WATCH.with_borrow(Option::is_some) { engine::Watch::share(workers) } else { workers }
 }
 
 /// Runs a function without the interpreter, under a control that lets Python handle signals. An exception of a signal

@@ -250,7 +250,8 @@ class TracedCalls:
         """Calls all functions, and `tell` when they are done. Raises what stops the run."""
         try:
             if self._scheduler is None:
-                in_turn(self.calls.values(), self, self.formulas.deadline.watch)
+                self.formulas.deadline.begin(len(self.calls))
+                in_turn(self.calls.values(), self, self.formulas.deadline)
             else:
                 self._scheduler.run()
                 held = self._scheduler.held_gil
