@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from fanfold import _core, suggestions
 from fanfold.kernel_names import KernelName
+from fanfold.show import text
 
 
 class Parameter(NamedTuple):
@@ -94,9 +95,7 @@ class Catalogue(list[KernelInfo]):
     def __repr__(self) -> str:
         if not self:
             return self._nothing()
-        import shutil
-
-        width = max(40, shutil.get_terminal_size((80, 24)).columns)
+        width = text.screen()
         names = 2 + max(len(info.name) for info in self)
         summaries = 2 + max(len(_summary(info)) for info in self)
         has_room = width >= 2 + names + summaries + LEAST_OF_AN_EXPRESSION
@@ -104,9 +103,9 @@ class Catalogue(list[KernelInfo]):
         for family, kernels in self.families():
             lines.append(family)
             for info in kernels:
-                line = f"  {info.name:{names}}{_summary(info):{summaries}}{info.numpy if has_room else ''}".rstrip()
-                lines.append(line if len(line) <= width else f"{line[: width - 1]}…")
-        return "\n".join(lines)
+                expression = info.numpy if has_room else ""
+                lines.append(f"  {info.name:{names}}{_summary(info):{summaries}}{expression}".rstrip())
+        return text.fitted(lines, width)
 
     def _repr_html_(self) -> str:
         from html import escape

@@ -149,11 +149,17 @@ _DEFAULTS = {"keepdims": False, "nan_policy": "propagate", "on_error": "raise", 
 
 def meant(name: Any, known: Iterable[Any]) -> str:
     """Return the question after a message whether the nearest of the known names was meant; empty if none is near."""
-    texts = [each for each in known if isinstance(each, str)]
+    close = nearest(name, known)
+    return "" if close is None else f": did you mean {shown(close)}?"
+
+
+def nearest(name: Any, known: Iterable[Any]) -> str | None:
+    """Return the known name with the most similar letters; None if none is near."""
     import difflib
 
+    texts = [each for each in known if isinstance(each, str)]
     close = difflib.get_close_matches(name, texts, 1) if isinstance(name, str) else []
-    return f": did you mean {shown(close[0])}?" if close else ""
+    return close[0] if close else None
 
 
 PARAMETERS = (

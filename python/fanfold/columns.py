@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fanfold import _core
-from fanfold.checks import Problems, meant, shown
+from fanfold.checks import Problems, meant, nearest, shown
 from fanfold.dict_outputs import ARGUMENTS, parameters
 from fanfold.failures import answered, note
 from fanfold.sources import Elements, as_array, missing
@@ -54,15 +54,12 @@ def of_functions(functions: Mapping[Any, Any], names: Sequence[Any], problems: P
             continue
         found[key] = tuple(taken)
         if unknown:
-            texts = [name for name in names if isinstance(name, str)]
-            import difflib
-
-            close = [match for name in unknown for match in difflib.get_close_matches(name, texts, 1)]
-            meant = f" (did you mean {' and '.join(map(shown, close))}?)" if close else ""
+            close = [near for name in unknown if (near := nearest(name, names)) is not None]
+            question = f" (did you mean {' and '.join(map(shown, close))}?)" if close else ""
             known = ", ".join(map(shown, names[:_MOST_SHOWN])) + (", …" if len(names) > _MOST_SHOWN else "")
             advice = f"the columns are {known}; set other parameters with functools.partial"
             wrong = f"the parameter {unknown[0]}" if len(unknown) == 1 else f"the parameters {', '.join(unknown)}"
-            problems.append(ValueError(f"functions: {shown(key)} has {wrong}, but no such column{meant}: {advice}"))
+            problems.append(ValueError(f"functions: {shown(key)} has {wrong}, but no such column{question}: {advice}"))
     return found
 
 

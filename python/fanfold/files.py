@@ -1,6 +1,5 @@
 """Files as data, for the command line: arrays of NumPy, and tables as the installed libraries read them."""
 
-import difflib
 import importlib
 import importlib.util
 import zipfile
@@ -10,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from fanfold.checks import shown
+from fanfold.checks import nearest, shown
 
 NULLS = ["", "NA", "N/A", "n/a", "#N/A", "NaN", "nan", "NULL", "null", "None"]
 """What stands for a missing element in a CSV file."""
@@ -72,9 +71,9 @@ def read(path: Path, columns: Sequence[str] | None, by: str | None) -> Any:
 
 def _instead(name: str, known: Sequence[str]) -> str:
     """Return the column that was probably meant, or the columns that there are."""
-    near = difflib.get_close_matches(name, known, 1)
-    if near:
-        return f"did you mean {shown(near[0])}?"
+    near = nearest(name, known)
+    if near is not None:
+        return f"did you mean {shown(near)}?"
     more = ", …" if len(known) > MOST_NAMES else ""
     return f"the columns are {', '.join(map(shown, known[:MOST_NAMES]))}{more}"
 

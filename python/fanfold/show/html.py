@@ -18,8 +18,8 @@ MOST_ROWS = 60
 MOST_FOLDED = 1_000
 """The most rows that are folded."""
 
-_RIGHT = ' style="text-align: right"'
-_LEFT = ' style="text-align: left"'
+RIGHT = ' style="text-align: right"'
+LEFT = ' style="text-align: left"'
 
 
 def page(
@@ -45,7 +45,7 @@ def page(
 def facts(title: str, of: Mapping[str, Any], *, folded: bool = True) -> str:
     """Return names and values as a table."""
     rows = "".join(
-        f"<tr><th{_LEFT}>{escape(text.label(name))}</th><td{_LEFT}>{escape(text.value(value))}</td></tr>"
+        f"<tr><th{LEFT}>{escape(text.label(name))}</th><td{LEFT}>{escape(text.value(value))}</td></tr>"
         for name, value in of.items()
     )
     if not folded:
@@ -75,7 +75,7 @@ class _Drawing:
         if of is NOTHING:
             return "<td></td>"
         if _is_right(of):
-            return f"<td{_RIGHT}>{escape(text.value(of))}</td>"
+            return f"<td{RIGHT}>{escape(text.value(of))}</td>"
         place = row if self._of_rows else column
         drawn = picture(of, self._levels.get(place), self._scales.get(place))
         if drawn is not None and getattr(of, "_fields", None) == ("counts", "edges"):
@@ -83,7 +83,7 @@ class _Drawing:
             told = f"{len(of.counts)} bins from {text.number(of.edges[0])} to {text.number(of.edges[-1])}"
         else:
             told = escape(text.value(of))
-        return f"{self._before}<td{_LEFT}>{told if drawn is None else f'{drawn} {told}'}</td>"
+        return f"{self._before}<td{LEFT}>{told if drawn is None else f'{drawn} {told}'}</td>"
 
 
 def _is_right(of: Any) -> bool:
@@ -96,13 +96,13 @@ def _rows(layout: Layout, drawing: _Drawing) -> list[str]:
         return []
     head = ""
     if layout.columns != [None]:
-        names = "".join(f"<th{_RIGHT}>{escape(text.label(column))}</th>" for column in layout.columns)
+        names = "".join(f"<th{RIGHT}>{escape(text.label(column))}</th>" for column in layout.columns)
         head = f"<thead><tr><th></th>{names}</tr></thead>"
     labelled = list(zip(layout.rows, layout.cells, strict=False))[: MOST_ROWS + MOST_FOLDED]
     lines = []
     for row, (label, cells) in enumerate(labelled):
         shown = "".join(drawing.cell(each, row, column) for column, each in enumerate(cells))
-        lines.append(f"<tr><th{_LEFT}>{escape(text.label(label))}</th>{shown}</tr>")
+        lines.append(f"<tr><th{LEFT}>{escape(text.label(label))}</th>{shown}</tr>")
     parts = [f"<table>{head}<tbody>{''.join(lines[:MOST_ROWS])}</tbody></table>"]
     if len(layout.rows) > MOST_ROWS:
         left = len(layout.rows) - len(lines)

@@ -1,17 +1,15 @@
 """Plans for people: passes as rows, what each computes for whom, and why some functions are not fused."""
 
 import re
-import shutil
 from collections.abc import Iterator
 from html import escape
 from typing import NamedTuple
 
 from fanfold.show import text
+from fanfold.show.html import LEFT
 
 MOST_ROWS = 60
 """The most rows that are shown."""
-
-_LEFT = ' style="text-align: left"'
 
 _BETWEEN_KEYS = re.compile(r", (?![^(]*\))")
 """A comma outside parentheses: those inside are a key's own, as in ``topk(5, largest=False)``."""
@@ -47,7 +45,7 @@ def rows(explanation: str) -> Iterator[Row]:
 
 def as_text(title: str, explanation: str) -> str:
     """Return an explanation as aligned text that fits the screen."""
-    width = max(40, shutil.get_terminal_size((80, 24)).columns)
+    width = text.screen()
     found = list(rows(explanation))
     first, second = (max([0, *(len(row[column]) for row in found)]) for column in (0, 1))
     second = min(second, max(20, width - first - 20))
@@ -57,15 +55,15 @@ def as_text(title: str, explanation: str) -> str:
         lines.append(f"  {row.place.ljust(first)}  {what.ljust(second)}  {row.detail}".rstrip())
     if len(found) > MOST_ROWS:
         lines.append(f"  … {len(found) - MOST_ROWS:,} more")
-    return "\n".join(line if len(line) <= width else f"{line[: width - 1]}…" for line in lines)
+    return text.fitted(lines, width)
 
 
 def as_html(title: str, explanation: str) -> str:
     """Return an explanation as a plain table, as `html` has them."""
     found = list(rows(explanation))
     lines = [
-        f"<tr><th{_LEFT}>{escape(row.place)}</th><td{_LEFT}>{escape(row.what)}</td>"
-        f"<td{_LEFT}>{escape(row.detail)}</td></tr>"
+        f"<tr><th{LEFT}>{escape(row.place)}</th><td{LEFT}>{escape(row.what)}</td>"
+        f"<td{LEFT}>{escape(row.detail)}</td></tr>"
         for row in found
     ]
     table = f"<table><tbody>{''.join(lines[:MOST_ROWS])}</tbody></table>"

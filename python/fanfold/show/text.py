@@ -19,15 +19,24 @@ _BARS = "▁▂▃▄▅▆▇█"
 
 def shown(values: Mapping[Any, Any], columns: Sequence[Any] | None, groups: Any, remark: str) -> str:
     """Return results as text, with a remark below."""
-    import shutil
-
-    width = max(40, shutil.get_terminal_size((80, 24)).columns)
+    width = screen()
     layout = laid_out(values, columns, groups)
     lines = [headline(layout, columns, groups)]
     if layout.rows and layout.columns:
         lines += _table(layout, width)
     lines += [f"  {label(key)}  {value(each)}" for key, each in layout.rest.items()]
-    lines += [remark] if remark else []
+    return fitted([*lines, remark] if remark else lines, width)
+
+
+def screen() -> int:
+    """Return the width of the screen, in characters."""
+    import shutil
+
+    return max(40, shutil.get_terminal_size((80, 24)).columns)
+
+
+def fitted(lines: Sequence[str], width: int) -> str:
+    """Return lines as a text that is no wider."""
     return "\n".join(line if len(line) <= width else f"{line[: width - 1]}…" for line in lines)
 
 
