@@ -75,9 +75,8 @@ def _described(path: Path, columns: str | None, by: str | None, form: str) -> st
     data = read(path, None if columns is None else columns.split(","), by)
     try:
         r = describe(data, by)
-    except (TypeError, ValueError, ExceptionGroup) as error:
-        reasons = error.exceptions if isinstance(error, ExceptionGroup) else [error]
-        raise RefusedError(f"{path} cannot be described: {'; '.join(map(str, reasons))}") from error
+    except (TypeError, ValueError) as error:
+        raise RefusedError(f"{path} cannot be described: {' '.join(str(error).split())}") from error
     for column, reason in r.report.left_out.items():
         print(f"fanfold: {column} is left out: {' '.join(reason.split())}", file=sys.stderr)
     if form == "json":

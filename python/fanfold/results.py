@@ -318,8 +318,6 @@ class Results(dict[Any, Any]):
         from fanfold.show import frames
 
         groups = {} if self.groups is None else {"groups": frames.plain(self.groups)}
-        from fanfold.show import frames
-
         return groups | {key: frames.plain(value) for key, value in self.items()}
 
     def to_json(self, indent: int | None = None) -> str:
