@@ -32,6 +32,7 @@ from fanfold.tracing.nodes import (
     Sweep,
     Transform,
     is_repeated,
+    length,
     lowered,
 )
 
@@ -254,8 +255,7 @@ class Formulas:
 
     def _part_of(self, node: Node, part: slice) -> Node:
         """A slice of what is made of each row."""
-        (length,) = node.shape  # type: ignore[misc]
-        places = range(length)[part]
+        places = range(length(node))[part]
         key = ("part", node, places.start, places.stop, places.step)
         return self.intern(key, lambda: Node(node.operation.cut(part), node.inputs, node.dtype, (len(places),)))
 

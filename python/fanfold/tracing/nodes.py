@@ -87,6 +87,13 @@ class Node:
         return self.shape == () or type(self.operation) in (Along, Made)
 
 
+def length(node: Node) -> int:
+    """The number of elements of a node of one axis, which is known."""
+    if isinstance(node.shape, Selection):
+        raise AssertionError("the number is known")
+    return node.shape[0]
+
+
 class Source:
     """The elements of an array, read without a copy."""
 
@@ -170,12 +177,13 @@ class Transform:
     """An array that is made of the elements of a row: for many rows, in one call.
 
     `compute` gets rows as an array of two axes, and the seconds that are left, and gives one array or several ones.
-    This is the one at `place`, or a slice of it. Several nodes can have one call in common.
+    This is the one at `place`, or a slice of it. Nodes with one `key` and one input have the call in common.
     """
 
-    __slots__ = ("compute", "parts", "place")
+    __slots__ = ("compute", "key", "parts", "place")
 
-    def __init__(self, compute: "RowsCall", place: int, parts: tuple[slice, ...] = ()) -> None:
+    def __init__(self, key: Any, compute: "RowsCall", place: int, parts: tuple[slice, ...] = ()) -> None:
+        self.key = key
         self.compute = compute
         self.place = place
         self.parts = parts
@@ -189,7 +197,7 @@ class Transform:
 
     def cut(self, part: slice) -> "Transform":
         """A slice of it."""
-        return Transform(self.compute, self.place, (*self.parts, part))
+        return Transform(self.key, self.compute, self.place, (*self.parts, part))
 
 
 RowsCall = Callable[[Array, float | None], tuple[Array, ...]]

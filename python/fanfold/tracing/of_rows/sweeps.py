@@ -15,7 +15,18 @@ import numpy as np
 from fanfold import _core
 from fanfold.calling import Called, Sweep, Task, call_all
 from fanfold.deadline import Deadline
-from fanfold.tracing.nodes import Array, Computed, Fixed, FromValues, Node, Source, Statistic, Transform, lowered
+from fanfold.tracing.nodes import (
+    Array,
+    Computed,
+    Fixed,
+    FromValues,
+    Node,
+    Source,
+    Statistic,
+    Transform,
+    length,
+    lowered,
+)
 from fanfold.tracing.of_rows.trace import Result, RowFormulas, Traced
 from fanfold.tracing.trace import tell
 from fanfold.tracing.ufuncs import Log
@@ -183,7 +194,7 @@ class Sweeps:
     def _rows_of(self, node: Node) -> Array | None:
         """The elements of a node, a row for each row; None if they are not known yet."""
         if isinstance(node.operation, Source):
-            return self._part(node.operation.array).reshape((self._count, _length(node)))
+            return self._part(node.operation.array).reshape((self._count, length(node)))
         if node not in self._elements and node in self.columns:
             self._elements[node] = self.columns[node]
         return self._elements.get(node)
@@ -193,13 +204,13 @@ class Sweeps:
         (of,) = node.inputs
         transform: Transform = node.operation
         self._spread(node)
-        key = of, transform.compute
+        key = of, transform.key
         if key not in self._made:
             self._made[key] = self._called(transform, of)
         made, bad = self._made[key], self.bad.get(of)
         if made is None:
             # Each row has a call of its own, which warns or fails.
-            elements, bad = np.ones((self._count, *node.shape), node.dtype), np.ones(self._count, np.bool_)  # type: ignore[misc]
+            elements, bad = np.ones((self._count, length(node)), node.dtype), np.ones(self._count, np.bool_)
         else:
             elements = np.asarray(transform.of(made), node.dtype)
         if bad is not None:
@@ -207,7 +218,7 @@ class Sweeps:
         if is_wanted:
             # Each function has its own.
             self.columns[node] = elements.copy()
-        self._ids[node] = self._core.source(elements.reshape((*self._array.shape[:-1], _length(node))))
+        self._ids[node] = self._core.source(elements.reshape((*self._array.shape[:-1], length(node))))
 
     def _called(self, transform: Transform, of: Node) -> tuple[Array, ...] | None:
         """What a call makes of all rows; None if it warns or fails. Rows that are not finite are noted and left out."""
@@ -360,12 +371,6 @@ class Sweeps:
         except RuntimeWarning:
             # The filters turn warnings into errors, which belong to the function's own calls.
             call.result, call.why = None, "it warned, and the filters raise warnings"
-
-
-def _length(node: Node) -> int:
-    """The number of a node's elements in a row."""
-    (length,) = node.shape  # type: ignore[misc]
-    return length
 
 
 @functools.lru_cache(maxsize=1024)

@@ -4,6 +4,7 @@ NumPy makes them for many rows in one call, and so does the histogram's kernel. 
 part, as a formula. Rows with elements that are not finite are called on their own.
 """
 
+import itertools
 from collections.abc import Callable
 from typing import Any
 
@@ -35,13 +36,14 @@ def _made(trace: Trace, key: Any, compute: RowsCall, of: Node, sample: tuple[Arr
     if any(each.ndim != 1 or not takes(each.dtype) or not 0 < each.size <= longest for each in sample):
         # The core reads at most as many elements of a row as the rows have.
         return None
-    formulas = trace.formulas
-    call = formulas.intern(("transform", key, of), lambda: Node(compute, (of,), of.dtype, ()))
-    nodes = [
-        formulas.intern((call, place), lambda: Node(Transform(call.operation, place), (of,), each.dtype, each.shape))  # noqa: B023
-        for place, each in enumerate(sample)
-    ]
-    return tuple(deferred(trace, node) for node in nodes)
+
+    def made(place: int, like: Array) -> Any:
+        node = trace.formulas.intern(
+            ("transform", key, place, of), lambda: Node(Transform(key, compute, place), (of,), like.dtype, like.shape)
+        )
+        return deferred(trace, node)
+
+    return tuple(itertools.starmap(made, enumerate(sample)))
 
 
 def _of_numpy(called: Any, function: Callable[..., Any], kinds: str) -> None:
