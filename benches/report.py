@@ -273,11 +273,11 @@ def pages() -> dict[Path, str]:
 
 def write_pages() -> list[Path]:
     """Write the tables and pictures of the latest records, and return the files that changed."""
-    changed = [path for path, text in pages().items() if not path.is_file() or path.read_text() != text]
-    for path in changed:
+    changed = {path: text for path, text in pages().items() if not path.is_file() or path.read_text() != text}
+    for path, text in changed.items():
         path.parent.mkdir(exist_ok=True)
-        path.write_text(pages()[path])
-    return changed
+        path.write_text(text)
+    return list(changed)
 
 
 if __name__ == "__main__":
