@@ -187,7 +187,7 @@ MESSAGES = [
     ("ff.run(x, 'mean', timeout=SECOND)", TypeError, TIMEOUT.format(repr(SECOND))),
     ("ff.run(x, 'mean', timeout=array(1.0))", TypeError, TIMEOUT.format("array(1.)")),
     ("ff.plan('mean', like='nonsense')", TypeError, "like must be an array or a dtype, not 'nonsense'"),
-    ("ff.plan('mean', like=[1.0])", TypeError, "like must be an array or a dtype, not [1.0]"),
+    ("ff.plan('mean', like=3.5)", TypeError, "like must be an array or a dtype, not 3.5"),
     # what Python itself says is enough
     ("ff.run()", TypeError, "run() missing 1 required positional argument: 'data'"),
     ("ff.run(x, 'mean', 2)", TypeError, "run() takes from 1 to 2 positional arguments but 3 were given"),

@@ -550,9 +550,9 @@ def plan(functions: Functions, *, like: Any = None, nan_policy: NanPolicy = "pro
     functions, nan_policy
         As in `run`.
     like : array or dtype, optional
-        An array or dtype like those of later runs, for `Plan.explain`; ``None`` means float64. For kernels only its
-        dtype matters: for an array that is not in C order, positions take an extra pass. `Plan.explain` calls functions
-        with the array: a plan with functions keeps the array.
+        An array or dtype like those of later runs, for `Plan.explain`; a Series or a list counts as its array, and
+        ``None`` means float64. For kernels only its dtype matters: for an array that is not in C order, positions take
+        an extra pass. `Plan.explain` calls functions with the array: a plan with functions keeps the array.
 
     Returns
     -------

@@ -21,8 +21,9 @@ mod positions;
 mod rows;
 mod run;
 mod session;
+mod watch;
 
-pub use control::{Control, POLL, Progress, Watch};
+pub use control::{Control, POLL};
 pub use formulas_of_rows::{FormulasOfRows, RowAnswers, RowRequest};
 pub use groups::{Groups, Labels, MOST_LABELS};
 pub use partition::{Grouped, Inputs, Partition, Parts, run_parts};
@@ -31,3 +32,4 @@ pub use pool::{Pool, Workers, available_workers, is_worker, limit_workers, stand
 pub use rows::{Table, run_rows};
 pub use run::{Outcome, Prepared, is_small, run};
 pub use session::{Session, SweepResult};
+pub use watch::{Progress, Watch};

@@ -13,7 +13,7 @@ use std::thread::available_parallelism;
 
 use once_cell::race::OnceBox;
 
-use crate::engine::control::Watch;
+use crate::engine::watch::Watch;
 
 /// The threads that compute.
 #[derive(Debug)]
@@ -178,9 +178,11 @@ mod tests {
             Some(Workers::Team(pool)) => Some(std::ptr::from_ref(pool.0).addr()),
             _ => None,
         };
-        let mut found: Vec<_> = (0..4).map(|_| address(team(3, false))).collect();
+        let threads: Vec<_> = (0..4).map(|_| std::thread::spawn(move || address(team(3, false)))).collect();
+        // Some may have found it busy.
+        let mut found: Vec<_> = threads.into_iter().filter_map(|thread| thread.join().ok().flatten()).collect();
         found.dedup();
-        assert!(matches!(found[..], [Some(_)]));
+        assert_eq!(found.len(), 1);
         assert!(team(2, false).is_some_and(|workers| workers.count() == 3));
     }
 
