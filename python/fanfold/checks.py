@@ -238,13 +238,16 @@ def timeout(value: Any, problems: Problems) -> None:
 
 def processes(value: Any, problems: Problems) -> None:
     """Check that it is a bool, and that processes are possible if it is true."""
-    from importlib.util import find_spec
-
     if not isinstance(value, bool | np.bool_):
         problems.append(
             TypeError(f"processes must be True or False, not {shown(value)}: pass workers= for their number")
         )
-    elif value and find_spec("loky") is None:
+        return
+    if not value:
+        return
+    from importlib.util import find_spec
+
+    if find_spec("loky") is None:
         problems.append(ModuleNotFoundError("processes=True needs loky: pip install 'fanfold[processes]'"))
 
 
