@@ -123,3 +123,57 @@ def test_the_copy_is_the_functions_own() -> None:
     assert ff.run(small, {"a": keeps, "b": keeps}) == {"a": 5.0, "b": 5.0}
     assert np.array_equal(small, before)
     assert seen == [before[0]] * 4
+
+
+def unaligned(dtype: str) -> Array:
+    return np.frombuffer(bytes(8 * 10 + 1), np.uint8)[1:].view(dtype)
+
+
+@pytest.mark.parametrize(
+    "x",
+    [
+        *(np.arange(4).astype(code) for code in "?bhilqBHILQefdgFDG"),
+        *(unaligned(code) for code in "qQd"),
+        *(np.zeros(3, dtype) for dtype in (">f8", ">i4", "M8[s]", "S3", "V2", object)),
+        np.broadcast_to(np.float64(3), (4, 5)),
+        np.zeros((3, 0)),
+        np.zeros(()),
+        np.zeros((4, 6))[::-2, ::3],
+        np.zeros((1,) * 64),
+    ],
+    ids=lambda x: f"{x.dtype}, {x.shape}",
+)
+def test_a_function_gets_the_array_in_place_and_cannot_unlock_it(x: Array) -> None:
+    seen: list[Array] = []
+    ff.run(x, seen.append)
+    (got,) = seen
+    assert (got.dtype, got.shape) == (x.dtype, x.shape)
+    assert x.size == 0 or (got.strides, got.ctypes.data) == (x.strides, x.ctypes.data)
+    assert not got.flags.writeable
+    if not x.dtype.hasobject and x.dtype.kind != "V":
+        with pytest.raises(ValueError, match="WRITEABLE"):
+            got.flags.writeable = True
+
+
+def test_kernels_and_functions_of_a_short_array_are_those_of_any_call() -> None:
+    functions: dict[str, Any] = {"first": lambda v: v[0], "mean": "mean", "energy": energy, "max": "max"}
+    at_once, in_full = ff.run(small, functions), ff.run(small, functions, workers=1)
+    assert list(at_once) == list(functions)
+    assert at_once == in_full
+    assert at_once.report.how == in_full.report.how
+    assert at_once.report.why == in_full.report.why
+    assert set(at_once.report.times.functions) == set(in_full.report.times.functions)
+    assert at_once.report.bytes_copied == in_full.report.bytes_copied == small.nbytes
+
+
+def test_a_failure_of_a_short_array_is_that_of_any_call() -> None:
+    def fails(v: Array) -> Any:
+        raise KeyError(v.size)
+
+    told = []
+    for options in ({}, {"workers": 1}):
+        with pytest.raises(KeyError) as caught:
+            ff.run(small, {"mean": "mean", "fails": fails}, **options)
+        told.append((str(caught.value), caught.value.__notes__, caught.value.results))  # type: ignore[attr-defined]
+    assert told[0] == told[1]
+    assert dict(told[0][2]) == ff.run(small, "mean")

@@ -1,5 +1,7 @@
 """Functions of one sequence along axes: what `np.apply_along_axis` gives, from one trace for all rows."""
 
+import threading
+import time
 import warnings
 from collections.abc import Callable
 from typing import Any
@@ -254,6 +256,29 @@ def test_a_function_that_asks_for_values_is_called_for_each_row(workers: int) ->
         assert r.report.why[function.__name__].startswith("called for each row: ")
         # NumPy computes it, so the bits are its own.
         assert np.array_equal(r[function.__name__], np.apply_along_axis(function, 1, x))
+
+
+@pytest.mark.parametrize(("length", "is_short"), [(9_000, True), (11_000, False)])
+def test_threads_call_for_long_rows_only(length: int, is_short: bool) -> None:
+    x = elements("float64", (20, length))
+
+    def thread(v: Array) -> Any:
+        return v.tolist()[0] * 0 + threading.get_ident()
+
+    r = ff.run(x, {"thread": thread, "mean": "mean"}, axis=1, workers=2)
+    assert np.array_equal(r["mean"], ff.run(x, "mean", axis=1)["mean"])
+    assert (set(r["thread"]) == {threading.get_ident()}) is is_short
+
+
+def test_what_took_long_for_short_rows_has_processes_for_a_remedy() -> None:
+    def slow(v: Array) -> Any:
+        time.sleep(v.tolist()[0])
+        return v[0]
+
+    r = ff.run(np.full((3, 2), 0.1), slow, axis=1)
+    assert r.report.why["slow"].endswith("; the calls are too short for threads: processes=True shares them out")
+    quick = ff.run(np.full((3, 2), 0.0), slow, axis=1)
+    assert "processes" not in quick.report.why["slow"]
 
 
 def test_a_branch_on_an_element_is_not_taken_for_all_rows() -> None:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy.typing as npt
 
 from fanfold import _core, checks
-from fanfold.deadline import Deadline
+from fanfold.deadline import Deadline, deadline_of
 from fanfold.failures import without_our_frames
 from fanfold.scheduler import Call, Elsewhere, Scheduler, Stopped, Wait, Work, in_turn
 
@@ -185,6 +185,16 @@ def call_all(
     if work.is_wanted():
         work.sweep([], workers)
     return 1, frozenset()
+
+
+def called_in_turn(functions: Mapping[Any, Function], data: Array) -> list[tuple[Task, Called]]:
+    """Call functions of an array plainly, one after the other, in this thread."""
+    deadline = deadline_of(None)
+    called = {key: Called(function) for key, function in functions.items()}
+    tasks = [Task(key, own, data) for key, own in called.items()]
+    deadline.begin(len(tasks))
+    in_turn(tasks, Sweep(None, deadline), deadline)
+    return list(zip(tasks, called.values(), strict=True))
 
 
 def budget(workers: int) -> int:

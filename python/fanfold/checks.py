@@ -86,6 +86,9 @@ def locked(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
         view = np.ndarray.view(array)
         view.flags.writeable = False
         return view
+    if array.dtype.kind in "biufc":
+        # A tenth of the time of the interface, which the other dtypes need.
+        return np.asarray(array.data.toreadonly())
     return np.asarray(_Memory(array))
 
 

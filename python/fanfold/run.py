@@ -328,6 +328,11 @@ class Run:
             called.append((_RECORD, key, function))
             tasks.append(Task(key, asked.called(function, function.first), function.first))
         workers = self._threads(self._data.first)
+        if self._processes is None and not called and all(functions.are_short for _, functions in once):
+            # The calling thread calls them all: threads would wait for each other.
+            workers = 1
+            if kernels.is_wanted():
+                kernels.run(self._workers)
         used, held = call_all(tasks, kernels, workers, self._deadline, self._processes)
         self._used = max(self._used, used)
         for name, functions_of_rows in once:

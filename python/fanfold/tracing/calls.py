@@ -40,6 +40,9 @@ _NOTHING_ASKED = "it asked for nothing that can be fused: it reads the elements 
 SMALLEST = 131_072
 """Below this number of elements, tracing costs more than it saves."""
 
+FEW = f"the array has fewer than {SMALLEST:,} elements"
+"""What the report says of a function that is called with so small an array."""
+
 
 class _Call:
     """A function's call: its trace, its return value, and the values that it still waits for."""
@@ -194,7 +197,7 @@ def why_plain(data: Array) -> str | None:
     if kind is not None:
         return f"the array is a {kind}, which may behave differently from an ndarray"
     if data.size < SMALLEST:
-        return f"the array has fewer than {SMALLEST:,} elements"
+        return FEW
     if not takes(data.dtype):
         return f"the array's dtype is {data.dtype}"
     return None

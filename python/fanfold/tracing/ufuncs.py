@@ -279,12 +279,12 @@ def _fits(*shapes: Any) -> bool:
 def broadcast(trace: Trace, operands: list[Any]) -> tuple[Shape, list[Any]] | None:
     """The common shape of operands, and the operands in that shape. None if NumPy must broadcast them, or refuse to."""
     nodes = [each for each in operands if type(each) is Node and not each.is_number]
-    alike = common_shape(*nodes)
-    if alike is not None:
-        return alike, operands
+    shapes: Any = [node.shape for node in nodes]
+    first = shapes[0] if shapes else ()
+    if all(shape is first or shape == first for shape in shapes):
+        return first, operands
     if trace.of_rows or any(isinstance(node.shape, Selection) for node in nodes):
         return None
-    shapes: Any = [node.shape for node in nodes]
     if not _fits(*shapes):
         return None
     shape = np.broadcast_shapes(*shapes)
