@@ -24,12 +24,18 @@ import numpy.typing as npt
 import pytest
 
 import fanfold as ff
+from fanfold.tracing import calls
 
 Array = npt.NDArray[Any]
 Function = Callable[[Any], Any]
 
-SIZE = 131_072
-"""The fewest elements that are traced."""
+SIZE = 4_096
+"""The fewest elements that are traced here: what stands in does not depend on how many there are."""
+
+
+@pytest.fixture(autouse=True)
+def short_arrays_are_traced(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(calls, "SMALLEST", SIZE)
 
 
 def made(dtype: str) -> Array:
@@ -98,6 +104,10 @@ def differences(x: Array, functions: dict[str, Function]) -> list[str]:
         if got != want:
             wrong.append(f"{name}: {got}, its call {want}")
     return wrong
+
+
+def test_these_arrays_are_traced() -> None:
+    assert ff.run(ARRAYS["f8"], {"f": lambda v: v + v}).report.how == {"f": "fused"}
 
 
 # ---- operators ----

@@ -24,7 +24,7 @@ from fanfold.results import Ran, Results
 from fanfold.run import Run
 from fanfold.shapes import Axis, item_arrays
 from fanfold.sources import NOTHING, Elements, Opened, Opening, missing, opened
-from fanfold.tracing.calls import FEW, SMALLEST, TracedCalls, why_plain
+from fanfold.tracing.calls import FEW, TracedCalls, is_short, why_plain
 from fanfold.tracing.explain import explained
 from fanfold.tracing.fallback import read
 from fanfold.typing import Functions, NanPolicy, OnError, Out, Progress
@@ -201,8 +201,8 @@ class Plan:
 
     def _suits(self, data: npt.NDArray[Any]) -> bool:
         """Whether all that is to be done with an array is to run kernels, and to call functions one after the other."""
-        is_short = not self._plain or (data.size < SMALLEST and not self._fills and data.dtype.names is None)
-        return is_short and not self._native.problems(data)
+        are_called = is_short(data) and not self._fills and data.dtype.names is None
+        return (are_called or not self._plain) and not self._native.problems(data)
 
     def _minds_missing(self, data: Elements) -> bool:
         """Whether elements are missing, and functions need those that are there, or kernels an item for each."""

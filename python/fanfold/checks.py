@@ -22,7 +22,7 @@ def functions(value: Any, problems: Problems) -> dict[Any, Any]:
     named: dict[Any, Any] = {}
     if isinstance(value, Mapping):
         for key, function in value.items():
-            resolved = _resolved(function, problems, f" (of the key {shown(key)})")
+            resolved = _resolved(function, problems, (key,))
             if resolved is not None:
                 named[key] = resolved
         return named
@@ -53,7 +53,8 @@ def functions(value: Any, problems: Problems) -> dict[Any, Any]:
     return named
 
 
-def _resolved(function: Any, problems: Problems, place: str = "") -> Any:
+def _resolved(function: Any, problems: Problems, place: tuple[Any, ...] = ()) -> Any:
+    """Return the function of a key, if it has one, with a name turned into a kernel. None if it is no function."""
     if isinstance(function, str):
         try:
             return _core.Kernel(function)
@@ -66,7 +67,8 @@ def _resolved(function: Any, problems: Problems, place: str = "") -> Any:
         return function()
     if callable(function):
         return function
-    problems.append(TypeError(f"functions: {shown(function)}{place} is not a name, a kernel or a callable"))
+    of_key = "".join(f" (of the key {shown(key)})" for key in place)
+    problems.append(TypeError(f"functions: {shown(function)}{of_key} is not a name, a kernel or a callable"))
     return None
 
 
@@ -161,9 +163,14 @@ def nearest(name: Any, known: Iterable[Any]) -> str | None:
     import difflib
 
     texts = [each for each in known if isinstance(each, str)]
-    close = difflib.get_close_matches(name, texts, 1) if isinstance(name, str) else []
+    # To compare a text of a million letters takes fifteen seconds.
+    is_name = isinstance(name, str) and len(name) <= _LONGEST_NAME
+    close = difflib.get_close_matches(name, texts, 1) if is_name else []
     return close[0] if close else None
 
+
+_LONGEST_NAME = 100
+"""The letters of a name for which a nearest one is looked for."""
 
 PARAMETERS = (
     *("workers", "axis", "keepdims", "where", "weights", "by", "nan_policy", "on_error", "timeout", "out"),

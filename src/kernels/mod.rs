@@ -171,6 +171,9 @@ const SYNONYMS: &[(&str, &str)] = &[
     ("variance", "var"),
 ];
 
+/// The letters in which a similar name may differ.
+const MOST_DIFFERENCES: usize = 2;
+
 /// The kernel with this synonym, or else the kernel with the most similar name, if it is similar enough.
 pub fn nearest(name: &str) -> Option<&'static str> {
     let name = name.to_lowercase();
@@ -182,8 +185,13 @@ pub fn nearest(name: &str) -> Option<&'static str> {
         return Some(found);
     }
     // Short names allow few differences: `mad` and `mae` are different statistics.
-    let near = CATALOGUE.iter().map(|entry| (distance(&name, entry.name), entry.name));
-    near.filter(|(distance, found)| *distance <= (found.len().min(name.len()) / 4).min(2)).min().map(|(_, found)| found)
+    let letters = name.chars().count();
+    // A name of another length differs by as many letters at least: the table of a very long one is not made.
+    let alike = CATALOGUE.iter().filter(|entry| entry.name.len().abs_diff(letters) <= MOST_DIFFERENCES);
+    let near = alike.map(|entry| (distance(&name, entry.name), entry.name));
+    near.filter(|(distance, found)| *distance <= (found.len().min(letters) / 4).min(MOST_DIFFERENCES))
+        .min()
+        .map(|(_, found)| found)
 }
 
 /// The least number of insertions, deletions, replacements and swaps of neighbouring letters (optimal string alignment:
@@ -245,6 +253,7 @@ mod tests {
             [nearest("p95"), nearest("25%"), nearest("99.9%"), nearest("pth")],
             [Some("quantile"), Some("quantile"), Some("quantile"), None]
         );
+        assert_eq!(nearest(&"y".repeat(1_000_000)), None);
         assert_eq!(distance("kitten", "sitting"), 3);
         assert_eq!(distance("", "abc"), 3);
     }

@@ -191,12 +191,17 @@ def _speaks_of_us(error: Exception) -> bool:
     return any(isinstance(each, StandsIn) or isinstance(type(each), StandsIn) for each in error.args)
 
 
+def is_short(data: Array) -> bool:
+    """Whether an array has too few elements to be traced."""
+    return data.size < SMALLEST
+
+
 def why_plain(data: Array) -> str | None:
     """The reason why functions of this array are not traced; None if they are traced."""
     kind = own_class(data)
     if kind is not None:
         return f"the array is a {kind}, which may behave differently from an ndarray"
-    if data.size < SMALLEST:
+    if is_short(data):
         return FEW
     if not takes(data.dtype):
         return f"the array's dtype is {data.dtype}"
