@@ -168,3 +168,14 @@ def test_any_numbers_are_described_as_by_pandas(x: Any) -> None:
         for row in ("mean", "25%", "50%", "75%"):
             tolerance = 1e-5 if x.dtype == np.float32 else 1e-9
             np.testing.assert_allclose(float(got[row]), want[row], rtol=tolerance, atol=tolerance * np.abs(want["max"]))
+
+
+def test_integers_of_which_a_group_has_none_are_described_as_pandas_does() -> None:
+    x = pd.Series([1, 2, None, None, 7], dtype="Int64")
+    by = [0, 0, 1, 1, 2]
+    want = x.groupby(by).agg(["min", "max"]).astype("float64")
+    r = ff.describe(x, by=by)
+    assert list(r) == list(ff.describe(x.astype("float64"), by=by))
+    np.testing.assert_array_equal(r["min"], want["min"])
+    np.testing.assert_array_equal(r["max"], want["max"])
+    assert np.isnan(ff.describe(np.empty(0, np.int64))["max"])

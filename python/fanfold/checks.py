@@ -163,14 +163,10 @@ def nearest(name: Any, known: Iterable[Any]) -> str | None:
     import difflib
 
     texts = [each for each in known if isinstance(each, str)]
-    # To compare a text of a million letters takes fifteen seconds.
-    is_name = isinstance(name, str) and len(name) <= _LONGEST_NAME
+    is_name = isinstance(name, str) and len(name) <= suggestions.LONGEST
     close = difflib.get_close_matches(name, texts, 1) if is_name else []
     return close[0] if close else None
 
-
-_LONGEST_NAME = 100
-"""The letters of a name for which a nearest one is looked for."""
 
 PARAMETERS = (
     *("workers", "axis", "keepdims", "where", "weights", "by", "nan_policy", "on_error", "timeout", "out"),

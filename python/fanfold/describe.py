@@ -31,6 +31,11 @@ def _for_numbers() -> dict[str, _core.Kernel]:
     return kernels | {"std": _core.Kernel("std", ddof=1), "quarters": quarters}
 
 
+def _ends() -> dict[str, _core.Kernel]:
+    """Return the kernel for the extremes of integers of which a group has none: as quantiles they can be NaN."""
+    return {"ends": _core.Kernel("quantile", q=[0.0, 1.0])}
+
+
 @shown_at_the_call
 def describe(data: Data, by: Any = None, *, workers: "int | Pool | None" = None) -> Results:
     """Describe an array, or each column of a table.
@@ -93,11 +98,13 @@ def describe(data: Data, by: Any = None, *, workers: "int | Pool | None" = None)
     for name, column in columns.items():
         try:
             elements = _elements(column)
-            r = planned.run(
-                column, by=None if of_groups is None else of_groups.numbers, workers=workers, on_error="return"
-            )
+            numbers = None if of_groups is None else of_groups.numbers
+            r = planned.run(column, by=numbers, workers=workers, on_error="return")
             described = _described(r, elements.size if of_groups is None else of_groups.sizes[r.groups])
             runs.append(r)
+            if r.errors.keys() & {"min", "max"}:
+                runs.append(Plan(_ends(), None, "omit").run(column, by=numbers, workers=workers))
+                described["min"], described["max"] = runs[-1]["ends"]
         except (TypeError, ValueError) as error:
             if not is_table:
                 raise
