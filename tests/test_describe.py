@@ -179,3 +179,12 @@ def test_integers_of_which_a_group_has_none_are_described_as_pandas_does() -> No
     np.testing.assert_array_equal(r["min"], want["min"])
     np.testing.assert_array_equal(r["max"], want["max"])
     assert np.isnan(ff.describe(np.empty(0, np.int64))["max"])
+
+
+def test_what_has_no_order_is_described_without_it() -> None:
+    complex_, empty = np.array([1 + 2j, 3]), np.empty(0, np.bool_)
+    assert list(ff.describe(complex_)) == ["count", "missing", "mean"]
+    assert list(ff.describe(complex_, by=[0, 1])) == ["count", "missing", "mean"]
+    assert list(ff.describe(empty)) == ["count", "missing", "mean", "std"]
+    r = ff.describe({"z": complex_, "x": np.array([1.0, 2.0])})
+    assert (r["count"], r["min"]) == ({"z": 2, "x": 2}, {"x": 1.0})
