@@ -1,7 +1,6 @@
 """Functions of one sequence along axes: what `np.apply_along_axis` gives, from one trace for all rows."""
 
 import threading
-import time
 import warnings
 from collections.abc import Callable
 from typing import Any
@@ -12,6 +11,7 @@ import pytest
 from scipy import stats
 
 import fanfold as ff
+from fanfold.tracing.of_rows import functions
 
 Array = npt.NDArray[Any]
 Function = Callable[[Array], Any]
@@ -258,27 +258,38 @@ def test_a_function_that_asks_for_values_is_called_for_each_row(workers: int) ->
         assert np.array_equal(r[function.__name__], np.apply_along_axis(function, 1, x))
 
 
-@pytest.mark.parametrize(("length", "is_short"), [(9_000, True), (11_000, False)])
+def identity(v: Array) -> Any:
+    return v.tolist()[0] * 0 + threading.get_ident()
+
+
+@pytest.mark.parametrize(("length", "is_short"), [(2_900, True), (3_100, False)])
 def test_threads_call_for_long_rows_only(length: int, is_short: bool) -> None:
-    x = elements("float64", (20, length))
+    x = elements("float64", (60, length))
 
-    def thread(v: Array) -> Any:
-        return v.tolist()[0] * 0 + threading.get_ident()
+    def of_an_axis(v: Array, axis: int) -> Any:
+        return np.asarray(v.tolist()).max(axis)
 
-    r = ff.run(x, {"thread": thread, "mean": "mean"}, axis=1, workers=2)
-    assert np.array_equal(r["mean"], ff.run(x, "mean", axis=1)["mean"])
-    assert (set(r["thread"]) == {threading.get_ident()}) is is_short
+    for others in ({}, {"mean": "mean"}, {"another": of_an_axis}):
+        r = ff.run(x, {"thread": identity, **others}, axis=1, workers=2)
+        assert (set(r["thread"]) == {threading.get_ident()}) is is_short
+        assert r.report.why["thread"] == "called for each row: tolist"
+        for key, function in others.items():
+            assert np.array_equal(r[key], ff.run(x, {key: function}, axis=1, workers=1)[key])
 
 
-def test_what_took_long_for_short_rows_has_processes_for_a_remedy() -> None:
-    def slow(v: Array) -> Any:
-        time.sleep(v.tolist()[0])
-        return v[0]
-
-    r = ff.run(np.full((3, 2), 0.1), slow, axis=1)
-    assert r.report.why["slow"].endswith("; the calls are too short for threads: processes=True shares them out")
-    quick = ff.run(np.full((3, 2), 0.0), slow, axis=1)
-    assert "processes" not in quick.report.why["slow"]
+def test_what_took_long_for_short_rows_has_processes_for_a_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
+    told = "its calls are too short for threads: processes=True runs them in several processes"
+    monkeypatch.setattr(functions, "SHORTEST", 0.0)
+    x = elements("float64", (50, 30))
+    x[7, 3] = np.nan
+    function = {"f": lambda v: np.cumsum(v).max(), "g": identity}
+    r = ff.run(x, function, axis=1, workers=2)
+    assert r.report.how == {"f": "partly fused", "g": "plain"}
+    assert r.report.why == {"f": f"called for 1 of 50 rows; {told}", "g": f"called for each row: tolist; {told}"}
+    for options in ({"workers": 1}, {"workers": 2, "processes": True}):
+        assert told not in str(ff.run(x, function, axis=1, **options).report.why)
+    long = elements("float64", (5, 3_100))
+    assert ff.run(long, identity, axis=1, workers=2).report.why == {"identity": "called for each row: tolist"}
 
 
 def test_a_branch_on_an_element_is_not_taken_for_all_rows() -> None:

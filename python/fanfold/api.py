@@ -490,8 +490,7 @@ def run(
     timeout : float, optional
         The number of seconds after which the passes stop and ``TimeoutError`` is raised. Functions that run on their
         own threads and do not return are left behind there, and the message names them. A function that runs alone,
-        with one worker, or for each of many short rows or groups, runs in the calling thread; then the call ends when
-        the function returns.
+        with one worker, or for each short row or group, runs in the calling thread; then the call ends when it returns.
     out : dict of str to numpy.ndarray, optional
         The arrays to write results to, by the names of the results, for kernels that return one item for each element
         (``docs/shapes.md``). Each array must have the dtype and shape of the result (or the shape of `data`, if that

@@ -291,6 +291,8 @@ class Run:
             # The functions need the groups.
             kernels.run(self._workers)
         tasks: list[Task | OfRows] = []
+        # What threads would hold each other up with: this thread calls it when all others are done.
+        in_turn: list[OfRows] = []
         called: list[tuple[Any, str, Called]] = []
         once: list[tuple[Any, Functions]] = []
         for name in names if self._single else []:
@@ -298,7 +300,11 @@ class Run:
             others = self._single
             if of_rows is not None:
                 once.append((name, of_rows))
-                tasks += of_rows.run()
+                calls = of_rows.run()
+                if of_rows.are_short and self._processes is None:
+                    in_turn += calls
+                else:
+                    tasks += calls
                 others = {key: function for key, function in others.items() if key not in of_rows.keys}
             if not others:
                 continue
@@ -328,12 +334,8 @@ class Run:
             called.append((_RECORD, key, function))
             tasks.append(Task(key, asked.called(function, function.first), function.first))
         workers = self._threads(self._data.first)
-        if self._processes is None and not called and all(functions.are_short for _, functions in once):
-            # The calling thread calls them all: threads would wait for each other.
-            workers = 1
-            if kernels.is_wanted():
-                kernels.run(self._workers)
         used, held = call_all(tasks, kernels, workers, self._deadline, self._processes)
+        call_all(in_turn, kernels, 1, self._deadline)
         self._used = max(self._used, used)
         for name, functions_of_rows in once:
             self._take_rows(name, functions_of_rows)

@@ -24,13 +24,14 @@ AT_A_TIME = 65_536
 """The elements of the rows that a thread takes at a time, if a function is called for each row."""
 
 
-THREADS_FROM = 10_000
-"""The elements of a row, on average, from which threads call a function for each row. NumPy releases the GIL for too
-short a time in smaller rows: two threads took 0.9 to 2 times as long as one for `np.sort`, `np.polyfit`, `np.fft.rfft`
-and sums of slices of 50 to 5,000 elements, and 0.5 to 0.8 times as long for 100,000."""
+THREADS_FROM = 3_000
+"""The elements of a row, on average, from which threads call a function for each row. In shorter rows NumPy releases
+the GIL for too short a time. Two threads took so many times as long as one, for `np.polyfit`, `np.sort`, `np.fft.rfft`
+and five sums of slices (medians of 9 pairs, 2 cores): 1.05 to 2.1 for rows of 50 to 1,000 elements, 0.99 to 1.7 for
+2,000, 0.72 to 1.07 for 3,000, 0.62 to 1.09 for 10,000, 0.56 to 0.72 for 100,000."""
 
-SHORT_CALLS = "the calls are too short for threads: processes=True shares them out"
-"""What the report says of a function that took long nevertheless."""
+SHORT_CALLS = "its calls are too short for threads: processes=True runs them in several processes"
+"""What the report says of a function that one thread called, and that took long."""
 
 
 class Part(NamedTuple):
@@ -94,6 +95,8 @@ class Functions:
         self.seconds: list[float] = []
         """The time of each pass."""
         self.workers = 1
+        self.are_short = True
+        """Whether calls for the rows are so short that threads would hold each other up; known after `run`."""
         self._workers = workers
         # What is called for rows in place of a function: itself, or one that is called in a process.
         self._call = call
@@ -107,12 +110,6 @@ class Functions:
     def result(self, call: Call) -> Any:
         """A function's results. Raises the exception of the first row that failed."""
         raise NotImplementedError
-
-    @property
-    def are_short(self) -> bool:
-        """Whether calls for the rows are so short that threads would hold each other up."""
-        sizes = self._sizes()
-        return not sizes.size or float(np.mean(sizes)) < THREADS_FROM
 
     def _sizes(self) -> Array:
         """The number of elements of each row."""
@@ -134,6 +131,7 @@ class Functions:
     def run(self) -> list[OfRows]:
         """Traces the functions, computes what can be computed for all rows, and returns the calls that are left."""
         reason, sizes = self._why_plain(), self._sizes()
+        self.are_short = not sizes.size or float(np.mean(sizes)) < THREADS_FROM
         for call in self._calls:
             call.left = np.ones(sizes.size, np.bool_)
             call.why = reason
@@ -180,14 +178,14 @@ class Functions:
             except Exception as raised:  # noqa: BLE001 - a function can raise anything
                 error = raised
             count, called = call.left.size, np.count_nonzero(call.left)
-            how = "fused"
+            how, is_remote = "fused", any(task.called.is_remote for task in call.tasks)
             if not call.parts:
-                how = "process" if any(task.called.is_remote for task in call.tasks) else "plain"
+                how = "process" if is_remote else "plain"
                 why = f"called for each {self.word}: {why}"
             elif called:
                 how, why = "partly fused", f"called for {called:,} of {count:,} {self.word}s"
             seconds = sum(task.seconds for task in call.tasks)
-            if called and self.are_short and seconds > SHORTEST and how != "process":
+            if self.are_short and self._workers > 1 and not is_remote and seconds > SHORTEST:
                 why = f"{why}; {SHORT_CALLS}"
             copied = sum(task.called.bytes_copied for task in call.tasks)
             if copied:
