@@ -9,7 +9,7 @@ import weakref
 from collections.abc import Callable, Mapping
 from functools import partial
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Never, Self
+from typing import TYPE_CHECKING, Any, Never, Self, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -130,7 +130,7 @@ class Plan:
         usual = workers is None and timeout is None and on_error is _RAISE and out is None and processes is False
         parted = axis is not None or where is not None or weights is not None or by is not None or keepdims is not False
         at_once = usual and not parted and not self._joint
-        if at_once and type(data) is np.ndarray and self._suits(data):
+        if at_once and type(data) is np.ndarray and self._can_run_at_once(data):
             return self._at_once(data, data, NOTHING, begun)
         # Inside a traced function, arguments may be deferred. (Numbers in a list are plain numbers by then.)
         kind: type = type(data)
@@ -140,9 +140,7 @@ class Plan:
             out = read(None, out, "fanfold.run", only_reads=False)
         wrong: list[Exception] = []
         found = opened(data, by, where, weights, axis, problems=wrong)
-        at_once = at_once and not self._plain and found is not None and found.is_an_array
-        at_once = at_once and found is not None and not self._minds_missing(found.first)
-        if at_once and found is not None and not self._native.problems(found.first):
+        if at_once and found is not None and found.is_an_array and self._can_run_at_once(found.first):
             return self._at_once(data, found.first, found.opening, begun)
         given = self._check(found, wrong, workers, on_error, timeout, out, processes, [])
         if found is None:
@@ -163,7 +161,7 @@ class Plan:
     def _at_once(self, given: Data, data: Elements, opening: Opening, begun: float) -> Results:
         """Run kernels over a whole array, and functions over a short one, without other options.
 
-        This gives the result of `Run`, in a third of its time.
+        This gives the result of `Run`: for kernels in a third of its time, for a function in half of it.
         """
         answers, failures, passes, bytes_read, used, each = self._native.run(data, 0, None, {})
         values: dict[Any, Any] = dict(zip(self._named, answers, strict=True))
@@ -172,15 +170,14 @@ class Plan:
         times: dict[Any, float] = {}
         why: dict[Any, str] = {}
         copied = 0
-        calls = called_in_turn(self._plain, data) if self._plain and isinstance(data, np.ndarray) else []
-        for task, called in calls:
-            values[task.key], times[task.key], why[task.key] = task.result, task.seconds, FEW
-            if called.bytes_copied:
-                copied, why[task.key] = copied + called.bytes_copied, f"{FEW}; {COPIED}"
-            if task.error is not None:
-                errors[task.key] = task.error
-                task.error = None
-        if self._plain and len(values) > 1:
+        if self._plain:
+            for task, called in called_in_turn(self._plain, cast("npt.NDArray[Any]", data)):
+                values[task.key], times[task.key], why[task.key] = task.result, task.seconds, FEW
+                if called.bytes_copied:
+                    copied, why[task.key] = copied + called.bytes_copied, f"{FEW}; {COPIED}"
+                if task.error is not None:
+                    errors[task.key] = task.error
+                    task.error = None
             values = {key: values[key] for key in self._order}
         seconds = time.perf_counter() - begun
         ran: Ran = (
@@ -188,9 +185,7 @@ class Plan:
             *(self._order, self._how, why, copied, opening, self._named),
         )
         if errors:
-            errors = {key: errors[key] for key in self._order if key in errors}
-            for key in errors.keys() & self._plain.keys():
-                tell_what_is_missing(errors[key], self._functions[key])
+            errors = self._with_remedies(errors)
             good = {key: value for key, value in values.items() if key not in errors}
             raise_failures(errors, self._plain, Results(good, {}, ran))
         results = Results(values, {}, ran)
@@ -199,10 +194,22 @@ class Plan:
             results._data = weakref.ref(given) if is_whole else nans.remembered(given, (data,))
         return results
 
-    def _suits(self, data: npt.NDArray[Any]) -> bool:
-        """Whether all that is to be done with an array is to run kernels, and to call functions one after the other."""
-        are_called = is_short(data) and not self._fills and data.dtype.names is None
-        return (are_called or not self._plain) and not self._native.problems(data)
+    def _can_run_at_once(self, data: Elements) -> bool:
+        """Whether there is nothing to do but to run kernels, and to call functions one after the other."""
+        if self._plain:
+            is_short_array = type(data) is np.ndarray and is_short(data) and data.dtype.names is None
+            if not is_short_array or self._fills:
+                return False
+        elif type(data) is not np.ndarray and self._minds_missing(data):
+            return False
+        return not self._native.problems(data)
+
+    def _with_remedies(self, errors: Mapping[Any, Exception]) -> dict[Any, Exception]:
+        """Return the failures in the order of the functions, with what their calls lacked."""
+        found = {key: errors[key] for key in self._order if key in errors}
+        for key in found.keys() & self._plain.keys():
+            tell_what_is_missing(found[key], self._functions[key])
+        return found
 
     def _minds_missing(self, data: Elements) -> bool:
         """Whether elements are missing, and functions need those that are there, or kernels an item for each."""

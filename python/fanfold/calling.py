@@ -192,8 +192,7 @@ def called_in_turn(functions: Mapping[Any, Function], data: Array) -> list[tuple
     deadline = deadline_of(None)
     called = {key: Called(function) for key, function in functions.items()}
     tasks = [Task(key, own, data) for key, own in called.items()]
-    deadline.begin(len(tasks))
-    in_turn(tasks, Sweep(None, deadline), deadline)
+    call_all(tasks, Sweep(None, deadline), 1, deadline)
     return list(zip(tasks, called.values(), strict=True))
 
 

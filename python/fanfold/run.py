@@ -15,7 +15,7 @@ import numpy.typing as npt
 from fanfold import _core, checks, columns
 from fanfold.calling import COPIED, Called, Sweep, Task, budget, call_all
 from fanfold.deadline import Deadline
-from fanfold.dict_outputs import joined, tell_what_is_missing
+from fanfold.dict_outputs import joined
 from fanfold.dimensions import Asked, Dimensions
 from fanfold.failures import in_the_name_of_all, raise_failures, raise_problems
 from fanfold.groups import Groups, GroupsAlong
@@ -24,7 +24,7 @@ from fanfold.partition import Kernels, Parts, parts
 from fanfold.results import Ran, Results
 from fanfold.shapes import Rows, refuse_weights
 from fanfold.sources import Elements, Opened, as_array, missing
-from fanfold.tracing.calls import SMALLEST, Place, TracedCalls, why_plain
+from fanfold.tracing.calls import Place, TracedCalls, is_short, why_plain
 from fanfold.tracing.of_rows.calls import OfRows
 from fanfold.tracing.of_rows.functions import Functions, FunctionsOfRows
 from fanfold.tracing.of_rows.groups import FunctionsOfGroups
@@ -405,9 +405,7 @@ class Run:
         others = self._groups, None if is_one else tuple(self._arrays)
         if not self._errors:
             return Results(values, {}, ran, *others)
-        errors = {key: self._errors[key] for key in self._order if key in self._errors}
-        for key in errors.keys() & plan._plain.keys():
-            tell_what_is_missing(errors[key], plan._functions[key])
+        errors = plan._with_remedies(self._errors)
         # The tracebacks of exceptions may keep the frames of this function and of `run` alive.
         self._errors.clear()
         if on_error == "raise":
@@ -543,8 +541,7 @@ class Run:
         return "data" if self._data.is_single else f"data[{checks.shown(name)}]"
 
     def _threads(self, data: Elements) -> int:
-        small = data.size <= SMALLEST and self._processes is None
-        return 1 if small else budget(self._workers)
+        return 1 if is_short(data) and self._processes is None else budget(self._workers)
 
 
 def _processes(deadline: Deadline) -> "Processes | None":

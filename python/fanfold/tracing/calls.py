@@ -191,7 +191,7 @@ def _speaks_of_us(error: Exception) -> bool:
     return any(isinstance(each, StandsIn) or isinstance(type(each), StandsIn) for each in error.args)
 
 
-def is_short(data: Array) -> bool:
+def is_short(data: Array | _core.Source) -> bool:
     """Whether an array has too few elements to be traced."""
     return data.size < SMALLEST
 
