@@ -22,7 +22,7 @@ def functions(value: Any, problems: Problems) -> dict[Any, Any]:
     named: dict[Any, Any] = {}
     if isinstance(value, Mapping):
         for key, function in value.items():
-            resolved = _resolved(function, problems, (key,))
+            resolved = _resolved(function, problems, key)
             if resolved is not None:
                 named[key] = resolved
         return named
@@ -53,8 +53,8 @@ def functions(value: Any, problems: Problems) -> dict[Any, Any]:
     return named
 
 
-def _resolved(function: Any, problems: Problems, place: tuple[Any, ...] = ()) -> Any:
-    """Return the function of a key, if it has one, with a name turned into a kernel. None if it is no function."""
+def _resolved(function: Any, problems: Problems, *key: Any) -> Any:
+    """Return a function, or the kernel of a name; None if it is neither, which is a problem. A dict's have a key."""
     if isinstance(function, str):
         try:
             return _core.Kernel(function)
@@ -67,7 +67,7 @@ def _resolved(function: Any, problems: Problems, place: tuple[Any, ...] = ()) ->
         return function()
     if callable(function):
         return function
-    of_key = "".join(f" (of the key {shown(key)})" for key in place)
+    of_key = f" (of the key {shown(*key)})" if key else ""
     problems.append(TypeError(f"functions: {shown(function)}{of_key} is not a name, a kernel or a callable"))
     return None
 
@@ -163,8 +163,7 @@ def nearest(name: Any, known: Iterable[Any]) -> str | None:
     import difflib
 
     texts = [each for each in known if isinstance(each, str)]
-    is_name = isinstance(name, str) and len(name) <= suggestions.LONGEST
-    close = difflib.get_close_matches(name, texts, 1) if is_name else []
+    close = difflib.get_close_matches(name, texts, 1) if isinstance(name, str) else []
     return close[0] if close else None
 
 

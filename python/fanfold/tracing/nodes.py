@@ -36,7 +36,6 @@ class Node:
         "error",
         "id",
         "inputs",
-        "is_number",
         "known",
         "operation",
         "order",
@@ -59,12 +58,10 @@ class Node:
         self.inputs = inputs
         self.dtype = dtype
         self.shape = shape
-        # Whether it is a single number and not an array.
-        self.is_number = shape == ()
         # How NumPy lays out the elements.
         self.order = order
         # A ufunc chooses its loop by this code: the dtype's number, and whether one item stands for all.
-        self.code: int = 2 * dtype.num + self.is_number
+        self.code: int = 2 * dtype.num + (shape == ())
         # The node's number in the session's graph, once all its inputs are known.
         self.id: int | None = None
         # The number of the node of the same elements in the order of memory, if that is another one.
@@ -80,9 +77,14 @@ class Node:
         self.plain: Callable[[Array], Any] | None = None
 
     @property
+    def is_number(self) -> bool:
+        """Whether it is a single number and not an array."""
+        return self.shape == ()
+
+    @property
     def is_answer(self) -> bool:
         """Whether it is a result, and not a formula that other formulas extend."""
-        return self.is_number or type(self.operation) in (Along, Made)
+        return self.shape == () or type(self.operation) in (Along, Made)
 
 
 def length(node: Node) -> int:

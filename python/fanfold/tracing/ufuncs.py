@@ -280,9 +280,9 @@ def broadcast(trace: Trace, operands: list[Any]) -> tuple[Shape, list[Any]] | No
     """The common shape of operands, and the operands in that shape. None if NumPy must broadcast them, or refuse to."""
     nodes = [each for each in operands if type(each) is Node and not each.is_number]
     shapes: Any = [node.shape for node in nodes]
-    first = shapes[0] if shapes else ()
-    if all(shape is first or shape == first for shape in shapes):
-        return first, operands
+    alike = _common(shapes)
+    if alike is not None:
+        return alike, operands
     if trace.of_rows or any(isinstance(node.shape, Selection) for node in nodes):
         return None
     if not _fits(*shapes):
@@ -335,10 +335,14 @@ def _can_cast(source: np.dtype[Any], target: np.dtype[Any]) -> bool:
 
 def common_shape(*nodes: Node) -> Shape | None:
     """The shape of all but numbers; None if they are not of one."""
-    shapes = [each.shape for each in nodes if not each.is_number]
+    return _common([each.shape for each in nodes if not each.is_number])
+
+
+def _common(shapes: list[Shape]) -> Shape | None:
     if not shapes:
         return ()
-    return shapes[0] if all(each is shapes[0] or each == shapes[0] for each in shapes) else None
+    first = shapes[0]
+    return first if all(each is first or each == first for each in shapes) else None
 
 
 # ---- floating-point exceptions ----
