@@ -550,7 +550,7 @@ def test_a_thread_that_overwrites_the_array_breaks_nothing(dtype: str) -> None:
         writer.start()
         try:
             with np.errstate(all='ignore'):
-                for i in range(9):
+                for i in range(15):
                     policy = ('propagate', 'omit', 'raise')[i % 3]
                     r = ff.run(data, kernels, workers=2, nan_policy=policy, on_error='return')
                     assert list(r) == list(kernels)

@@ -198,3 +198,17 @@ def test_failures_leave_no_memory_behind() -> None:
         fail(30)
         assert used() - before < 4 * MIB, used() - before
     """)
+
+
+def test_a_name_of_a_million_letters_is_unknown_without_a_table_of_its_letters() -> None:
+    # The table took a hundred megabytes; memory that cannot be had there would end the process.
+    limited("""
+        def call():
+            try:
+                ff.run([1.0], 'y' * 10**6)
+            except ValueError as error:
+                return str(error)
+
+        call()
+        assert under(32 * MIB, call).startswith('unknown function "yyy')
+    """)

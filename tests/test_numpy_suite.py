@@ -45,10 +45,6 @@ IGNORED = [
 TWO_WAYS = "not test_std_with_mean_keyword_keepdims_false and not test_var_with_mean_keyword_keepdims_false"
 
 
-# Linear algebra of stacks of small matrices is NumPy's own here, and took three quarters of the time.
-STACKS = "not generalized"
-
-
 def routed(tmp_path: Path, files: list[str], form: str) -> dict[str, dict[str, int]]:
     """Runs files of NumPy's tests and tells what went through `ff.run`; all of them have to pass."""
     report = tmp_path / "report.json"
@@ -62,7 +58,7 @@ def routed(tmp_path: Path, files: list[str], form: str) -> dict[str, dict[str, i
     }
     command = [sys.executable, "-m", "pytest", "-q", "-p", "routed", "-p", "no:cacheprovider", f"--rootdir={tmp_path}"]
     done = subprocess.run(
-        [*command, *options, "-k", f"{TWO_WAYS} and {STACKS}", *paths],
+        [*command, *options, "-k", TWO_WAYS, *paths],
         env=environment,
         cwd=tmp_path,
         capture_output=True,
