@@ -201,7 +201,7 @@ def test_failures_leave_no_memory_behind() -> None:
 
 
 def test_a_name_of_a_million_letters_is_unknown_without_a_table_of_its_letters() -> None:
-    # The table took a hundred megabytes; memory that cannot be had there would end the process.
+    # The table of its letters did not fit; memory that cannot be had there ends the process.
     limited("""
         def call():
             try:
