@@ -343,16 +343,15 @@ def third_party_fused(bench: Bench) -> Measured:
     return Measured(share, None, share, share, share, 1, "%", note)
 
 
-def third_party_answered(bench: Bench) -> Measured:
+def answered(functions: Functions, x: Array, repeats: int) -> Measured:
     """The share of the functions' time by hand that passes and kernels take over.
 
     What is left is what a call on one worker takes beside its passes: NumPy on the elements, other code, tracing.
     """
-    functions, x = third_party.all_of_them(), third_party_array(bench)
     by_hand = left = 0.0
     for name, function in functions.items():
         tasks = []
-        for _ in range(bench.repeats):
+        for _ in range(repeats):
             hand = clock(partial(function, x))
             with timed_passes() as passes:
                 ours = clock(partial(ff.run, x, {name: function}, workers=1))
@@ -363,6 +362,15 @@ def third_party_answered(bench: Bench) -> Measured:
     share = 100.0 * (1 - left / by_hand)
     note = f"of {seconds(by_hand)} by hand, {seconds(left)} are left"
     return Measured(share, None, share, share, share, 1, "%", note)
+
+
+def third_party_answered(bench: Bench) -> Measured:
+    return answered(third_party.all_of_them(), third_party_array(bench), bench.repeats)
+
+
+def toolbox_answered(bench: Bench) -> Measured:
+    job = bench.job("toolbox")
+    return answered(job.functions, job.x, bench.repeats)
 
 
 # ------------------------------------------------------------------------------------------------- processes
@@ -507,6 +515,8 @@ SECTIONS: dict[str, list[Figure]] = {
         Figure("toolbox-threads", _MANY, "a pool of threads", "at least", 2, None, "x", beside("toolbox", "threads")),
         Figure("toolbox-one", f"{_MANY}, one worker", "a loop", "at least", 1.3, None, "x",
                beside("toolbox", "loop", "fanfold, 1 worker")),
+        Figure("toolbox-answered", f"{_MANY}: time that passes and kernels take over", "their time by hand",
+               "at least", 70, None, "%", toolbox_answered),
     ],
     "named": [
         Figure("named-loop", _NAMED, "a loop", "at least", 6, None, "x", beside("named", "loop")),
