@@ -11,6 +11,8 @@ from fanfold.catalogue import kernels
 def keys(functions: Sequence[Any]) -> list[str]:
     """Return the names of functions. Kernels with one name but different parameters are named by their calls."""
     names = [_key(function) for function in functions]
+    if len(set(names)) == len(names):
+        return names
     kinds: dict[str, set[_core.Kernel]] = {}
     for key, function in zip(names, functions, strict=True):
         if isinstance(function, _core.Kernel):
