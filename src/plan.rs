@@ -384,7 +384,7 @@ impl Stage {
         };
         for waiting in &self.waiting {
             let Some(sink) = self.sinks.get(waiting.sink) else { continue };
-            let first = usize::from(!sink.accumulator.sampled());
+            let first = usize::from(!sink.accumulator.sample(0).is_some());
             put(first, format!("{} of {}", sink.accumulator.name(), sink.expression), waiting.who);
             for (later, step) in waiting.then.iter().enumerate() {
                 put(first + 1 + later, (*step).to_owned(), waiting.who);
@@ -395,7 +395,7 @@ impl Stage {
 
     /// Whether there are sinks for which a sample is enough.
     pub fn is_sampled(&self) -> bool {
-        self.sinks.iter().any(|sink| sink.accumulator.sampled())
+        self.sinks.iter().any(|sink| sink.accumulator.sample(0).is_some())
     }
 
     /// Removes and returns the sinks for which a sample is enough, with the requests that wait for them.
@@ -409,7 +409,7 @@ impl Stage {
         };
         let mut places = Vec::with_capacity(self.sinks.len());
         for sink in self.sinks.drain(..) {
-            let is_sampled = sink.accumulator.sampled();
+            let is_sampled = sink.accumulator.sample(0).is_some();
             let stage = if is_sampled { &mut sampled } else { &mut rest };
             places.push((is_sampled, stage.sinks.len()));
             stage.sinks.push(sink);

@@ -129,11 +129,13 @@ def test_a_trimmed_mean_is_that_of_the_elements_between(name: str, part: float) 
     assert answer.tobytes() == ff.run(x, [ff.trim_mean(part), "mean"], workers=1)["trim_mean"].tobytes()
 
 
-def test_order_statistics_share_two_passes_with_everything_else() -> None:
-    functions: list[Any] = [ff.quantile(Q), "median", "iqr", ff.percentile(90), "mean", "std", "min", "max"]
-    assert ff.run(NORMAL, functions).report.passes == 2
-    assert ff.run(NORMAL, [*functions, "median_abs_deviation"]).report.passes == 4
+def test_order_statistics_share_their_passes_with_everything_else() -> None:
+    functions: list[Any] = ["median", "iqr", ff.percentile(90), "mean", "std", "min", "max"]
+    assert ff.run(NORMAL, functions).report.passes == 1
+    assert ff.run(NORMAL, [*functions, "median_abs_deviation"]).report.passes == 2
     assert ff.run(NORMAL[:1000], functions).report.passes == 1
+    many = np.linspace(0, 1, 30)
+    assert ff.run(NORMAL, [*functions, ff.quantile(many)]).report.passes == 2
 
 
 @each_distribution

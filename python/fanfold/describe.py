@@ -1,4 +1,4 @@
-"""`describe`: what people look for first in an array or a table, in one call and two passes over each column.
+"""`describe`: what people look for first in an array or a table, in one call and a pass or two over each column.
 
 (A column of integers of which a group has none takes one more.) Numbers are described by kernels of the catalogue,
 other columns by their labels. Nothing is computed here.

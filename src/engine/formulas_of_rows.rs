@@ -293,7 +293,7 @@ impl<'r, 'a> Run<'r, 'a> {
     fn finish(&self, row: usize, states: &mut States, answers: &mut Answers) -> Result<(), Error> {
         for (place, sink) in states.iter_mut().zip(self.of.stage.sinks()) {
             let state = std::mem::replace(place, Ok(Box::new(())));
-            *place = state.and_then(|state| guarded(|| sink.accumulator.seal(state, true, &Team::alone())));
+            *place = state.and_then(|state| guarded(|| sink.accumulator.seal(state, None, &Team::alone())));
         }
         for (who, value) in self.of.stage.known(self.len as u64) {
             place(row, who, Ok(value), answers);

@@ -135,7 +135,7 @@ impl Pass {
     /// Sweeps over the arrays.
     pub fn run(&self, views: &[View<'_>], workers: &Workers, control: &Control<'_>) -> Result<Swept, Error> {
         let swept = self.sweep(views, workers, control)?;
-        self.seal(swept, true, workers, control)
+        self.seal(swept, None, workers, control)
     }
 
     /// The program that is computed for the sinks.
@@ -167,7 +167,8 @@ impl Pass {
         if len <= SAMPLE {
             return self.run(views, &caller, control);
         }
-        let positions = positions(len);
+        let size = self.sinks.iter().filter_map(|sink| sink.accumulator.sample(len)).max().unwrap_or(SAMPLE);
+        let positions = positions(len, size);
         let used: Vec<usize> = self.sources().collect();
         let numbers: Vec<usize> = self.program.numbers().collect();
         let wanted = |source: usize, view: &View<'_>| used.contains(&source) && view.len() >= len;
@@ -182,11 +183,17 @@ impl Pass {
             .collect();
         let picked: Vec<View<'_>> = picked.iter().map(View::of_buffer).collect();
         let swept = self.sweep(&picked, &caller, control)?;
-        self.seal(swept, false, &caller, control)
+        self.seal(swept, Some(len), &caller, control)
     }
 
-    /// Seals each state.
-    fn seal(&self, swept: Swept, whole: bool, workers: &Workers, control: &Control<'_>) -> Result<Swept, Error> {
+    /// Seals each state: of all elements, or of a sample of so many.
+    fn seal(
+        &self,
+        swept: Swept,
+        sampled: Option<usize>,
+        workers: &Workers,
+        control: &Control<'_>,
+    ) -> Result<Swept, Error> {
         let stopped = Mutex::new(None);
         let jobs = |count: usize, job: &(dyn Fn(usize) + Sync)| {
             if let Err(error) = for_each(workers, count, control, job) {
@@ -195,7 +202,7 @@ impl Pass {
         };
         let team = Team::new(&jobs);
         let seal = |(state, sink): (Result<AnyState, Error>, &Sink)| {
-            state.and_then(|state| guarded(|| sink.accumulator.seal(state, whole, &team)))
+            state.and_then(|state| guarded(|| sink.accumulator.seal(state, sampled, &team)))
         };
         let states = swept.states.into_iter().zip(&self.sinks).map(seal).collect();
         let stopped = lock(&stopped).take();
@@ -209,10 +216,10 @@ impl Pass {
     }
 }
 
-/// The positions of a sample in an array of this length: one in each of [`SAMPLE`] equal parts, at a pseudorandom
-/// place, so that periodic data do not mislead the sample. They are the same for every array of this length.
-fn positions(len: usize) -> Vec<usize> {
-    let part = len / SAMPLE;
+/// The positions of a sample of this size in an array of this length: one in each of so many equal parts, at a
+/// pseudorandom place, so that periodic data do not mislead the sample. They are the same for every such array.
+fn positions(len: usize, size: usize) -> Vec<usize> {
+    let part = len / size;
     let place = |index: usize| {
         // The finaliser of SplitMix64 (Steele, Lea & Flood, OOPSLA 2014).
         let mut hash = (index as u64).wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
@@ -220,8 +227,8 @@ fn positions(len: usize) -> Vec<usize> {
         hash = (hash ^ (hash >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         hash ^= hash >> 31;
         // Parts differ in length by at most one.
-        let start = index * part + index * (len % SAMPLE) / SAMPLE;
+        let start = index * part + index * (len % size) / size;
         start + usize::try_from(hash % part as u64).unwrap_or(0)
     };
-    memory::collected((0..SAMPLE).map(place))
+    memory::collected((0..size).map(place))
 }

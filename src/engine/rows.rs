@@ -294,7 +294,7 @@ impl<'a> Run<'a> {
         for (row, states) in rows.clone().zip(states) {
             for (place, sink) in states.iter_mut().zip(self.pass.sinks()) {
                 let state = std::mem::replace(place, Ok(Box::new(())));
-                *place = state.and_then(|state| guarded(|| sink.accumulator.seal(state, true, &Team::alone())));
+                *place = state.and_then(|state| guarded(|| sink.accumulator.seal(state, None, &Team::alone())));
             }
             for (who, value) in self.stage.known(len as u64) {
                 self.place(row, who, Ok(value), &mut answers.columns);

@@ -34,13 +34,15 @@ pub trait Accumulator: Clone + fmt::Debug + Send + Sync + 'static {
     /// Whether any order of updates and merges gives the same bits. Such a state is kept per worker, not per chunk.
     const ORDER_FREE: bool = false;
 
-    /// Whether some elements from all over the array are enough ([`SAMPLE`] of them). They are taken before
-    /// the sweep, so that what follows from them can still join it.
-    const SAMPLED: bool = false;
-
     /// Whether the position of an element matters: the pass then keeps to the array's own order.
     fn positional(&self) -> bool {
         false
+    }
+
+    /// How many elements from all over an array of this length are enough, if it does not need all. They are taken before
+    /// the sweep, so that what follows from them can still join it. Of arrays of at most [`SAMPLE`] elements it gets all.
+    fn sample(&self, _len: usize) -> Option<usize> {
+        None
     }
 
     /// How far it sees around its elements, if it takes pieces of the array; `None` if it takes blocks.
@@ -69,9 +71,9 @@ pub trait Seals: Accumulator {
     /// What finishes read. It is never merged.
     type Sealed: Send + 'static;
 
-    /// Seals the state of all elements, once for all kernels that share it, on all workers. `whole` is false if the
-    /// state saw only a sample.
-    fn seal(&self, state: Self::State, whole: bool, team: &Team<'_>) -> Self::Sealed;
+    /// Seals the state of all elements, once for all kernels that share it, on all workers. If the state saw only a
+    /// sample, `sampled` tells of how many elements.
+    fn seal(&self, state: Self::State, sampled: Option<usize>, team: &Team<'_>) -> Self::Sealed;
 }
 
 /// How large the pieces of an array are, and how much is seen around each.

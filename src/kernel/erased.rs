@@ -51,8 +51,8 @@ pub trait Erased: fmt::Debug + Send + Sync {
     fn order_free(&self) -> bool;
     /// See [`Accumulator::positional`].
     fn positional(&self) -> bool;
-    /// See [`Accumulator::SAMPLED`].
-    fn sampled(&self) -> bool;
+    /// See [`Accumulator::sample`].
+    fn sample(&self, len: usize) -> Option<usize>;
     /// See [`Accumulator::reach`].
     fn reach(&self) -> Option<Reach>;
     /// See [`Accumulator::init`].
@@ -79,7 +79,7 @@ pub trait Erased: fmt::Debug + Send + Sync {
     /// See [`Accumulator::unify`].
     fn unify(&self, other: &dyn Erased) -> Option<Arc<dyn Erased>>;
     /// See [`Seals::seal`].
-    fn seal(&self, state: AnyState, whole: bool, team: &Team<'_>) -> AnyState;
+    fn seal(&self, state: AnyState, sampled: Option<usize>, team: &Team<'_>) -> AnyState;
     /// For the adapter's own downcast.
     fn as_any(&self) -> &dyn Any;
 }
@@ -157,8 +157,8 @@ impl<A: Accumulator> Erased for A {
         Accumulator::positional(self)
     }
 
-    fn sampled(&self) -> bool {
-        A::SAMPLED
+    fn sample(&self, len: usize) -> Option<usize> {
+        Accumulator::sample(self, len)
     }
 
     fn reach(&self) -> Option<Reach> {
@@ -219,7 +219,7 @@ impl<A: Accumulator> Erased for A {
         Accumulator::unify(self, other).map(|unified| Arc::new(unified) as Arc<dyn Erased>)
     }
 
-    fn seal(&self, state: AnyState, _: bool, _: &Team<'_>) -> AnyState {
+    fn seal(&self, state: AnyState, _: Option<usize>, _: &Team<'_>) -> AnyState {
         state
     }
 
@@ -245,8 +245,8 @@ impl<A: Seals> Erased for Sealing<A> {
         Erased::positional(&self.0)
     }
 
-    fn sampled(&self) -> bool {
-        self.0.sampled()
+    fn sample(&self, len: usize) -> Option<usize> {
+        Accumulator::sample(&self.0, len)
     }
 
     fn reach(&self) -> Option<Reach> {
@@ -276,7 +276,7 @@ impl<A: Seals> Erased for Sealing<A> {
     ) {
         self.0.rows(level, state, block, lens, scratch, &mut |row, state| {
             let own = std::mem::replace(state_mut::<A>(state), Accumulator::init(&self.0));
-            let mut sealed: AnyState = memory::boxed(Seals::seal(&self.0, own, true, &Team::alone()));
+            let mut sealed: AnyState = memory::boxed(Seals::seal(&self.0, own, None, &Team::alone()));
             each(row, &mut sealed);
         });
     }
@@ -294,8 +294,8 @@ impl<A: Seals> Erased for Sealing<A> {
         Accumulator::unify(&self.0, &other.0).map(|unified| Arc::new(Sealing(unified)) as Arc<dyn Erased>)
     }
 
-    fn seal(&self, state: AnyState, whole: bool, team: &Team<'_>) -> AnyState {
-        memory::boxed(Seals::seal(&self.0, taken(state), whole, team))
+    fn seal(&self, state: AnyState, sampled: Option<usize>, team: &Team<'_>) -> AnyState {
+        memory::boxed(Seals::seal(&self.0, taken(state), sampled, team))
     }
 
     fn as_any(&self) -> &dyn Any {

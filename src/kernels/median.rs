@@ -50,7 +50,7 @@ pub(super) static MEDIAN: Entry = Entry {
           Equal to NumPy's to the last bit. NaN if there is a NaN; NaN for an empty array.",
     numpy: "np.median(x)",
     takes: Takes::Averaged,
-    passes: 2,
+    passes: 1,
     resolve: |_, input| median(input, input.values()),
     ..Entry::USUAL
 };

@@ -53,7 +53,7 @@ pub(super) static MEDIAN_ABS_DEVIATION: Entry = Entry {
     numpy: "stats.median_abs_deviation(x, scale=scale, center={'median': np.median, 'mean': np.mean}[center])",
     takes: Takes::Reals,
     examples: &["scale='normal'", "center='mean'", "scale=2.0"],
-    passes: 4,
+    passes: 2,
     resolve: |arguments, input| {
         // Φ⁻¹(3/4): the deviation of a normal distribution of variance 1.
         let (input, scale) = (*input, scale(arguments, 0.674_489_750_196_081_7));
@@ -62,7 +62,7 @@ pub(super) static MEDIAN_ABS_DEVIATION: Entry = Entry {
         } else {
             median(&input, input.values())?
         };
-        let steps = ["counts of the distances from the center", "the distances in the bins that matter"];
+        let steps = ["distances from the center near their median, and counts below"];
         Ok(center.then(steps, move |center| match center {
             Value::Scalar(center, dtype) if center.float().is_nan() => Ok(Answer::Value(Value::float(f64::NAN, dtype))),
             Value::Scalar(center, dtype) => median_deviation(&input, dtype.round(center.float()), scale),

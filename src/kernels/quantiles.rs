@@ -216,7 +216,7 @@ pub(super) static QUANTILE: Entry = Entry {
         "q=1",
     ],
     weighted: true,
-    passes: 2,
+    passes: 1,
     resolve: |arguments, input| quantiles(arguments, input, 1.0),
     ..Entry::USUAL
 };
@@ -245,7 +245,7 @@ pub(super) static PERCENTILE: Entry = Entry {
     answers: Shape::Quantiles,
     examples: &["q=[5, 95]", "q=37.5, method='hazen'"],
     weighted: true,
-    passes: 2,
+    passes: 1,
     resolve: |arguments, input| quantiles(arguments, input, 100.0),
     ..Entry::USUAL
 };
@@ -283,7 +283,7 @@ pub(super) static IQR: Entry = Entry {
     numpy: "stats.iqr(x, rng=rng, scale=scale, interpolation=interpolation)",
     takes: Takes::Quantities,
     examples: &["rng=(10.0, 90.0)", "scale='normal'", "interpolation='midpoint'"],
-    passes: 2,
+    passes: 1,
     resolve: |arguments, input| {
         let &Argument::Pair([low, high], _) = arguments.get("rng") else { unreachable!("the range is checked") };
         let both = Argument::Floats(Arc::new(vec![low, high]), DType::Float64);

@@ -112,7 +112,7 @@ impl<T: Ordered> Seals for Best<T> {
     /// The best candidates, in order.
     type Sealed = Vec<Candidate>;
 
-    fn seal(&self, mut state: Candidates, _: bool, _: &Team<'_>) -> Vec<Candidate> {
+    fn seal(&self, mut state: Candidates, _: Option<usize>, _: &Team<'_>) -> Vec<Candidate> {
         self.select(&mut state);
         state.kept.sort_unstable();
         state.kept

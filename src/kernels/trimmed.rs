@@ -89,7 +89,7 @@ pub(super) static TRIM_MEAN: Entry = Entry {
     numpy: "stats.trim_mean(x, proportiontocut=proportiontocut, axis=None)",
     takes: Takes::Reals,
     examples: &["proportiontocut=0.25", "proportiontocut=0", "proportiontocut=0.49"],
-    passes: 3,
+    passes: 2,
     resolve: trim_mean,
     ..Entry::USUAL
 };

@@ -138,7 +138,7 @@ impl<T: Ordered, E: Sorts> Accumulator for Sort<T, E> {
 impl<T: Ordered, E: Sorts> Seals for Sort<T, E> {
     type Sealed = Sorted<E>;
 
-    fn seal(&self, mut state: Buckets<E>, _: bool, team: &Team<'_>) -> Sorted<E> {
+    fn seal(&self, mut state: Buckets<E>, _: Option<usize>, team: &Team<'_>) -> Sorted<E> {
         team.each(&mut state, |_, parts| {
             let mut all = memory::joined(parts);
             all.sort_unstable();

@@ -142,7 +142,7 @@ impl<T: Ordered> Seals for Collect<T> {
     /// The elements in order; `None` if there are more than expected.
     type Sealed = Option<Vec<T>>;
 
-    fn seal(&self, state: Collected<T>, _: bool, _: &Team<'_>) -> Option<Vec<T>> {
+    fn seal(&self, state: Collected<T>, _: Option<usize>, _: &Team<'_>) -> Option<Vec<T>> {
         let Collected { mut items, is_over } = state;
         items.sort_unstable_by_key(|item| item.key());
         (!is_over).then_some(items)

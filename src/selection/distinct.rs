@@ -56,12 +56,12 @@ pub(crate) fn distinct<T: Ordered>(
 impl<T: Ordered> Wanted<T> {
     fn sampled(self) -> Request {
         let then = vec!["counts of values, or an order"];
-        Request::sealed(self.expression.clone(), Sample::default(), then, move |sample: &Sampled<T>| {
-            let Some(map) = &sample.map else {
+        Request::sealed(self.expression.clone(), Sample::near(Vec::new()), then, move |sample: &Sampled<T>| {
+            let Some(map) = sample.map() else {
                 let keys = sample.keys_in_order();
                 return self.finish(&keys.iter().map(|&key| (T::of_key(key).canonical().key(), 1)));
             };
-            let (wanted, map) = (self.clone(), Arc::clone(map));
+            let wanted = self.clone();
             Ok(Answer::Next(if map.has_single_keys() {
                 wanted.counted(Arc::clone(&map), Some(map))
             } else if sample.values() <= ROOM / 2 {

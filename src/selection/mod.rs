@@ -1,6 +1,12 @@
 //! Order statistics: the exact elements at given ranks, without sorting or copying the array.
 //!
-//! 1. A sample shows how the elements are distributed; a [`Map`] into bins is fitted to it.
+//! 1. A sample shows how the elements are distributed.
+//! 2. A sweep collects the elements near the requested ranks, and counts those below ([`Near`]). This nearly always
+//!    determines the elements at the ranks.
+//!
+//! Where it does not, and where many ranks are requested, or where too many elements are near them, bins are counted:
+//!
+//! 1. A [`Map`] into bins is fitted to the sample.
 //! 2. A sweep counts the elements of each bin ([`Count`]). This determines which bins hold the requested ranks.
 //! 3. A sweep collects the few elements of those bins ([`Collect`]) and sorts them.
 //!
@@ -22,6 +28,7 @@ mod count;
 mod distinct;
 mod map;
 mod method;
+mod near;
 mod ranks;
 mod sample;
 mod value_table;
@@ -32,13 +39,14 @@ use std::sync::Arc;
 use crate::dtype::Ordered;
 use crate::error::Error;
 use crate::expr::Expression;
-use crate::kernel::{Answer, Request};
+use crate::kernel::{Accumulator, Answer, Request};
 use crate::memory;
 use crate::value::Value;
 use buckets::{Sort, Sorted};
 use collect::Collect;
 use count::{Count, Counts};
 use map::Map;
+use near::{Found, Near};
 use sample::{Sample, Sampled};
 
 pub(crate) use buckets::Sorts;
@@ -62,9 +70,9 @@ pub(crate) fn sorted<T: Ordered, E: Sorts>(
         return sorted_by::<T, E>(expression, Arc::new(map), omits, finish);
     }
     let then = vec!["the order of all elements"];
-    Request::sealed(expression.clone(), Sample::default(), then, move |sample: &Sampled<T>| {
+    Request::sealed(expression.clone(), Sample::near(Vec::new()), then, move |sample: &Sampled<T>| {
         // This also holds for few elements, because a sample has no positions.
-        let map = sample.map.clone().unwrap_or_else(|| Arc::new(Map::one_bin()));
+        let map = sample.map().unwrap_or_else(|| Arc::new(Map::one_bin()));
         Ok(Answer::Next(sorted_by(expression.clone(), map, omits, Arc::clone(&finish))))
     })
 }
@@ -85,6 +93,9 @@ fn sorted_by<T: Ordered, E: Sorts>(
 fn limit(len: u64) -> u64 {
     (len / 64).max(32_768)
 }
+
+/// A number of elements that stands for any.
+const NOMINAL: u64 = 1 << 40;
 
 /// The requested ranks, counted from 0, for this number of elements.
 type Wanted = dyn Fn(u64) -> Vec<u64> + Send + Sync;
@@ -139,6 +150,8 @@ struct Selection<T> {
     wanted: Arc<Wanted>,
     finish: Arc<Finish<T>>,
     map: Option<Arc<Map<T>>>,
+    /// Whether the elements were not near the ranks, so that bins have to be counted.
+    is_far: bool,
     /// How often bins have been counted.
     rounds: u32,
 }
@@ -151,7 +164,14 @@ pub(crate) fn select<T: Ordered>(
     wanted: impl Fn(u64) -> Vec<u64> + Send + Sync + 'static,
     finish: impl Fn(&Picked<T>) -> Result<Answer, Error> + Send + Sync + 'static,
 ) -> Request {
-    let selection = Selection { expression, wanted: Arc::new(wanted), finish: Arc::new(finish), map: None, rounds: 0 };
+    let selection = Selection {
+        expression,
+        wanted: Arc::new(wanted),
+        finish: Arc::new(finish),
+        map: None,
+        is_far: false,
+        rounds: 0,
+    };
     match Map::of_every_key() {
         Some(map) => selection.count(Arc::new(map)),
         None => selection.sample(),
@@ -160,18 +180,40 @@ pub(crate) fn select<T: Ordered>(
 
 impl<T: Ordered> Selection<T> {
     fn sample(self) -> Request {
-        let then = vec!["counts of bins that suit the sample", "the elements of the bins that matter"];
-        Request::sealed(self.expression.clone(), Sample::default(), then, move |sample: &Sampled<T>| {
-            let selection = Selection { map: sample.map.clone(), ..self.clone() };
-            match &sample.map {
-                None => selection.all(sample),
-                // After a NaN in the sample, nothing has to be counted.
-                Some(_) if sample.items.last().is_some_and(|last| last.is_missing()) => {
-                    (selection.finish)(&Picked::nothing(sample.items.len() as u64))
-                }
+        let sample = Sample::near(if self.is_far { Vec::new() } else { self.ranks(NOMINAL) });
+        let then = if sample.tells_ranges() {
+            vec![Near::<T>::NAME]
+        } else {
+            vec!["counts of bins that suit the sample", "the elements of the bins that matter"]
+        };
+        Request::sealed(self.expression.clone(), sample, then, move |sample: &Sampled<T>| {
+            if sample.is_whole() {
+                return self.all(sample);
+            }
+            // After a NaN in the sample, nothing has to be counted.
+            if sample.items.last().is_some_and(|last| last.is_missing()) {
+                return (self.finish)(&Picked::nothing(sample.items.len() as u64));
+            }
+            if let Some(near) = Near::to(&self.ranks(NOMINAL), sample).filter(|_| sample.tells_ranges && !self.is_far) {
+                return Ok(Answer::Next(self.clone().near(near)));
+            }
+            let selection = Selection { map: sample.map(), ..self.clone() };
+            Ok(Answer::Next(match sample.map() {
+                Some(map) if !sample.is_thin() => selection.count(map),
                 // A mask has left so few elements that all of them can be collected.
-                Some(_) if sample.is_thin() => Ok(Answer::Next(selection.collect_all())),
-                Some(map) => Ok(Answer::Next(selection.count(Arc::clone(map)))),
+                _ => selection.collect_all(),
+            }))
+        })
+    }
+
+    fn near(self, near: Near<T>) -> Request {
+        Request::chain(self.expression.clone(), near, Vec::new(), move |found: &Found<T>| {
+            if found.missing {
+                return (self.finish)(&Picked::nothing(found.len));
+            }
+            match found.at(&self.ranks(found.len)) {
+                Some(items) => (self.finish)(&Picked { len: found.len, missing: false, items }),
+                None => Ok(Answer::Next(Selection { is_far: true, ..self.clone() }.sample())),
             }
         })
     }

@@ -61,8 +61,8 @@ pub(crate) fn ranks<T: Ordered>(expression: Expression, omits: bool, ties: Ties,
         return by(Arc::new(map));
     }
     let then = vec![<Ranks<T> as Accumulator>::NAME];
-    Request::sealed(expression, Sample::default(), then, move |sample: &Sampled<T>| {
-        Ok(Answer::Next(by(sample.map.clone().unwrap_or_else(|| Arc::new(Map::one_bin())))))
+    Request::sealed(expression, Sample::near(Vec::new()), then, move |sample: &Sampled<T>| {
+        Ok(Answer::Next(by(sample.map().unwrap_or_else(|| Arc::new(Map::one_bin())))))
     })
 }
 
@@ -100,8 +100,8 @@ impl<T: Ordered> Seals for Ranks<T> {
     /// Nothing: the ranks are written to the output.
     type Sealed = ();
 
-    fn seal(&self, state: Self::State, whole: bool, team: &Team<'_>) {
-        let sorted = self.sort.seal(state, whole, team);
+    fn seal(&self, state: Self::State, sampled: Option<usize>, team: &Team<'_>) {
+        let sorted = self.sort.seal(state, sampled, team);
         let last = sorted.buckets.iter().rfind(|bucket| !bucket.is_empty()).and_then(|bucket| bucket.last());
         let missing = last.is_some_and(|(key, _)| T::of_key(*key).is_missing());
         if missing || sorted.len() < self.output.len() {

@@ -1,27 +1,44 @@
-//! A sample of elements from the whole array, in order, and the map fitted to it.
+//! A sample of elements from the whole array, in order, and the map that is fitted to it where bins are counted.
 
 use std::marker::PhantomData;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use crate::dtype::Ordered;
 use crate::grid::SAMPLE;
 use crate::kernel::{Accumulator, Items, Seals, Team};
 use crate::memory;
 use crate::selection::map::Map;
+use crate::selection::near::are_few;
 use crate::simd::Simd;
 
 /// Up to this number of ranks, finding them one by one is faster than sorting.
 const FEW: usize = 8;
 
 /// Keeps the elements that it gets.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(super) struct Sample<T> {
+    /// The ranks among [`NOMINAL`] elements near which all who share the sample want elements, in order.
+    ranks: Vec<u64>,
     item: PhantomData<fn(T)>,
 }
 
-impl<T> Default for Sample<T> {
-    fn default() -> Sample<T> {
-        Sample { item: PhantomData }
+/// Elements in the largest sample.
+const LARGE: usize = 4 * SAMPLE;
+
+impl<T> Sample<T> {
+    /// The sample for elements near these ranks; without ranks, it is only there for its map.
+    pub(super) fn near(ranks: Vec<u64>) -> Sample<T> {
+        Sample { ranks, item: PhantomData }
+    }
+
+    /// Whether ranges of elements follow from it, rather than a map.
+    pub(super) fn tells_ranges(&self) -> bool {
+        !self.ranks.is_empty() && are_few(&self.ranks)
+    }
+
+    /// The larger it is, the fewer elements are near a rank; for a map, [`SAMPLE`] elements are enough.
+    fn size(&self, len: usize) -> usize {
+        if self.tells_ranges() { (len / 256).clamp(SAMPLE, LARGE) } else { SAMPLE }
     }
 }
 
@@ -30,8 +47,11 @@ impl<T> Default for Sample<T> {
 pub(super) struct Sampled<T> {
     /// In order, unless these are all elements: then a kernel that needs few ranks does not sort them.
     pub(super) items: Vec<T>,
-    /// The map fitted to the elements; `None` if these are all elements.
-    pub(super) map: Option<Arc<Map<T>>>,
+    /// As one of how many elements each was taken, with those that a mask leaves out; `None` if these are all.
+    one_of: Option<f64>,
+    /// See [`Sample::tells_ranges`].
+    pub(super) tells_ranges: bool,
+    map: OnceLock<Arc<Map<T>>>,
 }
 
 impl<T: Ordered> Sampled<T> {
@@ -46,26 +66,25 @@ impl<T: Ordered> Sampled<T> {
         keys
     }
 
+    /// Whether these are all elements.
+    pub(super) fn is_whole(&self) -> bool {
+        self.one_of.is_none()
+    }
+
+    /// The map fitted to the elements; `None` if these are all.
+    pub(super) fn map(&self) -> Option<Arc<Map<T>>> {
+        let fitted = || Arc::new(Map::fitted(&memory::collected(self.items.iter().map(|item| item.key()))));
+        self.one_of.map(|_| Arc::clone(self.map.get_or_init(fitted)))
+    }
+
     /// The elements at some ranks; the ranks are in order.
     pub(super) fn at(&self, ranks: &[u64]) -> Vec<(u64, T)> {
-        let mut keys = self.keys();
-        if ranks.len() > FEW {
-            keys.sort_unstable();
-        }
-        let (mut rest, mut below) = (keys.as_mut_slice(), 0);
-        let mut found = memory::with_room(ranks.len());
-        for &rank in ranks {
-            let Some(place) = usize::try_from(rank - below).ok().filter(|place| *place < rest.len()) else { break };
-            if ranks.len() > FEW {
-                found.push((rank, T::of_key(rest[place])));
-                continue;
-            }
-            // Elements below a rank cannot have one of the next ranks.
-            let (_, &mut key, above) = rest.select_nth_unstable(place);
-            found.push((rank, T::of_key(key)));
-            (rest, below) = (above, rank + 1);
-        }
-        found
+        memory::collected(ranks.iter().copied().zip(picked(self.keys(), ranks)))
+    }
+
+    /// About how many elements there are without those that a mask leaves out.
+    pub(super) fn expected_len(&self) -> f64 {
+        self.one_of.unwrap_or(1.0) * self.items.len() as f64
     }
 
     /// The number of distinct values.
@@ -79,6 +98,27 @@ impl<T: Ordered> Sampled<T> {
     }
 }
 
+/// The elements at some ranks among these keys; the ranks are in order. Ends with the first rank that does not exist.
+pub(super) fn picked<T: Ordered>(mut keys: Vec<u64>, ranks: &[u64]) -> Vec<T> {
+    if ranks.len() > FEW {
+        keys.sort_unstable();
+    }
+    let (mut rest, mut below) = (keys.as_mut_slice(), 0);
+    let mut found = memory::with_room(ranks.len());
+    for &rank in ranks {
+        let Some(place) = usize::try_from(rank - below).ok().filter(|place| *place < rest.len()) else { break };
+        if ranks.len() > FEW {
+            found.push(T::of_key(rest[place]));
+            continue;
+        }
+        // Elements below a rank cannot have one of the next ranks.
+        let (_, &mut key, above) = rest.select_nth_unstable(place);
+        found.push(T::of_key(key));
+        (rest, below) = (above, rank + 1);
+    }
+    found
+}
+
 impl<T: Ordered> Accumulator for Sample<T> {
     const NAME: &'static str = "sample";
 
@@ -86,7 +126,10 @@ impl<T: Ordered> Accumulator for Sample<T> {
     type State = Vec<T>;
 
     const ORDER_FREE: bool = true;
-    const SAMPLED: bool = true;
+
+    fn sample(&self, len: usize) -> Option<usize> {
+        Some(self.size(len))
+    }
 
     fn init(&self) -> Vec<T> {
         Vec::new()
@@ -101,24 +144,27 @@ impl<T: Ordered> Accumulator for Sample<T> {
         memory::extend(state, next);
     }
 
-    fn unify(&self, _: &Self) -> Option<Self> {
-        Some(*self)
+    fn unify(&self, other: &Self) -> Option<Self> {
+        let mut ranks = memory::joined(&[memory::copied(&self.ranks), memory::copied(&other.ranks)]);
+        ranks.sort_unstable();
+        ranks.dedup();
+        Some(Sample::near(ranks))
     }
 }
 
 impl<T: Ordered> Seals for Sample<T> {
     type Sealed = Sampled<T>;
 
-    fn seal(&self, items: Vec<T>, whole: bool, _: &Team<'_>) -> Sampled<T> {
-        let mut sampled = Sampled { items, map: None };
-        if whole {
+    fn seal(&self, items: Vec<T>, of: Option<usize>, _: &Team<'_>) -> Sampled<T> {
+        let one_of = of.map(|of| of as f64 / self.size(of) as f64);
+        let mut sampled = Sampled { items, one_of, tells_ranges: self.tells_ranges(), map: OnceLock::new() };
+        if sampled.is_whole() {
             return sampled;
         }
         let keys = sampled.keys_in_order();
         for (item, &key) in sampled.items.iter_mut().zip(&keys) {
             *item = T::of_key(key);
         }
-        sampled.map = Some(Arc::new(Map::fitted(&keys)));
         sampled
     }
 }

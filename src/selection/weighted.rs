@@ -73,7 +73,7 @@ impl Accumulator for InOrder {
 impl Seals for InOrder {
     type Sealed = Runs;
 
-    fn seal(&self, state: Pairs, _: bool, team: &Team<'_>) -> Runs {
+    fn seal(&self, state: Pairs, _: Option<usize>, team: &Team<'_>) -> Runs {
         let Pairs { chunks: mut runs, missing } = state;
         team.each(&mut runs, |_, run| {
             // Sorts by the weights as well: otherwise the last bits of the sums would depend on the order of equal

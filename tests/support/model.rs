@@ -63,7 +63,7 @@ pub(crate) fn answers(plan: &Plan, view: &View<'_>, sweep: impl Fn(&View<'_>, &S
         let state = |sink: &Sink| {
             let state = sweep(&order_of(view, sink), sink);
             // A sink for which a sample is enough may as well see everything.
-            Ok(sink.accumulator.seal(state, true, &Team::alone()))
+            Ok(sink.accumulator.seal(state, None, &Team::alone()))
         };
         let states: Vec<_> = stage.sinks().iter().map(state).collect();
         let mut next = Stage::default();

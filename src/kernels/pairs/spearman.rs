@@ -76,7 +76,7 @@ impl Seals for Ranked {
     /// The joint moments of the ranks.
     type Sealed = JointState;
 
-    fn seal(&self, state: Vec<Vec<Pair>>, _: bool, team: &Team<'_>) -> JointState {
+    fn seal(&self, state: Vec<Vec<Pair>>, _: Option<usize>, team: &Team<'_>) -> JointState {
         let mut pairs = memory::joined(&state);
         drop(state);
         if self.omits {
