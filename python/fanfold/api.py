@@ -19,11 +19,12 @@ from fanfold.accepted import Data
 from fanfold.calling import COPIED, Called, budget, called_in_turn
 from fanfold.deadline import UNLIMITED, deadline_of
 from fanfold.dict_outputs import filling, tell_what_is_missing, wants_dict
-from fanfold.failures import in_the_name_of_all, raise_failures, raise_problems, show_at_the_call, shown_at_the_call
+from fanfold.failures import in_the_name_of_all, raise_failures, raise_problems
 from fanfold.results import Ran, Results
 from fanfold.run import Run
 from fanfold.shapes import Axis, item_arrays
 from fanfold.sources import NOTHING, Elements, Opened, Opening, missing, opened
+from fanfold.tracebacks import raise_on_purpose, show_at_the_call, shown_at_the_call
 from fanfold.tracing.calls import FEW, TracedCalls, is_short, why_plain
 from fanfold.tracing.explain import explained
 from fanfold.tracing.fallback import read
@@ -406,9 +407,10 @@ class Pool:
         if self._closed:
             problems.append(ValueError(f"workers is {self!r}, which was closed: run inside its with block"))
 
+    @shown_at_the_call
     def __enter__(self) -> Self:
         if self._closed:
-            raise ValueError(f"{self!r} was closed: make a new one")
+            raise_on_purpose(ValueError(f"{self!r} was closed: make a new one"))
         return self
 
     def __exit__(

@@ -6,8 +6,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from fanfold.api import run
-from fanfold.failures import show_at_the_call
 from fanfold.results import Results
+from fanfold.tracebacks import show_at_the_call
 
 if TYPE_CHECKING:
     from fanfold.futures import RunFuture

@@ -14,10 +14,11 @@ import numpy.typing as npt
 from fanfold import _core, checks
 from fanfold.accepted import Data
 from fanfold.api import Plan, Pool, run
-from fanfold.failures import raise_problems, shown_at_the_call
+from fanfold.failures import raise_problems
 from fanfold.labels import Labels, labels
 from fanfold.results import Ran, Results
 from fanfold.sources import KINDS, Elements, Opening, apart, opened
+from fanfold.tracebacks import raise_on_purpose, shown_at_the_call
 
 QUARTERS = {"25%": 0.25, "50%": 0.5, "75%": 0.75}
 
@@ -108,7 +109,7 @@ def describe(data: Data, by: Any = None, *, workers: "int | Pool | None" = None)
         except (TypeError, ValueError) as error:
             if not is_table:
                 raise
-            described, reason = ({}, str(error)) if of_groups is not None else _labels(column)
+            described, reason = ({}, str(error).removeprefix("data ")) if of_groups is not None else _labels(column)
             if reason:
                 left_out[name] = reason
         for row, value in described.items():
@@ -156,7 +157,7 @@ def _elements(column: Any) -> Elements:
     found = opened(column, problems=problems)
     raise_problems(problems, "the data cannot be described")
     if found is None or found.first.dtype.kind not in KINDS:
-        raise TypeError(f"has dtype {getattr(column, 'dtype', '?')}, which holds no numbers")
+        raise_on_purpose(TypeError(f"data has dtype {getattr(column, 'dtype', '?')}, which holds no numbers"))
     return found.first
 
 
