@@ -18,8 +18,8 @@ pub enum Error {
     UnknownKernel {
         /// The requested name, as the caller would write it.
         name: String,
-        /// The most similar name in the catalogue, if one is similar.
-        nearest: Option<&'static str>,
+        /// The kernel that is meant by it, if it is clear.
+        meant: Option<&'static str>,
     },
     /// The kernel has no such parameter.
     UnknownParameter {
@@ -175,14 +175,11 @@ impl fmt::Display for Error {
     #[allow(clippy::too_many_lines)] // one or two lines per variant
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Error::UnknownKernel { name, nearest } => {
-                write!(f, "unknown function \"{name}\"")?;
-                match nearest {
-                    Some(nearest) => write!(f, ": did you mean '{nearest}'?"),
-                    None => {
-                        write!(f, ": fanfold.kernels() lists the names; any other function can be passed as a callable")
-                    }
-                }
+            Error::UnknownKernel { name, meant: Some(meant) } => {
+                write!(f, "unknown function \"{name}\": did you mean '{meant}'?")
+            }
+            Error::UnknownKernel { name, meant: None } => {
+                write!(f, "unknown function \"{name}\": kernels::CATALOGUE lists the names")
             }
             Error::UnknownParameter { kernel, parameter, accepted } if accepted.is_empty() => {
                 write!(f, "'{kernel}' has no parameter '{parameter}': it takes none")
