@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import fanfold as ff
-from fanfold.show import layout, pictures, plans, text
+from fanfold.show import layout, pictures, text
 
 x = np.random.default_rng(1).standard_normal(20_000)
 TABLE = {"price": x * 100, "count": (x * 10).astype(int)}
@@ -315,9 +315,20 @@ def test_plans_show_their_passes_as_rows() -> None:
         "                         extrema of x            histogram\n"
         "  pass 2 over float64    histogram between them  histogram"
     )
-    # A comma of a key's own is not between keys.
-    lines = "pass 1\n  bins -> histogram(5, range=[0, 1])\n  moments -> std(ddof=1), mean"
-    assert [row.detail for row in plans.rows(lines)] == ["histogram(5, range=[0, 1])", "std(ddof=1), mean (shared)"]
+    assert repr(ff.plan({"a -> b: c, d (e)": "mean", 4: spread}, like="f4")) == (
+        "Plan: 2 functions\n"
+        "  pass 1 over float32  moments of x  a -> b: c, d (e)\n"
+        "  function             4             called to see what it asks for: like=x shows…"
+    )
+    assert repr(ff.plan({"a (b)": "mean"}, like="M8[s]")).splitlines()[1].split("  ")[1:4] == [
+        *("cannot run", "a (b)", "'mean' does not support an array of dtype dateti…"),
+    ]
+
+
+def test_keys_that_are_no_text_are_explained() -> None:
+    plan = ff.plan({1: spread, (2, "b"): spread, 3: "max"}, like=np.linspace(0, 1, 200_000))
+    assert "  mean of x -> 1, (2, 'b')" in plan.explain().splitlines()
+    assert "  max of x -> 3" in plan.explain().splitlines()
 
 
 def test_a_plan_calls_no_function_to_show_itself_and_shows_what_was_explained() -> None:

@@ -19,6 +19,7 @@ from fanfold.accepted import Data
 from fanfold.calling import COPIED, Called, budget, called_in_turn
 from fanfold.deadline import UNLIMITED, deadline_of
 from fanfold.dict_outputs import filling, tell_what_is_missing, wants_dict
+from fanfold.explanation import Explanation, Pass, Remark, Step, as_lines
 from fanfold.failures import in_the_name_of_all, raise_failures, raise_problems
 from fanfold.results import Ran, Results
 from fanfold.run import Run
@@ -88,7 +89,7 @@ class Plan:
         self._array = checks.kept(like) if plain and isinstance(like, np.ndarray) else None
         self._named = kernels
         # What the functions did when they were last called to be explained.
-        self._explained = ""
+        self._explained: Explanation = []
         self._order = tuple(self._functions)
         self._keys = (*kernels, *self._plain)
         self._kernels = list(kernels.values())
@@ -295,26 +296,26 @@ class Plan:
           histogram between them -> histogram
         """
         if self._array is not None and why_plain(self._array) is None:
-            told: list[str] = []
+            told: list[Pass | Remark] = []
             kernels = list(self._named.items())
             # Passes wait for all functions: which functions they serve does not depend on how long others take.
             traced = self._traced_calls(self._array, math.inf)
             traced.run(lambda: told.extend(explained(traced, kernels)))
-            self._explained = "\n".join(told)
-        return self._explained or self._foreseen()
+            self._explained = told
+        return "\n".join(as_lines(self._explained or self._foreseen()))
 
-    def _foreseen(self) -> str:
+    def _foreseen(self) -> Explanation:
         """Explain what is known before any function is called."""
         kernels = list(map(str, self._keys[: len(self._kernels)]))
         like = np.dtype(np.float64) if self._like is None else self._like
         reason = None if self._array is None else why_plain(self._array)
         remedy = "like=x shows it" if self._array is None else "explain() does it"
-        lines = [self._native.explain(kernels, like).rstrip()]
-        if reason is None:
-            lines += [f"function: {key}, called to see what it asks for ({remedy})" for key in self._plain]
-        else:
-            lines += [f"plain: {key} ({reason})" for key in self._plain]
-        return "\n".join(line for line in lines if line)
+        known, passes, refused = self._native.explain(kernels, like)
+        found: list[Pass | Remark] = [Remark("known from the length", known, "")] if known else []
+        found += [Pass(name, [Step(*step) for step in steps]) for name, steps in passes]
+        found += [Remark("cannot run", [key], why) for key, why in refused]
+        how, why = ("function", f"called to see what it asks for: {remedy}") if reason is None else ("plain", reason)
+        return [*found, *(Remark(how, [str(key)], why) for key in self._plain)]
 
     def __repr__(self) -> str:
         from fanfold.show import plans
