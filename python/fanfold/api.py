@@ -24,6 +24,7 @@ from fanfold.failures import in_the_name_of_all, raise_failures, raise_problems
 from fanfold.results import Ran, Results
 from fanfold.run import Run
 from fanfold.shapes import Axis, item_arrays
+from fanfold.signatures import with_parameters_of
 from fanfold.sources import NOTHING, Elements, Opened, Opening, missing, opened
 from fanfold.tracebacks import raise_on_purpose, show_at_the_call, shown_at_the_call
 from fanfold.tracing.calls import FEW, TracedCalls, is_short, why_plain
@@ -394,15 +395,17 @@ class Pool:
         options |= {"on_error": on_error, "timeout": timeout, "out": out, "processes": processes, "progress": progress}
         return run(data, functions, workers=self, nan_policy=nan_policy, **options, **others)
 
+    # The method, not the function: a pool's calls take no workers.
+    @with_parameters_of(run, "concurrent.futures.Future")
     @shown_at_the_call
-    def submit(self, data: Data, functions: Functions | None = None, **options: Any) -> "RunFuture":
+    def submit(self, *data_and_functions: Any, **options: Any) -> "RunFuture":
         """Call `fanfold.submit` with this pool's workers."""
         problems: list[Exception] = []
         self._check(problems)
         raise_problems(problems, "the call cannot be run")
         from fanfold.futures import submitted
 
-        return submitted(partial(self.run, data, functions, **options))
+        return submitted(partial(self.run, *data_and_functions, **options))
 
     def _check(self, problems: list[Exception]) -> None:
         if self._closed:
