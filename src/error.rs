@@ -218,7 +218,8 @@ impl fmt::Display for Error {
             }
             Error::FoundNan { count, dtype } => write!(
                 f,
-                "nan_policy='raise' and the array holds {count} {}: clean it, or pass nan_policy='omit' or 'propagate'",
+                "nan_policy='raise' and the array holds {} {}: clean it, or pass nan_policy='omit' or 'propagate'",
+                grouped(count),
                 dtype.missing()
             ),
             Error::Overflow { kernel, dtype, remedy } => {
@@ -239,14 +240,14 @@ impl fmt::Display for Error {
                     write!(f, "{}'{kernel}'", if index == 0 { "" } else { ", " })?;
                 }
                 if !others.is_empty() {
-                    write!(f, " and {} more", others.len())?;
+                    write!(f, " and {} more", grouped(&others.len()))?;
                 }
                 write!(
                     f,
                     "{}{} bytes of memory could not be allocated: pass less data or fewer functions at a time, or \
                      raise the limit of the process's memory",
                     if kernels.is_empty() { "" } else { ": " },
-                    grouped(*bytes)
+                    grouped(bytes)
                 )
             }
             Error::SeveralArrays { kernel } => {
@@ -296,7 +297,7 @@ fn number(x: f64) -> String {
 const SHOWN: usize = 8;
 
 /// An integer with its digits grouped by three.
-pub(crate) fn grouped(number: usize) -> String {
+fn grouped(number: &impl ToString) -> String {
     let digits = number.to_string();
     let mut text = String::new();
     for (index, digit) in digits.chars().enumerate() {

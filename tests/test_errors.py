@@ -276,6 +276,7 @@ MESSAGES = [
     ("ff.run(array([nan]), 'argmin', nan_policy='omit')", ValueError, ALL_NAN.format("argmin")),
     ("ff.run(array(['NaT'], 'M8[s]'), 'nanargmin')", ValueError, ALL_NAN.replace("NaN", "NaT").format("nanargmin")),
     ("ff.run(array([1, nan, nan]), 'mean', nan_policy='raise')", ValueError, FOUND_NAN.format("2")),
+    ("ff.run(np.full(1500, nan), 'mean', nan_policy='raise')", ValueError, FOUND_NAN.format("1,500")),
     ("ff.run(array([2**62, 2**62]), 'sum')", OverflowError, OVERFLOW.format("sum", "int64")),
     ("ff.run(array([-(2**62)] * 3), 'sum')", OverflowError, OVERFLOW.format("sum", "int64")),
     ("ff.run(array([2**63] * 2, 'u8'), 'nansum')", OverflowError, OVERFLOW.format("nansum", "uint64")),

@@ -126,7 +126,7 @@ class Catalogue(list[KernelInfo]):
         return [(family, list(kernels)) for family, kernels in groupby(self, key=lambda info: info.family)]
 
     def _headline(self) -> str:
-        told = f"{len(self)} kernel{'' if len(self) == 1 else 's'}"
+        told = text.counted(len(self), "kernel")
         return f"{told} for {self._search!r}" if self._search else told
 
     def _nothing(self) -> str:

@@ -116,7 +116,7 @@ def describe(data: Data, by: Any = None, *, workers: "int | Pool | None" = None)
             rows[row][name] = value
     rows = {row: values for row, values in rows.items() if values}
     if not rows:
-        wrong = f"data is a table of {len(columns)} columns that cannot be described: {left_out}"
+        wrong = f"data is a table of {len(columns):,} columns that cannot be described: {left_out}"
         raise_problems([TypeError(wrong)], "the data cannot be described")
     ran = _together(runs, tuple(rows), time.perf_counter() - begun, left_out)
     groups = None if of_groups is None or not runs else of_groups.names(runs[0].groups)

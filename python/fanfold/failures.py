@@ -45,7 +45,7 @@ def raise_failures(errors: dict[str, Exception], functions: Collection[str], res
 
     `functions` are the keys of the plain functions, whose exceptions do not say by themselves where they come from.
     """
-    message = f"{len(errors)} of {len(errors) + len(results)} functions failed"
+    message = f"{len(errors):,} of {len(errors) + len(results):,} functions failed"
     # One problem of the data is raised once, even if many functions fail because of it.
     lone = len({(type(error), _text(error)) for error in errors.values()}) == 1
     if lone:

@@ -75,7 +75,7 @@ def _given_axes(ax: Any, plots: Sequence[Plot]) -> list[Any]:
         raise_on_purpose(TypeError(f"ax must be axes of matplotlib, not {shown(others[0])}"))
     if len(axes) != len(plots):
         names = ", ".join(plot.title for plot in plots[:5]) + (", …" if len(plots) > 5 else "")
-        wrong = f"ax has {len(axes)} axes for {len(plots)} plots ({names})"
+        wrong = f"ax has {len(axes):,} axes for {len(plots):,} plots ({names})"
         raise_on_purpose(ValueError(f"{wrong}: name results, as in plot(key)"))
     return axes
 

@@ -8,6 +8,7 @@ import numpy.typing as npt
 
 from fanfold import _core
 from fanfold.explanation import Pass, Remark, Step
+from fanfold.show.text import size
 from fanfold.tracing.calls import TracedCalls
 from fanfold.tracing.nodes import Along, Computed, Joined, Node, Source, Statistic
 
@@ -39,7 +40,7 @@ def explained(traced: TracedCalls, kernels: Sequence[tuple[str, _core.Kernel]]) 
             asking = [key for key, nodes in wanted.items() if node in nodes]
             if len(asking) > 1 and not node.is_answer and not isinstance(node.operation, Source | Joined):
                 steps.append(Step(f"computed once: {named.of(node)}", list(map(str, asking))))
-        yield Pass(f"pass {number} over {traced.data.dtype}, {_size(sweep.bytes_read)}", steps)
+        yield Pass(f"pass {number} over {traced.data.dtype}, {size(sweep.bytes_read)}", steps)
     for call in traced.calls.values():
         yield Remark(call.how, [str(call.key)], "; ".join(call.trace.reasons))
 
@@ -54,15 +55,6 @@ def _all_of(nodes: Iterable[Node]) -> dict[Node, None]:
             found[node] = None
             stack.extend(node.inputs)
     return found
-
-
-def _size(size: float) -> str:
-    """A number of bytes as text."""
-    for unit in ("bytes", "kB", "MB"):
-        if size < 1000:
-            return f"{size:.3g} {unit}"
-        size /= 1000
-    return f"{size:.3g} GB"
 
 
 class _Names:
