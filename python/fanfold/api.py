@@ -91,6 +91,7 @@ class Plan:
         self._named = kernels
         # What the functions did when they were last called to be explained.
         self._explained: Explanation = []
+        # The keys as they were given; and those of kernels first, as the compiled half numbers the functions.
         self._order = tuple(self._functions)
         self._keys = (*kernels, *self._plain)
         self._kernels = list(kernels.values())
@@ -224,11 +225,12 @@ class Plan:
             return self._native
         return _core.Plan(list(kernels.values()), self._nan_policy)
 
-    def _traced_calls(self, data: npt.NDArray[Any], patience: float) -> TracedCalls:
-        """Return the traced that calls the functions with an array that can be traced, to explain what they do."""
+    def _traced_calls(self, data: npt.NDArray[Any]) -> TracedCalls:
+        """Return the calls of the functions with an array that can be traced, to explain what they do."""
         functions = {(key, None): Called(function) for key, function in self._plain.items()}
         kernels = [(kernel, data) for kernel in self._kernels]
-        return TracedCalls(data, functions, kernels, self._nan_policy, budget(0), UNLIMITED, patience, {})
+        # Passes wait for all functions: which functions they serve does not depend on how long others take.
+        return TracedCalls(data, functions, kernels, self._nan_policy, budget(0), UNLIMITED, math.inf, {})
 
     def _check(
         self,
@@ -264,9 +266,9 @@ class Plan:
             }
             wrong = bool(self._native.problems(single))
             keys = found.by if isinstance(found.by, tuple) else (found.by,)
-            read = {"data": single, "where": found.where, "weights": found.weights}
-            read |= {f"by[{number}]" if len(keys) > 1 else "by": key for number, key in enumerate(keys)}
-            given = checks.out(out, arrays, () if wrong else self._keys, read, others)
+            inputs = {"data": single, "where": found.where, "weights": found.weights}
+            inputs |= {f"by[{number}]" if len(keys) > 1 else "by": key for number, key in enumerate(keys)}
+            given = checks.out(out, arrays, () if wrong else self._keys, inputs, others)
         message = "the call cannot be run" if problems or others else "the functions cannot be run on this array"
         # If failures are returned, a kernel that does not support the dtype returns its failure too.
         if self._kernels and found is not None and not checks.is_word(on_error, "return"):
@@ -299,8 +301,7 @@ class Plan:
         if self._array is not None and why_plain(self._array) is None:
             told: list[Pass | Remark] = []
             kernels = list(self._named.items())
-            # Passes wait for all functions: which functions they serve does not depend on how long others take.
-            traced = self._traced_calls(self._array, math.inf)
+            traced = self._traced_calls(self._array)
             traced.run(lambda: told.extend(explained(traced, kernels)))
             self._explained = told
         return "\n".join(as_lines(self._explained or self._foreseen()))

@@ -136,6 +136,7 @@ def note(error: Exception, text: str) -> None:
 
 
 def _text(error: Exception) -> str | int:
+    """Return what an exception says; if it cannot say it, what no other exception says."""
     try:
         return str(error)
     except Exception:  # noqa: BLE001 - the user's own class may fail in any way

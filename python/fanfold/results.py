@@ -191,7 +191,7 @@ class Results(dict[Any, Any]):
 
     def __init__(
         self,
-        values: Mapping[str, Any],
+        values: Mapping[Any, Any],
         errors: dict[Any, Exception],
         ran: Ran,
         groups: Any = None,
@@ -311,7 +311,7 @@ class Results(dict[Any, Any]):
         values = {key: self[key] for key in keys} if keys else self
         from fanfold.show import plots
 
-        return plots.plotted(values, self.columns, self.groups, self._ran[-1], ax)
+        return plots.plotted(values, self.columns, self.groups, self._kernels, ax)
 
     def to_dict(self) -> dict[Any, Any]:
         """Return the results in Python's own types: numbers, lists, dicts and text.
@@ -344,6 +344,11 @@ class Results(dict[Any, Any]):
             raise_on_purpose(TypeError(f"indent must be an integer, a str or None, not {shown(indent)}"))
         return frames.as_json(self.to_dict(), indent)
 
+    @property
+    def _kernels(self) -> Mapping[Any, _core.Kernel]:
+        """The kernels among the functions, by key."""
+        return self._ran[-1]
+
     def _has(self, key: Any) -> bool:
         """Whether it is a key. What has no hash is none."""
         try:
@@ -355,7 +360,7 @@ class Results(dict[Any, Any]):
         """Return what to say about NaN. It stays the same, also when the data are gone."""
         if self._nan is None:
             of_data = self._data
-            self._nan = "" if of_data is None else nans.told(self, self._ran[-1], of_data)
+            self._nan = "" if of_data is None else nans.told(self, self._kernels, of_data)
             self._data = None
         return self._nan
 
@@ -365,7 +370,7 @@ class Results(dict[Any, Any]):
     def _repr_html_(self) -> str:
         from fanfold.show import html
 
-        return html.page(self, self.columns, self.groups, self._ran[-1], self.report.shown(), self._about_nan())
+        return html.page(self, self.columns, self.groups, self._kernels, self.report.shown(), self._about_nan())
 
     def __reduce__(self) -> tuple[Any, ...]:
         return Results, (dict(self), self.errors, self._ran, self.groups, self.columns)
