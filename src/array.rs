@@ -96,7 +96,8 @@ impl Kernel {
     /// Its key and its checked use.
     fn checked(self) -> Result<(String, Call), Error> {
         let Some(entry) = kernels::find(&self.name) else {
-            return Err(Error::UnknownKernel { nearest: kernels::nearest(&self.name), name: self.name });
+            let meant = kernels::synonym(&self.name).or_else(|| kernels::nearest(&self.name));
+            return Err(Error::UnknownKernel { name: self.name, meant });
         };
         if matches!(entry.takes, Takes::Pairs | Takes::Columns) {
             return Err(Error::SeveralArrays { kernel: entry.name });

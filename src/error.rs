@@ -18,8 +18,8 @@ pub enum Error {
     UnknownKernel {
         /// The requested name, as the caller would write it.
         name: String,
-        /// The most similar name in the catalogue, if one is similar.
-        nearest: Option<&'static str>,
+        /// The kernel that is meant by it, if it is clear.
+        meant: Option<&'static str>,
     },
     /// The kernel has no such parameter.
     UnknownParameter {
@@ -175,14 +175,11 @@ impl fmt::Display for Error {
     #[allow(clippy::too_many_lines)] // one or two lines per variant
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Error::UnknownKernel { name, nearest } => {
-                write!(f, "unknown function \"{name}\"")?;
-                match nearest {
-                    Some(nearest) => write!(f, ": did you mean '{nearest}'?"),
-                    None => {
-                        write!(f, ": fanfold.kernels() lists the names; any other function can be passed as a callable")
-                    }
-                }
+            Error::UnknownKernel { name, meant: Some(meant) } => {
+                write!(f, "unknown function \"{name}\": did you mean '{meant}'?")
+            }
+            Error::UnknownKernel { name, meant: None } => {
+                write!(f, "unknown function \"{name}\": kernels::CATALOGUE lists the names")
             }
             Error::UnknownParameter { kernel, parameter, accepted } if accepted.is_empty() => {
                 write!(f, "'{kernel}' has no parameter '{parameter}': it takes none")
@@ -221,7 +218,8 @@ impl fmt::Display for Error {
             }
             Error::FoundNan { count, dtype } => write!(
                 f,
-                "nan_policy='raise' and the array holds {count} {}: clean it, or pass nan_policy='omit' or 'propagate'",
+                "nan_policy='raise' and the array holds {} {}: clean it, or pass nan_policy='omit' or 'propagate'",
+                grouped(count),
                 dtype.missing()
             ),
             Error::Overflow { kernel, dtype, remedy } => {
@@ -242,14 +240,14 @@ impl fmt::Display for Error {
                     write!(f, "{}'{kernel}'", if index == 0 { "" } else { ", " })?;
                 }
                 if !others.is_empty() {
-                    write!(f, " and {} more", others.len())?;
+                    write!(f, " and {} more", grouped(&others.len()))?;
                 }
                 write!(
                     f,
                     "{}{} bytes of memory could not be allocated: pass less data or fewer functions at a time, or \
                      raise the limit of the process's memory",
                     if kernels.is_empty() { "" } else { ": " },
-                    grouped(*bytes)
+                    grouped(bytes)
                 )
             }
             Error::SeveralArrays { kernel } => {
@@ -299,7 +297,7 @@ fn number(x: f64) -> String {
 const SHOWN: usize = 8;
 
 /// An integer with its digits grouped by three.
-pub(crate) fn grouped(number: usize) -> String {
+fn grouped(number: &impl ToString) -> String {
     let digits = number.to_string();
     let mut text = String::new();
     for (index, digit) in digits.chars().enumerate() {

@@ -6,7 +6,6 @@
 //! These requests make the next stage, until nothing waits. The engine does the sweeps (`engine/session.rs`; over many
 //! rows, `engine/rows.rs`).
 
-use std::fmt::Write as _;
 use std::sync::Arc;
 
 use crate::dtype::{DType, ItemType, Number};
@@ -80,8 +79,8 @@ impl Plan {
         (stage, errors)
     }
 
-    /// The passes over an array of this dtype, as text. `keys` are the functions' names in the result.
-    pub fn explain(&self, dtype: DType, keys: &[String]) -> String {
+    /// The passes over an array of this dtype, in words. `keys` are the functions' names in the result.
+    pub fn explain(&self, dtype: DType, keys: &[String]) -> Explanation {
         let array = Subject::of(0, dtype);
         let subject = |call: &Call| {
             Ok(match call.entry.takes {
@@ -95,30 +94,35 @@ impl Plan {
         // A plan can also be explained for arrays that have no memory.
         stage.write(|_, unwritten| Some(Output::none(unwritten.dtype)));
         let name = |who: RequestId| match who {
-            RequestId::Call(index) => keys.get(index).map_or("?", String::as_str),
-            RequestId::NanCheck => "(nan_policy)",
+            RequestId::Call(index) => keys.get(index).map_or("?", String::as_str).to_owned(),
+            RequestId::NanCheck => "(nan_policy)".to_owned(),
         };
-        let mut text = String::new();
-        let known: Vec<&str> = stage.known.iter().map(|(who, _)| name(*who)).collect();
-        if !known.is_empty() {
-            let _ = writeln!(text, "known from the length: {}", known.join(", "));
+        let passes = stage.steps().into_iter().enumerate().filter(|(_, steps)| !steps.is_empty());
+        let passes = passes.map(|(number, steps)| {
+            let pass = if number == 0 { "a sample".to_owned() } else { format!("pass {number} over {dtype}") };
+            let steps = steps.into_iter().map(|(step, users)| (step, users.into_iter().map(name).collect()));
+            (pass, steps.collect())
+        });
+        Explanation {
+            known: stage.known.iter().map(|(who, _)| name(*who)).collect(),
+            passes: passes.collect(),
+            refused: errors.into_iter().map(|(index, error)| (name(RequestId::Call(index)), error)).collect(),
         }
-        for (number, steps) in stage.steps().into_iter().enumerate() {
-            match number {
-                0 if steps.is_empty() => continue,
-                0 => text.push_str("a sample\n"),
-                _ => drop(writeln!(text, "pass {number} over {dtype}")),
-            }
-            for (step, users) in steps {
-                let users: Vec<&str> = users.into_iter().map(name).collect();
-                let _ = writeln!(text, "  {step} -> {}", users.join(", "));
-            }
-        }
-        for (index, error) in errors {
-            let _ = writeln!(text, "cannot run {}: {error}", name(RequestId::Call(index)));
-        }
-        text
     }
+}
+
+/// A step of a pass, and the functions that it serves.
+pub type Explained = (String, Vec<String>);
+
+/// What a plan does, in words, with the functions' names in the result.
+#[derive(Debug, Clone)]
+pub struct Explanation {
+    /// The functions whose results are known from the array's length.
+    pub known: Vec<String>,
+    /// The passes: the name of each, and its steps.
+    pub passes: Vec<(String, Vec<Explained>)>,
+    /// The functions that cannot run, and why.
+    pub refused: Vec<(String, Error)>,
 }
 
 /// The properties of a run's arrays, known before any element is read.

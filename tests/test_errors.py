@@ -24,6 +24,7 @@ x = np.arange(5.0)
 empty = np.array([])
 SECOND = np.timedelta64(1, "s")
 large = np.random.default_rng(5).normal(size=300_000)
+answers = ff.run(x, ["mean", "histogram"])
 
 
 def array(values: Any, dtype: Any = None) -> npt.NDArray[Any]:
@@ -275,6 +276,7 @@ MESSAGES = [
     ("ff.run(array([nan]), 'argmin', nan_policy='omit')", ValueError, ALL_NAN.format("argmin")),
     ("ff.run(array(['NaT'], 'M8[s]'), 'nanargmin')", ValueError, ALL_NAN.replace("NaN", "NaT").format("nanargmin")),
     ("ff.run(array([1, nan, nan]), 'mean', nan_policy='raise')", ValueError, FOUND_NAN.format("2")),
+    ("ff.run(np.full(1500, nan), 'mean', nan_policy='raise')", ValueError, FOUND_NAN.format("1,500")),
     ("ff.run(array([2**62, 2**62]), 'sum')", OverflowError, OVERFLOW.format("sum", "int64")),
     ("ff.run(array([-(2**62)] * 3), 'sum')", OverflowError, OVERFLOW.format("sum", "int64")),
     ("ff.run(array([2**63] * 2, 'u8'), 'nansum')", OverflowError, OVERFLOW.format("nansum", "uint64")),
@@ -401,31 +403,60 @@ def failing_call(call: str) -> list[str]:
     return [frame.name for frame in frames][1:]
 
 
-@pytest.mark.parametrize(
-    "call",
-    [
-        "ff.run(x, 'meen')",
-        "ff.run(x, ['meen', None], workers=0)",
-        "ff.run(x, 'mean', 2)",
-        "ff.run(empty, 'max')",
-        "ff.run(empty, ['max', 'min'])",
-        "ff.run(x, 'mean', axis=3)",
-        "ff.run(x, 'mean', by=[1])",
-        "ff.run(x, 'mean', weights=-x)",
-        "ff.run(x, 'meen', progress=True)",
-        "ff.run(x, 'mean', progress=3)",
-        "ff.plan('meen')",
-        "ff.Plan('meen')",
-        "ff.plan('mean').run('x')",
-        "ff.Pool(0)",
-        "ff.Pool(1).run(x, 'meen')",
-        "closed().submit(x, 'mean')",
-        "ff.submit(x, 'meen').result()",
-        "ff.describe('x')",
-        "ff.std(dof=1)",
-        "ff.mean(large)",
-    ],
-)
+MISTAKES = [
+    "ff.run(x, 'meen')",
+    "ff.run(x, ['meen', None], workers=0)",
+    "ff.run(x, 'mean', 2)",
+    "ff.run(empty, 'max')",
+    "ff.run(empty, ['max', 'min'])",
+    "ff.run(x, 'mean', axis=3)",
+    "ff.run(x, 'mean', by=[1])",
+    "ff.run(x, 'mean', weights=-x)",
+    "ff.run(x, 'meen', progress=True)",
+    "ff.run(x, 'mean', progress=3)",
+    "ff.plan('meen')",
+    "ff.Plan('meen')",
+    "ff.plan('mean').run('x')",
+    "ff.Pool(0)",
+    "ff.Pool(1).run(x, 'meen')",
+    "closed().submit(x, 'mean')",
+    "ff.submit(x, 'meen').result()",
+    "ff.describe('x')",
+    "ff.std(dof=1)",
+    "ff.mean(large)",
+    "ff.std(1, 2, 3)",
+    "ff.std(0, ddof=1)",
+    "ff.kernels(3)",
+    "ff.kernels(words='mean')",
+    "ff.describe(array(['a']))",
+    "ff.describe(x, by=[1])",
+    "ff.run(x, 'mean', skipna=True)",
+    "ff.plan('mean').run(x, workers=0)",
+    "ff.plan('mean').run()",
+    "ff.plan('mean').explain(x)",
+    "closed().__enter__()",
+    "answers.to_frame('excel')",
+    "answers.to_frame(['pandas'])",
+    "answers.to_frame(x)",
+    "answers.to_frame(sheet='a')",
+    "answers.to_xarray()",
+    "answers.to_xarray('mean')",
+    "answers.plot('mode')",
+    "answers.plot(['mean'])",
+    "answers.plot(x)",
+    "answers.plot('mean')",
+    "answers.plot('histogram', ax=3)",
+    "answers.plot('histogram', ax=[])",
+    "answers.plot(colour='red')",
+    "answers.to_dict('mean')",
+    "answers.to_json(indent=x)",
+    "answers.to_json(1, 2)",
+    "answers.copy('mean')",
+    "ff.run(np.ones((2, 3)), ff.histogram(bins=2), axis=1)['histogram'].uhi",
+]
+
+
+@pytest.mark.parametrize("call", MISTAKES)
 def test_the_last_line_shown_is_that_of_the_call(call: str) -> None:
     assert failing_call(call) == ["<module>"]
 
@@ -447,6 +478,19 @@ def test_the_last_line_shown_is_that_of_the_await() -> None:
 
 def inner_mistake(v: npt.NDArray[Any]) -> Any:
     return ff.run(v, "meen")
+
+
+def test_every_method_of_results_and_plans_is_called_with_a_mistake_above() -> None:
+    calls = " ".join(MISTAKES)
+    own = [name for kind in (ff.Results, ff.Plan, ff.Pool) for name, of in vars(kind).items() if inspect.isfunction(of)]
+    assert [name for name in own if not name.startswith("_") and f".{name}(" not in calls] == []
+
+
+def test_what_no_library_is_installed_for_is_told_at_the_call(monkeypatch: pytest.MonkeyPatch) -> None:
+    for library in ("polars", "matplotlib.pyplot"):
+        monkeypatch.setitem(sys.modules, library, None)
+    assert failing_call("answers.to_frame('polars')") == ["<module>"]
+    assert failing_call("answers.plot('histogram')") == ["<module>"]
 
 
 def test_bugs_of_ours_keep_their_lines(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -82,6 +82,7 @@ def test_they_raise_what_run_raises() -> None:
 def test_they_show_the_parameters_of_run() -> None:
     assert list(inspect.signature(ff.submit).parameters) == list(inspect.signature(ff.run).parameters)
     assert list(inspect.signature(ff.arun).parameters) == list(inspect.signature(ff.run).parameters)
+    assert list(inspect.signature(ff.Pool.submit).parameters) == list(inspect.signature(ff.Pool.run).parameters)
 
 
 @pytest.mark.parametrize("name", ENDLESS)

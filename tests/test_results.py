@@ -426,7 +426,7 @@ EXPLAINED = {
           extrema of x -> d
         pass 2 over float32
           histogram between them -> d
-        function: b, called to see what it asks for (like=x shows it)""",
+        function: b (called to see what it asks for: like=x shows it)""",
     'ff.plan(["mean", "count_nan"], nan_policy="omit")': """
         pass 1 over float64
           moments of valid(x) -> mean
@@ -437,8 +437,8 @@ EXPLAINED = {
     'ff.plan(["max", "mean"], like=">M8[ns]")': """
         pass 1 over datetime64
           extrema of x -> max
-        cannot run mean: 'mean' does not support an array of dtype datetime64: it takes bool, integers, floats, """
-    "complex numbers and timedelta64",
+        cannot run: mean ('mean' does not support an array of dtype datetime64: it takes bool, integers, floats, """
+    "complex numbers and timedelta64)",
     'ff.plan(["prod", "gmean", "hmean", "logsumexp", "is_sorted"], nan_policy="omit")': """
         pass 1 over float64
           product of valid(x) -> prod, gmean
@@ -453,9 +453,9 @@ EXPLAINED = {
         pass 1 over complex128
           sum of x -> sum, mean""",
     'ff.plan(len, like="U1")': """
-        function: len, called to see what it asks for (like=x shows it)""",
+        function: len (called to see what it asks for: like=x shows it)""",
     "ff.plan(len)": """
-        function: len, called to see what it asks for (like=x shows it)""",
+        function: len (called to see what it asks for: like=x shows it)""",
     "ff.plan([])": "",
 }  # fmt: skip
 
@@ -468,8 +468,8 @@ def test_a_plan_explains_itself(call: str) -> None:
 
 def test_a_plan_for_arrays_without_kernels_explains_what_cannot_run() -> None:
     lines = ff.plan({"a": "mean", "b": len}, like="U1").explain().split("\n")
-    assert [line.split(":")[0] for line in lines] == ["cannot run a", "function"]
-    assert lines[0].startswith("cannot run a: data has dtype <U1, which no kernel supports: convert it first")
+    assert [line.split(":")[0] for line in lines] == ["cannot run", "function"]
+    assert lines[0].startswith("cannot run: a (data has dtype <U1, which no kernel supports: convert it first")
 
 
 def test_a_plan_that_was_made_like_an_array_tells_what_its_functions_do_with_it() -> None:

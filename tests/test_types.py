@@ -78,7 +78,7 @@ plan = ff.plan(["mean", np.std], like=x)
 r = plan.run(x, by=["a"] * 10)
 with ff.Pool(workers=2) as pool:
     r = pool.run(x, "mean")
-    r = pool.submit(x, ["mean"]).result()
+    r = pool.submit(x, ["mean"], axis=0, timeout=3, on_error="return").result()
 r = ff.submit(x, ["mean", spread], timeout=3).result()
 r = asyncio.run(ff.arun(x, "mean"))
 frame = r.to_frame("polars")
@@ -103,8 +103,18 @@ ff.run(x, {"a": "meen"})  # wrong
 ff.plan(["meen"])  # wrong
 ff.submit(x, "meen")  # wrong
 ff.Pool(2).run(x, "meen")  # wrong
+ff.Pool(2).submit(x, "meen")  # wrong
 ff.run(x, 5)  # wrong
 ff.run(x, "mean", worker=5)  # wrong
+ff.submit(x, "mean", worker=5)  # wrong
+job = ff.arun(x, "mean", worker=5)  # wrong
+ff.plan("mean").run(x, worker=5)  # wrong
+ff.Pool(2).run(x, "mean", time_out=5)  # wrong
+ff.Pool(2).submit(x, "mean", time_out=5)  # wrong
+ff.Pool(2).run(x, "mean", workers=5)  # wrong
+ff.Pool(2).submit(x, "mean", workers=5)  # wrong
+ff.Pool(2).submit(x, "mean", on_error="skip")  # wrong
+ff.describe(x, worker=5)  # wrong
 ff.run(x, "mean", nan_policy="skip")  # wrong
 ff.quantile(0.5, method="linaer")  # wrong
 ff.std(dof=1)  # wrong

@@ -19,11 +19,14 @@ from fanfold.accepted import Data
 from fanfold.calling import COPIED, Called, budget, called_in_turn
 from fanfold.deadline import UNLIMITED, deadline_of
 from fanfold.dict_outputs import filling, tell_what_is_missing, wants_dict
-from fanfold.failures import in_the_name_of_all, raise_failures, raise_problems, show_at_the_call, shown_at_the_call
+from fanfold.explanation import Explanation, Pass, Remark, Step, as_lines
+from fanfold.failures import in_the_name_of_all, raise_failures, raise_problems
 from fanfold.results import Ran, Results
 from fanfold.run import Run
 from fanfold.shapes import Axis, item_arrays
+from fanfold.signatures import with_parameters_of
 from fanfold.sources import NOTHING, Elements, Opened, Opening, missing, opened
+from fanfold.tracebacks import raise_on_purpose, show_at_the_call, shown_at_the_call
 from fanfold.tracing.calls import FEW, TracedCalls, is_short, why_plain
 from fanfold.tracing.explain import explained
 from fanfold.tracing.fallback import read
@@ -87,7 +90,8 @@ class Plan:
         self._array = checks.kept(like) if plain and isinstance(like, np.ndarray) else None
         self._named = kernels
         # What the functions did when they were last called to be explained.
-        self._explained = ""
+        self._explained: Explanation = []
+        # The keys as they were given; and those of kernels first, as the compiled half numbers the functions.
         self._order = tuple(self._functions)
         self._keys = (*kernels, *self._plain)
         self._kernels = list(kernels.values())
@@ -221,11 +225,12 @@ class Plan:
             return self._native
         return _core.Plan(list(kernels.values()), self._nan_policy)
 
-    def _traced_calls(self, data: npt.NDArray[Any], patience: float) -> TracedCalls:
-        """Return the traced that calls the functions with an array that can be traced, to explain what they do."""
+    def _traced_calls(self, data: npt.NDArray[Any]) -> TracedCalls:
+        """Return the calls of the functions with an array that can be traced, to explain what they do."""
         functions = {(key, None): Called(function) for key, function in self._plain.items()}
         kernels = [(kernel, data) for kernel in self._kernels]
-        return TracedCalls(data, functions, kernels, self._nan_policy, budget(0), UNLIMITED, patience, {})
+        # Passes wait for all functions: which functions they serve does not depend on how long others take.
+        return TracedCalls(data, functions, kernels, self._nan_policy, budget(0), UNLIMITED, math.inf, {})
 
     def _check(
         self,
@@ -261,9 +266,9 @@ class Plan:
             }
             wrong = bool(self._native.problems(single))
             keys = found.by if isinstance(found.by, tuple) else (found.by,)
-            read = {"data": single, "where": found.where, "weights": found.weights}
-            read |= {f"by[{number}]" if len(keys) > 1 else "by": key for number, key in enumerate(keys)}
-            given = checks.out(out, arrays, () if wrong else self._keys, read, others)
+            inputs = {"data": single, "where": found.where, "weights": found.weights}
+            inputs |= {f"by[{number}]" if len(keys) > 1 else "by": key for number, key in enumerate(keys)}
+            given = checks.out(out, arrays, () if wrong else self._keys, inputs, others)
         message = "the call cannot be run" if problems or others else "the functions cannot be run on this array"
         # If failures are returned, a kernel that does not support the dtype returns its failure too.
         if self._kernels and found is not None and not checks.is_word(on_error, "return"):
@@ -294,26 +299,25 @@ class Plan:
           histogram between them -> histogram
         """
         if self._array is not None and why_plain(self._array) is None:
-            told: list[str] = []
+            told: list[Pass | Remark] = []
             kernels = list(self._named.items())
-            # Passes wait for all functions: which functions they serve does not depend on how long others take.
-            traced = self._traced_calls(self._array, math.inf)
+            traced = self._traced_calls(self._array)
             traced.run(lambda: told.extend(explained(traced, kernels)))
-            self._explained = "\n".join(told)
-        return self._explained or self._foreseen()
+            self._explained = told
+        return "\n".join(as_lines(self._explained or self._foreseen()))
 
-    def _foreseen(self) -> str:
+    def _foreseen(self) -> Explanation:
         """Explain what is known before any function is called."""
         kernels = list(map(str, self._keys[: len(self._kernels)]))
         like = np.dtype(np.float64) if self._like is None else self._like
         reason = None if self._array is None else why_plain(self._array)
         remedy = "like=x shows it" if self._array is None else "explain() does it"
-        lines = [self._native.explain(kernels, like).rstrip()]
-        if reason is None:
-            lines += [f"function: {key}, called to see what it asks for ({remedy})" for key in self._plain]
-        else:
-            lines += [f"plain: {key} ({reason})" for key in self._plain]
-        return "\n".join(line for line in lines if line)
+        known, passes, refused = self._native.explain(kernels, like)
+        found: list[Pass | Remark] = [Remark("known from the length", known, "")] if known else []
+        found += [Pass(name, [Step(*step) for step in steps]) for name, steps in passes]
+        found += [Remark("cannot run", [key], why) for key, why in refused]
+        how, why = ("function", f"called to see what it asks for: {remedy}") if reason is None else ("plain", reason)
+        return [*found, *(Remark(how, [str(key)], why) for key in self._plain)]
 
     def __repr__(self) -> str:
         from fanfold.show import plans
@@ -392,23 +396,26 @@ class Pool:
         options |= {"on_error": on_error, "timeout": timeout, "out": out, "processes": processes, "progress": progress}
         return run(data, functions, workers=self, nan_policy=nan_policy, **options, **others)
 
+    # The method, not the function: a pool's calls take no workers.
+    @with_parameters_of(run, "concurrent.futures.Future")
     @shown_at_the_call
-    def submit(self, data: Data, functions: Functions | None = None, **options: Any) -> "RunFuture":
+    def submit(self, *data_and_functions: Any, **options: Any) -> "RunFuture":
         """Call `fanfold.submit` with this pool's workers."""
         problems: list[Exception] = []
         self._check(problems)
         raise_problems(problems, "the call cannot be run")
         from fanfold.futures import submitted
 
-        return submitted(partial(self.run, data, functions, **options))
+        return submitted(partial(self.run, *data_and_functions, **options))
 
     def _check(self, problems: list[Exception]) -> None:
         if self._closed:
             problems.append(ValueError(f"workers is {self!r}, which was closed: run inside its with block"))
 
+    @shown_at_the_call
     def __enter__(self) -> Self:
         if self._closed:
-            raise ValueError(f"{self!r} was closed: make a new one")
+            raise_on_purpose(ValueError(f"{self!r} was closed: make a new one"))
         return self
 
     def __exit__(

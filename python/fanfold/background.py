@@ -1,32 +1,18 @@
 """`submit` and `arun`: `run` in the background, for threads and for asyncio. How futures work is in `futures`."""
 
-import inspect
-from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from fanfold.api import run
-from fanfold.failures import show_at_the_call
 from fanfold.results import Results
+from fanfold.signatures import with_parameters_of
+from fanfold.tracebacks import show_at_the_call
 
 if TYPE_CHECKING:
     from fanfold.futures import RunFuture
 
-P = ParamSpec("P")
-R = TypeVar("R")
 
-
-def _with_parameters_of(of: Callable[P, Results], returns: Any) -> Callable[[Callable[..., R]], Callable[P, R]]:
-    """Give a function the parameters of another one, for readers, shells and type checkers."""
-
-    def changed(function: Callable[..., R]) -> Callable[P, R]:
-        function.__signature__ = inspect.signature(of).replace(return_annotation=returns)  # type: ignore[attr-defined]
-        return function
-
-    return changed
-
-
-@_with_parameters_of(run, "concurrent.futures.Future")
+@with_parameters_of(run, "concurrent.futures.Future")
 def submit(*data_and_functions: Any, **options: Any) -> "RunFuture":
     """Begin a call of `run` in the background.
 
@@ -58,7 +44,7 @@ def submit(*data_and_functions: Any, **options: Any) -> "RunFuture":
     return submitted(partial(run, *data_and_functions, **options))
 
 
-@_with_parameters_of(run, Results)
+@with_parameters_of(run, Results)
 async def arun(*data_and_functions: Any, **options: Any) -> Results:
     """Run functions without blocking the event loop: ``await ff.arun(x, "mean")``.
 

@@ -14,8 +14,8 @@ import numpy.typing as npt
 
 from fanfold import _core, checks
 from fanfold.deadline import Deadline, deadline_of
-from fanfold.failures import without_our_frames
 from fanfold.scheduler import Call, Elsewhere, Scheduler, Stopped, Wait, Work, in_turn
+from fanfold.tracebacks import without_our_frames
 
 Array = npt.NDArray[Any]
 Function = Callable[..., Any]

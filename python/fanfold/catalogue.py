@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from fanfold import _core, suggestions
 from fanfold.kernel_names import KernelName
 from fanfold.show import text
+from fanfold.tracebacks import raise_on_purpose, shown_at_the_call
 
 
 class Parameter(NamedTuple):
@@ -125,7 +126,7 @@ class Catalogue(list[KernelInfo]):
         return [(family, list(kernels)) for family, kernels in groupby(self, key=lambda info: info.family)]
 
     def _headline(self) -> str:
-        told = f"{len(self)} kernel{'' if len(self) == 1 else 's'}"
+        told = text.counted(len(self), "kernel")
         return f"{told} for {self._search!r}" if self._search else told
 
     def _nothing(self) -> str:
@@ -143,6 +144,7 @@ def _summary(info: KernelInfo) -> str:
     return info.summary.replace("``", "")
 
 
+@shown_at_the_call
 def kernels(search: str = "") -> Catalogue:
     """Return the catalogue of native kernels.
 
@@ -169,7 +171,8 @@ def kernels(search: str = "") -> Catalogue:
     'np.std(x, ddof=ddof)'
     """
     if not isinstance(search, str):
-        raise TypeError(f"search must be a str, not {type(search).__name__}: pass words to look for, as in 'quantile'")
+        wrong = f"search must be a str, not {type(search).__name__}"
+        raise_on_purpose(TypeError(f"{wrong}: pass words to look for, as in 'quantile'"))
     words = search.lower().split()
     meant = {word: suggestions.meant(word) for word in {*words, search} if word}
     found = []

@@ -8,7 +8,7 @@ from typing import Any, cast
 import numpy as np
 import numpy.typing as npt
 
-from fanfold import _core, suggestions
+from fanfold import _core
 from fanfold.kernels import is_constructor
 from fanfold.names import keys
 
@@ -59,7 +59,7 @@ def _resolved(function: Any, problems: Problems, *key: Any) -> Any:
         try:
             return _core.Kernel(function)
         except ValueError as error:
-            problems.append(suggestions.unknown(function, error))
+            problems.append(error)
             return None
     if isinstance(function, _core.Kernel):
         return function

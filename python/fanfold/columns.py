@@ -126,7 +126,7 @@ class Calls:
             return []
         if None in pair:
             advice = f"name two of them, as in {call}" if len(names) > 1 else f"pass {call}"
-            problems.append(ValueError(f"{shown(key)} takes two arrays, but data has {len(names)}: {advice}"))
+            problems.append(ValueError(f"{shown(key)} takes two arrays, but data has {len(names):,}: {advice}"))
             return []
         for parameter, name in zip("xy", pair, strict=True):
             if name not in names:

@@ -14,10 +14,11 @@ import numpy.typing as npt
 from fanfold import _core, checks
 from fanfold.accepted import Data
 from fanfold.api import Plan, Pool, run
-from fanfold.failures import raise_problems, shown_at_the_call
+from fanfold.failures import raise_problems
 from fanfold.labels import Labels, labels
 from fanfold.results import Ran, Results
 from fanfold.sources import KINDS, Elements, Opening, apart, opened
+from fanfold.tracebacks import raise_on_purpose, shown_at_the_call
 
 QUARTERS = {"25%": 0.25, "50%": 0.5, "75%": 0.75}
 
@@ -108,14 +109,14 @@ def describe(data: Data, by: Any = None, *, workers: "int | Pool | None" = None)
         except (TypeError, ValueError) as error:
             if not is_table:
                 raise
-            described, reason = ({}, str(error)) if of_groups is not None else _labels(column)
+            described, reason = ({}, str(error).removeprefix("data ")) if of_groups is not None else _labels(column)
             if reason:
                 left_out[name] = reason
         for row, value in described.items():
             rows[row][name] = value
     rows = {row: values for row, values in rows.items() if values}
     if not rows:
-        wrong = f"data is a table of {len(columns)} columns that cannot be described: {left_out}"
+        wrong = f"data is a table of {len(columns):,} columns that cannot be described: {left_out}"
         raise_problems([TypeError(wrong)], "the data cannot be described")
     ran = _together(runs, tuple(rows), time.perf_counter() - begun, left_out)
     groups = None if of_groups is None or not runs else of_groups.names(runs[0].groups)
@@ -156,7 +157,7 @@ def _elements(column: Any) -> Elements:
     found = opened(column, problems=problems)
     raise_problems(problems, "the data cannot be described")
     if found is None or found.first.dtype.kind not in KINDS:
-        raise TypeError(f"has dtype {getattr(column, 'dtype', '?')}, which holds no numbers")
+        raise_on_purpose(TypeError(f"data has dtype {getattr(column, 'dtype', '?')}, which holds no numbers"))
     return found.first
 
 

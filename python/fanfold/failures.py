@@ -1,24 +1,19 @@
-"""How exceptions are raised: a single one as it is, mistakes of a call as one that lists them, without frames of ours,
-and without keeping the caller's array alive.
-
-A traceback refers to every frame that the exception passed, and to the variables there, including the caller's array.
-If anything there refers back to the exception, this cycle keeps the array alive until the garbage collector runs.
-So all code here drops its references to an exception before it raises it.
+"""Which exception a call raises: a single one as it is, mistakes of a call as one that lists them, and failures of
+functions with the other functions' results. `tracebacks` says what it shows, and why references to it are dropped.
 """
 
 import copy
 import functools
-import sys
 from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import suppress
-from types import FrameType
-from typing import Any, NoReturn, ParamSpec, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 import numpy.typing as npt
 
 from fanfold import _core
 from fanfold.checks import shown
 from fanfold.results import Results
+from fanfold.tracebacks import raise_on_purpose
 
 
 def raise_problems(problems: list[Exception], message: str) -> None:
@@ -30,7 +25,7 @@ def raise_problems(problems: list[Exception], message: str) -> None:
         error = _listed(problems, message)
         problems.clear()
         try:
-            raise error from error.__cause__
+            raise_on_purpose(error)
         finally:
             del error
 
@@ -50,7 +45,7 @@ def raise_failures(errors: dict[str, Exception], functions: Collection[str], res
 
     `functions` are the keys of the plain functions, whose exceptions do not say by themselves where they come from.
     """
-    message = f"{len(errors)} of {len(errors) + len(results)} functions failed"
+    message = f"{len(errors):,} of {len(errors) + len(results):,} functions failed"
     # One problem of the data is raised once, even if many functions fail because of it.
     lone = len({(type(error), _text(error)) for error in errors.values()}) == 1
     if lone:
@@ -74,67 +69,9 @@ def raise_failures(errors: dict[str, Exception], functions: Collection[str], res
         note(raised, "the other functions' results could not be attached to this exception")
     errors.clear()
     try:
-        raise raised
+        raise_on_purpose(raised)
     finally:
         del raised, error
-
-
-def without_our_frames(error: Exception) -> Exception:
-    """Return the exception as the function raised it: with our frames it would refer to the whole run."""
-    traceback = error.__traceback__
-    while traceback is not None and _is_ours(traceback.tb_frame):
-        traceback = traceback.tb_next
-    return error.with_traceback(traceback)
-
-
-_P = ParamSpec("_P")
-_R = TypeVar("_R")
-
-
-def shown_at_the_call(call: Callable[_P, _R]) -> Callable[_P, _R]:
-    """Wrap a call of users', so that tracebacks of its exceptions have no frames of fanfold.
-
-    The last line shown is then the user's own, or one of the user's functions. An exception that was not raised on
-    purpose keeps its frames: they show where the bug is.
-    """
-
-    @functools.wraps(call)
-    def shown(*given: _P.args, **options: _P.kwargs) -> _R:
-        try:
-            return call(*given, **options)
-        except Exception as error:
-            show_at_the_call(error)
-            # This alone adds no frame.
-            raise
-
-    return shown
-
-
-def show_at_the_call(error: Exception) -> None:
-    """Take frames of fanfold off an exception's traceback, in a call of users' that raises it again.
-
-    If a call of ours made this call, that one sees to it.
-    """
-    caller = sys._getframe(1).f_back
-    traceback = error.__traceback__
-    if traceback is None or (caller is not None and _is_ours(caller)):
-        return
-    # With a single frame, that of the wrapper, Python has refused the arguments.
-    on_purpose = traceback.tb_next is None and traceback.tb_frame.f_globals is globals()
-    while traceback is not None and _is_ours(traceback.tb_frame):
-        on_purpose |= traceback.tb_frame.f_code in _ON_PURPOSE
-        traceback = traceback.tb_next
-    if on_purpose:
-        error.with_traceback(traceback)
-
-
-def _is_ours(frame: FrameType) -> bool:
-    """Whether a frame is of fanfold, or of the futures that it waits for."""
-    name: str = frame.f_globals.get("__name__", "")
-    return name.startswith(("fanfold.", "concurrent.futures."))
-
-
-_ON_PURPOSE = (raise_problems.__code__, raise_failures.__code__)
 
 
 _Run = TypeVar("_Run", bound=Callable[..., Results])
@@ -199,6 +136,7 @@ def note(error: Exception, text: str) -> None:
 
 
 def _text(error: Exception) -> str | int:
+    """Return what an exception says; if it cannot say it, what no other exception says."""
     try:
         return str(error)
     except Exception:  # noqa: BLE001 - the user's own class may fail in any way

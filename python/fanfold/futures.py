@@ -15,8 +15,8 @@ from collections.abc import Callable
 from concurrent.futures import Future
 
 from fanfold import _core
-from fanfold.failures import shown_at_the_call
 from fanfold.results import Results
+from fanfold.tracebacks import shown_at_the_call
 
 GRACE = 0.5
 """Seconds that cancelled calls have to end before the interpreter exits. Compiled work takes a tenth of that."""

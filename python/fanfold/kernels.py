@@ -13,6 +13,7 @@ from typing import Any
 
 from fanfold import _core
 from fanfold.catalogue import KernelInfo, kernels
+from fanfold.tracebacks import raise_on_purpose, shown_at_the_call
 
 MOST_IN_A_PARAMETER = 10_000
 """The most numbers (quantiles, edges of bins) that a positional parameter may hold before it is taken for data."""
@@ -30,6 +31,7 @@ def _constructor(info: KernelInfo) -> Callable[..., _core.Kernel]:
     """Return the function that makes a `Kernel` of one name from parameters, passed by position or by name."""
     names = [parameter.name for parameter in info.parameters]
 
+    @shown_at_the_call
     def constructor(*args: Any, **parameters: Any) -> _core.Kernel:
         try:
             if args and _is_data(args[0], MOST_IN_A_PARAMETER + 1):
@@ -39,9 +41,7 @@ def _constructor(info: KernelInfo) -> Callable[..., _core.Kernel]:
         except (TypeError, ValueError) as error:
             if args and _is_data(args[0], 1) and not str(error).endswith("?"):
                 error.add_note(f"(If this is data, did you mean {_meant(info.name, args, parameters)}?)")
-            # The user's line is the last one shown.
-            error.__traceback__ = None
-            raise
+            raise_on_purpose(error)
 
     constructor.__name__ = constructor.__qualname__ = info.name
     constructor.__module__ = "fanfold"

@@ -7,9 +7,11 @@ import numpy as np
 import numpy.typing as npt
 
 from fanfold import _core, nans
+from fanfold.checks import shown
 from fanfold.histograms import Plottable
 from fanfold.show import text
 from fanfold.sources import Opening
+from fanfold.tracebacks import raise_on_purpose, shown_at_the_call
 
 if TYPE_CHECKING:
     import pandas  # type: ignore[import-untyped]  # its types are a package of their own, pandas-stubs
@@ -25,6 +27,7 @@ class Histogram(NamedTuple):
     """The edges of the bins: one more than the number of bins."""
 
     @property
+    @shown_at_the_call
     def uhi(self) -> Plottable:
         """The histogram as libraries of histograms take it: with ``uhi``'s interface, in which `counts` is a method.
 
@@ -35,7 +38,8 @@ class Histogram(NamedTuple):
         """
         if self.counts.ndim != 1:
             remedy = "take one, as in Histogram(h.counts[0], h.edges[0]).uhi"
-            raise ValueError(f"counts has {self.counts.ndim} axes: it holds several histograms: {remedy}")
+            several = f"counts has {self.counts.ndim} axes: it holds several histograms"
+            raise_on_purpose(ValueError(f"{several}: {remedy}"))
         return Plottable(self.counts, self.edges)
 
 
@@ -187,7 +191,7 @@ class Results(dict[Any, Any]):
 
     def __init__(
         self,
-        values: Mapping[str, Any],
+        values: Mapping[Any, Any],
         errors: dict[Any, Exception],
         ran: Ran,
         groups: Any = None,
@@ -220,6 +224,7 @@ class Results(dict[Any, Any]):
     @overload
     def to_frame(self, library: None = None) -> Any: ...
 
+    @shown_at_the_call
     def to_frame(self, library: Literal["pandas", "polars"] | None = None) -> Any:
         """Return the results as a DataFrame.
 
@@ -250,6 +255,7 @@ class Results(dict[Any, Any]):
 
         return frames.frame(self, self.columns, self.groups, library)
 
+    @shown_at_the_call
     def to_xarray(self) -> Any:
         """Return the results of data with named dimensions as an ``xarray.Dataset``, with a variable for each function.
 
@@ -272,6 +278,7 @@ class Results(dict[Any, Any]):
 
         return frames.dataset(self)
 
+    @shown_at_the_call
     def plot(self, *keys: Any, ax: Any = None) -> Any:
         """Draw the results with matplotlib: histograms as stairs, quantiles as boxes, arrays as lines.
 
@@ -296,14 +303,15 @@ class Results(dict[Any, Any]):
         ValueError
             There is nothing to draw, or `ax` has another number of axes than there are plots.
         """
-        unknown = [key for key in keys if key not in self]
+        unknown = [key for key in keys if not self._has(key)]
         if unknown:
             known = ", ".join(map(text.label, self))
-            raise ValueError(f"plot: {unknown[0]!r} is not a key of the results: the keys are {known}")
+            wrong = f"plot: {shown(unknown[0])} is not a key of the results"
+            raise_on_purpose(ValueError(f"{wrong}: the keys are {known}"))
         values = {key: self[key] for key in keys} if keys else self
         from fanfold.show import plots
 
-        return plots.plotted(values, self.columns, self.groups, self._ran[-1], ax)
+        return plots.plotted(values, self.columns, self.groups, self._kernels, ax)
 
     def to_dict(self) -> dict[Any, Any]:
         """Return the results in Python's own types: numbers, lists, dicts and text.
@@ -320,8 +328,11 @@ class Results(dict[Any, Any]):
         groups = {} if self.groups is None else {"groups": frames.plain(self.groups)}
         return groups | {key: frames.plain(value) for key, value in self.items()}
 
-    def to_json(self, indent: int | None = None) -> str:
+    @shown_at_the_call
+    def to_json(self, indent: int | str | None = None) -> str:
         """Return `to_dict` as JSON. NaN and infinities are ``null``; objects that JSON does not know are text.
+
+        `indent` is that of ``json.dumps``.
 
         >>> import numpy as np, fanfold as ff
         >>> ff.run(np.array([1.0, np.nan]), ["mean", "count_nan"]).to_json()
@@ -329,13 +340,27 @@ class Results(dict[Any, Any]):
         """
         from fanfold.show import frames
 
+        if not isinstance(indent, int | str | None):
+            raise_on_purpose(TypeError(f"indent must be an integer, a str or None, not {shown(indent)}"))
         return frames.as_json(self.to_dict(), indent)
+
+    @property
+    def _kernels(self) -> Mapping[Any, _core.Kernel]:
+        """The kernels among the functions, by key."""
+        return self._ran[-1]
+
+    def _has(self, key: Any) -> bool:
+        """Whether it is a key. What has no hash is none."""
+        try:
+            return key in self
+        except TypeError:
+            return False
 
     def _about_nan(self) -> str:
         """Return what to say about NaN. It stays the same, also when the data are gone."""
         if self._nan is None:
             of_data = self._data
-            self._nan = "" if of_data is None else nans.told(self, self._ran[-1], of_data)
+            self._nan = "" if of_data is None else nans.told(self, self._kernels, of_data)
             self._data = None
         return self._nan
 
@@ -345,7 +370,7 @@ class Results(dict[Any, Any]):
     def _repr_html_(self) -> str:
         from fanfold.show import html
 
-        return html.page(self, self.columns, self.groups, self._ran[-1], self.report.shown(), self._about_nan())
+        return html.page(self, self.columns, self.groups, self._kernels, self.report.shown(), self._about_nan())
 
     def __reduce__(self) -> tuple[Any, ...]:
         return Results, (dict(self), self.errors, self._ran, self.groups, self.columns)

@@ -28,6 +28,7 @@ from fanfold.tracing.calls import Place, TracedCalls, is_short, why_plain
 from fanfold.tracing.of_rows.calls import OfRows
 from fanfold.tracing.of_rows.functions import Functions, FunctionsOfRows
 from fanfold.tracing.of_rows.groups import FunctionsOfGroups
+from fanfold.typing import Out
 
 if TYPE_CHECKING:
     from fanfold.api import Plan
@@ -35,9 +36,6 @@ if TYPE_CHECKING:
 
 _RECORD = object()
 """The name that stands for a structured array, each of whose fields is a column, or for several columns."""
-
-Out = Mapping[str, npt.NDArray[Any]]
-"""The caller's arrays, by the keys of the kernels that write to them."""
 
 
 class Run:

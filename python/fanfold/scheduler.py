@@ -356,5 +356,5 @@ class Scheduler:
 
 def _of(keys: list[str], one: str, several: str) -> list[str]:
     """What is told of these functions; nothing if there are none."""
-    names = ", ".join(f"'{key}'" for key in keys[:5]) + (f" and {len(keys) - 5} more" if len(keys) > 5 else "")
+    names = ", ".join(f"'{key}'" for key in keys[:5]) + (f" and {len(keys) - 5:,} more" if len(keys) > 5 else "")
     return [f"{names} {one if len(keys) == 1 else several}"] if keys else []

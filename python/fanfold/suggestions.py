@@ -90,22 +90,24 @@ _MODULES = re.compile(r"^(np|numpy|pd|pandas|pl|polars|ff|fanfold|stats|scipy\.s
 _LISTED = "fanfold.kernels() lists the names; any other function can be passed as a callable"
 
 
-def unknown(name: str, error: ValueError) -> ValueError:
+def unknown(name: str, shown: str) -> ValueError:
     """Return the error for the name of a function that does not exist, with what to do instead.
 
     Parameters
     ----------
-    error
-        The error of the compiled half, which says what the name is.
+    shown
+        The name as the message shows it.
     """
-    told = _told(str(error)) if len(name) <= LONGEST else None
-    if told is None:
-        return error
-    remedy = instead(name)
-    if remedy is None:
-        kernel = meant(name)
-        remedy = _LISTED if kernel is None else f"did you mean '{kernel}'?"
-    return ValueError(f"{told[0]}: {remedy}")
+    remedy = _remedy(name) if len(name) <= LONGEST else _LISTED
+    return ValueError(f'unknown function "{shown}": {remedy}')
+
+
+def _remedy(name: str) -> str:
+    other = instead(name)
+    if other is not None:
+        return other
+    kernel = meant(name)
+    return _LISTED if kernel is None else f"did you mean '{kernel}'?"
 
 
 def instead(name: str) -> str | None:
@@ -119,7 +121,7 @@ def instead(name: str) -> str | None:
     quantile = _quantile(word)
     if quantile:
         return f"pass ff.{quantile}"
-    if word in SYNONYMS or _is_synonym(word):
+    if _statistic(word) is not None:
         return None
     if _is_of_numpy(word):
         return f"pass np.{word} itself"
@@ -148,16 +150,12 @@ def meant(name: str) -> str | None:
     ('mean', 'rolling_mean', 'mean', None)
     """
     word = _normal(name)
-    if word in _KERNELS:
-        return word
-    if word in SYNONYMS:
-        return SYNONYMS[word]
-    found = _of_the_core(word)
-    if found is not None and not _are_alike(word, found):
-        return found
-    # The letters are alike: it is misspelt, unless it is a word of its own.
+    known = _statistic(word)
+    if known is not None:
+        return known
+    # If the letters are alike, it is misspelt, unless it is a word of its own.
     is_another, kernel = _with_prefix(word)
-    return kernel if is_another or callable(vars(np).get(word)) else found
+    return kernel if is_another or callable(vars(np).get(word)) else _core.nearest(word)
 
 
 def _with_prefix(word: str) -> tuple[bool, str | None]:
@@ -172,37 +170,7 @@ def _with_prefix(word: str) -> tuple[bool, str | None]:
 
 def _statistic(word: str) -> str | None:
     """Return the kernel of a name or a synonym, not of a misspelt name."""
-    if word in _KERNELS:
-        return word
-    return SYNONYMS.get(word) or (_of_the_core(word) if _is_synonym(word) else None)
-
-
-def _is_synonym(word: str) -> bool:
-    found = _of_the_core(word)
-    return found is not None and not _are_alike(word, found)
-
-
-def _of_the_core(word: str) -> str | None:
-    """Return the kernel that the compiled half suggests: for a synonym, or the one with the most similar letters."""
-    try:
-        _core.Kernel(word)
-    except ValueError as error:
-        told = _told(str(error))
-        return told[1] if told else None
-    return None
-
-
-def _told(message: str) -> tuple[str, str | None] | None:
-    """Return the beginning of the error for an unknown name, and the kernel that it suggests; None for other errors."""
-    found = re.fullmatch(rf"(unknown function .*): (?:did you mean '(\w+)'\?|{re.escape(_LISTED)})", message, re.DOTALL)
-    return (found[1], found[2]) if found else None
-
-
-def _are_alike(word: str, kernel: str) -> bool:
-    """Whether the compiled half may suggest the kernel for its letters: it does not for those of short words."""
-    import difflib
-
-    return min(len(word), len(kernel)) >= 4 and difflib.SequenceMatcher(None, word, kernel).ratio() >= 0.7
+    return word if word in _KERNELS else SYNONYMS.get(word) or _core.synonym(word)
 
 
 def _is_of_numpy(word: str) -> bool:
@@ -219,4 +187,6 @@ def _is_of_numpy(word: str) -> bool:
 
 def _normal(name: str) -> str:
     """Return a name in the form of the kernels' names."""
-    return _MODULES.sub("", re.sub(r"[-\s]+", "_", name.strip().lower())).removesuffix("()")
+    # Half of a surrogate pair is no letter, and the compiled half takes none.
+    letters = name.encode("utf-8", "replace").decode()
+    return _MODULES.sub("", re.sub(r"[-\s]+", "_", letters.strip().lower())).removesuffix("()")

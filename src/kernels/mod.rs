@@ -174,16 +174,19 @@ const SYNONYMS: &[(&str, &str)] = &[
 /// The letters in which a similar name may differ.
 const MOST_DIFFERENCES: usize = 2;
 
-/// The kernel with this synonym, or else the kernel with the most similar name, if it is similar enough.
-pub fn nearest(name: &str) -> Option<&'static str> {
+/// The kernel that has this name in other libraries.
+pub fn synonym(name: &str) -> Option<&'static str> {
     let name = name.to_lowercase();
     let part = name.strip_suffix('%').or_else(|| name.strip_prefix('p')).or_else(|| name.strip_prefix('q'));
     if part.is_some_and(|part| part.parse::<f64>().is_ok()) {
         return Some("quantile");
     }
-    if let Some((_, found)) = SYNONYMS.iter().find(|(known, _)| *known == name) {
-        return Some(found);
-    }
+    SYNONYMS.iter().find(|(known, _)| *known == name).map(|(_, found)| *found)
+}
+
+/// The kernel whose name has the most similar letters, if they are similar enough.
+pub fn nearest(name: &str) -> Option<&'static str> {
+    let name = name.to_lowercase();
     // Short names allow few differences: `mad` and `mae` are different statistics.
     let letters = name.chars().count();
     // A name of another length differs by as many letters at least: the table of a very long one is not made.
@@ -245,15 +248,19 @@ mod tests {
             [nearest("mab"), nearest("mex"), nearest("cumsam"), nearest("")],
             [None, None, Some("cumsum"), None]
         );
+        assert_eq!(distance("kitten", "sitting"), 3);
+        assert_eq!(distance("", "abc"), 3);
+    }
+
+    #[test]
+    fn synonyms_are_of_kernels_and_no_kernels_themselves() {
         for (known, found) in SYNONYMS {
-            assert_eq!(nearest(known), Some(*found));
+            assert_eq!(synonym(known), Some(*found));
             assert!(find(known).is_none() && find(found).is_some(), "{known}");
         }
         assert_eq!(
-            [nearest("p95"), nearest("25%"), nearest("99.9%"), nearest("pth")],
-            [Some("quantile"), Some("quantile"), Some("quantile"), None]
+            [synonym("P95"), synonym("25%"), synonym("99.9%"), synonym("pth"), synonym("meen")],
+            [Some("quantile"), Some("quantile"), Some("quantile"), None, None]
         );
-        assert_eq!(distance("kitten", "sitting"), 3);
-        assert_eq!(distance("", "abc"), 3);
     }
 }

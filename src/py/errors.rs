@@ -20,14 +20,14 @@ impl From<Error> for PyErr {
             | Error::ParameterType { .. }
             | Error::UnsupportedDtype { .. }
             | Error::ForeignDtype { .. } => PyTypeError::new_err(message),
-            Error::UnknownKernel { .. }
-            | Error::ParameterValue { .. }
+            Error::ParameterValue { .. }
             | Error::Unweighted { .. }
             | Error::Empty { .. }
             | Error::AllNan { .. }
             | Error::FoundNan { .. }
             | Error::HistogramRange { .. }
             // These occur only in the Rust face.
+            | Error::UnknownKernel { .. }
             | Error::SeveralArrays { .. }
             | Error::SameKey { .. }
             | Error::NoAnswer { .. }

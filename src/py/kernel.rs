@@ -9,9 +9,9 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyDict, PyFloat, PyInt, PyString, PyTuple};
 
 use crate::dtype::{Buffer, DType, Sealed};
-use crate::error::{Error, guarded};
+use crate::error::guarded;
 use crate::kernel::{Entry, Takes};
-use crate::kernels::{CATALOGUE, find, nearest};
+use crate::kernels::{self, CATALOGUE, find};
 use crate::memory;
 use crate::parameters::{Argument, Arguments};
 use crate::plan::Call;
@@ -29,7 +29,7 @@ impl Kernel {
     #[new]
     #[pyo3(signature = (name, /, **parameters))]
     fn new(name: &Bound<'_, PyString>, parameters: Option<&Bound<'_, PyDict>>) -> PyResult<Kernel> {
-        let Some(entry) = name.to_str().ok().and_then(find) else { return Err(unknown(name)?.into()) };
+        let Some(entry) = name.to_str().ok().and_then(find) else { return Err(unknown(name)?) };
         let mut given = Vec::new();
         for (key, value) in parameters.into_iter().flatten() {
             given.push((key.cast::<PyString>()?.to_string_lossy().into_owned(), argument(&value, entry.name)?));
@@ -92,14 +92,13 @@ impl Kernel {
     }
 }
 
-/// The error for a name that no kernel has.
-fn unknown(name: &Bound<'_, PyString>) -> PyResult<Error> {
-    let readable: Vec<u8> = name.call_method1("encode", ("utf-8", "replace"))?.extract()?;
-    let nearest = nearest(&String::from_utf8_lossy(&readable));
+/// The error for a name that no kernel has. The Python half knows what to pass instead.
+fn unknown(name: &Bound<'_, PyString>) -> PyResult<PyErr> {
     let quoted = shown(name.str()?.as_any());
-    let mut name = quoted.chars();
-    let _quotes = (name.next(), name.next_back());
-    Ok(Error::UnknownKernel { name: name.as_str().to_owned(), nearest })
+    let mut inside = quoted.chars();
+    let _quotes = (inside.next(), inside.next_back());
+    let suggestions = name.py().import("fanfold.suggestions")?;
+    Ok(PyErr::from_value(suggestions.call_method1("unknown", (name, inside.as_str()))?))
 }
 
 /// A Python value as an argument of a kernel.
@@ -203,6 +202,18 @@ fn array<'py>(py: Python<'py>, values: &[f64], dtype: DType) -> PyResult<Bound<'
 
 fn tuple<'py>(values: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
     Ok(PyTuple::new(values.py(), values.try_iter()?.collect::<PyResult<Vec<_>>>()?)?.into_any())
+}
+
+/// The kernel that has this name in other libraries.
+#[pyfunction]
+pub(super) fn synonym(name: &str) -> Option<&'static str> {
+    kernels::synonym(name)
+}
+
+/// The kernel whose name has the most similar letters.
+#[pyfunction]
+pub(super) fn nearest(name: &str) -> Option<&'static str> {
+    kernels::nearest(name)
 }
 
 /// Every kernel: (name, doc, parameters as (name, default, doc), NumPy equivalent, dtypes, examples, passes, number of

@@ -27,7 +27,7 @@ mod _core {
     #[pymodule_export]
     use super::formulas_of_rows::FormulasOfRows;
     #[pymodule_export]
-    use super::kernel::{Kernel, catalogue};
+    use super::kernel::{Kernel, catalogue, nearest, synonym};
     #[pymodule_export]
     use super::plan::Plan;
     #[pymodule_export]

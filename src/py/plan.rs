@@ -12,7 +12,7 @@ use crate::dtype::DType;
 use crate::engine::{self, Control, Outcome, Prepared, Workers};
 use crate::error::Error;
 use crate::kernel::NanPolicy;
-use crate::plan::Plan as CorePlan;
+use crate::plan::{Explained, Explanation, Plan as CorePlan};
 use crate::py::input::{self, Input};
 use crate::py::kernel::Kernel;
 use crate::py::output;
@@ -35,6 +35,10 @@ pub(super) struct Plan {
 /// present elements.
 type Kind = (DType, Option<bool>);
 
+/// An [`Explanation`] in Python: the functions known from the length, the passes with their steps, and the functions
+/// that cannot run.
+type Parts = (Vec<String>, Vec<(String, Vec<Explained>)>, Vec<(String, String)>);
+
 /// A run's return value in Python: the results of the kernels in order, `None` where one failed; the failures as
 /// (number, exception); then passes, bytes read, workers, and the seconds of each pass.
 type Answers<'py> = (Bound<'py, PyList>, Vec<(usize, Py<PyAny>)>, usize, u64, usize, Vec<f64>);
@@ -50,15 +54,16 @@ impl Plan {
         Ok(Plan { plan: CorePlan::new(calls, nan_policy), prepared: Mutex::new(HashMap::new()) })
     }
 
-    /// The passes over an array of this dtype, as text.
-    fn explain(&self, keys: Vec<String>, like: &Bound<'_, PyArrayDescr>) -> String {
-        match input::dtype(like) {
+    /// The passes over an array of this dtype, in words: see [`Explanation`].
+    fn explain(&self, keys: Vec<String>, like: &Bound<'_, PyArrayDescr>) -> Parts {
+        let Explanation { known, passes, refused } = match input::dtype(like) {
             Ok((dtype, _)) => self.plan.explain(dtype, &keys),
             Err(error) => {
-                let lines: Vec<String> = keys.iter().map(|key| format!("cannot run {key}: {error}")).collect();
-                lines.join("\n")
+                let refused = keys.into_iter().map(|key| (key, error.clone())).collect();
+                Explanation { known: Vec::new(), passes: Vec::new(), refused }
             }
-        }
+        };
+        (known, passes, refused.into_iter().map(|(key, error)| (key, error.to_string())).collect())
     }
 
     /// The reasons why kernels do not support this array: one exception per kernel, or one for all. Reads no elements.

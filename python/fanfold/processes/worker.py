@@ -16,10 +16,10 @@ import cloudpickle  # type: ignore[import-untyped]
 import numpy as np
 
 from fanfold.calling import Arguments, Called
-from fanfold.failures import without_our_frames
 from fanfold.processes.memory import Mapped, Memory, Place, mapped, remove, taken
 from fanfold.processes.packing import Packed, packed, unpacked
 from fanfold.scheduler import standing_in
+from fanfold.tracebacks import without_our_frames
 
 KEPT = 1.0
 """Seconds that the memory of a call's array stays mapped, for the next call. Mapping 32 MB again takes 3 ms, page by

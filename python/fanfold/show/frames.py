@@ -4,12 +4,15 @@ import importlib
 import math
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
 
+from fanfold.checks import is_word, shown
 from fanfold.show.layout import NOTHING, Layout, is_number, laid_out
 from fanfold.show.text import label
+from fanfold.tracebacks import raise_on_purpose
 
 
 def frame(values: Mapping[Any, Any], columns: Sequence[Any] | None, groups: Any, library: str | None) -> Any:
@@ -20,8 +23,8 @@ def frame(values: Mapping[Any, Any], columns: Sequence[Any] | None, groups: Any,
     library
         ``"pandas"`` or ``"polars"``; None for the one that the program has imported, pandas first.
     """
-    if library not in (None, "pandas", "polars"):
-        raise ValueError(f'library is {library!r}: pass "pandas", "polars" or None')
+    if library is not None and not is_word(library, "pandas", "polars"):
+        raise_on_purpose(ValueError(f'library is {shown(library)}: pass "pandas", "polars" or None'))
     chosen = library or next((name for name in ("pandas", "polars") if name in sys.modules), "pandas")
     layout = laid_out(values, columns, groups)
     if layout.rest and not layout.rows:
@@ -50,7 +53,7 @@ def dataset(values: Mapping[Any, Any]) -> Any:
                 found[name] = _renamed(own, label(key))
     if not any(_has_dimensions(own, xr) for own in found.values()):
         remedy = "run over an xarray array or dataset, with axis= or by= so that a dimension is left"
-        raise ValueError(f"no result has named dimensions: {remedy}")
+        raise_on_purpose(ValueError(f"no result has named dimensions: {remedy}"))
     return xr.Dataset(found)
 
 
@@ -66,10 +69,12 @@ def _has_dimensions(of: Any, xr: Any) -> bool:
 
 
 def _imported(name: str) -> Any:
-    try:
-        return importlib.import_module(name)
-    except ImportError:
-        raise ImportError(f"to_frame needs {name}, which is not installed: install it, or take to_dict()") from None
+    found: Any = None
+    with suppress(ImportError):
+        found = importlib.import_module(name)
+    if found is None:
+        raise_on_purpose(ImportError(f"to_frame needs {name}, which is not installed: install it, or take to_dict()"))
+    return found
 
 
 def _pandas(layout: Layout, groups: Any) -> Any:
@@ -125,7 +130,7 @@ def plain(of: Any) -> Any:
     return of
 
 
-def as_json(of: Any, indent: int | None) -> str:
+def as_json(of: Any, indent: int | str | None) -> str:
     """Return plain results as JSON. NaN and infinities, which JSON does not have, are null; other objects are text."""
     import json
 

@@ -80,7 +80,7 @@ class _Drawing:
         drawn = picture(of, self._levels.get(place), self._scales.get(place))
         if drawn is not None and getattr(of, "_fields", None) == ("counts", "edges"):
             # The picture stands for the row of bars.
-            told = f"{len(of.counts)} bins from {text.number(of.edges[0])} to {text.number(of.edges[-1])}"
+            told = text.bins(of)
         else:
             told = escape(text.value(of))
         return f"{self._before}<td{LEFT}>{told if drawn is None else f'{drawn} {told}'}</td>"

@@ -1,22 +1,19 @@
 """Plans for people: passes as rows, what each computes for whom, and why some functions are not fused."""
 
-import re
 from collections.abc import Iterator
 from html import escape
 from typing import NamedTuple
 
+from fanfold.explanation import Explanation, Pass
 from fanfold.show import text
 from fanfold.show.html import LEFT
 
 MOST_ROWS = 60
 """The most rows that are shown."""
 
-_BETWEEN_KEYS = re.compile(r", (?![^(]*\))")
-"""A comma outside parentheses: those inside are a key's own, as in ``topk(5, largest=False)``."""
-
 
 class Row(NamedTuple):
-    """A line of an explanation."""
+    """A row of the table."""
 
     place: str
     """The pass, in its first row; or how a function is called."""
@@ -26,24 +23,19 @@ class Row(NamedTuple):
     """For which functions it is computed, or why the function is not fused."""
 
 
-def rows(explanation: str) -> Iterator[Row]:
-    """Return the lines of `Plan.explain` as rows."""
-    place = ""
-    for line in explanation.splitlines():
-        if line.startswith("  "):
-            what, _, keys = line.strip().rpartition(" -> ")
-            yield Row(place, what, f"{keys} (shared)" if _BETWEEN_KEYS.search(keys) else keys)
-            place = ""
-        elif ": " in line:
-            how, _, function = line.partition(": ")
-            # A function that was not called yet has no reason, but a remark.
-            name, _, why = function.partition(", " if how == "function" else " (")
-            yield Row(how, name, why if how == "function" else why.removesuffix(")"))
+def rows(explanation: Explanation) -> Iterator[Row]:
+    """Return an explanation as rows."""
+    for part in explanation:
+        if isinstance(part, Pass):
+            place = part.name
+            for what, keys in part.steps:
+                yield Row(place, what, ", ".join(keys) + (" (shared)" if len(keys) > 1 else ""))
+                place = ""
         else:
-            place = line
+            yield Row(part.how, ", ".join(part.keys), part.why)
 
 
-def as_text(title: str, explanation: str) -> str:
+def as_text(title: str, explanation: Explanation) -> str:
     """Return an explanation as aligned text that fits the screen."""
     width = text.screen()
     found = list(rows(explanation))
@@ -58,7 +50,7 @@ def as_text(title: str, explanation: str) -> str:
     return text.fitted(lines, width)
 
 
-def as_html(title: str, explanation: str) -> str:
+def as_html(title: str, explanation: Explanation) -> str:
     """Return an explanation as a plain table, as `html` has them."""
     found = list(rows(explanation))
     lines = [

@@ -6,13 +6,16 @@ Histograms are stairs, quantiles boxes, arrays lines, numbers of groups bars, hi
 import importlib
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from fanfold.checks import shown
 from fanfold.show.layout import each_group, labels_of
 from fanfold.show.pictures import Box, box, levels_of
 from fanfold.show.text import label
+from fanfold.tracebacks import raise_on_purpose
 
 MOST_PLOTS = 24
 """The most groups that are drawn as small multiples."""
@@ -49,14 +52,8 @@ def plotted(
     plots = list(_plots(values, columns, None if groups is None else labels_of(groups), kernels))
     if not plots:
         remedy = 'ask for ff.histogram(), ff.quantile([0.25, 0.5, 0.75]) or an array like "cumsum", or pass by='
-        raise ValueError(f"the results are numbers or texts, of which there is no plot: {remedy}")
-    if ax is None:
-        axes = _new_axes(len(plots))
-    else:
-        axes = list(np.ravel(ax))
-        if len(axes) != len(plots):
-            names = ", ".join(plot.title for plot in plots[:5]) + (", …" if len(plots) > 5 else "")
-            raise ValueError(f"ax has {len(axes)} axes for {len(plots)} plots ({names}): name results, as in plot(key)")
+        raise_on_purpose(ValueError(f"the results are numbers or texts, of which there is no plot: {remedy}"))
+    axes = _new_axes(len(plots)) if ax is None else _given_axes(ax, plots)
     first: dict[Any, Any] = {}
     for plot, own in zip(plots, axes, strict=True):
         plot.draw(own)
@@ -71,11 +68,24 @@ def plotted(
     return axes[0] if len(axes) == 1 else np.array(axes)
 
 
+def _given_axes(ax: Any, plots: Sequence[Plot]) -> list[Any]:
+    axes = list(np.ravel(np.asarray(ax, object)))
+    others = [own for own in axes if not hasattr(own, "set_title")]
+    if others:
+        raise_on_purpose(TypeError(f"ax must be axes of matplotlib, not {shown(others[0])}"))
+    if len(axes) != len(plots):
+        names = ", ".join(plot.title for plot in plots[:5]) + (", …" if len(plots) > 5 else "")
+        wrong = f"ax has {len(axes):,} axes for {len(plots):,} plots ({names})"
+        raise_on_purpose(ValueError(f"{wrong}: name results, as in plot(key)"))
+    return axes
+
+
 def _new_axes(count: int) -> list[Any]:
-    try:
+    plt: Any = None
+    with suppress(ImportError):
         plt = importlib.import_module("matplotlib.pyplot")
-    except ImportError:
-        raise ImportError("plot needs matplotlib, which is not installed: pip install matplotlib") from None
+    if plt is None:
+        raise_on_purpose(ImportError("plot needs matplotlib, which is not installed: pip install matplotlib"))
     across = min(count, 4 if count > 6 else 3)
     down = math.ceil(count / across)
     figure = plt.figure(figsize=(max(6.4, 3.4 * across), max(4.8, 2.6 * down)), layout="constrained")

@@ -99,7 +99,8 @@ def label(key: Any) -> str:
     """Return the label of a row or column as text."""
     if isinstance(key, tuple):
         return ", ".join(map(label, key))
-    return key if isinstance(key, str) else number(key) if isinstance(key, float | np.floating) else str(key)
+    # Not grouped: a label may be a year.
+    return f"{float(key):.{DIGITS}g}" if isinstance(key, float | np.floating) else str(key)
 
 
 def value(of: Any) -> str:
@@ -108,9 +109,7 @@ def value(of: Any) -> str:
         return " ".join(of.split())
     if of is None or isinstance(of, bool | np.bool_):
         return str(of)
-    if isinstance(of, int | np.integer) and not isinstance(of, np.timedelta64):
-        return f"{int(of):,}"
-    if isinstance(of, float | np.floating):
+    if isinstance(of, int | float | np.integer | np.floating) and not isinstance(of, np.timedelta64):
         return number(of)
     if isinstance(of, BaseException):
         return f"{type(of).__name__}: {of}"
@@ -118,8 +117,7 @@ def value(of: Any) -> str:
         return _array(of)
     fields = getattr(of, "_fields", None)
     if fields == ("counts", "edges") and np.ndim(of.counts) == 1 and len(of.counts):
-        low, high = number(of.edges[0]), number(of.edges[-1])
-        return f"{bars(of.counts)}  {len(of.counts)} bins from {low} to {high}"
+        return f"{bars(of.counts)}  {bins(of)}"
     if isinstance(of, tuple) and fields is not None:
         return ", ".join(f"{name}={value(each)}" for name, each in zip(fields, of, strict=True))
     if isinstance(of, dict):
@@ -128,8 +126,17 @@ def value(of: Any) -> str:
 
 
 def number(of: Any) -> str:
-    """Return a number with a few significant digits, without an exponent where there is room."""
-    return f"{float(of):.{DIGITS}g}"
+    """Return a number with grouped digits: an integer in full, another one with a few significant digits.
+
+    >>> number(12345678), number(1234.5678), number(0.1)
+    ('12,345,678', '1,234.57', '0.1')
+    """
+    return f"{int(of):,}" if isinstance(of, int | np.integer) else f"{float(of):,.{DIGITS}g}"
+
+
+def bins(of: Any) -> str:
+    """Return what a histogram counts in."""
+    return f"{counted(len(of.counts), 'bin')} from {number(of.edges[0])} to {number(of.edges[-1])}"
 
 
 def facts(title: str, of: Mapping[str, str]) -> str:

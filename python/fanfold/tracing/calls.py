@@ -18,9 +18,9 @@ from fanfold import _core
 from fanfold.calling import COPIED, Called, refuses_read_only
 from fanfold.checks import locked, own_class
 from fanfold.deadline import Deadline
-from fanfold.failures import without_our_frames
 from fanfold.holders import HELD, HELD_BEFORE, HELD_HERE
 from fanfold.scheduler import PATIENCE, Elsewhere, Scheduler, Stopped, Wait, in_turn
+from fanfold.tracebacks import without_our_frames
 from fanfold.tracing import results
 from fanfold.tracing.along import Beside
 from fanfold.tracing.arrays import Deferred, DeferredArray, StandsIn, Traced, deferred_input, takes

@@ -1,4 +1,4 @@
-"""Describes a run with functions as text: its passes, what each computed for which function, and what was shared."""
+"""Describes a run with functions: its passes, what each computed for which function, and what was shared."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
@@ -7,6 +7,8 @@ import numpy as np
 import numpy.typing as npt
 
 from fanfold import _core
+from fanfold.explanation import Pass, Remark, Step
+from fanfold.show.text import size
 from fanfold.tracing.calls import TracedCalls
 from fanfold.tracing.nodes import Along, Computed, Joined, Node, Source, Statistic
 
@@ -14,8 +16,8 @@ LONGEST = 100
 """The number of characters of a formula that are shown."""
 
 
-def explained(traced: TracedCalls, kernels: Sequence[tuple[str, _core.Kernel]]) -> Iterator[str]:
-    """The lines of the description. The run's kernels are given with their keys."""
+def explained(traced: TracedCalls, kernels: Sequence[tuple[str, _core.Kernel]]) -> Iterator[Pass | Remark]:
+    """The parts of the description. The run's kernels are given with their keys."""
     made = {
         call.key: {node.inputs[0] if node.operation == "values" else node for node in call.trace.nodes}
         for call in traced.calls.values()
@@ -23,26 +25,24 @@ def explained(traced: TracedCalls, kernels: Sequence[tuple[str, _core.Kernel]]) 
     wanted = {key: _all_of(nodes) for key, nodes in made.items()}
     named = _Names(traced.data)
     for number, sweep in enumerate(traced.formulas.sweeps, 1):
-        yield f"pass {number} over {traced.data.dtype}, {_size(sweep.bytes_read)}"
-        for index in sweep.kernels:
-            if index < len(kernels):
-                key, kernel = kernels[index]
-                yield f"  {kernel.name} of x -> {key}"
-        lines = []
+        own = [kernels[index] for index in sweep.kernels if index < len(kernels)]
+        steps = [Step(f"{kernel.name} of x", [str(key)]) for key, kernel in own]
+        asked = []
         for node in sweep.nodes:
             stored = node.inputs[0] if node.operation == "values" else None
             asking = [key for key in wanted if node in wanted[key] or stored in made[key]]
-            lines.append((asking, f"  {named.asked(node)} -> {', '.join(asking)}"))
+            asked.append((asking, named.asked(node)))
         # In the order of the functions, not in that of the requests.
         places = {key: place for place, key in enumerate(wanted)}
-        yield from (line for _, line in sorted(lines, key=lambda each: [places[key] for key in each[0]]))
+        asked.sort(key=lambda each: [places[key] for key in each[0]])
+        steps += [Step(what, list(map(str, asking))) for asking, what in asked]
         for node in _all_of(sweep.nodes):
             asking = [key for key, nodes in wanted.items() if node in nodes]
             if len(asking) > 1 and not node.is_answer and not isinstance(node.operation, Source | Joined):
-                yield f"  computed once: {named.of(node)} -> {', '.join(asking)}"
+                steps.append(Step(f"computed once: {named.of(node)}", list(map(str, asking))))
+        yield Pass(f"pass {number} over {traced.data.dtype}, {size(sweep.bytes_read)}", steps)
     for call in traced.calls.values():
-        reasons = "; ".join(call.trace.reasons)
-        yield f"{call.how}: {call.key}" + (f" ({reasons})" if reasons else "")
+        yield Remark(call.how, [str(call.key)], "; ".join(call.trace.reasons))
 
 
 def _all_of(nodes: Iterable[Node]) -> dict[Node, None]:
@@ -55,15 +55,6 @@ def _all_of(nodes: Iterable[Node]) -> dict[Node, None]:
             found[node] = None
             stack.extend(node.inputs)
     return found
-
-
-def _size(size: float) -> str:
-    """A number of bytes as text."""
-    for unit in ("bytes", "kB", "MB"):
-        if size < 1000:
-            return f"{size:.3g} {unit}"
-        size /= 1000
-    return f"{size:.3g} GB"
 
 
 class _Names:

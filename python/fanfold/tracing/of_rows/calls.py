@@ -6,7 +6,7 @@ from typing import Any
 
 from fanfold.calling import Called
 from fanfold.deadline import Deadline
-from fanfold.failures import without_our_frames
+from fanfold.tracebacks import without_our_frames
 from fanfold.tracing.nodes import Array
 
 
