@@ -345,7 +345,7 @@ class Formulas:
         if isinstance(node.operation, Statistic):
             self._asked[number] = (node, None)
             try:
-                self.session.reduce(number, node_id, node.operation.kernel, "propagate")
+                self.session.reduce(number, node_id, of.dtype, node.operation.kernel, "propagate")
             except (TypeError, MemoryError) as error:
                 del self._asked[number]
                 node.known, node.error = True, error
@@ -426,7 +426,9 @@ class Formulas:
             elif array is not None:
                 node.known, node.value = True, array
             else:
-                node.known, node.value = True, np.empty(0, node.dtype) if value is None else value
+                # Those of float16 come as float32.
+                chosen = np.empty(0) if value is None else value
+                node.known, node.value = True, chosen.astype(node.dtype, copy=False)
 
     def _take_statistic(self, node: Node, value: Any, good: bool) -> None:
         """Takes a kernel's result, unless NumPy does something else: it wraps integers, and it warns if no element is
