@@ -110,16 +110,13 @@ pub(crate) fn underflows<F: Wider>(x: F, rounded: f32) -> bool {
 
 /// The bits of the nearest float16.
 #[inline(always)]
+#[allow(clippy::cast_possible_truncation)] // both parts have 16 bits
 pub(crate) fn half_bits<F: Wider>(x: F) -> u16 {
     const REBASE: f32 = f32::from_bits((127 + 15 - 127) << 23);
     let near = nearest_half(x);
     // Infinities and NaN keep their exponent, of which three bits are cut off.
     let magnitude = ((near.abs() * REBASE).to_bits() >> 13) & 0x7fff;
-    let sign = (near.to_bits() >> 16) & 0x8000;
-    #[allow(clippy::cast_possible_truncation)] // both have 16 bits
-    {
-        (magnitude | sign) as u16
-    }
+    (magnitude | (near.to_bits() >> 16) & 0x8000) as u16
 }
 
 /// float16 to `f32`, exactly, in a form that vectorises: the exponent is rebased by a multiplication, which also
