@@ -528,6 +528,9 @@ def test_warnings_are_numpys() -> None:
         lambda v: (1 / (v - v[0])).max(),
         lambda v: np.exp(v * 1000).min(),
         lambda v: v[v > 100].mean(),
+        lambda v: ((v * 1e200) ** 2).min(),
+        lambda v: ((v * 1e200) ** 2.0).min(),
+        lambda v: ((v - v[0]) ** -1).min() + ((v - v[1]) ** -1.0).min() + (v**0.5).argmax(),
         # Comparisons of complex numbers warn of NaN; those of floats do not.
         lambda v: (np.where(v > 2, np.nan, v) < v).sum(),
         lambda v: (np.where(v > 2, np.nan, v).astype(complex) < 2j).sum(),

@@ -424,10 +424,25 @@ def computed(
 
 
 def fast_power(base: DeferredArray, exponent: Any) -> Callable[[Any], Any] | None:
-    """The ufunc that NumPy uses for ``base ** exponent`` with some exponents."""
-    if type(exponent) not in (int, float) or base.dtype.kind not in "fc":
-        return np.square if type(exponent) is int and exponent == 2 and base.dtype.kind in "biu" else None
-    return {2: np.square, 0.5: np.sqrt, -1: np.reciprocal, 1: np.positive}.get(exponent)
+    """The ufunc that NumPy uses for ``base ** exponent`` in place of `np.power`, with some exponents."""
+    if type(exponent) not in (int, float) or exponent not in (2, 0.5, -1, 1):
+        return None
+    used = _used_for_power(base.dtype, exponent)
+    return None if used is np.power else used
+
+
+@functools.lru_cache(maxsize=1024, typed=True)
+def _used_for_power(dtype: np.dtype[Any], exponent: float) -> np.ufunc:
+    """Versions of NumPy differ in whether ``v ** 2.0`` is a square, and warn by that name."""
+    used: np.ufunc = np.ones(1, dtype).view(_Tells) ** exponent  # type: ignore[assignment]
+    return used
+
+
+class _Tells(np.ndarray[Any, Any]):
+    """An array whose operators give the ufunc that they call."""
+
+    def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
+        return ufunc
 
 
 def product(trace: Trace, a: Any, b: Any) -> Node | None:
