@@ -178,6 +178,19 @@ def test_pythons_numbers_are_float16() -> None:
     assert_alike(HALVES, lambda v: v * 100_000, lambda v: v < 1e5, lambda v: np.where(v > 0, v, 7e4), how=None)
 
 
+def test_each_function_is_warned_of_a_number_that_is_none_of_float16() -> None:
+    def silent(v: Array) -> Any:
+        with np.errstate(all="ignore"):
+            return (v * 1e5).argmax()
+
+    def warned(v: Array) -> Any:
+        return (v * 1e5).argmin()
+
+    result, own = outcome(lambda: ff.run(NORMAL, [silent, warned], workers=1))
+    assert own == outcome(lambda: warned(NORMAL))[1] == {"overflow encountered in cast"}
+    assert set(result.report.how.values()) == {"fused"}
+
+
 def test_other_dtypes_are_promoted_as_numpys() -> None:
     operands = (
         *(np.int8(3), np.uint8(200), np.int16(300), np.int32(-7), np.int64(9), np.uint64(9), np.bool_(True)),

@@ -4,6 +4,7 @@ A node is a formula over the elements of arrays, or a number computed from such 
 even if different functions wrote them. This module does not know NumPy's functions: `rules` defines them.
 """
 
+import math
 import os
 import threading
 import time
@@ -150,7 +151,10 @@ class Formulas:
         key = ("python number", value, dtype.num)
         found = self._nodes.get(key)
         if found is None:
-            found = self._nodes[key] = self.number(np.asarray(value, dtype))
+            found = self.number(np.asarray(value, dtype))
+            if dtype.kind != "f" or math.isinf(value) or not math.isinf(found.value):
+                # Otherwise NumPy has warned, and warns the next function too.
+                self._nodes[key] = found
         return found
 
     def apply(self, operation: Any, inputs: tuple[Node, ...], dtype: np.dtype[Any], shape: Shape) -> Node:
