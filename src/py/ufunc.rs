@@ -143,9 +143,10 @@ impl StridedUfunc {
             }
             let (base, mut part) = (words.as_mut_ptr(), [std::ptr::null_mut::<c_char>(); MOST]);
             for (index, dtype) in self.operands.iter().map(|&(dtype, _)| dtype).chain([self.output]).enumerate() {
-                part[index] = match dtype {
-                    DType::Float16 => base.wrapping_add(index).cast(),
-                    _ => data[index].wrapping_offset(strides[index] * start.cast_signed()),
+                part[index] = if dtype == DType::Float16 {
+                    base.wrapping_add(index).cast()
+                } else {
+                    data[index].wrapping_offset(strides[index] * start.cast_signed())
                 };
             }
             // SAFETY: `run` has established what the loop was asked for, for `len` items: here it is called for `count`

@@ -220,7 +220,8 @@ _BY_FLOAT32 = frozenset((
     *(np.add, np.subtract, np.multiply, np.true_divide, np.square, np.sqrt, np.reciprocal),
     *(np.negative, np.positive, np.absolute, np.fabs, np.rint, np.floor, np.ceil, np.trunc),
     *(np.less, np.less_equal, np.equal, np.not_equal, np.greater, np.greater_equal),
-    *(np.isnan, np.isinf, np.isfinite, np.signbit),
+    *(np.isnan, np.isinf, np.isfinite, np.signbit, np.sign, np.conjugate),
+    *(np.logical_and, np.logical_or, np.logical_xor, np.logical_not),
 ))  # fmt: skip
 """Ufuncs whose loop for float16 gives what that for float32 gives, rounded to float16.
 
