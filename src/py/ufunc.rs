@@ -16,7 +16,7 @@ use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyCapsule, PyDict, PyTuple};
 
-use crate::dtype::{Buffer, DType, ItemType, Sealed, half_bits, widen_half};
+use crate::dtype::{Buffer, DType, ItemType, Sealed, bits_of_half, widen_half};
 use crate::expr::{Edges, Elementwise, Flags, Operand, halve_in_place};
 use crate::memory;
 use crate::py::input;
@@ -197,11 +197,11 @@ impl StridedUfunc {
 /// How many items are converted for a loop over float16 at a time.
 const PART: usize = 1024;
 
-/// The bits of float16 that items stand for.
+/// The bits of float16, whose items these are.
 fn halved(items: &[f32], words: &mut [u16; PART]) {
     Level::current().run(
         #[inline(always)]
-        || words.iter_mut().zip(items).for_each(|(word, &item)| *word = half_bits(item)),
+        || words.iter_mut().zip(items).for_each(|(word, &item)| *word = bits_of_half(item)),
     );
 }
 
