@@ -204,7 +204,7 @@ def _loop(function: np.ufunc, *codes: Any) -> _Loop | None:
     constants = [isinstance(code, type) or bool(code & 1) for code in codes]
     own, rounds = (*dtypes, result), False
     if _HALF in dtypes and function in _BY_FLOAT32:
-        own, rounds = tuple(_FLOAT32 if each == _HALF else each for each in own), result == _HALF
+        own, rounds = tuple(_FLOAT32 if each == _HALF else each for each in own), function in _ROUNDED
     try:
         inner = _core.UfuncLoop(function, own, constants, rounds)
     except Exception:  # noqa: BLE001 - this NumPy interface is private: without it, NumPy computes the result itself
@@ -216,18 +216,22 @@ def _loop(function: np.ufunc, *codes: Any) -> _Loop | None:
 
 _HALF, _FLOAT32 = np.dtype(np.float16), np.dtype(np.float32)
 
-_BY_FLOAT32 = frozenset((
-    *(np.add, np.subtract, np.multiply, np.true_divide, np.square, np.sqrt, np.reciprocal),
+_ROUNDED = frozenset((np.add, np.subtract, np.multiply, np.true_divide, np.square, np.sqrt, np.reciprocal))
+"""Ufuncs whose loop for float16 computes in float32 and rounds the result.
+
+float32 has more than twice the digits of float16, so that this rounding is that of the exact result.
+"""
+
+_BY_FLOAT32 = _ROUNDED | frozenset((
     *(np.negative, np.positive, np.absolute, np.fabs, np.rint, np.floor, np.ceil, np.trunc),
     *(np.less, np.less_equal, np.equal, np.not_equal, np.greater, np.greater_equal),
     *(np.isnan, np.isinf, np.isfinite, np.signbit, np.sign, np.conjugate),
     *(np.logical_and, np.logical_or, np.logical_xor, np.logical_not),
 ))  # fmt: skip
-"""Ufuncs whose loop for float16 gives what that for float32 gives, rounded to float16.
+"""These, and those that give the same for float16 and for float32.
 
-float32 has more than twice the digits of float16, so that the second rounding is that of the exact result. Loops for
-float16 convert one element after the other, and take several times as long. All others are called as they are: their
-float32 is not always that of the loop for float32.
+Loops for float16 convert one element after the other, and take several times as long. All others are called as they
+are: their float32 is not always that of the loop for float32.
 """
 
 
