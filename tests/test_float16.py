@@ -229,10 +229,12 @@ def test_conversions_to_float16(dtype: str) -> None:
         x = TAME > 1
     else:
         limits = np.iinfo(dtype)
-        x = np.concatenate([
-            RNG.integers(limits.min, limits.max, 150_000, dtype, endpoint=True),
-            (2.0 ** RNG.uniform(0, min(np.log2(float(limits.max)), 62), 50_000)).astype(dtype),
-        ])
+        x = np.concatenate(
+            [
+                RNG.integers(limits.min, limits.max, 150_000, dtype, endpoint=True),
+                (2.0 ** RNG.uniform(0, min(np.log2(float(limits.max)), 62), 50_000)).astype(dtype),
+            ]
+        )
     assert_alike(locked(x), lambda v: v.astype(np.float16), lambda v: v[::-1].astype("f2") * np.float16(1))
     if dtype in "fd":
         tame = locked(x[np.abs(x) < 6e4])

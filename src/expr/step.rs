@@ -87,12 +87,9 @@ impl Step {
     pub(super) fn keeps_all(self) -> bool {
         match self {
             Step::Valid | Step::Within(_) => false,
-            Step::Cast(_)
-            | Step::Half
-            | Step::Absolute
-            | Step::Power(_)
-            | Step::Scaled(..)
-            | Step::Deviation(_) => true,
+            Step::Cast(_) | Step::Half | Step::Absolute | Step::Power(_) | Step::Scaled(..) | Step::Deviation(_) => {
+                true
+            }
         }
     }
 

@@ -86,12 +86,13 @@ def _rounds_on_the_way(node: Node, name: str, takes_all: bool) -> bool:
     """Whether NumPy rounds to float16 before it has added up all elements of float16."""
     if name in ("sum", "nansum", "prod", "nanprod"):
         # It does so after each of the loops that it calls: one, if the elements lie one after the other.
-        return not takes_all or (not isinstance(node.shape, Selection) and len(node.shape) > 1 and not has_no_gaps(node))
+        is_flat = isinstance(node.shape, Selection) or len(node.shape) == 1
+        return not (takes_all and (is_flat or has_no_gaps(node)))
     return name in _BY_SUMS
 
 
 _BY_SUMS = frozenset(("nanmean", "std", "var", "nanstd", "nanvar", "norm"))
-"""What NumPy computes of float16 from sums of float16, which are infinite beyond 65,504. Its means are sums of float32."""
+"""What NumPy computes of float16 from sums of float16, which are infinite beyond 65,504. Its means are of float32."""
 
 
 def _may_be_nothing(node: Node) -> bool:
