@@ -110,19 +110,14 @@ pub(crate) fn underflows<F: Wider>(x: F, rounded: f32) -> bool {
 
 /// The bits of the nearest float16.
 #[inline(always)]
-#[allow(clippy::cast_possible_truncation)] // both parts have 16 bits
 pub(crate) fn half_bits<F: Wider>(x: F) -> u16 {
-    const REBASE: f32 = f32::from_bits((127 + 15 - 127) << 23);
-    let near = nearest_half(x);
-    // Infinities and NaN keep their exponent, of which three bits are cut off.
-    let magnitude = ((near.abs() * REBASE).to_bits() >> 13) & 0x7fff;
-    (magnitude | (near.to_bits() >> 16) & 0x8000) as u16
+    bits_of_half(nearest_half(x))
 }
 
 /// The bits of a float16, whose item this is. A signalling NaN stays one, of which NumPy's loops tell.
 #[inline(always)]
 #[allow(clippy::cast_possible_truncation)] // both parts have 16 bits
-pub(crate) fn bits_of_half(item: f32) -> u16 {
+pub fn bits_of_half(item: f32) -> u16 {
     let magnitude = item.to_bits() & 0x7fff_ffff;
     // A subnormal float16 is a multiple of the last digit of one half.
     let small = (f32::from_bits(magnitude) + 0.5).to_bits().wrapping_sub(0.5_f32.to_bits());

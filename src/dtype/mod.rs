@@ -17,7 +17,8 @@ use std::fmt;
 
 pub use block::{Block, Buffer, Constant};
 pub(crate) use dispatch::{with_integer, with_item, with_ordered};
-pub(crate) use halves::{Wider, bits_of_half, half_bits, nearest_half, overflows, underflows, widen_half};
+pub use halves::bits_of_half;
+pub(crate) use halves::{Wider, half_bits, nearest_half, overflows, underflows, widen_half};
 pub(crate) use item::for_each_item;
 pub use item::{Bool8, Integer, Item, ItemType, Number, Ordered, Sealed, Time};
 
