@@ -174,7 +174,7 @@ def alike(found: Any, expected: Any, dtype: Any) -> None:
     assert type(found) is type(expected) or not isinstance(expected, np.ndarray)
     assert np.shape(found) == np.shape(expected)
     assert np.asarray(found).dtype == np.asarray(expected).dtype
-    close = 2e-4 if np.dtype(dtype) == np.float32 else 1e-10
+    close = {"float32": 2e-4, "float16": 4e-3}.get(np.dtype(dtype).name, 1e-10)
     np.testing.assert_allclose(found, expected, rtol=close, atol=close)
 
 
@@ -193,7 +193,7 @@ LAYOUTS: dict[str, Callable[[Array], Array]] = {
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
-@pytest.mark.parametrize("dtype", ["float64", "float32", "int64", "int32", "uint8"])
+@pytest.mark.parametrize("dtype", ["float64", "float32", "float16", "int64", "int32", "uint8"])
 @pytest.mark.parametrize("axis", [0, 1])
 def test_one_trace_gives_what_calls_of_each_row_give(layout: str, dtype: str, axis: int) -> None:
     x = LAYOUTS[layout](np.abs(elements(dtype, (23, 37))) if dtype == "uint8" else elements(dtype, (23, 37)))
@@ -646,7 +646,7 @@ def test_what_numpy_computes_with_numbers_has_its_bits() -> None:
     assert np.array_equal(r["numbers"], np.apply_along_axis(numbers, 1, x))
 
 
-@pytest.mark.parametrize("dtype", ["int64", "uint8", "float32"])
+@pytest.mark.parametrize("dtype", ["int64", "uint8", "float32", "float16"])
 def test_what_numpy_computes_with_numbers_of_other_dtypes(dtype: str) -> None:
     x = np.random.default_rng(0).integers(0, 256, (300, 5)).astype(dtype)
 
@@ -675,7 +675,7 @@ def test_a_loop_over_many_elements_is_not_traced() -> None:
     assert np.array_equal(r["many"], np.apply_along_axis(many, 1, x))
 
 
-@pytest.mark.parametrize("dtype", ["bool", "complex128", "float32", "uint64", "int8"])
+@pytest.mark.parametrize("dtype", ["bool", "complex128", "float32", "float16", "uint64", "int8"])
 @pytest.mark.parametrize("function", FUSED)
 def test_each_dtype_has_the_result_or_the_exception_of_a_call(dtype: str, function: Function) -> None:
     x = (np.arange(60).reshape(4, 15) * 7 % 11).astype(dtype)
@@ -687,7 +687,7 @@ def test_each_dtype_has_the_result_or_the_exception_of_a_call(dtype: str, functi
             ff.run(x, function, axis=1)
         return
     found, _ = warned(lambda: ff.run(x, function, axis=1))
-    alike(found[function.__name__], expected, "float32")
+    alike(found[function.__name__], expected, "float16" if dtype == "float16" else "float32")
 
 
 def test_functions_that_pass_objects_on_are_called() -> None:

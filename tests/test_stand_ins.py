@@ -48,7 +48,7 @@ def made(dtype: str) -> Array:
     return elements
 
 
-ARRAYS = {dtype: made(dtype) for dtype in ("?", "u1", "i8", "f4", "f8", "c16")}
+ARRAYS = {dtype: made(dtype) for dtype in ("?", "u1", "i8", "f2", "f4", "f8", "c16")}
 SPECIAL = {value: np.full(SIZE, value, "f8") for value in (0.0, math.inf, -math.inf, math.nan)}
 
 NUMBERS: dict[str, Function] = {

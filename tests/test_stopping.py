@@ -371,8 +371,8 @@ two = {'a': takes_the_lock, 'b': takes_it_too}
     [
         "ff.run(x, two, workers=2, timeout=0.5)",
         "ff.run(x, two | {'m': 'mean'}, workers=2, timeout=0.5)",
-        "ff.run(x.astype('f2'), two, workers=2, timeout=0.5)",
-        "ff.run(x.astype('f2'), {'a': takes_the_lock, 'm': 'mean'}, workers=2, timeout=0.5)",
+        "ff.run(x.astype('>f8'), two, workers=2, timeout=0.5)",
+        "ff.run(x.astype('>f8'), {'a': takes_the_lock, 'm': 'mean'}, workers=2, timeout=0.5)",
         "ff.run(x, two, workers=2, timeout=0.5, by=np.repeat([1, 2, 3], 100_000))",
         "ff.run(x.reshape(3, -1), {k: lambda v, axis: f(v) for k, f in two.items()}, axis=1, workers=2, timeout=0.5)",
         "ff.run({'x': x, 'y': x}, two, workers=2, timeout=0.5)",
@@ -470,7 +470,7 @@ LOOPS = {
     "traced functions": "ff.run(x, {'a': lambda v: (v - v.mean()).std(), 'b': lambda v: float(v.max())}, workers=2)",
     "a plain function": "ff.run(x, plain, workers=2)",
     "plain functions": "ff.run(x, {'a': plain, 'b': plain, 'm': 'mean'}, workers=2)",
-    "untraced": "ff.run(x.astype('f2'), {'a': plain, 'b': plain, 'm': 'mean'}, workers=2)",
+    "untraced": "ff.run(x.astype('>f8'), {'a': plain, 'b': plain, 'm': 'mean'}, workers=2)",
     "small": "ff.run(x[:100], [plain, 'mean'])",
     "rows": "ff.run(x.reshape(100, -1), {'a': lambda v, axis: v.sum(axis=axis), 'm': 'median'}, axis=1, workers=2)",
     "groups": "ff.run(x, [plain, 'mean', 'unique'], by=labels, workers=2)",
@@ -508,7 +508,7 @@ def test_the_interpreter_ends_while_daemon_threads_are_at_work(kind: str) -> Non
         ("{'a': lambda v: v.mean(), 'b': len}", 0),
     ],
 )
-@pytest.mark.parametrize("dtype", ["f8", "f2"])
+@pytest.mark.parametrize("dtype", ["f8", ">f8"])
 def test_functions_may_end_the_process(functions: str, code: int, dtype: str) -> None:
     script = f"import os, sys, numpy as np, fanfold as ff; ff.run(np.ones(500_000, {dtype!r}), {functions}, workers=2)"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=50, check=False)

@@ -251,7 +251,7 @@ def test_fewer_threads_do_the_work_if_there_are_no_more(allowed: int) -> None:
         seen = []
         for functions in (['mean', 'std'], 'median', {{'a': plain, 'b': plain, 'm': 'mean'}},
                           {{'a': traced, 'b': traced, 'm': 'mean'}}, {{f'f{{k}}': traced for k in range(20)}}):
-            for data in (x, x.astype('f2')):
+            for data in (x, x.astype('>f8')):
                 for options in ({{}}, {{'workers': 5}}):
                     r = ff.run(data, functions, **options)
                     want = ff.run(data, functions, workers=1)
@@ -561,7 +561,7 @@ def test_a_run_waits_for_no_strangers_functions(workers: int) -> None:
         begun.wait(timeout=30)
         over.wait(timeout=30)
 
-    for x in (np.ones(300_000), np.ones(300_000, "f2")):
+    for x in (np.ones(300_000), np.ones(300_000, ">f8")):
         over.clear()
         with ThreadPoolExecutor(1) as executor:
             stranger = executor.submit(ff.run, x, {"a": busy, "b": busy}, workers=2)

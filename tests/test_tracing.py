@@ -528,6 +528,13 @@ def test_warnings_are_numpys() -> None:
         lambda v: (1 / (v - v[0])).max(),
         lambda v: np.exp(v * 1000).min(),
         lambda v: v[v > 100].mean(),
+        lambda v: ((v * 1e200) ** 2).min(),
+        lambda v: ((v * 1e200) ** 2.0).min(),
+        lambda v: ((v - v[0]) ** -1).min() + ((v - v[1]) ** -1.0).min() + (v**0.5).argmax(),
+        # Comparisons of complex numbers warn of NaN; those of floats do not.
+        lambda v: (np.where(v > 2, np.nan, v) < v).sum(),
+        lambda v: (np.where(v > 2, np.nan, v).astype(complex) < 2j).sum(),
+        lambda v: np.any(np.where(v > 2, np.nan, v).astype(np.complex64) >= v),
     ]
     for function in functions:
         assert warned(lambda: ff.run(x, function)) == warned(lambda: function(x))
@@ -562,7 +569,7 @@ def test_functions_run_side_by_side_and_wait_for_no_stranger() -> None:
         thread.join(30)
         return answers[0]["m"]
 
-    for x in (NORMAL, NORMAL.astype("f2")):
+    for x in (NORMAL, NORMAL.astype(">f8")):
         r = ff.run(x, {"a": outer, "b": lambda v: outer(v)}, workers=2, timeout=60)
         assert dict(r) == {"a": SIZE, "b": SIZE}
 
@@ -676,7 +683,7 @@ def test_threads_and_runs_inside_a_function_get_their_values(workers: int) -> No
 # ---- dicts to fill ----
 
 
-@pytest.mark.parametrize("x", [NORMAL[:100], NORMAL, NORMAL.astype("f2")], ids=["small", "traced", "not traced"])
+@pytest.mark.parametrize("x", [NORMAL[:100], NORMAL, NORMAL.astype(">f8")], ids=["small", "traced", "not traced"])
 @pytest.mark.parametrize("workers", [1, 3])
 def test_a_function_of_two_parameters_fills_a_dict_of_its_own(x: Array, workers: int) -> None:
     def extremes(v: Array, out: dict[str, Any]) -> None:
@@ -758,7 +765,7 @@ formulas = st.recursive(
 @settings(max_examples=150, deadline=None)
 @given(
     st.lists(st.tuples(formulas, st.sampled_from(ENDS)), min_size=1, max_size=4),
-    st.sampled_from(["float64", "float32", "int64", "int8", "bool", "specials", "reversed"]),
+    st.sampled_from(["float64", "float32", "float16", "int64", "int8", "bool", "specials", "reversed"]),
     st.sampled_from([1, 2]),
 )
 def test_any_formula_gives_what_its_call_gives(chosen: list[Any], name: str, workers: int) -> None:
@@ -769,7 +776,7 @@ def test_any_formula_gives_what_its_call_gives(chosen: list[Any], name: str, wor
     }
     got = ff.run(x, functions, workers=workers, on_error="return")
     for key, function in functions.items():
-        assert_same(got[key], called(function, x), single=x.dtype in (np.float32, np.complex64))
+        assert_same(got[key], called(function, x), single=x.dtype in (np.float16, np.float32, np.complex64))
 
 
 def test_fused_functions_take_memory_that_does_not_grow_with_the_array() -> None:

@@ -32,6 +32,7 @@ WHOLE = rng.integers(0, 500, SIZE)
 ARRAYS: dict[str, Array] = {
     "float64": NORMAL,
     "float32": NORMAL.astype("f4"),
+    "float16": NORMAL.astype("f2"),
     "int64": rng.integers(-(2**62), 2**62, SIZE),
     "counts": WHOLE,
     "int32": rng.integers(-1000, 1000, SIZE).astype("i4"),

@@ -133,7 +133,13 @@ class Session:
     def cast(self, of: int, dtype: np.dtype[Any]) -> int: ...
     def power(self, of: int, exponent: int) -> int: ...
     def reduce(
-        self, who: int, node: int, kernel: Kernel, nan_policy: str, out: npt.NDArray[Any] | None = None
+        self,
+        who: int,
+        node: int,
+        dtype: np.dtype[Any],
+        kernel: Kernel,
+        nan_policy: str,
+        out: npt.NDArray[Any] | None = None,
     ) -> None: ...
     def refuse_nan(self) -> None: ...
     def store(self, who: int, node: int, array: npt.NDArray[Any]) -> None: ...
@@ -159,14 +165,22 @@ class FormulasOfRows:
     def cast(self, of: int, dtype: np.dtype[Any]) -> int: ...
     def power(self, of: int, exponent: int) -> int: ...
     def sweep(
-        self, wanted: Sequence[tuple[int, Kernel | npt.NDArray[Any]]], workers: int, timeout: float | None
+        self,
+        wanted: Sequence[tuple[int, tuple[Kernel, np.dtype[Any]] | npt.NDArray[Any]]],
+        workers: int,
+        timeout: float | None,
     ) -> tuple[list[Any], list[tuple[int, int]], list[tuple[int, int]], int]: ...
 
 @final
 class UfuncLoop:
-    """The loop of a ufunc, for operands and an output of these dtypes; of which operands one item stands for all."""
+    """The loop of a ufunc, for operands and an output of these dtypes; of which operands one item stands for all.
 
-    def __new__(cls, ufunc: np.ufunc, dtypes: Sequence[np.dtype[Any]], constants: Sequence[bool]) -> UfuncLoop: ...
+    If `rounds`, its values, which are float32, are rounded to float16.
+    """
+
+    def __new__(
+        cls, ufunc: np.ufunc, dtypes: Sequence[np.dtype[Any]], constants: Sequence[bool], rounds: bool = False
+    ) -> UfuncLoop: ...
     @staticmethod
     def searchsorted(edges: npt.NDArray[Any], right: bool) -> UfuncLoop: ...
     @property

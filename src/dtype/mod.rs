@@ -2,12 +2,14 @@
 //! ([`Item`]).
 //!
 //! The two differ in few places: float16 is loaded as `f32`, and both kinds of time are loaded as [`Time`]. This file
-//! has the dtypes and NumPy's rules for them, `item` has the items, and `block` has the enums that contain items.
+//! has the dtypes and NumPy's rules for them, `item` has the items, `block` has the enums that contain items, and `halves`
+//! rounds to float16.
 //! Nothing here reads an array.
 
 mod block;
 mod dispatch;
 mod floats;
+mod halves;
 mod integers;
 mod item;
 
@@ -15,6 +17,8 @@ use std::fmt;
 
 pub use block::{Block, Buffer, Constant};
 pub(crate) use dispatch::{with_integer, with_item, with_ordered};
+pub use halves::bits_of_half;
+pub(crate) use halves::{Wider, half_bits, nearest_half, overflows, underflows, widen_half};
 pub(crate) use item::for_each_item;
 pub use item::{Bool8, Integer, Item, ItemType, Number, Ordered, Sealed, Time};
 
@@ -126,7 +130,7 @@ impl DType {
     #[allow(clippy::cast_possible_truncation)]
     pub fn round(self, x: f64) -> f64 {
         match self {
-            DType::Float16 => half::f16::from_f32(to_odd(x)).to_f64(),
+            DType::Float16 => nearest_half(x).into(),
             DType::Float32 => f64::from(x as f32),
             _ => x,
         }
@@ -157,23 +161,6 @@ impl DType {
             other => other,
         }
     }
-}
-
-/// A float64 as float32, rounded so that rounding that once more to float16 gives the nearest: to the neighbour whose
-/// last bit is odd if it is not exact (Boldo & Melquiond, IEEE Transactions on Computers 57 (2008), theorem 2).
-///
-/// `half` rounds twice to nearest where the processor has F16C, and once where it has not, so results would depend on
-/// it.
-#[allow(clippy::cast_possible_truncation)]
-fn to_odd(x: f64) -> f32 {
-    let near = x as f32;
-    let error = x - f64::from(near);
-    if error == 0.0 || !error.is_finite() || near.to_bits() & 1 == 1 {
-        return near;
-    }
-    // The other neighbour: away from zero if x lies beyond what it was rounded to.
-    let beyond = (error > 0.0) == (x > 0.0);
-    f32::from_bits(if beyond { near.to_bits() + 1 } else { near.to_bits() - 1 })
 }
 
 impl DType {

@@ -6,7 +6,7 @@
 
 use num_complex::Complex;
 
-use crate::dtype::{Block, Bool8, Buffer, ItemType, Sealed};
+use crate::dtype::{Block, Bool8, Buffer, ItemType, Sealed, Wider, nearest_half, overflows, underflows};
 use crate::expr::flags::Flags;
 use crate::simd::Level;
 
@@ -227,6 +227,41 @@ fn each<T: Cast<U>, U: Sealed>(level: Level, input: &[T], output: &mut Buffer, m
     if any { misfit } else { Flags::default() }
 }
 
+/// Rounds floats to float16, whose items are float32.
+pub(super) fn halve(level: Level, input: Block<'_>, output: &mut Buffer) -> Flags {
+    match (input, f32::of_mut(output)) {
+        (Block::Float32(items), Some(output)) => halves(level, items.iter().copied().zip(output)),
+        (Block::Float64(items), Some(output)) => halves(level, items.iter().copied().zip(output)),
+        _ => unreachable!("other items are float32 by now"),
+    }
+}
+
+/// Rounds float32 to float16 where they are.
+pub fn halve_in_place(level: Level, items: &mut [f32]) -> Flags {
+    halves(level, items.iter_mut().map(|item| (*item, item)))
+}
+
+/// Rounds the first of each pair to the second, and tells what NumPy tells: it asks whether a number is small before it
+/// rounds it.
+#[inline(always)]
+fn halves<'a, F: Wider>(level: Level, pairs: impl Iterator<Item = (F, &'a mut f32)>) -> Flags {
+    let (over, under) = level.run(
+        #[inline(always)]
+        || {
+            let (mut over, mut under) = (false, false);
+            for (x, y) in pairs {
+                *y = nearest_half(x);
+                over |= overflows(x);
+                under |= underflows(x, *y);
+            }
+            (over, under)
+        },
+    );
+    let mut flags = if over { Flags::OVERFLOW } else { Flags::default() };
+    flags.add(if under { Flags::UNDERFLOW } else { Flags::default() });
+    flags
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -259,6 +294,23 @@ mod tests {
         assert_eq!(casted(&Buffer::Float64(vec![-9.223_372_036_854_776e18]), ItemType::Int64).1, Flags::default());
         assert_eq!(casted(&Buffer::Float32(vec![-9.223_372e18]), ItemType::Int64).1, Flags::default());
         assert_eq!(casted(&Buffer::Float32(vec![9.223_372e18]), ItemType::Int64).1, Flags::INVALID);
+    }
+
+    #[test]
+    fn floats_are_rounded_to_float16_once_and_what_leaves_its_range_is_flagged() {
+        let halved = |from: &Buffer| {
+            let mut output = Buffer::new(ItemType::Float32, from.len());
+            let flags = halve(Level::current(), from.block(from.len()), &mut output);
+            (output, flags)
+        };
+        let x = vec![0.1, -2049.0, 1.0 + 2_f64.powi(-11) + 2_f64.powi(-40), f64::INFINITY];
+        let want = Buffer::Float32(vec![0.099_975_586, -2048.0, 1.000_976_6, f32::INFINITY]);
+        assert_eq!(halved(&Buffer::Float64(x)), (want, Flags::default()));
+        for (x, want, flag) in [(70_000.0, f32::INFINITY, Flags::OVERFLOW), (1e-8, 0.0, Flags::UNDERFLOW)] {
+            assert_eq!(halved(&Buffer::Float32(vec![x])), (Buffer::Float32(vec![want]), flag));
+            let mut items = [1.0, x];
+            assert_eq!((halve_in_place(Level::current(), &mut items), items), (flag, [1.0, want]));
+        }
     }
 
     #[test]

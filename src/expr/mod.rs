@@ -16,7 +16,7 @@ mod power;
 mod program;
 mod step;
 
-pub use cast::can_cast;
+pub use cast::{can_cast, halve_in_place};
 pub use edges::Edges;
 pub use eval::Evaluator;
 pub use flags::Flags;

@@ -7,7 +7,7 @@
 use num_complex::Complex;
 
 use crate::dtype::{Block, Buffer, DType, Item, ItemType, Sealed, Time};
-use crate::expr::cast::cast;
+use crate::expr::cast::{cast, halve};
 use crate::expr::flags::Flags;
 use crate::expr::power::powers;
 use crate::scale::Scale;
@@ -22,6 +22,8 @@ pub enum Step {
     Within(Ends),
     /// Converts items, as NumPy's `astype` does.
     Cast(ItemType),
+    /// Rounds floats to float16, whose items are float32.
+    Half,
     /// |x| of a float64.
     Absolute,
     /// A float to an integer power, one of [`EXPONENTS`](super::EXPONENTS).
@@ -63,6 +65,7 @@ impl Step {
             Step::Valid => "valid",
             Step::Within(_) => "within",
             Step::Cast(item) => item.dtype().name(),
+            Step::Half => DType::Float16.name(),
             Step::Absolute => "abs",
             Step::Power(_) => "power",
             Step::Scaled(..) => "scaled",
@@ -75,6 +78,7 @@ impl Step {
         match self {
             Step::Valid | Step::Scaled(..) | Step::Deviation(_) | Step::Power(_) => input,
             Step::Cast(item) => item,
+            Step::Half => ItemType::Float32,
             Step::Within(_) | Step::Absolute => ItemType::Float64,
         }
     }
@@ -83,7 +87,9 @@ impl Step {
     pub(super) fn keeps_all(self) -> bool {
         match self {
             Step::Valid | Step::Within(_) => false,
-            Step::Cast(_) | Step::Absolute | Step::Power(_) | Step::Scaled(..) | Step::Deviation(_) => true,
+            Step::Cast(_) | Step::Half | Step::Absolute | Step::Power(_) | Step::Scaled(..) | Step::Deviation(_) => {
+                true
+            }
         }
     }
 
@@ -98,6 +104,10 @@ impl Step {
             Step::Cast(item) if input.item() == item => None,
             Step::Cast(_) => {
                 flags.add(cast(level, input, output));
+                Some(input.len())
+            }
+            Step::Half => {
+                flags.add(halve(level, input, output));
                 Some(input.len())
             }
             Step::Absolute => {

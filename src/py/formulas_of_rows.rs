@@ -34,10 +34,11 @@ struct State {
     arrays: Vec<(Py<PyUntypedArray>, usize)>,
 }
 
-/// What is asked of every row: a kernel's result, or a node's elements, in the rows of this array.
+/// What is asked of every row: a kernel's result on elements of this dtype, or a node's elements, in the rows of this
+/// array.
 #[derive(FromPyObject)]
 enum Wanted<'py> {
-    Result(Bound<'py, Kernel>),
+    Result(Bound<'py, Kernel>, Bound<'py, PyArrayDescr>),
     Elements(Bound<'py, PyUntypedArray>),
 }
 
@@ -127,9 +128,9 @@ impl FormulasOfRows {
         let mut formulas = Formulas::new(state.graph.clone(), &sources);
         for (node, wanted) in wanted {
             formulas.add(match wanted {
-                Wanted::Result(kernel) => {
+                Wanted::Result(kernel, dtype) => {
                     let call = &kernel.get().call;
-                    let subject = Subject::of(node, state.graph.item(node).dtype());
+                    let subject = Subject::of(node, session::checked(&state.graph, node, &dtype)?);
                     let request = call.entry.request(&call.arguments, subject, NanPolicy::Propagate)?;
                     if matches!(request, Request::Array(_)) {
                         return Err(PyValueError::new_err(format!("{} gives an array for each row", call.entry.name)));

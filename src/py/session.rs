@@ -131,13 +131,14 @@ impl Session {
         power(self.state(py).session.graph(), of, exponent)
     }
 
-    /// Registers `who` for a kernel's result on a node's elements. A result that is an array is written to `out`, if
-    /// given.
-    #[pyo3(signature = (who, node, kernel, nan_policy, out=None))]
+    /// Registers `who` for a kernel's result on a node's elements, which are of this dtype. A result that is an array is
+    /// written to `out`, if given.
+    #[pyo3(signature = (who, node, dtype, kernel, nan_policy, out=None))]
     fn reduce<'py>(
         &self,
         who: usize,
         node: NodeId,
+        dtype: &Bound<'py, PyArrayDescr>,
         kernel: &Bound<'py, Kernel>,
         nan_policy: &str,
         out: Option<Bound<'py, PyUntypedArray>>,
@@ -147,7 +148,7 @@ impl Session {
         let py = kernel.py();
         let call = &kernel.get().call;
         let mut state = self.state(py);
-        let dtype = self.dtype(&mut state, node);
+        let dtype = checked(state.session.graph(), node, dtype)?;
         let mut request = call.entry.request(&call.arguments, Subject::of(node, dtype), nan_policy)?;
         if let Request::Array(unwritten) = &request {
             let input = Input::Array(state.arrays[0][0].bind(py).clone());
@@ -178,21 +179,21 @@ impl Session {
     fn store(&self, who: usize, node: NodeId, array: &Bound<'_, PyUntypedArray>) -> PyResult<()> {
         let py = array.py();
         let mut state = self.state(py);
-        let dtype = self.dtype(&mut state, node);
+        let dtype = checked(state.session.graph(), node, &array.dtype())?;
         let output = input::output(array)?;
         let Extent { memory, bytes } = input::view(array)?.extent();
-        if memory.len() != bytes || input::dtype(&array.dtype())?.0 != dtype {
-            return Err(PyValueError::new_err("items must be stored in a new array of their own dtype"));
+        if memory.len() != bytes {
+            return Err(PyValueError::new_err("items must be stored in a new array"));
         }
         state.outputs.push(array.clone().unbind());
         state.session.add(RequestId::Call(who), store::store(node, dtype, output));
         Ok(())
     }
 
-    /// Registers `who` for a node's elements, whose number is unknown until the sweep.
+    /// Registers `who` for a node's elements, whose number is unknown until the sweep. Those of float16 come as float32.
     fn collect(&self, py: Python<'_>, who: usize, node: NodeId) {
         let mut state = self.state(py);
-        let dtype = self.dtype(&mut state, node);
+        let dtype = state.session.graph().item(node).dtype();
         state.session.add(RequestId::Call(who), store::collect(node, dtype));
     }
 
@@ -284,14 +285,24 @@ pub(super) fn power(graph: &mut Graph, of: NodeId, exponent: u8) -> PyResult<Nod
 
 /// The node of elements converted to another dtype, for which `can_cast` is true.
 pub(super) fn cast(graph: &mut Graph, of: NodeId, dtype: &Bound<'_, PyArrayDescr>) -> PyResult<NodeId> {
-    let to = input::dtype(dtype)?.0.item();
-    let from = graph.item(of);
-    if from == to {
-        Ok(of)
-    } else if !expr::can_cast(from, to) {
-        Err(PyValueError::new_err(format!("there is no conversion from {from:?} to {to:?}")))
+    let to = input::dtype(dtype)?.0;
+    let (from, item) = (graph.item(of), to.item());
+    if from != item && !expr::can_cast(from, item) {
+        return Err(PyValueError::new_err(format!("there is no conversion from {from:?} to {item:?}")));
+    }
+    // From float64 it is one rounding to float16; from integers, NumPy's own way is by float32.
+    let at_once = from == item || (from == ItemType::Float64 && to == DType::Float16);
+    let made = if at_once { of } else { graph.step(Step::Cast(item), of) };
+    Ok(if to == DType::Float16 { graph.step(Step::Half, made) } else { made })
+}
+
+/// The dtype of a node's elements. Blocks have the same items for several dtypes.
+pub(super) fn checked(graph: &Graph, node: NodeId, dtype: &Bound<'_, PyArrayDescr>) -> PyResult<DType> {
+    let dtype = input::dtype(dtype)?.0;
+    if graph.item(node) == dtype.item() {
+        Ok(dtype)
     } else {
-        Ok(graph.step(Step::Cast(to), of))
+        Err(PyValueError::new_err(format!("the node has no elements of {dtype}")))
     }
 }
 
@@ -309,11 +320,6 @@ impl Session {
     /// lock.
     fn state(&self, py: Python<'_>) -> MutexGuard<'_, State> {
         self.state.lock_py_attached(py).unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Node 0 is the call's array; its dtype may be one that no other node can have.
-    fn dtype(&self, state: &mut State, node: NodeId) -> DType {
-        if node == 0 { self.dtype } else { state.session.graph().item(node).dtype() }
     }
 }
 

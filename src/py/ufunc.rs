@@ -3,6 +3,9 @@
 //! NumPy returns the loop that it would call itself: `ufunc._resolve_dtypes_and_context` gives a capsule, which
 //! `ufunc._get_strided_loop` completes for the strides that are promised. The struct in it is `ufunc_call_info` of
 //! `numpy/_core/src/umath/ufunc_object.h`, whose name carries the version of its layout.
+//!
+//! The items of float16 are float32 in blocks. A loop over float16 is called on parts of a block, which are converted to
+//! its own elements and back. Where such a loop computes in float32 and rounds, that of float32 is called in its place.
 #![allow(unsafe_code)]
 
 use std::ffi::{CStr, c_char, c_int, c_void};
@@ -13,9 +16,11 @@ use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyCapsule, PyDict, PyTuple};
 
-use crate::dtype::{Buffer, ItemType};
-use crate::expr::{Edges, Elementwise, Flags, Operand};
+use crate::dtype::{Buffer, DType, ItemType, Sealed, bits_of_half, widen_half};
+use crate::expr::{Edges, Elementwise, Flags, Operand, halve_in_place};
+use crate::memory;
 use crate::py::input;
+use crate::simd::Level;
 
 const NAME: &CStr = c"numpy_1.24_ufunc_call_info";
 
@@ -59,8 +64,11 @@ struct StridedUfunc {
     context: *mut c_void,
     auxdata: *mut c_void,
     exceptions: bool,
-    operands: Vec<(ItemType, bool)>,
-    output: ItemType,
+    /// The dtype of each operand, and whether it is a constant.
+    operands: Vec<(DType, bool)>,
+    output: DType,
+    /// Whether values, which are float32, are rounded to float16.
+    rounds: bool,
     /// Keeps the targets of the pointers alive.
     _capsule: Py<PyAny>,
 }
@@ -73,7 +81,7 @@ unsafe impl Sync for StridedUfunc {}
 
 impl Elementwise for StridedUfunc {
     fn item(&self) -> ItemType {
-        self.output
+        self.output.item()
     }
 
     fn identity(&self) -> usize {
@@ -81,19 +89,88 @@ impl Elementwise for StridedUfunc {
     }
 
     fn run(&self, operands: &[Operand<'_>], output: &mut Buffer, len: usize) -> Flags {
-        assert!(output.item() == self.output && output.len() >= len, "the output is what the loop was made for");
+        assert!(output.item() == self.output.item() && output.len() >= len, "the output is what the loop was made for");
         assert!(operands.len() == self.operands.len(), "the loop gets the operands it was made for");
         let mut data = [std::ptr::null_mut::<c_char>(); MOST];
         let mut strides = [0_isize; MOST];
-        for (index, (operand, &(item, constant))) in operands.iter().zip(&self.operands).enumerate() {
+        for (index, (operand, &(dtype, constant))) in operands.iter().zip(&self.operands).enumerate() {
             let least = if constant { 1 } else { len };
-            assert!(operand.constant == constant && operand.block.item() == item && operand.block.len() >= least);
+            let alike = operand.constant == constant && operand.block.item() == dtype.item();
+            assert!(alike && operand.block.len() >= least, "the loop gets the items it was made for");
             data[index] = operand.block.as_ptr().cast_mut().cast();
-            strides[index] = if constant { 0 } else { item.size().cast_signed() };
+            strides[index] = if constant { 0 } else { dtype.size().cast_signed() };
         }
         data[operands.len()] = output.as_mut_ptr().cast();
         strides[operands.len()] = self.output.size().cast_signed();
-        let dimensions = [len.cast_signed()];
+        let mut flags = if self.has_halves() {
+            self.run_in_parts(operands, output, len, &data, &strides)
+        } else {
+            // SAFETY: the asserts above establish what the loop was asked for: operands and output of these types,
+            // `len` items each (one, of stride 0, for a constant), contiguous and aligned, and the output, being
+            // borrowed mutably, overlaps none of them.
+            unsafe { self.call(&data, &strides, len) }
+        };
+        if let Some(items) = f32::of_mut(output).and_then(|items| items.get_mut(..len)).filter(|_| self.rounds) {
+            flags.add(halve_in_place(Level::current(), items));
+        }
+        flags
+    }
+}
+
+impl StridedUfunc {
+    /// Whether the loop reads or writes float16.
+    fn has_halves(&self) -> bool {
+        self.output == DType::Float16 || self.operands.iter().any(|&(dtype, _)| dtype == DType::Float16)
+    }
+
+    /// Calls the loop for parts of the operands and of the output, which lead to `data`. Those of float16 are converted.
+    fn run_in_parts(
+        &self,
+        operands: &[Operand<'_>],
+        output: &mut Buffer,
+        len: usize,
+        data: &[*mut c_char; MOST],
+        strides: &[isize; MOST],
+    ) -> Flags {
+        let mut words = memory::filled([0_u16; PART], operands.len() + 1);
+        let mut flags = Flags::default();
+        for start in (0..len).step_by(PART) {
+            let count = PART.min(len - start);
+            let halves = operands.iter().zip(&mut words).zip(&self.operands);
+            for ((operand, words), &(_, constant)) in halves.filter(|(_, (dtype, _))| *dtype == DType::Float16) {
+                let own = if constant { 0..1 } else { start..start + count };
+                halved(f32::of(operand.block).and_then(|items| items.get(own)).unwrap_or_default(), words);
+            }
+            let (base, mut part) = (words.as_mut_ptr(), [std::ptr::null_mut::<c_char>(); MOST]);
+            for (index, dtype) in self.operands.iter().map(|&(dtype, _)| dtype).chain([self.output]).enumerate() {
+                part[index] = if dtype == DType::Float16 {
+                    base.wrapping_add(index).cast()
+                } else {
+                    data[index].wrapping_offset(strides[index] * start.cast_signed())
+                };
+            }
+            // SAFETY: `run` has established what the loop was asked for, for `len` items: here it is called for `count`
+            // of them from number `start` on. Elements of float16 lie in `words`, which have room for as many, those of
+            // each operand and of the output by themselves.
+            flags.add(unsafe { self.call(&part, strides, count) });
+            if self.output == DType::Float16
+                && let Some((words, items)) =
+                    words.last().zip(f32::of_mut(output).and_then(|items| items.get_mut(start..start + count)))
+            {
+                widened(words, items);
+            }
+        }
+        flags
+    }
+
+    /// Calls the loop for so many items, and returns the floating-point exceptions.
+    ///
+    /// # Safety
+    ///
+    /// The pointers must lead to as many elements of the loop's dtypes, at these strides, and the output must overlap
+    /// no operand.
+    unsafe fn call(&self, data: &[*mut c_char; MOST], strides: &[isize; MOST], count: usize) -> Flags {
+        let dimensions = [count.cast_signed()];
         let every = EXCEPTIONS.iter().fold(0, |every, (bit, _)| every | bit);
         // SAFETY: these two C functions only touch this thread's floating-point environment.
         unsafe {
@@ -102,9 +179,7 @@ impl Elementwise for StridedUfunc {
                 feclearexcept(every);
             }
         }
-        // SAFETY: the asserts above establish what the loop was asked for: operands and output of these types, `len`
-        // items each (one, of stride 0, for a constant), contiguous and aligned, and the output, being borrowed
-        // mutably, overlaps none of them. A loop does not write to its operands. The context and the auxiliary data
+        // SAFETY: the caller's promise. A loop does not write to its operands. The context and the auxiliary data
         // belong to the capsule, which self keeps. The loop said that it needs no interpreter.
         let failed = unsafe {
             (self.strided_loop)(self.context, data.as_ptr(), dimensions.as_ptr(), strides.as_ptr(), self.auxdata)
@@ -117,6 +192,25 @@ impl Elementwise for StridedUfunc {
         }
         flags
     }
+}
+
+/// How many items are converted for a loop over float16 at a time.
+const PART: usize = 1024;
+
+/// The bits of float16, whose items these are.
+fn halved(items: &[f32], words: &mut [u16; PART]) {
+    Level::current().run(
+        #[inline(always)]
+        || words.iter_mut().zip(items).for_each(|(word, &item)| *word = bits_of_half(item)),
+    );
+}
+
+/// The items of float16 with these bits.
+fn widened(words: &[u16; PART], items: &mut [f32]) {
+    Level::current().run(
+        #[inline(always)]
+        || items.iter_mut().zip(words).for_each(|(item, &word)| *item = widen_half(word)),
+    );
 }
 
 /// The most operands of a loop, including the output.
@@ -133,23 +227,25 @@ pub(super) struct UfuncLoop {
 #[pymethods]
 impl UfuncLoop {
     /// Gets the loop from NumPy. Fails if there is none or if it needs the interpreter. The dtypes are the loop's own,
-    /// with the output's last.
+    /// with the output's last. If `rounds`, its values, which are float32, are rounded to float16.
     #[new]
+    #[pyo3(signature = (ufunc, dtypes, constants, rounds=false))]
     fn new(
         ufunc: &Bound<'_, PyAny>,
         dtypes: Vec<Bound<'_, PyArrayDescr>>,
         constants: Vec<bool>,
+        rounds: bool,
     ) -> PyResult<UfuncLoop> {
         let py = ufunc.py();
         if !ufunc.is_instance(&py.import("numpy")?.getattr("ufunc")?)? {
             return Err(PyTypeError::new_err(format!("{ufunc} is not a ufunc")));
         }
-        let items = dtypes.iter().map(|descr| match input::dtype(descr) {
-            Ok((dtype, false)) if !dtype.is_time() && dtype.size() == dtype.item().size() => Ok(dtype.item()),
+        let known = dtypes.iter().map(|descr| match input::dtype(descr) {
+            Ok((dtype, false)) if !dtype.is_time() => Ok(dtype),
             _ => Err(PyValueError::new_err(format!("elements of dtype {descr} cannot be read as blocks"))),
         });
-        let items = items.collect::<PyResult<Vec<ItemType>>>()?;
-        let Some((&output, operands)) = items.split_last().filter(|(_, operands)| operands.len() == constants.len())
+        let known = known.collect::<PyResult<Vec<DType>>>()?;
+        let Some((&output, operands)) = known.split_last().filter(|(_, operands)| operands.len() == constants.len())
         else {
             return Err(PyValueError::new_err(
                 "a loop must have a dtype and a constant flag for each operand, and one \
@@ -159,6 +255,9 @@ impl UfuncLoop {
         if operands.len() >= MOST {
             return Err(PyValueError::new_err(format!("a loop of {} operands has too many operands", operands.len())));
         }
+        if rounds && output != DType::Float32 {
+            return Err(PyValueError::new_err(format!("values of {output} are not rounded to float16")));
+        }
         let asked = dtypes.iter().take(operands.len()).map(|descr| Some(descr.as_any())).chain([None]);
         let (found, capsule): (Vec<Bound<'_, PyArrayDescr>>, Bound<'_, PyCapsule>) = ufunc
             .call_method1("_resolve_dtypes_and_context", (PyTuple::new(py, asked.collect::<Vec<_>>())?,))?
@@ -166,7 +265,7 @@ impl UfuncLoop {
         if found.len() != dtypes.len() || !found.iter().zip(&dtypes).all(|(found, dtype)| found.is_equiv_to(dtype)) {
             return Err(PyValueError::new_err(format!("the loop of {ufunc} is for other dtypes")));
         }
-        let strides = operands.iter().zip(&constants).map(|(item, &constant)| if constant { 0 } else { item.size() });
+        let strides = operands.iter().zip(&constants).map(|(dtype, &constant)| if constant { 0 } else { dtype.size() });
         let strides = PyTuple::new(py, strides.chain([output.size()]).collect::<Vec<_>>())?;
         let named = PyDict::new(py);
         named.set_item("fixed_strides", strides)?;
@@ -185,6 +284,7 @@ impl UfuncLoop {
             exceptions: info.no_exceptions == 0,
             operands: operands.iter().copied().zip(constants).collect(),
             output,
+            rounds,
             _capsule: capsule.into_any().unbind(),
         };
         Ok(UfuncLoop { function: Arc::new(function), name: ufunc.getattr("__name__")?.extract()? })

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use super::axes::{Axis, merge, offset, offset_of, stride_of};
-use crate::dtype::{Block, Buffer, DType, ItemType, Sealed, for_each_item};
+use crate::dtype::{Block, Buffer, DType, ItemType, Sealed, for_each_item, half_bits};
 
 /// Memory that is filled row by row: each row is an [`Output`].
 #[derive(Debug, Clone)]
@@ -159,7 +159,7 @@ impl Output {
             Block::Float32(items) if self.dtype == DType::Float16 => {
                 const PART: usize = 256;
                 for (index, part) in items.chunks(PART).enumerate() {
-                    self.convert::<_, _, PART>(start + index * PART, part, |item| half::f16::from_f32(item).to_bits());
+                    self.convert::<_, _, PART>(start + index * PART, part, half_bits);
                 }
             }
             _ => self.scatter(start, items),
@@ -181,9 +181,7 @@ impl Output {
             let start = start + index * PART;
             match self.dtype {
                 DType::Float16 => {
-                    self.convert::<_, _, PART>(start, part, |float| {
-                        half::f16::from_f64(self.dtype.round(one_nan(float))).to_bits()
-                    });
+                    self.convert::<_, _, PART>(start, part, |float| half_bits(one_nan(float)));
                 }
                 DType::Float32 => self.convert::<_, _, PART>(start, part, |float| one_nan(float) as f32),
                 _ => self.convert::<_, _, PART>(start, part, one_nan),

@@ -12,8 +12,8 @@ use std::ops::Range;
 use num_complex::Complex;
 
 use super::axes::{Axis, offset, offset_of};
-use super::view::{View, for_each_dtype, widen_half};
-use crate::dtype::{Bool8, Buffer, DType, Sealed, Time, for_each_item};
+use super::view::{View, for_each_dtype};
+use crate::dtype::{Bool8, Buffer, DType, Sealed, Time, for_each_item, widen_half};
 use crate::prefetch::LINE;
 use crate::simd::{Level, prefetch};
 

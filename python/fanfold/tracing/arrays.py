@@ -481,11 +481,11 @@ def same_elements(array: DeferredArray) -> Any:
 
 
 def takes(dtype: np.dtype[Any]) -> bool:
-    """Whether the core can read such elements without conversion."""
+    """Whether formulas can have such elements."""
     return dtype.isnative and dtype.kind in "biufc" and dtype.num not in _OTHERS
 
 
-_OTHERS = {np.dtype(np.float16).num, np.dtype(np.longdouble).num, np.dtype(np.clongdouble).num}
+_OTHERS = {np.dtype(np.longdouble).num, np.dtype(np.clongdouble).num}
 
 
 def are_results(values: Any) -> bool:

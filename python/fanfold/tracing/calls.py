@@ -231,7 +231,8 @@ class TracedCalls:
         self.calls = {place: _Call(place[0], called, self) for place, called in functions.items()}
         for index, (kernel, array) in enumerate(kernels):
             try:
-                self.formulas.session.reduce(index, self.formulas.elements(array), kernel, nan_policy, out.get(index))
+                node = self.formulas.elements(array)
+                self.formulas.session.reduce(index, node, array.dtype, kernel, nan_policy, out.get(index))
             except (TypeError, ValueError, MemoryError) as error:
                 self.formulas.answers[index] = (error, False)
         if nan_policy == "raise" and kernels:

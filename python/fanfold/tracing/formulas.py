@@ -4,6 +4,7 @@ A node is a formula over the elements of arrays, or a number computed from such 
 even if different functions wrote them. This module does not know NumPy's functions: `rules` defines them.
 """
 
+import math
 import os
 import threading
 import time
@@ -150,7 +151,10 @@ class Formulas:
         key = ("python number", value, dtype.num)
         found = self._nodes.get(key)
         if found is None:
-            found = self._nodes[key] = self.number(np.asarray(value, dtype))
+            found = self.number(np.asarray(value, dtype))
+            if dtype.kind != "f" or math.isinf(value) or not math.isinf(found.value):
+                # Otherwise NumPy has warned, and warns the next function too.
+                self._nodes[key] = found
         return found
 
     def apply(self, operation: Any, inputs: tuple[Node, ...], dtype: np.dtype[Any], shape: Shape) -> Node:
@@ -345,7 +349,7 @@ class Formulas:
         if isinstance(node.operation, Statistic):
             self._asked[number] = (node, None)
             try:
-                self.session.reduce(number, node_id, node.operation.kernel, "propagate")
+                self.session.reduce(number, node_id, of.dtype, node.operation.kernel, "propagate")
             except (TypeError, MemoryError) as error:
                 del self._asked[number]
                 node.known, node.error = True, error
@@ -426,7 +430,9 @@ class Formulas:
             elif array is not None:
                 node.known, node.value = True, array
             else:
-                node.known, node.value = True, np.empty(0, node.dtype) if value is None else value
+                # Those of float16 come as float32.
+                chosen = np.empty(0) if value is None else value
+                node.known, node.value = True, chosen.astype(node.dtype, copy=False)
 
     def _take_statistic(self, node: Node, value: Any, good: bool) -> None:
         """Takes a kernel's result, unless NumPy does something else: it wraps integers, and it warns if no element is

@@ -179,7 +179,7 @@ class _Loop(NamedTuple):
     """The dtypes of its operands."""
     result: np.dtype[Any]
     may_warn: bool
-    """Whether its values can be the result of a floating-point exception."""
+    """Whether it can raise a floating-point exception."""
     inner: _core.UfuncLoop | None
     """Computes the loop block by block; None if it needs the interpreter, or if this NumPy version does not provide
     it."""
@@ -202,11 +202,37 @@ def _loop(function: np.ufunc, *codes: Any) -> _Loop | None:
     if function.__name__.startswith(_RAISE):
         return None
     constants = [isinstance(code, type) or bool(code & 1) for code in codes]
+    own, rounds = (*dtypes, result), False
+    if _HALF in dtypes and function in _BY_FLOAT32:
+        own, rounds = tuple(_FLOAT32 if each == _HALF else each for each in own), function in _ROUNDED
     try:
-        inner = _core.UfuncLoop(function, (*dtypes, result), constants)
+        inner = _core.UfuncLoop(function, own, constants, rounds)
     except Exception:  # noqa: BLE001 - this NumPy interface is private: without it, NumPy computes the result itself
         inner = None
-    return _Loop(tuple(dtypes), result, result.kind in "fciu", inner)
+    # Comparisons of complex numbers are those of their parts, which may be NaN.
+    may_warn = result.kind in "fciu" or any(dtype.kind == "c" for dtype in dtypes)
+    return _Loop(tuple(dtypes), result, may_warn, inner)
+
+
+_HALF, _FLOAT32 = np.dtype(np.float16), np.dtype(np.float32)
+
+_ROUNDED = frozenset((np.add, np.subtract, np.multiply, np.true_divide, np.square, np.sqrt, np.reciprocal))
+"""Ufuncs whose loop for float16 computes in float32 and rounds the result.
+
+float32 has more than twice the digits of float16, so that this rounding is that of the exact result.
+"""
+
+_BY_FLOAT32 = _ROUNDED | frozenset((
+    *(np.negative, np.positive, np.absolute, np.fabs, np.rint, np.floor, np.ceil, np.trunc),
+    *(np.less, np.less_equal, np.equal, np.not_equal, np.greater, np.greater_equal),
+    *(np.isnan, np.isinf, np.isfinite, np.signbit, np.sign, np.conjugate),
+    *(np.logical_and, np.logical_or, np.logical_xor, np.logical_not),
+))  # fmt: skip
+"""These, and those that give the same for float16 and for float32.
+
+Loops for float16 convert one element after the other, and take several times as long. All others are called as they
+are: their float32 is not always that of the loop for float32.
+"""
 
 
 _RAISE = ("obl_", "pro_")
@@ -403,16 +429,32 @@ def computed(
 
 
 def fast_power(base: DeferredArray, exponent: Any) -> Callable[[Any], Any] | None:
-    """The ufunc that NumPy uses for ``base ** exponent`` with some exponents."""
-    if type(exponent) not in (int, float) or base.dtype.kind not in "fc":
-        return np.square if type(exponent) is int and exponent == 2 and base.dtype.kind in "biu" else None
-    return {2: np.square, 0.5: np.sqrt, -1: np.reciprocal, 1: np.positive}.get(exponent)
+    """The ufunc that NumPy uses for ``base ** exponent`` in place of `np.power`, with some exponents."""
+    if type(exponent) not in (int, float) or exponent not in (2, 0.5, -1, 1):
+        return None
+    used = _used_for_power(base.dtype, exponent)
+    return None if used is np.power else used
+
+
+@functools.lru_cache(maxsize=1024, typed=True)
+def _used_for_power(dtype: np.dtype[Any], exponent: float) -> np.ufunc:
+    """Versions of NumPy differ in whether ``v ** 2.0`` is a square, and warn by that name."""
+    used: np.ufunc = np.ones(1, dtype).view(_Tells) ** exponent  # type: ignore[assignment]
+    return used
+
+
+class _Tells(np.ndarray[Any, Any]):
+    """An array whose operators give the ufunc that they call."""
+
+    def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
+        return ufunc
 
 
 def product(trace: Trace, a: Any, b: Any) -> Node | None:
     """The node of the scalar product of two vectors."""
     left, right = elements_of(trace, a), elements_of(trace, b)
-    if left is None or right is None or left.dtype.kind != "f" or left.dtype != right.dtype:
+    # The products of float16 are not rounded to it before they are added.
+    if left is None or right is None or left.dtype.char not in "fd" or left.dtype != right.dtype:
         return None
     if common_shape(left, right) is None or isinstance(left.shape, Selection) or len(left.shape) != 1:
         return None

@@ -157,7 +157,7 @@ class Sweeps:
             return self._ids.get(node)
         column = self.columns[node]
         one = np.ndim(column) == 0
-        made = self._core.constant(np.asarray(column, node.dtype)) if one else self._core.number(column)
+        made = self._core.constant(np.asarray(column, node.dtype)) if one else self._core.number(_in_blocks(column))
         self._ids[node] = made
         return made
 
@@ -258,7 +258,8 @@ class Sweeps:
         requests: list[tuple[int, Any]] = []
         for node in asked:
             if isinstance(node.operation, Statistic):
-                requests.append((self._ids[node.inputs[0]], node.operation.kernel))
+                (of,) = node.inputs
+                requests.append((self._ids[of], (node.operation.kernel, of.dtype)))
             else:
                 requests.append((self._ids[node], np.empty((self._count, *node.shape), node.dtype)))  # type: ignore[misc]
         begun = time.perf_counter()
@@ -272,12 +273,12 @@ class Sweeps:
         without: dict[int, list[int]] = {}
         for request, row in failed:
             without.setdefault(request, []).append(row)
-        for number, (node, (_, kernel), column) in enumerate(zip(asked, requests, columns, strict=True)):
+        for number, (node, (_, elements), column) in enumerate(zip(asked, requests, columns, strict=True)):
             self._spread(node)
             if isinstance(node.operation, Statistic):
                 self.columns[node] = self._column(node, column, without.get(number, []))
             else:
-                self.columns[node] = kernel
+                self.columns[node] = elements
 
     def _column(self, node: Node, found: Any, failed: list[int]) -> Array:
         """A statistic's results for all rows. Rows for which NumPy may do something else are noted."""
@@ -377,6 +378,11 @@ class Sweeps:
 def _refuses(kernel: _core.Kernel, dtype: np.dtype[Any]) -> bool:
     """Whether a kernel does not take elements of this dtype."""
     return bool(_core.Plan([kernel], "propagate").problems(np.ones(2, dtype)))
+
+
+def _in_blocks(column: Array) -> Array:
+    """Numbers as the core has them in blocks: those of float16 are float32."""
+    return column.astype(np.float32) if column.dtype == np.float16 else column
 
 
 def _ordered(wanted: Iterable[Node]) -> Iterable[Node]:

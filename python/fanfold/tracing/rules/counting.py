@@ -70,7 +70,7 @@ def _ends(trace: Trace, range: Any, node: Node) -> tuple[float, float] | None:
             if type(operand) is not Node or not operand.is_number:
                 return None
             end = trace.force(operand, None, at_once=True)[()]
-        if type(end) is np.float64 and node.dtype != np.float32:
+        if type(end) is np.float64 and node.dtype.char not in "ef":
             end = float(end)
         if type(end) not in REAL:
             return None

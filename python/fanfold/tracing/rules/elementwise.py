@@ -117,7 +117,9 @@ def _astype(self: Any, *args: Any, **kwargs: Any) -> Any:
         if node is not None and node.dtype != target and may_defer(trace, state) and not is_repeated(node):
             made = cast(trace, node, target)
             if made is not None:
-                if node.dtype.kind in "fc":
+                # Integers do not warn, but for those that float16 cannot hold.
+                is_told = node.dtype.kind in "fc" or target == np.float16
+                if is_told and not np.can_cast(node.dtype, target):
                     trace.may_warn(made, "cast", state)
                 return deferred(trace, made)
     if trace is not None:

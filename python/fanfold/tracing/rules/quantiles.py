@@ -96,7 +96,7 @@ def _quantile(func: Any, name: str) -> None:
         parts = _parts(q, node.dtype)
         if parts is None or (_OTHER_NEIGHBOUR and method == _CLOSEST):
             return None
-        if _OTHER_PLACE and type(parts) is float and node.dtype == np.float32:
+        if _OTHER_PLACE and type(parts) is float and node.dtype.char in "ef":
             return None
         result = _result_dtype(func, q if np.ndim(q) == 0 else tuple(q), method, node.dtype)
         if result is None:
@@ -149,7 +149,7 @@ def _several(func: Any, trace: Trace, a: Any, q: Any, axis: Any, method: str) ->
     if node is None or not numbers or any(each is None for each in numbers):
         return None
     if func(np.ones(2, node.dtype), q, method=method).dtype != numbers[0].dtype:
-        # NumPy computes several quantiles of float32 in float64.
+        # NumPy computes several quantiles of narrower floats in float64.
         return None
     array = np.empty(len(numbers), object).view(Several)
     array._trace = trace
@@ -168,8 +168,8 @@ _OTHER_PLACE, _OTHER_NEIGHBOUR = _NUMPY < "2.4.0", _NUMPY < "2.1.0"
 
 def _parts(q: Any, dtype: np.dtype[Any]) -> float | tuple[float, ...] | None:
     """The quantiles as a kernel takes them: a number or a flat sequence of numbers; None for anything else."""
-    if isinstance(q, np.float64 | np.integer) and dtype != np.float32:
-        # With float32 elements, NumPy's scalars have a result in float64, where Python's numbers have one in float32.
+    if isinstance(q, np.float64 | np.integer) and dtype.char not in "ef":
+        # With narrower floats, NumPy's scalars have a result in float64, where Python's numbers have one in theirs.
         return float(q)
     if type(q) is np.ndarray:
         return tuple(q.tolist()) if q.ndim == 1 and (q.dtype == np.float64 or q.dtype.kind in "iu") else None

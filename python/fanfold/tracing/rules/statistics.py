@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fanfold.tracing.arrays import deferred
-from fanfold.tracing.nodes import Along, Node, Selection
+from fanfold.tracing.nodes import Along, Node, Selection, has_no_gaps
 from fanfold.tracing.powers import SUMS, quick
 from fanfold.tracing.rules.registry import FUNCTIONS, rule
 from fanfold.tracing.trace import Trace
@@ -40,6 +40,8 @@ def statistic(
     if node is None or (node.dtype.kind == "c" and name not in ("sum", "mean")):
         return None
     takes_all, chosen = over_all(node, axis), isinstance(node.shape, Selection)
+    if node.dtype == np.float16 and _rounds_on_the_way(node, name, takes_all):
+        return None
     if takes_all and keepdims not in (False, NOTHING):
         return None
     if type(axis) is tuple and name in _POSITIONS:
@@ -78,6 +80,19 @@ def statistic(
             node.shape.has_some = True
         return value
     return deferred(trace, made)
+
+
+def _rounds_on_the_way(node: Node, name: str, takes_all: bool) -> bool:
+    """Whether NumPy rounds to float16 before it has added up all elements of float16."""
+    if name in ("sum", "nansum", "prod", "nanprod"):
+        # It does so after each of the loops that it calls: one, if the elements lie one after the other.
+        is_flat = isinstance(node.shape, Selection) or len(node.shape) == 1
+        return not (takes_all and (is_flat or has_no_gaps(node)))
+    return name in _BY_SUMS
+
+
+_BY_SUMS = frozenset(("nanmean", "std", "var", "nanstd", "nanvar", "norm"))
+"""What NumPy computes of float16 from sums of float16, which are infinite beyond 65,504. Its means are of float32."""
 
 
 def _may_be_nothing(node: Node) -> bool:
@@ -216,6 +231,9 @@ def _weighted(trace: Trace, a: Any, axis: Any, weights: Any, returned: bool) -> 
     if node is None or heavy is None or not over_all(node, axis) or common_shape(node, heavy) is None:
         return None
     if node.dtype.kind not in "biuf" or heavy.dtype.kind not in "biuf" or not may_defer(trace, float_state()):
+        return None
+    if np.float16 in (node.dtype, heavy.dtype):
+        # NumPy's own sums of float16 are rounded.
         return None
     dtypes = (node.dtype, heavy.dtype) if node.dtype.kind == "f" else (node.dtype, heavy.dtype, np.float64)
     operands = [cast(trace, each, np.result_type(*dtypes)) for each in (node, heavy)]
