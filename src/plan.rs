@@ -388,7 +388,7 @@ impl Stage {
         };
         for waiting in &self.waiting {
             let Some(sink) = self.sinks.get(waiting.sink) else { continue };
-            let first = usize::from(!sink.accumulator.sample(0).is_some());
+            let first = usize::from(sink.accumulator.sample(0).is_none());
             put(first, format!("{} of {}", sink.accumulator.name(), sink.expression), waiting.who);
             for (later, step) in waiting.then.iter().enumerate() {
                 put(first + 1 + later, (*step).to_owned(), waiting.who);
