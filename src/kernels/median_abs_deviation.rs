@@ -62,7 +62,7 @@ pub(super) static MEDIAN_ABS_DEVIATION: Entry = Entry {
         } else {
             median(&input, input.values())?
         };
-        let steps = ["distances from the center near their median, and counts below"];
+        let steps = ["distances from the center near their median"];
         Ok(center.then(steps, move |center| match center {
             Value::Scalar(center, dtype) if center.float().is_nan() => Ok(Answer::Value(Value::float(f64::NAN, dtype))),
             Value::Scalar(center, dtype) => median_deviation(&input, dtype.round(center.float()), scale),

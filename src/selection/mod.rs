@@ -4,7 +4,8 @@
 //! 2. A sweep collects the elements near the requested ranks, and counts those below ([`Near`]). This nearly always
 //!    determines the elements at the ranks.
 //!
-//! Where it does not, and where many ranks are requested, or where too many elements are near them, bins are counted:
+//! Where it does not, where the functions of a call request many ranks, and where too many elements are near them, bins
+//! are counted:
 //!
 //! 1. A [`Map`] into bins is fitted to the sample.
 //! 2. A sweep counts the elements of each bin ([`Count`]). This determines which bins hold the requested ranks.
@@ -12,8 +13,8 @@
 //!
 //! A map only has to be monotone: regardless of rounding, all elements of a bin are at most as large as those of the
 //! next bin. So the result is exact for every map. A bad map makes bins that are too full to collect; they are divided
-//! and counted again. A bin with a single value needs no collecting. Small arrays, and arrays with few distinct values,
-//! are finished after the first or second step.
+//! and counted again. A bin with a single value needs no collecting. Small arrays are finished with the sample, and
+//! arrays with few distinct values with the counts.
 //!
 //! The idea is that of sample sort and of the "lazy select" of Floyd and Rivest (Communications of the ACM 18 (1975),
 //! 165–172). Counting before collecting keeps the memory bounded and lets all ranks share both sweeps.
@@ -138,8 +139,8 @@ struct Located {
     count: u64,
 }
 
-/// Counts after which a selection takes what it has. A division leaves at most half of a bin's keys together, so that
-/// 64 of them end at single values. If somebody overwrites the array, the elements may be in another bin at every
+/// Counts after which a selection takes what it has. A division leaves at most half of a bin's keys together, and what
+/// has ended at a single value stays there, so that all end after 64 of them. If somebody overwrites the array, the elements may be in another bin at every
 /// count.
 const ROUNDS: u32 = 66;
 
@@ -194,7 +195,9 @@ impl<T: Ordered> Selection<T> {
             if sample.items.last().is_some_and(|last| last.is_missing()) {
                 return (self.finish)(&Picked::nothing(sample.items.len() as u64));
             }
-            if let Some(near) = Near::to(&self.ranks(NOMINAL), sample).filter(|_| sample.tells_ranges && !self.is_far) {
+            // Counts of few distinct integers need one sweep too, and collect nothing.
+            let is_counted = self.is_far || (!T::IS_FLOAT && sample.map().is_some_and(|map| map.has_single_keys()));
+            if let Some(near) = Near::shown_by(sample).filter(|_| !is_counted) {
                 return Ok(Answer::Next(self.clone().near(near)));
             }
             let selection = Selection { map: sample.map(), ..self.clone() };
@@ -276,17 +279,18 @@ impl<T: Ordered> Selection<T> {
         let located = locate(&self.ranks(len), &counts);
         let mut bins: Vec<usize> = memory::collected(located.iter().map(|located| located.bin));
         bins.dedup();
-        let ranges = bins.iter().map(|&bin| (bin, map.keys(bin)));
-        let several: Vec<(usize, (u64, u64))> = memory::collected(ranges.filter(|(_, (first, last))| first < last));
+        let ranges: Vec<(u64, u64)> = memory::collected(bins.iter().map(|&bin| map.keys(bin)));
+        let several = bins.iter().zip(&ranges).filter(|(_, (first, last))| first < last);
+        let several: Vec<usize> = memory::collected(several.map(|(&bin, _)| bin));
         let mut wanted = memory::filled(0, counts.len());
-        for &(bin, _) in &several {
+        for &bin in &several {
             wanted[bin] = counts[bin];
         }
         // The number of elements without the pivots is unknown; if they are too many, they are counted again.
         let is_pivoted = |bin: &usize| map.pivot(*bin).is_some();
-        let pivoted = memory::collected(several.iter().map(|(bin, _)| *bin).filter(is_pivoted));
+        let pivoted = memory::collected(several.iter().copied().filter(is_pivoted));
         let room = limit(len) / (pivoted.len() as u64 + 1);
-        let mut expected: u64 = several.iter().map(|&(bin, _)| counts[bin]).sum();
+        let mut expected: u64 = several.iter().map(|&bin| counts[bin]).sum();
         for bin in pivoted {
             expected -= counts[bin];
             wanted[bin] = wanted[bin].min(room);
@@ -294,7 +298,8 @@ impl<T: Ordered> Selection<T> {
         if several.is_empty() || self.rounds > ROUNDS {
             return self.picked(len, map, &located, &[]);
         }
-        let divided = |map: &Map<T>| map.divided(several.iter().map(|(_, keys)| *keys));
+        // What is down to one key stays so: else its rank would be searched anew in every round.
+        let divided = |map: &Map<T>| map.divided(ranges.iter().copied());
         if expected > limit(len) {
             return Ok(Answer::Next(self.clone().count(Arc::new(divided(map)))));
         }

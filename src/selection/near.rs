@@ -2,12 +2,10 @@
 //!
 //! Of a sample of m elements, the number that are below the element at rank r = f n has mean f m and at most the
 //! standard deviation √(f (1 − f) m). So the wanted element lies between the sampled elements that are [`DEVIATIONS`]
-//! of these below and above f m, in all but one of 370 cases: in a *range* of elements. One sweep counts the elements
+//! of these below and above f m, in all but one of 370 cases for each range: in a *range* of elements. One sweep counts the elements
 //! below each range and collects those within; then the wanted one is known for certain, or known to be elsewhere. In
 //! the latter case the way by counts of bins follows ([`super::Count`]). This is the selection of Floyd and Rivest
 //! (Communications of the ACM 18 (1975), 165–172) with all ranks in one sweep.
-//!
-//! Measured beside the way by counts, which takes two sweeps and a table: see `docs/order.md`.
 
 use crate::dtype::Ordered;
 use crate::kernel::{Accumulator, Items};
@@ -24,7 +22,7 @@ const DEVIATIONS: f64 = 3.0;
 /// Measured for 20 M float64 on two cores: the median 33 ms by counts and 18 ms here, three quartiles 48 and 57 ms.
 const MOST_RANGES: usize = 2;
 
-/// The most elements that are collected: 8 MiB of float64.
+/// The most elements that a worker collects: 8 MiB of float64.
 const MOST_ELEMENTS: usize = 1 << 20;
 
 /// Elements that are compared with all ranges while they are in the first-level cache.
@@ -40,20 +38,20 @@ pub(super) struct Near<T> {
     ranges: Vec<(T, T)>,
 }
 
-/// Whether ranks among [`NOMINAL`] elements, which are in order, need no more ranges than there can be.
+/// Whether ranks among [`NOMINAL`] elements, which are in order, share at most [`MOST_RANGES`] ranges.
 pub(super) fn are_few(ranks: &[u64]) -> bool {
     ranks.chunk_by(|rank, next| next - rank <= NOMINAL / 4096).count() <= MOST_RANGES
 }
 
 impl<T: Ordered> Near<T> {
-    /// The ranges for ranks among [`NOMINAL`] elements, which are in order; `None` if they are too many or too wide.
-    pub(super) fn to(ranks: &[u64], sample: &Sampled<T>) -> Option<Near<T>> {
-        let (items, last) = (&sample.items, (NOMINAL - 1) as f64);
+    /// The ranges for the ranks of all who share a sample; `None` if there are no ranks, or too many, or too many
+    /// elements near them.
+    pub(super) fn shown_by(sample: &Sampled<T>) -> Option<Near<T>> {
+        let (items, ranks, last) = (&sample.items, &sample.ranks, (NOMINAL - 1) as f64);
         let ends = ranks.iter().map(|&rank| {
             let fraction = rank as f64 / last;
             let (place, most) = (fraction * items.len() as f64, items.len() as f64);
             let aside = DEVIATIONS * (place * (1.0 - fraction)).max(1.0).sqrt();
-            // The conversions cut off what is outside the sample on the left.
             let (low, high) = (place - aside, place + aside);
             let low = if low < 0.0 { T::LOWEST } else { at(items, low) };
             (low, if high >= most { T::HIGHEST } else { at(items, high) })
@@ -65,7 +63,8 @@ impl<T: Ordered> Near<T> {
         };
         let sampled: usize = ranges.iter().map(within).sum();
         let expected = sampled as f64 / items.len().max(1) as f64 * sample.expected_len();
-        (ranges.len() <= MOST_RANGES && expected <= MOST_ELEMENTS as f64 / 1.5).then_some(Near { ranges })
+        let are_good = !ranges.is_empty() && ranges.len() <= MOST_RANGES && expected <= MOST_ELEMENTS as f64 / 1.5;
+        are_good.then_some(Near { ranges })
     }
 }
 
@@ -148,6 +147,9 @@ pub(super) struct Found<T> {
 impl<T: Ordered> Found<T> {
     /// The elements at ranks, which are in order; `None` if one of them is not within a range.
     pub(super) fn at(&self, ranks: &[u64]) -> Option<Vec<(u64, T)>> {
+        if self.is_over {
+            return None;
+        }
         let mut found = memory::with_room(ranks.len());
         let mut rest = ranks;
         for Within { below, items } in &self.ranges {
@@ -164,7 +166,7 @@ impl<T: Ordered> Found<T> {
             }
             rest = later;
         }
-        (rest.is_empty() && !self.is_over).then_some(found)
+        rest.is_empty().then_some(found)
     }
 
     fn drop_items(&mut self) {
@@ -182,7 +184,7 @@ impl<T: Ordered> Found<T> {
 }
 
 impl<T: Ordered> Accumulator for Near<T> {
-    const NAME: &'static str = "elements near the ranks, and counts below";
+    const NAME: &'static str = "elements near the ranks, or counts of bins if many ranks are asked for";
 
     type Item = T;
     type State = Found<T>;
@@ -228,8 +230,6 @@ impl<T: Ordered> Accumulator for Near<T> {
     }
 
     fn unify(&self, other: &Self) -> Option<Self> {
-        let both = self.ranges.iter().chain(&other.ranges).copied();
-        let ranges = joined(memory::collected(both));
-        (ranges.len() <= MOST_RANGES).then_some(Near { ranges })
+        (self == other).then(|| self.clone())
     }
 }

@@ -47,10 +47,10 @@ impl<T> Sample<T> {
 pub(super) struct Sampled<T> {
     /// In order, unless these are all elements: then a kernel that needs few ranks does not sort them.
     pub(super) items: Vec<T>,
-    /// As one of how many elements each was taken, with those that a mask leaves out; `None` if these are all.
+    /// How many elements of the array each stands for, masked ones included; `None` if these are all.
     one_of: Option<f64>,
-    /// See [`Sample::tells_ranges`].
-    pub(super) tells_ranges: bool,
+    /// The ranks near which all who share the sample want elements; see [`Sample`].
+    pub(super) ranks: Vec<u64>,
     map: OnceLock<Arc<Map<T>>>,
 }
 
@@ -82,7 +82,7 @@ impl<T: Ordered> Sampled<T> {
         memory::collected(ranks.iter().copied().zip(picked(self.keys(), ranks)))
     }
 
-    /// About how many elements there are without those that a mask leaves out.
+    /// About how many elements a mask keeps.
     pub(super) fn expected_len(&self) -> f64 {
         self.one_of.unwrap_or(1.0) * self.items.len() as f64
     }
@@ -157,7 +157,7 @@ impl<T: Ordered> Seals for Sample<T> {
 
     fn seal(&self, items: Vec<T>, of: Option<usize>, _: &Team<'_>) -> Sampled<T> {
         let one_of = of.map(|of| of as f64 / self.size(of) as f64);
-        let mut sampled = Sampled { items, one_of, tells_ranges: self.tells_ranges(), map: OnceLock::new() };
+        let mut sampled = Sampled { items, one_of, ranks: memory::copied(&self.ranks), map: OnceLock::new() };
         if sampled.is_whole() {
             return sampled;
         }

@@ -82,7 +82,7 @@ pub(super) static HISTOGRAM: Entry = Entry {
           extra pass finds first.\n\n\
           If ``bins`` is a name, a rule chooses the number of bins, after an extra pass: ``\"sturges\"``, \
           ``\"sqrt\"`` and ``\"rice\"`` use the number of elements, ``\"scott\"`` also their standard deviation and \
-          ``\"doane\"`` also their skewness; ``\"fd\"`` and ``\"auto\"`` use their quartiles. \
+          ``\"doane\"`` also their skewness; ``\"fd\"`` and ``\"auto\"`` use their quartiles, which take two passes. \
           Where NumPy's own moments are inexact (in float16, for nearly equal elements, or if squares overflow), the \
           number of bins follows from the exact moments.",
     parameters: &[
