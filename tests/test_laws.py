@@ -213,7 +213,8 @@ def test_all_kernels_share_their_passes(dtype: str) -> None:
     alone = {key: passes(x, {key: kernel}) for key, kernel in functions.items()}
     for most in set(alone.values()):
         chosen = {key: kernel for key, kernel in functions.items() if alone[key] <= most}
-        assert passes(x, chosen) == most
+        # Together, order statistics need more ranges than two: then elements are counted before some are collected.
+        assert most <= passes(x, chosen) <= most + 1
 
 
 def test_twelve_statistics_take_one_pass() -> None:

