@@ -12,6 +12,6 @@ pub const BLOCK: usize = 4096;
 /// Elements in a chunk: what a worker takes at a time, and a leaf of the combine tree.
 pub const CHUNK: usize = 16 * BLOCK;
 
-/// Elements in the smallest sample. Enough for a map of the data (`selection/map.rs`) whose bins hold what it expects of them
-/// within a few per cent of the whole; 16,384 cache lines come from memory in a quarter of a millisecond.
+/// Elements in the smallest sample. Enough for a map of the data (`selection/map.rs`) whose bins hold what it expects
+/// of them within a few per cent of the whole; 16,384 cache lines come from memory in a quarter of a millisecond.
 pub const SAMPLE: usize = 16_384;

@@ -388,10 +388,11 @@ impl Stage {
         };
         for waiting in &self.waiting {
             let Some(sink) = self.sinks.get(waiting.sink) else { continue };
-            let first = usize::from(sink.accumulator.sample(0).is_none());
+            let first = usize::from(!sink.is_sampled());
             put(first, format!("{} of {}", sink.accumulator.name(), sink.expression), waiting.who);
-            for (later, step) in waiting.then.iter().enumerate() {
-                put(first + 1 + later, (*step).to_owned(), waiting.who);
+            let then = waiting.then.iter().flat_map(|step| sink.accumulator.told(step));
+            for (later, step) in then.enumerate() {
+                put(first + 1 + later, step.to_owned(), waiting.who);
             }
         }
         passes
@@ -399,7 +400,7 @@ impl Stage {
 
     /// Whether there are sinks for which a sample is enough.
     pub fn is_sampled(&self) -> bool {
-        self.sinks.iter().any(|sink| sink.accumulator.sample(0).is_some())
+        self.sinks.iter().any(Sink::is_sampled)
     }
 
     /// Removes and returns the sinks for which a sample is enough, with the requests that wait for them.
@@ -413,7 +414,7 @@ impl Stage {
         };
         let mut places = Vec::with_capacity(self.sinks.len());
         for sink in self.sinks.drain(..) {
-            let is_sampled = sink.accumulator.sample(0).is_some();
+            let is_sampled = sink.is_sampled();
             let stage = if is_sampled { &mut sampled } else { &mut rest };
             places.push((is_sampled, stage.sinks.len()));
             stage.sinks.push(sink);

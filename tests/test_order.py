@@ -133,8 +133,10 @@ def test_order_statistics_share_their_passes_with_everything_else() -> None:
     functions: list[Any] = ["median", ff.percentile(90), "mean", "std", "min", "max"]
     assert ff.run(NORMAL, functions).report.passes == 1
     assert ff.run(NORMAL, [*functions, "median_abs_deviation"]).report.passes == 2
-    # What needs more ranges than two is counted first, together.
+    # What needs more ranges than two is counted first, together; the plan knows.
     assert ff.run(NORMAL, [*functions, "iqr", ff.quantile(Q)]).report.passes == 2
+    assert "near the ranks" in ff.plan(["median", "mean"]).explain()
+    assert "pass 2" in ff.plan(["median", "iqr"]).explain() and ff.run(NORMAL, ["median", "iqr"]).report.passes == 2
     assert ff.run(NORMAL[:1000], [*functions, "iqr", ff.quantile(Q)]).report.passes == 1
 
 

@@ -2,9 +2,8 @@
 //! ([`Item`]).
 //!
 //! The two differ in few places: float16 is loaded as `f32`, and both kinds of time are loaded as [`Time`]. This file
-//! has the dtypes and NumPy's rules for them, `item` has the items, `block` has the enums that contain items, and `halves`
-//! rounds to float16.
-//! Nothing here reads an array.
+//! has the dtypes and NumPy's rules for them, `item` has the items, `block` has the enums that contain items, and
+//! `halves` rounds to float16. Nothing here reads an array.
 
 mod block;
 mod dispatch;

@@ -167,7 +167,7 @@ impl Pass {
         if len <= SAMPLE {
             return self.run(views, &caller, control);
         }
-        let size = self.sinks.iter().filter_map(|sink| sink.accumulator.sample(len)).max().unwrap_or(SAMPLE);
+        let size = self.sinks.first().and_then(|sink| sink.accumulator.sample(len)).unwrap_or(SAMPLE);
         let positions = positions(len, size);
         let used: Vec<usize> = self.sources().collect();
         let numbers: Vec<usize> = self.program.numbers().collect();

@@ -39,10 +39,16 @@ pub trait Accumulator: Clone + fmt::Debug + Send + Sync + 'static {
         false
     }
 
-    /// How many elements from all over an array of this length are enough, if it does not need all. They are taken before
-    /// the sweep, so that what follows from them can still join it. Of arrays of at most [`SAMPLE`] elements it gets all.
+    /// How many elements from all over an array of this length are enough, if it does not need all. They are taken
+    /// before the sweep, so that what follows from them can still join it. It gets all elements of an array of at most
+    /// [`SAMPLE`](crate::grid::SAMPLE).
     fn sample(&self, _len: usize) -> Option<usize> {
         None
+    }
+
+    /// A step that follows, in words: other ones, if they depend on who shares the state.
+    fn told(&self, step: &'static str) -> Vec<&'static str> {
+        vec![step]
     }
 
     /// How far it sees around its elements, if it takes pieces of the array; `None` if it takes blocks.

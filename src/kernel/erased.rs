@@ -53,6 +53,8 @@ pub trait Erased: fmt::Debug + Send + Sync {
     fn positional(&self) -> bool;
     /// See [`Accumulator::sample`].
     fn sample(&self, len: usize) -> Option<usize>;
+    /// See [`Accumulator::told`].
+    fn told(&self, step: &'static str) -> Vec<&'static str>;
     /// See [`Accumulator::reach`].
     fn reach(&self) -> Option<Reach>;
     /// See [`Accumulator::init`].
@@ -161,6 +163,10 @@ impl<A: Accumulator> Erased for A {
         Accumulator::sample(self, len)
     }
 
+    fn told(&self, step: &'static str) -> Vec<&'static str> {
+        Accumulator::told(self, step)
+    }
+
     fn reach(&self) -> Option<Reach> {
         Accumulator::reach(self)
     }
@@ -247,6 +253,10 @@ impl<A: Seals> Erased for Sealing<A> {
 
     fn sample(&self, len: usize) -> Option<usize> {
         Accumulator::sample(&self.0, len)
+    }
+
+    fn told(&self, step: &'static str) -> Vec<&'static str> {
+        Accumulator::told(&self.0, step)
     }
 
     fn reach(&self) -> Option<Reach> {

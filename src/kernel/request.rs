@@ -24,6 +24,13 @@ pub struct Sink {
     pub accumulator: Arc<dyn Erased>,
 }
 
+impl Sink {
+    /// Whether a sample is enough for it.
+    pub fn is_sampled(&self) -> bool {
+        self.accumulator.sample(0).is_some()
+    }
+}
+
 /// What a finish gives: the value, or the request that follows from what is known now.
 pub enum Answer {
     /// The value.

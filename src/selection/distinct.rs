@@ -56,7 +56,7 @@ pub(crate) fn distinct<T: Ordered>(
 impl<T: Ordered> Wanted<T> {
     fn sampled(self) -> Request {
         let then = vec!["counts of values, or an order"];
-        Request::sealed(self.expression.clone(), Sample::near(Vec::new()), then, move |sample: &Sampled<T>| {
+        Request::sealed(self.expression.clone(), Sample::near(Vec::new()), then, move |sample: &Arc<Sampled<T>>| {
             let Some(map) = sample.map() else {
                 let keys = sample.keys_in_order();
                 return self.finish(&keys.iter().map(|&key| (T::of_key(key).canonical().key(), 1)));

@@ -112,17 +112,18 @@ impl<T: Ordered> Map<T> {
         Map::new(Rule::Splitters(splitters))
     }
 
+    /// Whether the map that suits keys from the first to the last has a bin for each.
+    pub(super) fn has_a_bin_for_each(first: u64, last: u64) -> bool {
+        first == last || (!T::IS_FLOAT && last - first < BINS as u64 / 2)
+    }
+
     /// The map that suits a sample of keys in ascending order.
     pub(super) fn fitted(keys: &[u64]) -> Map<T> {
         let (Some(&first), Some(&last)) = (keys.first(), keys.last()) else { return Map::one_bin() };
-        if !T::IS_FLOAT && last - first < BINS as u64 / 2 {
-            // One bin per value, and room on both sides for values that the sample has missed.
+        if Map::<T>::has_a_bin_for_each(first, last) {
+            // There is room on both sides for values that the sample has missed.
             let low = first.saturating_sub(BINS as u64 / 4);
             return Map::new(Rule::Keys { low, shift: 0, last: BINS as u64 - 1 });
-        }
-        if first == last {
-            // Three bins: the value, everything below and everything above.
-            return Map::new(Rule::Keys { low: first.saturating_sub(1), shift: 0, last: 2 });
         }
         // The fastest map is tried first.
         let good = |map: &Map<T>| map.crowding(keys) <= GOOD;

@@ -40,7 +40,7 @@ use std::sync::Arc;
 use crate::dtype::Ordered;
 use crate::error::Error;
 use crate::expr::Expression;
-use crate::kernel::{Accumulator, Answer, Request};
+use crate::kernel::{Answer, Request};
 use crate::memory;
 use crate::value::Value;
 use buckets::{Sort, Sorted};
@@ -71,7 +71,7 @@ pub(crate) fn sorted<T: Ordered, E: Sorts>(
         return sorted_by::<T, E>(expression, Arc::new(map), omits, finish);
     }
     let then = vec!["the order of all elements"];
-    Request::sealed(expression.clone(), Sample::near(Vec::new()), then, move |sample: &Sampled<T>| {
+    Request::sealed(expression.clone(), Sample::near(Vec::new()), then, move |sample: &Arc<Sampled<T>>| {
         // This also holds for few elements, because a sample has no positions.
         let map = sample.map().unwrap_or_else(|| Arc::new(Map::one_bin()));
         Ok(Answer::Next(sorted_by(expression.clone(), map, omits, Arc::clone(&finish))))
@@ -97,6 +97,12 @@ fn limit(len: u64) -> u64 {
 
 /// A number of elements that stands for any.
 const NOMINAL: u64 = 1 << 40;
+
+/// What the sweep after the sample does, in words, where few ranks are requested.
+const NEAR: &str = "elements near the ranks, and counts below";
+
+/// What the two sweeps after the sample do where many ranks are requested.
+const BY_COUNTS: [&str; 2] = ["counts of bins that suit the sample", "the elements of the bins that matter"];
 
 /// The requested ranks, counted from 0, for this number of elements.
 type Wanted = dyn Fn(u64) -> Vec<u64> + Send + Sync;
@@ -140,8 +146,8 @@ struct Located {
 }
 
 /// Counts after which a selection takes what it has. A division leaves at most half of a bin's keys together, and what
-/// has ended at a single value stays there, so that all end after 64 of them. If somebody overwrites the array, the elements may be in another bin at every
-/// count.
+/// has ended at a single value stays there: all end after 64 of them. If somebody overwrites the array, the elements may
+/// be in another bin at every count.
 const ROUNDS: u32 = 66;
 
 /// The elements that a kernel requests.
@@ -151,8 +157,6 @@ struct Selection<T> {
     wanted: Arc<Wanted>,
     finish: Arc<Finish<T>>,
     map: Option<Arc<Map<T>>>,
-    /// Whether the elements were not near the ranks, so that bins have to be counted.
-    is_far: bool,
     /// How often bins have been counted.
     rounds: u32,
 }
@@ -165,14 +169,7 @@ pub(crate) fn select<T: Ordered>(
     wanted: impl Fn(u64) -> Vec<u64> + Send + Sync + 'static,
     finish: impl Fn(&Picked<T>) -> Result<Answer, Error> + Send + Sync + 'static,
 ) -> Request {
-    let selection = Selection {
-        expression,
-        wanted: Arc::new(wanted),
-        finish: Arc::new(finish),
-        map: None,
-        is_far: false,
-        rounds: 0,
-    };
+    let selection = Selection { expression, wanted: Arc::new(wanted), finish: Arc::new(finish), map: None, rounds: 0 };
     match Map::of_every_key() {
         Some(map) => selection.count(Arc::new(map)),
         None => selection.sample(),
@@ -181,13 +178,8 @@ pub(crate) fn select<T: Ordered>(
 
 impl<T: Ordered> Selection<T> {
     fn sample(self) -> Request {
-        let sample = Sample::near(if self.is_far { Vec::new() } else { self.ranks(NOMINAL) });
-        let then = if sample.tells_ranges() {
-            vec![Near::<T>::NAME]
-        } else {
-            vec!["counts of bins that suit the sample", "the elements of the bins that matter"]
-        };
-        Request::sealed(self.expression.clone(), sample, then, move |sample: &Sampled<T>| {
+        let sample = Sample::near(self.ranks(NOMINAL));
+        Request::sealed(self.expression.clone(), sample, vec![NEAR], move |sample: &Arc<Sampled<T>>| {
             if sample.is_whole() {
                 return self.all(sample);
             }
@@ -195,30 +187,33 @@ impl<T: Ordered> Selection<T> {
             if sample.items.last().is_some_and(|last| last.is_missing()) {
                 return (self.finish)(&Picked::nothing(sample.items.len() as u64));
             }
-            // Counts of few distinct integers need one sweep too, and collect nothing.
-            let is_counted = self.is_far || (!T::IS_FLOAT && sample.map().is_some_and(|map| map.has_single_keys()));
-            if let Some(near) = Near::shown_by(sample).filter(|_| !is_counted) {
-                return Ok(Answer::Next(self.clone().near(near)));
-            }
-            let selection = Selection { map: sample.map(), ..self.clone() };
-            Ok(Answer::Next(match sample.map() {
-                Some(map) if !sample.is_thin() => selection.count(map),
-                // A mask has left so few elements that all of them can be collected.
-                _ => selection.collect_all(),
+            Ok(Answer::Next(match Near::shown_by(sample) {
+                Some(near) if !sample.has_few_keys() => self.clone().near(near, Arc::clone(sample)),
+                _ => self.clone().by_counts(sample),
             }))
         })
     }
 
-    fn near(self, near: Near<T>) -> Request {
+    /// Collects the elements near the ranks; if that was not enough, bins are counted.
+    fn near(self, near: Near<T>, sample: Arc<Sampled<T>>) -> Request {
         Request::chain(self.expression.clone(), near, Vec::new(), move |found: &Found<T>| {
             if found.missing {
                 return (self.finish)(&Picked::nothing(found.len));
             }
             match found.at(&self.ranks(found.len)) {
                 Some(items) => (self.finish)(&Picked { len: found.len, missing: false, items }),
-                None => Ok(Answer::Next(Selection { is_far: true, ..self.clone() }.sample())),
+                None => Ok(Answer::Next(self.clone().by_counts(&sample))),
             }
         })
+    }
+
+    /// Counts the elements of bins that suit the sample.
+    fn by_counts(self, sample: &Sampled<T>) -> Request {
+        match sample.map() {
+            Some(map) if !sample.is_thin() => self.count(map),
+            // A mask has left so few elements that all of them can be collected.
+            map => Selection { map, ..self }.collect_all(),
+        }
     }
 
     /// Finishes if the sample has all elements.
@@ -265,7 +260,7 @@ impl<T: Ordered> Selection<T> {
     fn count(mut self, map: Arc<Map<T>>) -> Request {
         self.rounds += 1;
         let count = Count::new(Arc::clone(&map));
-        let then = if map.has_single_keys() { vec![] } else { vec!["the elements of the bins that matter"] };
+        let then = if map.has_single_keys() { vec![] } else { vec![BY_COUNTS[1]] };
         Request::chain(self.expression.clone(), count, then, move |counts: &Counts| self.counted(&map, counts))
     }
 

@@ -61,7 +61,7 @@ pub(crate) fn ranks<T: Ordered>(expression: Expression, omits: bool, ties: Ties,
         return by(Arc::new(map));
     }
     let then = vec![<Ranks<T> as Accumulator>::NAME];
-    Request::sealed(expression, Sample::near(Vec::new()), then, move |sample: &Sampled<T>| {
+    Request::sealed(expression, Sample::near(Vec::new()), then, move |sample: &Arc<Sampled<T>>| {
         Ok(Answer::Next(by(sample.map().unwrap_or_else(|| Arc::new(Map::one_bin())))))
     })
 }

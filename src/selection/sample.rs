@@ -9,6 +9,7 @@ use crate::kernel::{Accumulator, Items, Seals, Team};
 use crate::memory;
 use crate::selection::map::Map;
 use crate::selection::near::are_few;
+use crate::selection::{BY_COUNTS, NEAR};
 use crate::simd::Simd;
 
 /// Up to this number of ranks, finding them one by one is faster than sorting.
@@ -17,7 +18,8 @@ const FEW: usize = 8;
 /// Keeps the elements that it gets.
 #[derive(Debug, Clone)]
 pub(super) struct Sample<T> {
-    /// The ranks among [`NOMINAL`] elements near which all who share the sample want elements, in order.
+    /// The ranks among [`NOMINAL`](super::NOMINAL) elements near which all who share the sample want elements, in
+    /// order.
     ranks: Vec<u64>,
     item: PhantomData<fn(T)>,
 }
@@ -32,8 +34,8 @@ impl<T> Sample<T> {
     }
 
     /// Whether ranges of elements follow from it, rather than a map.
-    pub(super) fn tells_ranges(&self) -> bool {
-        !self.ranks.is_empty() && are_few(&self.ranks)
+    fn tells_ranges(&self) -> bool {
+        are_few(&self.ranks)
     }
 
     /// The larger it is, the fewer elements are near a rank; for a map, [`SAMPLE`] elements are enough.
@@ -47,8 +49,9 @@ impl<T> Sample<T> {
 pub(super) struct Sampled<T> {
     /// In order, unless these are all elements: then a kernel that needs few ranks does not sort them.
     pub(super) items: Vec<T>,
-    /// How many elements of the array each stands for, masked ones included; `None` if these are all.
-    one_of: Option<f64>,
+    /// The number of elements in the array, and that of the positions that were looked at: a mask leaves out some of
+    /// both. `None` if these are all elements.
+    taken: Option<(usize, usize)>,
     /// The ranks near which all who share the sample want elements; see [`Sample`].
     pub(super) ranks: Vec<u64>,
     map: OnceLock<Arc<Map<T>>>,
@@ -68,13 +71,18 @@ impl<T: Ordered> Sampled<T> {
 
     /// Whether these are all elements.
     pub(super) fn is_whole(&self) -> bool {
-        self.one_of.is_none()
+        self.taken.is_none()
     }
 
     /// The map fitted to the elements; `None` if these are all.
     pub(super) fn map(&self) -> Option<Arc<Map<T>>> {
-        let fitted = || Arc::new(Map::fitted(&memory::collected(self.items.iter().map(|item| item.key()))));
-        self.one_of.map(|_| Arc::clone(self.map.get_or_init(fitted)))
+        self.taken.map(|_| Arc::clone(self.map.get_or_init(|| Arc::new(Map::fitted(&self.keys())))))
+    }
+
+    /// Whether the map has a bin for each key, so that counts of bins say all.
+    pub(super) fn has_few_keys(&self) -> bool {
+        let ends = self.items.first().zip(self.items.last());
+        ends.is_some_and(|(first, last)| Map::<T>::has_a_bin_for_each(first.key(), last.key()))
     }
 
     /// The elements at some ranks; the ranks are in order.
@@ -84,7 +92,7 @@ impl<T: Ordered> Sampled<T> {
 
     /// About how many elements a mask keeps.
     pub(super) fn expected_len(&self) -> f64 {
-        self.one_of.unwrap_or(1.0) * self.items.len() as f64
+        self.taken.map_or(1.0, |(of, size)| of as f64 / size as f64) * self.items.len() as f64
     }
 
     /// The number of distinct values.
@@ -94,7 +102,7 @@ impl<T: Ordered> Sampled<T> {
 
     /// Whether a mask left out the elements at most of the sampled positions.
     pub(super) fn is_thin(&self) -> bool {
-        self.items.len() < SAMPLE / 64
+        self.taken.is_some_and(|(_, size)| self.items.len() < size / 64)
     }
 }
 
@@ -131,6 +139,10 @@ impl<T: Ordered> Accumulator for Sample<T> {
         Some(self.size(len))
     }
 
+    fn told(&self, step: &'static str) -> Vec<&'static str> {
+        if step == NEAR && !self.tells_ranges() { memory::copied(&BY_COUNTS) } else { vec![step] }
+    }
+
     fn init(&self) -> Vec<T> {
         Vec::new()
     }
@@ -153,18 +165,18 @@ impl<T: Ordered> Accumulator for Sample<T> {
 }
 
 impl<T: Ordered> Seals for Sample<T> {
-    type Sealed = Sampled<T>;
+    /// Shared with the requests that follow from it.
+    type Sealed = Arc<Sampled<T>>;
 
-    fn seal(&self, items: Vec<T>, of: Option<usize>, _: &Team<'_>) -> Sampled<T> {
-        let one_of = of.map(|of| of as f64 / self.size(of) as f64);
-        let mut sampled = Sampled { items, one_of, ranks: memory::copied(&self.ranks), map: OnceLock::new() };
-        if sampled.is_whole() {
-            return sampled;
+    fn seal(&self, items: Vec<T>, of: Option<usize>, _: &Team<'_>) -> Arc<Sampled<T>> {
+        let taken = of.map(|of| (of, self.size(of)));
+        let mut sampled = Sampled { items, taken, ranks: memory::copied(&self.ranks), map: OnceLock::new() };
+        if !sampled.is_whole() {
+            let keys = sampled.keys_in_order();
+            for (item, &key) in sampled.items.iter_mut().zip(&keys) {
+                *item = T::of_key(key);
+            }
         }
-        let keys = sampled.keys_in_order();
-        for (item, &key) in sampled.items.iter_mut().zip(&keys) {
-            *item = T::of_key(key);
-        }
-        sampled
+        Arc::new(sampled)
     }
 }
