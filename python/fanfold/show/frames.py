@@ -1,16 +1,15 @@
 """Results as tables of pandas or Polars, as datasets of xarray, as dicts of Python's own types, and as JSON."""
 
-import importlib
 import math
 import sys
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from typing import Any
 
 import numpy as np
 
 from fanfold.checks import is_word, shown
 from fanfold.show.layout import NOTHING, Layout, is_number, laid_out
+from fanfold.show.optional import imported
 from fanfold.show.text import label
 from fanfold.tracebacks import raise_on_purpose
 
@@ -69,12 +68,7 @@ def _has_dimensions(of: Any, xr: Any) -> bool:
 
 
 def _imported(name: str) -> Any:
-    found: Any = None
-    with suppress(ImportError):
-        found = importlib.import_module(name)
-    if found is None:
-        raise_on_purpose(ImportError(f"to_frame needs {name}, which is not installed: install it, or take to_dict()"))
-    return found
+    return imported(name, "to_frame", "install it, or take to_dict()")
 
 
 def _pandas(layout: Layout, groups: Any) -> Any:

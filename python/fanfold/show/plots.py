@@ -3,16 +3,15 @@
 Histograms are stairs, quantiles boxes, arrays lines, numbers of groups bars, histograms of groups small multiples.
 """
 
-import importlib
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import suppress
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from fanfold.checks import shown
 from fanfold.show.layout import each_group, labels_of
+from fanfold.show.optional import imported
 from fanfold.show.pictures import Box, box, levels_of
 from fanfold.show.text import label
 from fanfold.tracebacks import raise_on_purpose
@@ -81,11 +80,7 @@ def _given_axes(ax: Any, plots: Sequence[Plot]) -> list[Any]:
 
 
 def _new_axes(count: int) -> list[Any]:
-    plt: Any = None
-    with suppress(ImportError):
-        plt = importlib.import_module("matplotlib.pyplot")
-    if plt is None:
-        raise_on_purpose(ImportError("plot needs matplotlib, which is not installed: pip install matplotlib"))
+    plt = imported("matplotlib.pyplot", "plot", "pip install matplotlib")
     across = min(count, 4 if count > 6 else 3)
     down = math.ceil(count / across)
     figure = plt.figure(figsize=(max(6.4, 3.4 * across), max(4.8, 2.6 * down)), layout="constrained")
